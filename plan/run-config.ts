@@ -1,0 +1,54 @@
+export const archs = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'] as const;
+export type Arch = (typeof archs)[number];
+
+export type FloatType = 'float32' | 'bfloat16';
+
+/** `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter. */
+export type Trainable = 'all' | 'frozen';
+
+/** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
+export const layerGroupCount = 3;
+
+/** Epochs with one one-cycle schedule and one set of trainable parameters. Moments start afresh with each phase. */
+export interface PhaseConfig {
+  readonly name: string;
+  readonly epochs: number;
+  readonly trainable: Trainable;
+  /** Peak learning rate of each layer group, early to late. */
+  readonly learningRates: readonly number[];
+}
+
+/**
+ * Everything that decides what happens at step k, resolved once by the coordinator and frozen. Both programs
+ * evaluate the plan from it; it travels as JSON in Welcome and lies in run.json.
+ */
+export interface RunConfig {
+  readonly runId: string;
+  readonly seed: number;
+  readonly arch: Arch;
+  /** Class names, sorted; a label is an index into them. */
+  readonly classes: readonly string[];
+  /** Samples are ids 0 … count−1 in the dataset's train and valid lists. */
+  readonly trainCount: number;
+  readonly validCount: number;
+  readonly datasetDigest: string;
+  /** Side of the network's input, in pixels. */
+  readonly size: number;
+  /** Side of the square that images are decoded to (squeezed; the transform undoes the squeeze), in pixels. */
+  readonly presize: number;
+  /** Samples of a step over all ranks. */
+  readonly batchSize: number;
+  /** Samples of one forward and backward pass. */
+  readonly microBatch: number;
+  readonly phases: readonly PhaseConfig[];
+  readonly weightDecay: number;
+  /** Dropout before each of the head's two linear layers. */
+  readonly dropout: readonly [number, number];
+  readonly augment: 'fastai' | 'none';
+  /** What the network computes in; weights and statistics are always float32. */
+  readonly precision: FloatType;
+  /** What gradients travel as. */
+  readonly wire: FloatType;
+  /** SHA-256 of the file given as --pretrained, or null for training from scratch. */
+  readonly pretrainedDigest: string | null;
+}
