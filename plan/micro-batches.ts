@@ -1,0 +1,29 @@
+/** Half open: `start` belongs to it, `end` does not. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Cuts a global batch of `count` samples into micro-batches of `microBatch`. A remainder smaller than half of one joins
+ * the one before it, and so does a single sample, because batch norm has no variance over one. Depends on nothing but
+ * its arguments: ranks divide the micro-batches and never cut them.
+ */
+export function cutMicroBatches(count: number, microBatch: number): Range[] {
+  const full = Math.floor(count / microBatch);
+  const remainder = count % microBatch;
+  const joins = full > 0 && (remainder < microBatch / 2 || remainder < 2);
+  const pieces = full + (joins || remainder === 0 ? 0 : 1);
+  return Array.from({ length: pieces }, (_, index) => ({
+    start: index * microBatch,
+    end: index === pieces - 1 ? count : (index + 1) * microBatch,
+  }));
+}
+
+/** Rank `rank`'s contiguous share of `count` items. Sizes differ by at most one, the larger first. */
+export function shareOf(count: number, rank: number, worldSize: number): Range {
+  const size = Math.floor(count / worldSize);
+  const larger = count % worldSize;
+  const start = rank * size + Math.min(rank, larger);
+  return { start, end: start + size + (rank < larger ? 1 : 0) };
+}

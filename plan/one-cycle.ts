@@ -1,0 +1,32 @@
+/** Smith's one-cycle policy as fastai v1 runs it (`fastai/callbacks/one_cycle.py`): two cosine arcs over `steps`. */
+export interface OneCycle {
+  readonly steps: number;
+  /** Where the peak is: step `warmupSteps` trains at it. May be fractional. fastai's is floor(.3 × steps). */
+  readonly warmupSteps: number;
+}
+
+const startDivisor = 25;
+const finalDivisor = 250_000;
+const highMomentum = 0.95;
+const lowMomentum = 0.85;
+
+/** Learning rate of step `step` (from 0): by cosine from peak/25 to peak, then by cosine towards peak/250,000. */
+export function oneCycleRate(step: number, cycle: OneCycle & { readonly peak: number }): number {
+  const { peak } = cycle;
+  return follow(step, cycle, peak / startDivisor, peak, peak / finalDivisor);
+}
+
+/** Momentum (Adam's β1) of step `step` (from 0): .95 → .85 → .95, mirroring the learning rate. */
+export function oneCycleMomentum(step: number, cycle: OneCycle): number {
+  return follow(step, cycle, highMomentum, lowMomentum, highMomentum);
+}
+
+function follow(step: number, cycle: OneCycle, first: number, turn: number, last: number): number {
+  const { steps, warmupSteps } = cycle;
+  if (step < warmupSteps) return cosine(first, turn, step / warmupSteps);
+  return cosine(turn, last, (step - warmupSteps) / (steps - warmupSteps));
+}
+
+function cosine(start: number, end: number, progress: number): number {
+  return end + ((start - end) / 2) * (1 + Math.cos(Math.PI * progress));
+}

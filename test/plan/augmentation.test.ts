@@ -1,0 +1,298 @@
+import { expect, test } from 'vitest';
+import {
+  type Augmentation,
+  drawAugmentation,
+  lighting,
+  projectiveTransform,
+} from '../../plan/augmentation.js';
+
+const neutral: Augmentation = {
+  flip: false,
+  angle: 0,
+  zoom: 1,
+  focus: [0.5, 0.5],
+  warp: [0, 0, 0, 0],
+  crop: [0.5, 0.5],
+  brightness: 0.5,
+  contrast: 1,
+};
+
+/** What TensorFlow's ImageProjectiveTransformV3 does with the eight numbers. */
+function sampleAt(transform: Float32Array, x: number, y: number): [number, number] {
+  const [a0, a1, a2, b0, b1, b2, c0, c1] = [...transform] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const k = c0 * x + c1 * y + 1;
+  return [(a0 * x + a1 * y + a2) / k, (b0 * x + b1 * y + b2) / k];
+}
+
+/** Solves a x = b by Gauss and Jordan's elimination with pivoting. */
+function solve(a: number[][], b: number[]): number[] {
+  const rows = a.map((row, i) => [...row, b[i]!]);
+  for (let i = 0; i < rows.length; i += 1) {
+    const pivot = rows.slice(i).reduce((best, row) => (Math.abs(row[i]!) > Math.abs(best[i]!) ? row : best));
+    rows.splice(rows.indexOf(pivot), 1);
+    rows.splice(i, 0, pivot);
+    for (const row of rows) {
+      if (row === pivot) continue;
+      const factor = row[i]! / pivot[i]!;
+      for (let j = i; j < row.length; j += 1) row[j]! -= factor * pivot[j]!;
+    }
+  }
+  return rows.map((row, i) => row.at(-1)! / row[i]!);
+}
+
+/** fastai v1's steps for one output pixel, one after the other: crop, flip, grid, warp, affine matrix, corner-aligned sampling. */
+function fastaiSampleAt(
+  o: Augmentation,
+  aspect: number,
+  presize: number,
+  size: number,
+  x: number,
+  y: number,
+) {
+  const [h, w] = aspect >= 1 ? [size, Math.round(size * aspect)] : [Math.round(size / aspect), size];
+  let column = x + Math.trunc((w - size + 1) * o.crop[0]);
+  const row = y + Math.trunc((h - size + 1) * o.crop[1]);
+  if (o.flip) column = w - 1 - column;
+  let u = -1 + (2 * column) / (w - 1);
+  let v = -1 + (2 * row) / (h - 1);
+  const m = o.warp;
+  const original = [
+    [-1, -1],
+    [-1, 1],
+    [1, -1],
+    [1, 1],
+  ] as const;
+  const target = [
+    [-1 - m[3], -1 - m[1]],
+    [-1 - m[2], 1 + m[1]],
+    [1 + m[3], -1 - m[0]],
+    [1 + m[2], 1 + m[0]],
+  ] as const;
+  const matrix = target.flatMap(([p, q], i) => {
+    const [s, t] = original[i]!;
+    return [
+      [p, q, 1, 0, 0, 0, -s * p, -s * q],
+      [0, 0, 0, p, q, 1, -t * p, -t * q],
+    ];
+  });
+  const c = solve(matrix, original.flat()) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const k = c[6] * u + c[7] * v + 1;
+  [u, v] = [(c[0] * u + c[1] * v + c[2]) / k, (c[3] * u + c[4] * v + c[5]) / k];
+  const angle = (o.angle * Math.PI) / 180;
+  const s = 1 - 1 / o.zoom;
+  const [fx, fy] = [s * (2 * o.focus[0] - 1), s * (2 * o.focus[1] - 1)];
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  [u, v] = [
+    (cos / o.zoom) * u - ((sin / o.zoom) * h * v) / w + cos * fx - sin * fy,
+    ((sin / o.zoom) * w * u) / h + (cos / o.zoom) * v + sin * fx + cos * fy,
+  ];
+  return [((u + 1) / 2) * (presize - 1), ((v + 1) / 2) * (presize - 1)] as const;
+}
+
+test("the eight numbers are fastai's whole chain, over shapes, sizes and draws", () => {
+  let worst = 0;
+  for (const aspect of [1, 4 / 3, 0.61, 2.5]) {
+    for (const [presize, size] of [
+      [256, 224],
+      [112, 96],
+      [48, 48],
+    ] as const) {
+      for (let sample = 0; sample < 40; sample += 1) {
+        const drawn = drawAugmentation(3, 1, sample);
+        const transform = projectiveTransform(drawn, aspect, presize, size);
+        for (const x of [0, 1, size / 2, size - 1]) {
+          for (const y of [0, 7, size - 1]) {
+            const expected = fastaiSampleAt(drawn, aspect, presize, size, x, y);
+            const actual = sampleAt(transform, x, y);
+            worst = Math.max(worst, Math.abs(actual[0] - expected[0]), Math.abs(actual[1] - expected[1]));
+          }
+        }
+      }
+    }
+  }
+  expect(worst).toBeLessThan(1e-3); // the numbers are float32
+});
+
+test('a square image without augmentation is sampled corner to corner', () => {
+  const transform = projectiveTransform(null, 1, 256, 224);
+  const corners = [sampleAt(transform, 0, 0), sampleAt(transform, 223, 223)];
+  for (const value of corners[0]!) expect(value).toBeCloseTo(0, 4);
+  for (const value of corners[1]!) expect(value).toBeCloseTo(255, 4);
+  expect([...projectiveTransform(null, 1, 64, 64)]).toEqual([1, 0, 0, 0, 1, 0, 0, 0]);
+});
+
+test('the centre crop undoes the squeeze: a wide image loses equal margins left and right', () => {
+  const transform = projectiveTransform(null, 2, 101, 50);
+  const [left, top] = sampleAt(transform, 0, 0);
+  const [right, bottom] = sampleAt(transform, 49, 49);
+  expect([top, bottom]).toEqual([expect.closeTo(0, 4), expect.closeTo(100, 4)]);
+  expect(left).toBeCloseTo((100 * 25) / 99, 4); // 100 columns, of which 25 to 74 are kept
+  expect(right).toBeCloseTo((100 * 74) / 99, 4);
+  expect(sampleAt(projectiveTransform(null, 0.5, 101, 50), 0, 0)[1]).toBeCloseTo((100 * 25) / 99, 4);
+});
+
+test('the random crop reaches both ends of the long side and leaves the other alone', () => {
+  const at = (share: number) =>
+    sampleAt(projectiveTransform({ ...neutral, crop: [share, share] }, 2, 101, 50), 0, 0);
+  expect(at(0)).toEqual([expect.closeTo(0, 4), expect.closeTo(0, 4)]);
+  expect(at(1 - 2 ** -32)).toEqual([expect.closeTo((100 * 50) / 99, 4), expect.closeTo(0, 4)]);
+});
+
+test('flip mirrors the columns', () => {
+  const plain = projectiveTransform(neutral, 1, 64, 64);
+  const flipped = projectiveTransform({ ...neutral, flip: true }, 1, 64, 64);
+  for (const x of [0, 5, 63]) {
+    expect(sampleAt(flipped, x, 9)).toEqual(sampleAt(plain, 63 - x, 9));
+  }
+});
+
+test('zoom keeps its focus in place and shows 1/zoom of the image', () => {
+  for (const focus of [
+    [0, 0],
+    [1, 0],
+    [0.25, 0.8],
+  ] as const) {
+    const transform = projectiveTransform({ ...neutral, zoom: 1.1, focus }, 1, 101, 101);
+    const fixed = sampleAt(transform, focus[0] * 100, focus[1] * 100);
+    expect(fixed).toEqual([expect.closeTo(focus[0] * 100, 3), expect.closeTo(focus[1] * 100, 3)]);
+    const width = sampleAt(transform, 100, 0)[0] - sampleAt(transform, 0, 0)[0];
+    expect(width).toBeCloseTo(100 / 1.1, 3);
+  }
+});
+
+test('rotation turns about the centre by its angle', () => {
+  const transform = projectiveTransform({ ...neutral, angle: 10 }, 1, 101, 101);
+  const [x, y] = sampleAt(transform, 100, 50);
+  expect(Math.atan2(y - 50, x - 50)).toBeCloseTo((10 * Math.PI) / 180, 5);
+  expect(Math.hypot(x - 50, y - 50)).toBeCloseTo(50, 3);
+});
+
+test("warp puts the image's corners where fastai's symmetric_warp says", () => {
+  const [right, left, bottom, top] = [0.1, -0.15, 0.2, -0.05];
+  const size = 101;
+  const transform = projectiveTransform({ ...neutral, warp: [right, left, bottom, top] }, 1, size, size);
+  const pixel = (share: number) => ((share + 1) / 2) * (size - 1);
+  const expected = [
+    [
+      [-1 - top, -1 - left],
+      [0, 0],
+    ],
+    [
+      [1 + top, -1 - right],
+      [100, 0],
+    ],
+    [
+      [1 + bottom, 1 + right],
+      [100, 100],
+    ],
+    [
+      [-1 - bottom, 1 + left],
+      [0, 100],
+    ],
+  ] as const;
+  for (const [[x, y], [inputX, inputY]] of expected) {
+    expect(sampleAt(transform, pixel(x), pixel(y))).toEqual([
+      expect.closeTo(inputX, 2),
+      expect.closeTo(inputY, 2),
+    ]);
+  }
+});
+
+test("draws have fastai's probabilities and ranges", () => {
+  const draws = Array.from({ length: 20_000 }, (_, id) => drawAugmentation(8, id % 7, id));
+  const share = (test: (o: Augmentation) => boolean) => draws.filter(test).length / draws.length;
+  expect(Math.abs(share((o) => o.flip) - 0.5)).toBeLessThan(0.015);
+  for (const drawn of [
+    (o: Augmentation) => o.angle !== 0,
+    (o: Augmentation) => o.zoom !== 1,
+    (o: Augmentation) => o.warp.some((m) => m !== 0),
+    (o: Augmentation) => o.brightness !== 0.5,
+    (o: Augmentation) => o.contrast !== 1,
+  ]) {
+    expect(Math.abs(share(drawn) - 0.75)).toBeLessThan(0.015);
+  }
+  // A uniform number of [low, high) comes within a hundredth of both ends and has its mean in the middle.
+  const expectUniform = (values: number[], low: number, high: number) => {
+    const span = high - low;
+    expect(Math.min(...values)).toBeGreaterThanOrEqual(low);
+    expect(Math.max(...values)).toBeLessThanOrEqual(high);
+    expect(Math.min(...values)).toBeLessThan(low + 0.01 * span);
+    expect(Math.max(...values)).toBeGreaterThan(high - 0.01 * span);
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    expect(Math.abs(mean - (low + high) / 2)).toBeLessThan(0.015 * span);
+  };
+  expectUniform(
+    draws.map((o) => o.angle).filter((v) => v !== 0),
+    -10,
+    10,
+  );
+  expectUniform(
+    draws.map((o) => o.zoom).filter((v) => v !== 1),
+    1,
+    1.1,
+  );
+  expectUniform(
+    draws.map((o) => o.brightness).filter((v) => v !== 0.5),
+    0.4,
+    0.6,
+  );
+  expectUniform(
+    draws.map((o) => Math.log(o.contrast)).filter((v) => v !== 0),
+    Math.log(0.8),
+    Math.log(1.25),
+  );
+  for (const side of [0, 1, 2, 3] as const) {
+    expectUniform(
+      draws.map((o) => o.warp[side]).filter((v) => v !== 0),
+      -0.2,
+      0.2,
+    );
+  }
+  for (const axis of [0, 1] as const) {
+    expectUniform(
+      draws.map((o) => o.focus[axis]),
+      0,
+      1,
+    );
+    expectUniform(
+      draws.map((o) => o.crop[axis]),
+      0,
+      1,
+    );
+  }
+});
+
+test('an augmentation depends on seed, epoch and sample', () => {
+  const one = drawAugmentation(1, 2, 3);
+  expect(drawAugmentation(1, 2, 3)).toEqual(one);
+  for (const other of [drawAugmentation(2, 2, 3), drawAugmentation(1, 3, 3), drawAugmentation(1, 2, 4)]) {
+    expect(other.crop).not.toEqual(one.crop);
+  }
+});
+
+test('lighting is a shift by the logit of the brightness, then a scale; nothing without augmentation', () => {
+  expect(lighting(null)).toEqual([0, 1]);
+  expect(lighting(neutral)).toEqual([0, 1]);
+  const [shift, scale] = lighting({ ...neutral, brightness: 0.6, contrast: 1.25 });
+  expect(1 / (1 + Math.exp(-shift))).toBeCloseTo(0.6, 12); // a mid-grey pixel becomes the brightness
+  expect(scale).toBe(1.25);
+  expect(lighting({ ...neutral, brightness: 0.4 })[0]).toBeCloseTo(-shift, 12);
+});

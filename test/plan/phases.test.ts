@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest';
+import { shareOf } from '../../plan/micro-batches.js';
+import { planStep, stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+
+function configOf(changes: Partial<RunConfig>): RunConfig {
+  return {
+    runId: 'test',
+    seed: 11,
+    arch: 'resnet18',
+    classes: ['a', 'b'],
+    trainCount: 100,
+    validCount: 20,
+    datasetDigest: '',
+    size: 32,
+    presize: 40,
+    batchSize: 16,
+    microBatch: 4,
+    phases: [
+      { name: 'frozen', epochs: 2, trainable: 'frozen', learningRates: [3e-4, 3e-4, 3e-3] },
+      { name: 'all', epochs: 1, trainable: 'all', learningRates: [1e-6, 1e-5, 1e-4] },
+    ],
+    weightDecay: 0.01,
+    dropout: [0.25, 0.5],
+    augment: 'fastai',
+    precision: 'float32',
+    wire: 'float32',
+    pretrainedDigest: null,
+    ...changes,
+  };
+}
+
+const trainCounts = [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 97, 130];
+const batchSizes = [1, 2, 3, 8, 16, 50];
+
+test('every sample is in every epoch exactly once, for every count, batch, micro-batch and world', () => {
+  for (const trainCount of trainCounts) {
+    for (const batchSize of batchSizes) {
+      for (const microBatch of [1, 2, 3, 16]) {
+        const config = configOf({ trainCount, batchSize, microBatch });
+        for (const world of [1, 2, 3, 4, 5, 8]) {
+          for (let epoch = 0; epoch < totalEpochs(config); epoch += 1) {
+            expect(visitsOfEpoch(config, epoch, world)).toEqual(new Array(trainCount).fill(1));
+          }
+        }
+      }
+    }
+  }
+});
+
+function visitsOfEpoch(config: RunConfig, epoch: number, world: number): number[] {
+  const visits = new Array<number>(config.trainCount).fill(0);
+  const perEpoch = stepsPerEpoch(config);
+  for (let step = epoch * perEpoch; step < (epoch + 1) * perEpoch; step += 1) {
+    const { microBatches, sampleIds } = planStep(config, step);
+    for (let rank = 0; rank < world; rank += 1) {
+      const share = shareOf(microBatches.length, rank, world);
+      for (const { start, end } of microBatches.slice(share.start, share.end)) {
+        for (const id of sampleIds.subarray(start, end)) visits[id]! += 1;
+      }
+    }
+  }
+  return visits;
+}
+
+test('a step has the batch size, or is the last of its epoch and never a single sample', () => {
+  for (const trainCount of trainCounts) {
+    for (const batchSize of batchSizes) {
+      const config = configOf({ trainCount, batchSize });
+      const sizes = Array.from(
+        { length: stepsPerEpoch(config) },
+        (_, s) => planStep(config, s).sampleIds.length,
+      );
+      const last = sizes.pop()!;
+      expect(sizes.every((size) => size === batchSize)).toBe(true);
+      expect(last).toBeLessThanOrEqual(batchSize + 1);
+      if (trainCount > 1 && batchSize > 1) expect(last).toBeGreaterThan(1);
+    }
+  }
+});
+
+test('the pets of the lesson make 93 steps per epoch, the last of them partial', () => {
+  const config = configOf({ trainCount: 5912, batchSize: 64, microBatch: 16 });
+  expect(stepsPerEpoch(config)).toBe(93);
+  expect(planStep(config, 92).sampleIds).toHaveLength(24);
+});
+
+test('each phase runs its own cycle over its own groups', () => {
+  const config = configOf({ trainCount: 160 }); // 10 steps per epoch: phases of 20 and 10 steps
+  expect([stepsPerEpoch(config), totalEpochs(config), totalSteps(config)]).toEqual([10, 3, 30]);
+  const first = planStep(config, 0);
+  expect(first).toMatchObject({ phase: 0, epoch: 0, stepInPhase: 0, trainable: 'frozen' });
+  expect(first.learningRates[2]).toBeCloseTo(3e-3 / 25, 12);
+  expect(first.momentum).toBeCloseTo(0.95, 12);
+  const peak = planStep(config, 6);
+  expect(peak.learningRates).toEqual([3e-4, 3e-4, 3e-3]);
+  expect(peak.momentum).toBeCloseTo(0.85, 12);
+  const second = planStep(config, 20);
+  expect(second).toMatchObject({ phase: 1, epoch: 2, stepInEpoch: 0, stepInPhase: 0, trainable: 'all' });
+  expect(second.learningRates[0]).toBeCloseTo(1e-6 / 25, 15);
+  expect(planStep(config, 23).learningRates).toEqual([1e-6, 1e-5, 1e-4]);
+});
+
+test('the ends of epochs, phases and the run are marked once each', () => {
+  const config = configOf({ trainCount: 160 });
+  const steps = Array.from({ length: totalSteps(config) }, (_, step) => planStep(config, step));
+  const where = (mark: 'lastOfEpoch' | 'lastOfPhase' | 'lastOfRun') =>
+    steps.filter((plan) => plan[mark]).map((plan) => plan.step);
+  expect(where('lastOfEpoch')).toEqual([9, 19, 29]);
+  expect(where('lastOfPhase')).toEqual([19, 29]);
+  expect(where('lastOfRun')).toEqual([29]);
+});
+
+test('phases without epochs are passed over', () => {
+  const [frozen, all] = configOf({}).phases;
+  const config = configOf({ phases: [{ ...frozen!, epochs: 0 }, all!] });
+  expect(planStep(config, 0)).toMatchObject({ phase: 1, stepInPhase: 0 });
+});
+
+test('a plan is a value: the same again, and the caller may change its sample ids', () => {
+  const config = configOf({});
+  const before = planStep(config, 5);
+  const kept = structuredClone(before);
+  before.sampleIds.fill(0);
+  expect(planStep(config, 5)).toEqual(kept);
+});
+
+test('a step outside the run is a broken invariant', () => {
+  const config = configOf({});
+  for (const step of [-1, 0.5, totalSteps(config)])
+    expect(() => planStep(config, step)).toThrow('outside a run');
+});
