@@ -1,0 +1,88 @@
+#!/usr/bin/env node
+import { hostname, tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { RondoError } from '../runtime/errors.js';
+import { openLifecycle } from '../runtime/lifecycle.js';
+import { version } from '../runtime/version.js';
+import { runWorker, type WorkerOptions } from './worker.js';
+
+const bytesPerMiB = 1 << 20;
+
+const program = new Command('worker')
+  .description(
+    'Computes one rank of a Rondo run. The coordinator starts local workers by itself; start one by hand to join from elsewhere.',
+  )
+  .version(version);
+
+program
+  .command('join')
+  .description('join the run of a coordinator, and compute until it ends')
+  .requiredOption('--coordinator <HOST:PORT>', 'where the coordinator listens', hostAndPort)
+  .option(
+    '--listen <HOST:PORT>',
+    'where other workers reach this one; port 0 takes a free port',
+    hostAndPort,
+    '127.0.0.1:0',
+  )
+  .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
+  .option(
+    '--cache-dir <DIR>',
+    'folder for decoded pixels beyond the memory budget',
+    path.join(tmpdir(), 'rondo-pixels'),
+  )
+  .option('--cache-mib <N>', 'memory for decoded pixels, in MiB', wholeNumber, 1024)
+  .addHelpText(
+    'after',
+    `
+The number of threads and the GPU are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
+CUDA_VISIBLE_DEVICES. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
+
+Example:
+  worker join --coordinator 127.0.0.1:7070 --id worker-4`,
+  )
+  .action(join);
+
+interface JoinFlags {
+  coordinator: string;
+  listen: string;
+  id: string;
+  cacheDir: string;
+  cacheMib: number;
+}
+
+async function join(flags: JoinFlags): Promise<void> {
+  const options: WorkerOptions = {
+    coordinator: flags.coordinator,
+    listen: flags.listen,
+    workerId: flags.id,
+    cacheDir: flags.cacheDir,
+    cacheBytes: flags.cacheMib * bytesPerMiB,
+  };
+  const lifecycle = openLifecycle();
+  try {
+    await runWorker(options, lifecycle.signal);
+  } finally {
+    lifecycle.close();
+  }
+}
+
+function hostAndPort(value: string): string {
+  if (!/^(\[[^\]]+\]|[^:]+):\d{1,5}$/.test(value))
+    throw new InvalidArgumentError('expected HOST:PORT, as in 127.0.0.1:7070');
+  return value;
+}
+
+function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('expected a whole number');
+  return Number(value);
+}
+
+try {
+  await program.parseAsync();
+  process.exit(0);
+} catch (thrown) {
+  const error = RondoError.from(thrown);
+  process.stderr.write(`worker: ${error.message}\n${error.remedy ? `  ${error.remedy}\n` : ''}`);
+  process.exit(error.exitCode);
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { StateChunk, StateHeader, TensorEntry } from '../proto/gen/coordinator.js';
+import type { CopyStateRequest } from '../proto/gen/peer.js';
+import { RondoError } from '../runtime/errors.js';
+import type { StateLayout } from './model/program.js';
+import type { Snapshot, Snapshots } from './training/snapshots.js';
+
+const chunkBytes = 1 << 20;
+
+/** A server-streaming call's answer, read to its end. */
+export type StateStream = AsyncIterable<StateChunk>;
+
+/** Serves Peer.CopyState from the snapshots at hand; NOT_FOUND for a step that is no longer, or not yet, held. */
+export async function sendState(
+  call: ServerWritableStream<CopyStateRequest, StateChunk>,
+  snapshots: Snapshots | undefined,
+): Promise<void> {
+  const step = Number(call.request.step);
+  const lent = snapshots?.lend(step);
+  if (!lent) {
+    call.destroy(
+      new RondoError('not-found', `no snapshot of the state after step ${step} is held`).toGrpc() as Error,
+    );
+    return;
+  }
+  try {
+    await write(call, { part: { $case: 'header', value: headerOf(lent.snapshot) } });
+    const { values } = lent.snapshot;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    for (let at = 0; at < bytes.length && !call.cancelled; at += chunkBytes) {
+      await write(call, { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } });
+    }
+    call.end();
+  } finally {
+    lent.giveBack();
+  }
+}
+
+/**
+ * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller compares
+ * the digests of the returned header with those of what it loads.
+ */
+export async function receiveState(
+  stream: StateStream,
+  layout: StateLayout,
+  values: Float32Array,
+): Promise<StateHeader> {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let header: StateHeader | undefined;
+  let at = 0;
+  for await (const { part } of stream) {
+    if (part?.$case === 'header') {
+      header = part.value;
+      checkTensors(header, layout);
+    } else if (part?.$case === 'data') {
+      if (at + part.value.length > bytes.length) throw lengthError(layout.length);
+      bytes.set(part.value, at);
+      at += part.value.length;
+    }
+  }
+  if (!header || at !== bytes.length) throw lengthError(layout.length);
+  return header;
+}
+
+function headerOf({ step, digests, layout }: Snapshot): StateHeader {
+  return {
+    step: BigInt(step),
+    length: BigInt(layout.length),
+    stateDigest: digests.state,
+    parameterDigest: digests.parameters,
+    tensors: tensorsOf(layout),
+  };
+}
+
+function tensorsOf(layout: StateLayout): TensorEntry[] {
+  return [...layout.parameters, ...layout.statistics, ...layout.first, ...layout.second].map(
+    ({ name, shape, offset }) => ({ name, shape: [...shape], offset: BigInt(offset) }),
+  );
+}
+
+function checkTensors(header: StateHeader, layout: StateLayout): void {
+  const expected = tensorsOf(layout);
+  const describe = (tensor: TensorEntry | undefined) =>
+    tensor ? `${tensor.name} [${tensor.shape.join(', ')}] at ${tensor.offset}` : 'nothing';
+  for (let index = 0; index < Math.max(expected.length, header.tensors.length); index++) {
+    const [want, got] = [describe(expected[index]), describe(header.tensors[index])];
+    if (want !== got) {
+      throw new RondoError('data-loss', `the state does not fit this network: expected ${want}, got ${got}`, {
+        remedy: 'resume with the architecture and the classes that the checkpoint was made with',
+      });
+    }
+  }
+  assert.equal(Number(header.length), layout.length);
+}
+
+function lengthError(expected: number): RondoError {
+  return new RondoError('data-loss', `the state that was sent does not have ${expected} values`, {
+    remedy: 'try again; if it happens again, resume from an earlier checkpoint',
+  });
+}
+
+async function write(
+  call: ServerWritableStream<CopyStateRequest, StateChunk>,
+  chunk: StateChunk,
+): Promise<void> {
+  if (call.cancelled) return;
+  if (!call.write(chunk)) await Promise.race([once(call, 'drain'), once(call, 'cancelled')]);
+}

@@ -1,0 +1,72 @@
+import type { Trainable } from '../../plan/run-config.js';
+import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '../model/program.js';
+
+/** SHA-256, in hexadecimal, over the little-endian float32 values. */
+export interface Digests {
+  /** Of the whole flat state. */
+  readonly state: string;
+  /** Of its parameters alone. */
+  readonly parameters: string;
+}
+
+/** A micro-batch, and the random key that decides its dropout. */
+export interface KeyedBatch {
+  readonly batch: ImageBatch;
+  readonly key: readonly [number, number];
+}
+
+export interface ApplyOptions {
+  readonly trainable: Trainable;
+  /** One per layer group, early to late. */
+  readonly learningRates: readonly number[];
+  /** Adam's β1. */
+  readonly momentum: number;
+  /** From 1 within the phase, for the bias correction. */
+  readonly step: number;
+}
+
+export interface Applied {
+  /** False when the vector was not finite and the state is as it was. */
+  readonly updated: boolean;
+  /** Tensors that the binding holds for JavaScript: flat over a run, or something leaks. */
+  readonly tensorHandles: number;
+}
+
+/** Per sample, in the order of the batch. */
+export interface EvaluatedBatch {
+  readonly losses: Float32Array;
+  readonly predictions: Int32Array;
+  /** Of the sample's own label. */
+  readonly probabilities: Float32Array;
+}
+
+export interface ComputeShape {
+  readonly state: StateLayout;
+  readonly reductions: Readonly<Partial<Record<Trainable, ReductionLayout>>>;
+}
+
+/**
+ * What TensorFlow does for training, each call blocking its thread. Arrays over shared memory cross to the compute
+ * thread without a copy.
+ */
+export interface ComputeOperations {
+  open(options: ProgramOptions): ComputeShape;
+  /** Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it. */
+  initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Digests;
+  load(state: Float32Array): Digests;
+  save(into: Float32Array): Digests;
+  resetMoments(): void;
+  /** The sum over these micro-batches, in the layout of the reduction vector. */
+  gradients(batches: readonly KeyedBatch[], trainable: Trainable, into: Float32Array): void;
+  /** Updates the state from the vector reduced over all ranks, unless that is not finite. */
+  apply(vector: Float32Array, options: ApplyOptions): Applied;
+  evaluate(batch: ImageBatch): EvaluatedBatch;
+  close(): void;
+}
+
+/** The same operations, wherever they run. */
+export type Compute = {
+  [Name in keyof ComputeOperations]: (
+    ...inputs: Parameters<ComputeOperations[Name]>
+  ) => Promise<ReturnType<ComputeOperations[Name]>>;
+};

@@ -1,0 +1,103 @@
+import { performance } from 'node:perf_hooks';
+import type { StepPlan } from '../../plan/phases.js';
+import { randomKey } from '../../plan/random.js';
+import type { ReductionLayout } from '../model/program.js';
+import type { Compute, KeyedBatch } from './compute.js';
+
+/** Sums a vector over all ranks, in place: what a step needs of the ring. */
+export interface AllReduce {
+  allReduce(vector: Float32Array, options: { exactFrom: number; signal: AbortSignal }): Promise<void>;
+}
+
+/** A micro-batch on its way through a step; its memory may be reused once released. */
+export interface LoadedBatch {
+  readonly ids: Uint32Array;
+  readonly pixels: Uint8Array;
+  readonly labels: Int32Array;
+  readonly transforms: Float32Array;
+  readonly lighting: Float32Array;
+  release(): void;
+}
+
+/** Where a step's time went on this rank, in seconds, and what it left behind. */
+export interface StepCost {
+  readonly gradients: number;
+  readonly ring: number;
+  readonly apply: number;
+  /** Tensors that the binding holds for JavaScript after the step. */
+  readonly tensorHandles: number;
+}
+
+/** What every rank learns from a step: the same numbers everywhere. */
+export interface StepOutcome {
+  /** Mean over the global batch. */
+  readonly loss: number;
+  readonly correct: number;
+  readonly samples: number;
+  /** The reduced vector was not finite: no rank updated its state. */
+  readonly skipped: boolean;
+  /** A rank was asked to stop: every rank stops after this step. */
+  readonly stop: boolean;
+}
+
+export interface StepContext {
+  readonly seed: number;
+  readonly compute: Compute;
+  readonly ring: AllReduce;
+  readonly layout: ReductionLayout;
+  /** This rank's part of the reduction, then the sum over ranks; `layout.length` values in shared memory. */
+  readonly vector: Float32Array;
+  stopRequested(): boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One optimizer update, together with all other ranks. `firstMicroBatch` is the position of `batches[0]` among the
+ * step's micro-batches: it decides their dropout, whichever rank computes them.
+ */
+export async function takeStep(
+  plan: StepPlan,
+  batches: readonly LoadedBatch[],
+  firstMicroBatch: number,
+  context: StepContext,
+): Promise<{ outcome: StepOutcome; cost: StepCost }> {
+  const { compute, ring, layout, vector, signal } = context;
+  const started = performance.now();
+  const keyed = batches.map((batch, index): KeyedBatch => {
+    const { pixels, labels, transforms, lighting } = batch;
+    const key = randomKey(context.seed, plan.step, firstMicroBatch + index);
+    return { batch: { pixels, labels, transforms, lighting }, key };
+  });
+  await compute.gradients(keyed, plan.trainable, vector);
+  for (const batch of batches) batch.release();
+  signal.throwIfAborted();
+
+  // A wish to stop travels with the gradients, so that all ranks hear of it at the same step.
+  vector[layout.tail.stopVotes] = context.stopRequested() ? 1 : 0;
+  const computed = performance.now();
+  await ring.allReduce(vector, { exactFrom: layout.exactFrom, signal });
+  const reduced = performance.now();
+
+  const { lossSum, correct, samples, stopVotes } = layout.tail;
+  const { updated, tensorHandles } = await compute.apply(vector, {
+    trainable: plan.trainable,
+    learningRates: plan.learningRates,
+    momentum: plan.momentum,
+    step: plan.stepInPhase + 1,
+  });
+  return {
+    outcome: {
+      loss: vector[lossSum] / vector[samples],
+      correct: vector[correct],
+      samples: vector[samples],
+      skipped: !updated,
+      stop: vector[stopVotes] > 0,
+    },
+    cost: {
+      gradients: (computed - started) / 1000,
+      ring: (reduced - computed) / 1000,
+      apply: (performance.now() - reduced) / 1000,
+      tensorHandles,
+    },
+  };
+}

@@ -1,0 +1,168 @@
+import { hostname } from 'node:os';
+import type { RunConfig, Trainable } from '../plan/run-config.js';
+import type { Welcome } from '../proto/gen/coordinator.js';
+import { RondoError } from '../runtime/errors.js';
+import { allocateShared } from '../runtime/shared-buffer.js';
+import { version } from '../runtime/version.js';
+import {
+  type ActiveGeneration,
+  type Equipment,
+  type Position,
+  startGeneration,
+} from './active-generation.js';
+import { createExchange, type Exchange } from './collective/grpc-link.js';
+import { type CoordinatorSession, openSession } from './coordinator-session.js';
+import { type Loader, openLoader } from './data/loader.js';
+import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
+import { startPeerServer } from './peer-server.js';
+import { createReporter } from './reporter.js';
+import { sendState } from './state-transfer.js';
+import { createSnapshots, type Snapshots } from './training/snapshots.js';
+import { startComputeThread, type ThreadedCompute } from './training/threaded-compute.js';
+
+const publisherCloseTimeoutMs = 3000;
+
+export interface WorkerOptions {
+  /** HOST:PORT of the coordinator. */
+  readonly coordinator: string;
+  /** HOST:PORT to serve peers on; port 0 takes a free one. */
+  readonly listen: string;
+  readonly workerId: string;
+  /** Folder for decoded pixels that do not fit the memory budget. */
+  readonly cacheDir: string;
+  /** Memory budget for decoded pixels, in bytes. */
+  readonly cacheBytes: number;
+}
+
+/** What has been opened and must be closed, in the order of opening. */
+interface Opened {
+  snapshots?: Snapshots;
+  loader?: Loader;
+  publisher?: MetricsPublisher;
+}
+
+/**
+ * A worker's life: registers, computes for as many generations as the coordinator assigns, and returns when it is told
+ * that all is done. Throws `aborted` when the coordinator gives up, `unavailable` when it disappears, `cancelled` when
+ * `signal` aborts.
+ */
+export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const opened: Opened = {};
+  const compute = startComputeThread();
+  const exchange = createExchange();
+  const peers = await startPeerServer(options.listen, {
+    exchange: exchange.handler,
+    copyState: (call) => void sendState(call, opened.snapshots),
+  });
+  const position: Position = { generation: 0n, step: 0n };
+  try {
+    const { workerId } = options;
+    const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
+    const session = await openSession(options.coordinator, register, () => position);
+    const hangUp = () => session.close();
+    signal.addEventListener('abort', hangUp);
+    if (signal.aborted) hangUp();
+    try {
+      await attend(session, position, (welcome) =>
+        equip(welcome, options, session, compute, exchange, opened),
+      );
+    } catch (thrown) {
+      throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
+    } finally {
+      signal.removeEventListener('abort', hangUp);
+      session.close();
+    }
+  } finally {
+    await opened.publisher?.close({ timeoutMs: publisherCloseTimeoutMs });
+    await opened.loader?.close();
+    peers.destroy();
+    exchange.close();
+    await compute.destroy();
+  }
+}
+
+/** Does what the coordinator says until Goodbye. */
+async function attend(
+  session: CoordinatorSession,
+  position: Position,
+  open: (welcome: Welcome) => Promise<Equipment>,
+): Promise<void> {
+  let equipment: Promise<Equipment> | undefined;
+  let active: ActiveGeneration | undefined;
+  try {
+    for await (const message of session.messages) {
+      switch (message.$case) {
+        case 'welcome':
+          equipment = open(message.value);
+          equipment.catch((thrown) => {
+            const { code, message, remedy = '' } = RondoError.from(thrown);
+            session.send({ $case: 'failed', value: { ...position, code, message, remedy } });
+          });
+          break;
+        case 'assignment':
+          if (!equipment)
+            throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
+          await active?.abort();
+          active = startGeneration(message.value, equipment, position);
+          break;
+        case 'begin':
+          active?.begin();
+          break;
+        case 'stop':
+          active?.requestStop();
+          break;
+        case 'goodbye':
+          if (message.value.ok) return;
+          throw new RondoError('aborted', `the coordinator ended the run: ${message.value.reason}`);
+      }
+    }
+  } finally {
+    await active?.abort();
+  }
+}
+
+/** Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset arrives. */
+async function equip(
+  welcome: Welcome,
+  options: WorkerOptions,
+  session: CoordinatorSession,
+  compute: ThreadedCompute,
+  exchange: Exchange,
+  opened: Opened,
+): Promise<Equipment> {
+  const config = JSON.parse(welcome.runConfigJson) as RunConfig;
+  const { runId, natsUrl, natsToken } = welcome;
+  const { workerId, cacheDir, cacheBytes } = options;
+  const trainable = [...new Set(config.phases.map((phase) => phase.trainable))];
+  const { arch, classes, size, presize, precision, dropout, weightDecay } = config;
+  const [shape, dataset] = await Promise.all([
+    compute.open({
+      arch,
+      classes: classes.length,
+      size,
+      presize,
+      precision,
+      dropout,
+      weightDecay,
+      trainable,
+    }),
+    session.fetchDataset(),
+  ]);
+  const vectors: Partial<Record<Trainable, Float32Array>> = {};
+  for (const set of trainable) {
+    const { length } = shape.reductions[set]!;
+    vectors[set] = new Float32Array(allocateShared(length * 4), 0, length);
+  }
+  const snapshots = createSnapshots(compute, shape.state);
+  const loader = openLoader({ dataset, config, cacheBytes, cacheDir });
+  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
+  Object.assign(opened, { snapshots, loader, publisher });
+  return {
+    resources: { config, session, exchange, compute, shape, snapshots, loader, vectors },
+    reporter: createReporter(session, publisher, { runId, workerId }),
+    async settleMetrics() {
+      await publisher.close({ timeoutMs: publisherCloseTimeoutMs });
+      return publisher.counts();
+    },
+  };
+}
