@@ -1,0 +1,25 @@
+import sharp, { type Sharp } from 'sharp';
+
+// Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read twice.
+sharp.concurrency(1);
+sharp.cache(false);
+
+// Image files are untrusted: of libvips's loaders only the three well-fuzzed ones that a data set may use stay open.
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({
+  operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
+});
+
+/** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
+const limitInputPixels = 0x3fff ** 2;
+
+/** The version of what turns bytes into pixels; another version may round differently. */
+export const decoderVersion = `libvips ${sharp.versions.vips}`;
+
+/**
+ * One JPEG, PNG or WebP file's bytes, ready for sharp's operations, upright as its EXIF orientation says. Truncated
+ * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
+ */
+export function openImage(bytes: Uint8Array): Sharp {
+  return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead: true }).autoOrient();
+}

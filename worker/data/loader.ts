@@ -1,0 +1,149 @@
+import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
+import { decodeImage } from './decode.js';
+import { openPixelCache } from './pixel-cache.js';
+import { prefetch, throwIfAborted } from './prefetch.js';
+import { openFolderSource, type Source, type Split } from './source.js';
+
+/** One micro-batch, ready for the network. Its arrays may be reused after `release`. */
+export interface MicroBatch extends BatchBuffers {
+  release(): void;
+}
+
+export interface BatchRequest {
+  readonly split: Split;
+  /** The micro-batch's samples, in order. */
+  readonly ids: Uint32Array;
+  /** Epoch to draw the augmentation for, or null for none. */
+  readonly epoch: number | null;
+}
+
+export interface Loader {
+  /**
+   * One micro-batch per request, in order. At most `depth` micro-batches are alive (in preparation, ready or not yet
+   * released), so `depth` should exceed what the consumer holds at a time. Rejects with RondoError: `data-loss` or the
+   * file system's code naming the file, `cancelled` at once when the signal comes.
+   */
+  load(
+    requests: Iterable<BatchRequest>,
+    o: { depth: number; signal: AbortSignal },
+  ): AsyncIterable<MicroBatch>;
+  /** Ends all loads, waits for the files in hand and closes the cache. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface LoaderOptions {
+  readonly dataset: Dataset;
+  readonly config: Pick<RunConfig, 'seed' | 'size' | 'presize' | 'microBatch' | 'augment'>;
+  /** Budget of the pixel cache's memory. */
+  readonly cacheBytes: number;
+  readonly cacheDir: string;
+  readonly signal?: AbortSignal;
+  /** Where bytes come from; the dataset's folder by default. */
+  readonly source?: Source;
+  /** Told when the disk cannot cache; standard error by default. */
+  readonly warn?: (message: string) => void;
+}
+
+/** Opens the way from sample ids to micro-batches: source, decoder, pixel cache, augmentation numbers, buffers. */
+export function openLoader(o: LoaderOptions): Loader {
+  const { seed, size, presize, augment } = o.config;
+  const source = o.source ?? openFolderSource(o.dataset);
+  const opening = openPixelCache({
+    dataset: o.dataset,
+    presize,
+    memoryBytes: o.cacheBytes,
+    cacheDir: o.cacheDir,
+    warn: o.warn ?? ((message) => process.stderr.write(`${message}\n`)),
+  });
+  opening.catch(() => {});
+  // plan/micro-batches.ts lets a remainder below half a micro-batch join the one before it.
+  const pool = createBufferPool(presize, Math.ceil(o.config.microBatch * 1.5));
+  // One limiter for all batches: the earliest batch's images come first, so a batch is whole before the next begins.
+  const limit = createLimiter(threadPoolSize());
+  const inHand = new Set<Promise<unknown>>();
+  const closing = new AbortController();
+
+  const fillPixels = async (split: Split, id: number, into: Uint8Array): Promise<number> => {
+    const cache = await opening;
+    const cached = await cache.get(split, id, into);
+    if (cached !== undefined) return cached;
+    const bytes = await source.read(split, id);
+    const { pixels, aspect } = await decodeImage(bytes, presize).catch((error: unknown) => {
+      throw undecodable(source.name(split, id), error);
+    });
+    into.set(pixels);
+    await cache.put(split, id, into, aspect);
+    return aspect;
+  };
+
+  const fillSample = async (
+    request: BatchRequest,
+    position: number,
+    buffers: BatchBuffers,
+  ): Promise<void> => {
+    const id = request.ids[position]!;
+    const imageBytes = presize * presize * 3;
+    const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
+    const aspect = await fillPixels(request.split, id, into);
+    const augmented = request.epoch !== null && augment === 'fastai';
+    const augmentation = augmented ? drawAugmentation(seed, request.epoch, id) : null;
+    buffers.transforms.set(projectiveTransform(augmentation, aspect, presize, size), position * 8);
+    buffers.lighting.set(lighting(augmentation), position * 2);
+    buffers.labels[position] = o.dataset[request.split][id]!.label;
+    buffers.ids[position] = id;
+  };
+
+  const prepare = async (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
+    const { buffers, giveBack } = pool.take(request.ids.length);
+    const tasks = Array.from(request.ids, (_, position) =>
+      limit(async () => {
+        throwIfAborted(signal);
+        await fillSample(request, position, buffers);
+      }),
+    );
+    // All of them, even after a failure: nobody may write into buffers that were given back.
+    const failed = (await Promise.allSettled(tasks)).find((result) => result.status === 'rejected');
+    if (failed === undefined) return { ...buffers, release: giveBack };
+    giveBack();
+    throw failed.reason;
+  };
+
+  const prepareTracked = (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
+    const batch = prepare(request, signal);
+    const settled: Promise<unknown> = batch.then(
+      () => inHand.delete(settled),
+      () => inHand.delete(settled),
+    );
+    inHand.add(settled);
+    return batch;
+  };
+
+  return {
+    load(requests, { depth, signal }) {
+      const signals = [signal, closing.signal, ...(o.signal === undefined ? [] : [o.signal])];
+      return prefetch(requests, prepareTracked, { depth, signal: AbortSignal.any(signals) });
+    },
+    async close() {
+      closing.abort(new RondoError('cancelled', 'the loader was closed'));
+      await Promise.all(inHand);
+      await opening.then(
+        (cache) => cache.close(),
+        () => {},
+      );
+    },
+  };
+}
+
+function undecodable(file: string, error: unknown): RondoError {
+  const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
+  return new RondoError('data-loss', `cannot decode image ${file}: ${reason}`, {
+    remedy:
+      'the file changed after the folder was indexed: start the run again, and broken files are left out',
+    cause: error,
+  });
+}
