@@ -1,0 +1,51 @@
+import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { RondoError } from '../../runtime/errors.js';
+
+/** A file of JSON lines that only grows. */
+export interface LineFile {
+  /** Throws what the file system throws (a full disk); the lines before stay whole. */
+  append(value: object): void;
+  /** Returns when the disk has every line. */
+  sync(): void;
+  close(): void;
+}
+
+/** Opens for appending; half a line that a crash left at the end is cut off first. */
+export function openLineFile(path: string): LineFile {
+  const descriptor = openSync(path, 'a');
+  truncateSync(path, wholeBytes(readFileSync(path)));
+  let open = true;
+  return {
+    append(value) {
+      const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
+      let written = 0;
+      while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+    },
+    sync: () => fsyncSync(descriptor),
+    close() {
+      if (open) closeSync(descriptor);
+      open = false;
+    },
+  };
+}
+
+/** Every whole line, parsed. Throws data-loss that names the line when one is not JSON. */
+export function readLines(path: string): unknown[] {
+  const bytes = readFileSync(path);
+  const lines = bytes.subarray(0, wholeBytes(bytes)).toString('utf8').split('\n');
+  lines.pop();
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as unknown;
+    } catch (error) {
+      throw new RondoError('data-loss', `${path}, line ${index + 1}, is not JSON.`, {
+        remedy: 'The file was changed after it was written; restore it from a copy.',
+        cause: error,
+      });
+    }
+  });
+}
+
+function wholeBytes(bytes: Buffer): number {
+  return bytes.lastIndexOf(0x0a) + 1;
+}

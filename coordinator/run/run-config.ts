@@ -1,0 +1,62 @@
+import { layerLearningRates } from '../../plan/layer-learning-rates.js';
+import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { defaults, fineTuning } from './defaults.js';
+import type { TrainingOptions } from './start-config.js';
+
+/** What both programs evaluate the plan from, frozen. */
+export function buildRunConfig(
+  runId: string,
+  training: TrainingOptions,
+  dataset: Dataset,
+  pretrainedDigest: string | null,
+): RunConfig {
+  return freeze({
+    runId,
+    seed: training.seed,
+    arch: training.arch,
+    classes: [...dataset.classes],
+    trainCount: dataset.train.length,
+    validCount: dataset.valid.length,
+    datasetDigest: dataset.digest,
+    size: training.size,
+    presize: presizeFor(training.size),
+    batchSize: training.batchSize,
+    microBatch: training.microBatch,
+    phases: phasesFor(training),
+    weightDecay: training.weightDecay,
+    dropout: [...defaults.dropout],
+    augment: 'fastai',
+    precision: training.precision,
+    wire: training.wire,
+    pretrainedDigest,
+  });
+}
+
+/** The even number nearest to 8/7 of the input's side: 224 → 256. */
+export function presizeFor(size: number): number {
+  return 2 * Math.round((size * 4) / 7);
+}
+
+/** Frozen epochs train at one rate for all groups; `lr` is the unfrozen epochs', or theirs when they are all there is. */
+export function phasesFor({ epochs, freezeEpochs, lr }: TrainingOptions): PhaseConfig[] {
+  const frozenLr = epochs === 0 && typeof lr === 'number' ? lr : fineTuning.frozenLr;
+  const phases: PhaseConfig[] = [
+    {
+      name: 'frozen',
+      epochs: freezeEpochs,
+      trainable: 'frozen',
+      learningRates: layerLearningRates(frozenLr),
+    },
+    { name: 'unfrozen', epochs, trainable: 'all', learningRates: layerLearningRates(lr) },
+  ];
+  return phases.filter((phase) => phase.epochs > 0);
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    for (const part of Object.values(value)) freeze(part);
+    Object.freeze(value);
+  }
+  return value;
+}

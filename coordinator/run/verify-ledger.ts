@@ -1,0 +1,147 @@
+import { shareOf } from '../../plan/micro-batches.js';
+import { planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import { type LedgerLine, type StepLine, settleLedger } from './ledger.js';
+
+export type Verdict =
+  | {
+      readonly ok: true;
+      /** Whole epochs proven, and steps that count. */
+      readonly epochs: number;
+      readonly steps: number;
+      /** Samples used, over all steps that count. */
+      readonly samples: number;
+      readonly rollbacks: number;
+      readonly worldSizes: readonly number[];
+      /** Steps that were committed without an update, because the loss or a gradient was not finite. */
+      readonly skipped: number;
+    }
+  | {
+      readonly ok: false /** 1-based, in ledger.jsonl; null when nothing in it is wrong but the end is missing. */;
+      readonly line: number | null;
+      readonly difference: string;
+    };
+
+/**
+ * Expands the plan of `config` beside a ledger: every step in its order, every rank's share as planned, world sizes
+ * constant within a generation; and counts by itself that each whole epoch uses each sample exactly once.
+ */
+export function verifyLedger(
+  config: RunConfig,
+  lines: readonly LedgerLine[],
+  { complete }: { readonly complete: boolean },
+): Verdict {
+  const perEpoch = stepsPerEpoch(config);
+  const steps = totalSteps(config);
+  let next = 0;
+  let membership: StepLine | null = null;
+  for (const [index, line] of lines.entries()) {
+    const difference = checkLine(line, { config, next, steps, perEpoch, membership });
+    if (difference !== null) return { ok: false, line: index + 1, difference };
+    if (line.kind === 'step') [next, membership] = [line.step + 1, line];
+    if (line.kind === 'rollback') [next, membership] = [line.toStep, null];
+  }
+  const { steps: counted } = settleLedger(lines);
+  if (complete && counted.length < steps) {
+    const difference = `the run says that it is complete, but ends after ${counted.length} of ${steps} steps`;
+    return { ok: false, line: null, difference };
+  }
+  const epochs = Math.floor(counted.length / perEpoch);
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const difference = countSamples(
+      counted.slice(epoch * perEpoch, (epoch + 1) * perEpoch),
+      config.trainCount,
+    );
+    if (difference !== null) return { ok: false, line: null, difference: `epoch ${epoch}: ${difference}` };
+  }
+  return {
+    ok: true,
+    epochs,
+    steps: counted.length,
+    samples: counted.reduce((sum, line) => sum + line.samples, 0),
+    rollbacks: lines.filter((line) => line.kind === 'rollback').length,
+    worldSizes: [...new Set(counted.map((line) => line.worldSize))],
+    skipped: counted.filter((line) => line.skipped).length,
+  };
+}
+
+interface Expectation {
+  readonly config: RunConfig;
+  readonly next: number;
+  readonly steps: number;
+  readonly perEpoch: number;
+  /** The step before in this sitting, whose generation and world size hold on. */
+  readonly membership: StepLine | null;
+}
+
+function checkLine(line: LedgerLine, expected: Expectation): string | null {
+  const { next, perEpoch } = expected;
+  if (line.kind === 'rollback') {
+    return line.toStep <= next
+      ? null
+      : `a rollback to step ${line.toStep}, but only ${next} steps were taken`;
+  }
+  if (line.kind === 'epoch') {
+    const end = (line.epoch + 1) * perEpoch;
+    return line.step === end && end === next
+      ? null
+      : `epoch ${line.epoch} is closed after step ${next - 1}; its last step is ${end - 1}`;
+  }
+  return (
+    checkOrder(line, expected) ?? checkMembership(line, expected.membership) ?? checkShares(line, expected)
+  );
+}
+
+function checkOrder({ step }: StepLine, { next, steps }: Expectation): string | null {
+  if (step < next) return `step ${step} is committed again, without a rollback`;
+  if (step > next) return `step ${next} is missing: step ${step} stands in its place`;
+  return step < steps ? null : `step ${step} is beyond the run's ${steps} steps`;
+}
+
+function checkMembership(line: StepLine, before: StepLine | null): string | null {
+  const { step, generation, worldSize, shares } = line;
+  if (shares.length !== worldSize)
+    return `step ${step} has ${shares.length} shares in a world of ${worldSize}`;
+  if (before === null) return null;
+  if (generation < before.generation) {
+    return `step ${step} is of generation ${generation}, after generation ${before.generation}`;
+  }
+  if (generation === before.generation && worldSize !== before.worldSize) {
+    return `step ${step}: the world of generation ${generation} has ${worldSize} workers, had ${before.worldSize}`;
+  }
+  return null;
+}
+
+function checkShares(line: StepLine, { config }: Expectation): string | null {
+  const plan = planStep(config, line.step);
+  if (line.epoch !== plan.epoch) return `step ${line.step} is of epoch ${plan.epoch}, not ${line.epoch}`;
+  for (const [rank, share] of line.shares.entries()) {
+    const planned = plannedShare(plan, rank, line.worldSize);
+    const length = Math.max(planned.length, share.length);
+    for (let index = 0; index < length; index++) {
+      if (planned[index] === share[index]) continue;
+      const found = share[index] === undefined ? 'is missing' : `is sample ${share[index]}`;
+      const wanted = planned[index] === undefined ? 'nothing' : `sample ${planned[index]}`;
+      return `step ${line.step}, rank ${rank}: number ${index} of its share ${found}; the plan says ${wanted}`;
+    }
+  }
+  const sum = line.shares.reduce((total, share) => total + share.length, 0);
+  return sum === line.samples ? null : `step ${line.step} counts ${line.samples} samples, but lists ${sum}`;
+}
+
+function plannedShare(plan: StepPlan, rank: number, worldSize: number): Uint32Array {
+  const { start, end } = shareOf(plan.microBatches.length, rank, worldSize);
+  const own = plan.microBatches.slice(start, end);
+  return plan.sampleIds.subarray(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
+}
+
+/** Counts without the plan: a mistake in the plan would show here. */
+function countSamples(steps: readonly StepLine[], trainCount: number): string | null {
+  const uses = new Uint32Array(trainCount);
+  for (const id of steps.flatMap((line) => line.shares.flat())) {
+    if (id >= trainCount) return `sample ${id} does not exist; there are ${trainCount}`;
+    uses[id]!++;
+  }
+  const wrong = uses.findIndex((use) => use !== 1);
+  return wrong === -1 ? null : `sample ${wrong} was used ${uses[wrong]} times`;
+}
