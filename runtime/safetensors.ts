@@ -115,11 +115,16 @@ function isIndices(value: unknown): value is number[] {
 }
 
 function parseJson(text: string, file: string): Record<string, unknown> {
+  let header: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    header = JSON.parse(text);
   } catch (error) {
     throw broken(file, 'its header is not JSON', error);
   }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+    throw broken(file, 'its header is not a JSON object');
+  }
+  return header as Record<string, unknown>;
 }
 
 function broken(file: string, why: string, cause?: unknown): RondoError {

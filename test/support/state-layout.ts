@@ -1,0 +1,26 @@
+import type { StateLayout, TensorSpec } from '../../worker/model/program.js';
+
+type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
+
+/** A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters. */
+export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
+  let length = 0;
+  const place = ([name, shape]: Shapes[number]): TensorSpec => {
+    const spec = { name, shape, offset: length };
+    length += shape.reduce((product, side) => product * side, 1);
+    return spec;
+  };
+  const placedParameters = parameters.map((entry) => ({ ...place(entry), group: 0 }));
+  const parameterLength = length;
+  const placedStatistics = statistics.map(place);
+  const first = parameters.map(([name, shape]) => place([`optimizer.first.${name}`, shape]));
+  const second = parameters.map(([name, shape]) => place([`optimizer.second.${name}`, shape]));
+  return {
+    parameters: placedParameters,
+    statistics: placedStatistics,
+    first,
+    second,
+    length,
+    parameterLength,
+  };
+}

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { overlay } from '../../../../worker/model/weights/load-pretrained.js';
+import type { WeightTensor, WeightValues } from '../../../../worker/model/weights/weight-tensor.js';
+import { layoutOf } from '../../../support/state-layout.js';
+
+const layout = layoutOf(
+  [
+    ['conv1.weight', [2, 1, 1, 2]],
+    ['bn1.weight', [2]],
+    ['head.8.weight', [3, 1]],
+  ],
+  [
+    ['bn1.running_var', [2]],
+    ['head.2.running_var', [1]],
+  ],
+);
+
+function tensor(shape: number[], values: WeightValues = new Float32Array(shape.reduce((a, b) => a * b, 1))) {
+  return { shape, dtype: 'F32', values } satisfies WeightTensor;
+}
+
+function torchvision(): Map<string, WeightTensor> {
+  return new Map<string, WeightTensor>([
+    ['conv1.weight', tensor([2, 1, 1, 2], Float32Array.of(1, 2, 3, 4))],
+    ['bn1.weight', tensor([2], Float64Array.of(0.5, 0.25))],
+    ['bn1.running_var', tensor([2], Float32Array.of(8, 9))],
+    ['bn1.num_batches_tracked', tensor([], BigInt64Array.of(7n))],
+    ['fc.weight', tensor([1000, 1])],
+    ['fc.bias', tensor([1000])],
+  ]);
+}
+
+function load(tensors: Map<string, WeightTensor>): number[] {
+  const state = new Float32Array(layout.length).fill(-1);
+  overlay(state, layout, tensors);
+  return [...state];
+}
+
+test('a body goes to its places; head, moments, classifier and counters are left alone', () => {
+  const untouched = new Array(layout.length - 12).fill(-1);
+  expect(load(torchvision())).toEqual([1, 2, 3, 4, 0.5, 0.25, -1, -1, -1, 8, 9, -1, ...untouched]);
+});
+
+test('a head in the file is loaded too', () => {
+  const tensors = torchvision()
+    .set('head.8.weight', tensor([3, 1], Float32Array.of(5, 6, 7)))
+    .set('head.2.running_var', tensor([1], Float32Array.of(2)));
+  expect(load(tensors).slice(0, 12)).toEqual([1, 2, 3, 4, 0.5, 0.25, 5, 6, 7, 8, 9, 2]);
+});
+
+test('every missing, extra and misshapen tensor is named in one error, and nothing is written', () => {
+  const tensors = torchvision();
+  tensors.delete('bn1.weight');
+  tensors.set('layer9.weight', tensor([1])).set('layer9.bias', tensor([1]));
+  tensors.set('bn1.running_var', tensor([3]));
+  const state = new Float32Array(layout.length);
+  const attempt = () => overlay(state, layout, tensors, 'resnet.safetensors');
+  expect(attempt).toThrow(
+    'resnet.safetensors does not fit this network: missing: bn1.weight; ' +
+      'not part of this network: layer9.weight, layer9.bias; ' +
+      'of another shape: bn1.running_var ([3], expected [2]).',
+  );
+  expect(attempt).toThrow(
+    expect.objectContaining({ code: 'invalid-argument', remedy: expect.stringContaining('--arch') }),
+  );
+  expect(state.every((value) => value === 0)).toBe(true);
+});
+
+test('part of a head is a mistake', () => {
+  expect(() => load(torchvision().set('head.8.weight', tensor([3, 1])))).toThrow(
+    'missing: head.2.running_var',
+  );
+});
+
+test('equal counts in another shape are another shape', () => {
+  expect(() => load(torchvision().set('conv1.weight', tensor([1, 2, 2, 1])))).toThrow(
+    'conv1.weight ([1, 2, 2, 1], expected [2, 1, 1, 2])',
+  );
+});
+
+test('a long list is counted rather than shown whole', () => {
+  const tensors = torchvision();
+  for (let i = 0; i < 25; i += 1) tensors.set(`other.${i}`, tensor([1]));
+  expect(() => load(tensors)).toThrow(/other\.19 and 5 more/);
+});
