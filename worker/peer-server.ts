@@ -1,6 +1,7 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { type PeerServer, PeerService } from '../proto/gen/peer.js';
+import type { PeerServer } from '../proto/gen/peer.js';
 import { RondoError } from '../runtime/errors.js';
+import { peerService } from './collective/wire-format.js';
 
 export interface PeerServerHandle {
   /** HOST:PORT that other workers and the coordinator reach. */
@@ -14,7 +15,7 @@ export async function startPeerServer(listen: string, service: PeerServer): Prom
   const host = listen.slice(0, listen.lastIndexOf(':'));
   const unlimited = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
   const server = new Server(unlimited);
-  server.addService(PeerService, service);
+  server.addService(peerService, service);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(listen, ServerCredentials.createInsecure(), (error, bound) => {
       if (error) {

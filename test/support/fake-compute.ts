@@ -1,0 +1,102 @@
+import type { Compute, ComputeShape, Digests } from '../../worker/training/compute.js';
+
+/** Values in the fake network's one parameter. */
+const width = 3;
+
+export const fakeShape: ComputeShape = {
+  state: {
+    parameters: [{ name: 'w', shape: [width], offset: 0, group: 0 }],
+    statistics: [],
+    first: [{ name: 'optimizer.first.w', shape: [width], offset: width }],
+    second: [{ name: 'optimizer.second.w', shape: [width], offset: 2 * width }],
+    length: 3 * width,
+    parameterLength: width,
+  },
+  reductions: {
+    all: {
+      length: width + 5,
+      exactFrom: width,
+      gradients: [{ name: 'w', offset: 0, length: width, shape: [width] }],
+      statistics: [],
+      tail: {
+        lossSum: width,
+        correct: width + 1,
+        samples: width + 2,
+        microBatches: width + 3,
+        stopVotes: width + 4,
+      },
+    },
+  },
+};
+
+export interface FakeCompute extends Compute {
+  /** Names of the operations called so far, in order. */
+  readonly calls: string[];
+  readonly state: Float32Array;
+}
+
+/**
+ * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the random key
+ * decides, computed without TensorFlow: what the steps around it do can be checked by hand. `poison` makes the
+ * gradient of that label NaN.
+ */
+export function createFakeCompute(options: { poison?: number } = {}): FakeCompute {
+  const calls: string[] = [];
+  const state = new Float32Array(fakeShape.state.length);
+  const digestOf = (values: Float32Array): Digests => ({
+    state: [...values].join(),
+    parameters: [...values.subarray(0, width)].join(),
+  });
+  return {
+    calls,
+    state,
+    async open() {
+      return fakeShape;
+    },
+    async initialize(into, seed) {
+      into.fill(seed);
+      state.set(into);
+      return digestOf(into);
+    },
+    async load(values) {
+      state.set(values);
+      return digestOf(values);
+    },
+    async save(into) {
+      calls.push('save');
+      into.set(state);
+      return digestOf(into);
+    },
+    async resetMoments() {
+      calls.push('resetMoments');
+    },
+    async gradients(batches, _trainable, into) {
+      calls.push('gradients');
+      into.fill(0);
+      for (const { batch, key } of batches) {
+        for (const label of batch.labels) {
+          const value = label === options.poison ? Number.NaN : label + (key[0] % 7);
+          for (let index = 0; index < width; index++) into[index] += value * (index + 1);
+          into[width] += label;
+          into[width + 2] += 1;
+        }
+        into[width + 3] += 1;
+      }
+    },
+    async apply(vector, { learningRates }) {
+      calls.push('apply');
+      const gradients = vector.subarray(0, width);
+      const updated = gradients.every(Number.isFinite);
+      if (updated) gradients.forEach((gradient, index) => (state[index] -= learningRates[0] * gradient));
+      return { updated, tensorHandles: 0 };
+    },
+    async evaluate({ labels }) {
+      return {
+        losses: Float32Array.from(labels, (label) => label / 2),
+        predictions: Int32Array.from(labels),
+        probabilities: Float32Array.from(labels, () => 0.5),
+      };
+    },
+    async close() {},
+  };
+}

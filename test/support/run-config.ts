@@ -1,0 +1,26 @@
+import type { RunConfig } from '../../plan/run-config.js';
+
+/** A small whole run: 2 epochs of 23 samples in batches of 8, cut into micro-batches of 2. */
+export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
+  return {
+    runId: 'test-run',
+    seed: 7,
+    arch: 'resnet18',
+    classes: ['a', 'b'],
+    trainCount: 23,
+    validCount: 70,
+    datasetDigest: 'digest',
+    size: 32,
+    presize: 36,
+    batchSize: 8,
+    microBatch: 2,
+    phases: [{ name: 'unfrozen', epochs: 2, trainable: 'all', learningRates: [1e-3, 1e-3, 1e-3] }],
+    weightDecay: 0.01,
+    dropout: [0.25, 0.5],
+    augment: 'fastai',
+    precision: 'float32',
+    wire: 'float32',
+    pretrainedDigest: null,
+    ...changes,
+  };
+}

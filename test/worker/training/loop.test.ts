@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { totalSteps } from '../../../plan/phases.js';
+import type { RunConfig } from '../../../plan/run-config.js';
+import { type TrainingEvent, train } from '../../../worker/training/loop.js';
+import { createSnapshots } from '../../../worker/training/snapshots.js';
+import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+import { createFakeLoader } from '../../support/fake-loader.js';
+import { createFakeRings } from '../../support/fake-ring.js';
+import { runConfig } from '../../support/run-config.js';
+
+interface Outcome {
+  readonly events: TrainingEvent[];
+  readonly end: { step: number; stopped: boolean };
+  readonly state: Float32Array;
+  readonly calls: string[];
+  readonly aliveBatches: number;
+}
+
+/** Runs every rank of a world in this process. `stopAt`: rank 1 (or the only one) asks to stop during that step. */
+function runWorld(
+  config: RunConfig,
+  worldSize: number,
+  options: { stopAt?: number; startStep?: number; poison?: number } = {},
+): Promise<Outcome[]> {
+  const rings = createFakeRings(worldSize);
+  return Promise.all(
+    rings.map(async (ring, rank) => {
+      const compute = createFakeCompute({ poison: options.poison });
+      const loader = createFakeLoader();
+      const layout = fakeShape.reductions.all!;
+      const vector = new Float32Array(layout.length);
+      const { signal } = new AbortController();
+      const events: TrainingEvent[] = [];
+      const stopRequested = () =>
+        rank === Math.min(1, worldSize - 1) &&
+        events.filter((e) => e.kind === 'step').length === options.stopAt;
+      const training = train({
+        ...{ config, rank, worldSize, loader, signal, startStep: options.startStep ?? 0 },
+        snapshots: createSnapshots(compute, fakeShape.state),
+        context: () => ({ seed: config.seed, compute, ring, layout, vector, stopRequested, signal }),
+      });
+      let next = await training.next();
+      for (; !next.done; next = await training.next()) events.push(next.value);
+      return {
+        events,
+        end: next.value,
+        state: compute.state,
+        calls: compute.calls,
+        aliveBatches: loader.alive(),
+      };
+    }),
+  );
+}
+
+const steps = (outcome: Outcome) => outcome.events.filter((event) => event.kind === 'step');
+
+describe('train', () => {
+  const config = runConfig();
+
+  it.each([1, 2, 3, 4, 5])('takes the same samples to the same state on %i ranks', async (worldSize) => {
+    const [alone] = await runWorld(config, 1);
+    const world = await runWorld(config, worldSize);
+    expect(steps(alone)).toHaveLength(totalSteps(config));
+    for (const [index, step] of steps(alone).entries()) {
+      const shares = world.flatMap((rank) => [...steps(rank)[index].sampleIds]);
+      expect(shares).toEqual([...step.sampleIds]);
+      for (const rank of world) expect(steps(rank)[index].outcome).toEqual(step.outcome);
+    }
+    for (const rank of world) {
+      expect(rank.end).toEqual({ step: totalSteps(config), stopped: false });
+      rank.state.forEach((value, index) => expect(value).toBeCloseTo(alone.state[index], 3));
+      expect(rank.state).toEqual(world[0].state);
+      expect(rank.aliveBatches).toBe(0);
+    }
+  });
+
+  it('evaluates every validation sample exactly once, after each epoch and on a snapshot of its end', async () => {
+    for (const worldSize of [1, 2, 3, 5]) {
+      const world = await runWorld(config, worldSize);
+      for (const epoch of [0, 1]) {
+        const shares = world.map(({ events }) =>
+          events.find((e) => e.kind === 'evaluation' && e.epoch === epoch),
+        );
+        const ids = shares.flatMap((e) => (e?.kind === 'evaluation' ? [...e.share.sampleIds] : []));
+        const losses = shares.flatMap((e) => (e?.kind === 'evaluation' ? [...e.share.losses] : []));
+        expect(ids).toEqual(Array.from({ length: config.validCount }, (_, id) => id));
+        expect(losses).toEqual(ids.map((id) => id / 2));
+      }
+      const kinds = world[0].events.map((event) => event.kind).join(' ');
+      expect(kinds).toBe('step step step snapshot evaluation step step step snapshot evaluation');
+    }
+  });
+
+  it('stops every rank after the step in which one asks for it, with a snapshot of that step', async () => {
+    for (const worldSize of [1, 3]) {
+      const world = await runWorld(config, worldSize, { stopAt: 4 });
+      for (const rank of world) {
+        expect(rank.end).toEqual({ step: 5, stopped: true });
+        expect(rank.events.at(-1)).toMatchObject({ kind: 'snapshot', whole: false, snapshot: { step: 5 } });
+        expect(rank.state).toEqual(world[0].state);
+      }
+    }
+  });
+
+  it('carries on from a step as if it had not stopped', async () => {
+    const [whole] = await runWorld(config, 2);
+    const [rest] = await runWorld(config, 2, { startStep: 4 });
+    expect(steps(rest).map(({ outcome, sampleIds }) => ({ outcome, sampleIds }))).toEqual(
+      steps(whole)
+        .slice(4)
+        .map(({ outcome, sampleIds }) => ({ outcome, sampleIds })),
+    );
+  });
+
+  it('starts the moments afresh with each phase, and only then', async () => {
+    const phase = config.phases[0];
+    const [alone] = await runWorld(runConfig({ phases: [{ ...phase, epochs: 1 }, phase] }), 1);
+    const resets = alone.calls.flatMap((name, index) =>
+      name === 'resetMoments' ? [alone.calls[index + 1]] : [],
+    );
+    expect(resets).toEqual(['gradients', 'gradients']);
+  });
+
+  it('leaves the state as it was on every rank when one rank has a gradient that is not finite', async () => {
+    const oneStep = runConfig({ trainCount: 8, phases: [{ ...config.phases[0], epochs: 1 }] });
+    for (const rank of await runWorld(oneStep, 2, { poison: 5 })) {
+      expect(steps(rank)[0].outcome).toMatchObject({ skipped: true, samples: 8 });
+      expect([...rank.state]).toEqual(new Array(9).fill(0));
+    }
+  });
+});

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { createSnapshots } from '../../../worker/training/snapshots.js';
+import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+
+describe('snapshots', () => {
+  it('lends what was taken after a step, unchanged while training goes on', async () => {
+    const compute = createFakeCompute();
+    const snapshots = createSnapshots(compute, fakeShape.state);
+    for (let step = 1; step <= 3; step++) {
+      compute.state.fill(step);
+      await snapshots.take(step);
+    }
+    const lent = snapshots.lend(2)!;
+    for (let step = 4; step <= 9; step++) {
+      compute.state.fill(step);
+      await snapshots.take(step);
+      expect([...lent.snapshot.values]).toEqual(new Array(fakeShape.state.length).fill(2));
+    }
+    expect(snapshots.lend(9)?.snapshot.values[0]).toBe(9);
+  });
+
+  it('reuses the memory of the oldest once nobody reads it', async () => {
+    const snapshots = createSnapshots(createFakeCompute(), fakeShape.state);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let step = 1; step <= 20; step++) buffers.add((await snapshots.take(step)).values.buffer);
+    expect(buffers.size).toBe(2);
+    expect(snapshots.lend(18)).toBeUndefined();
+    expect(snapshots.lend(19)).toBeDefined();
+  });
+
+  it('does not lend what could not be filled', async () => {
+    const snapshots = createSnapshots(createFakeCompute(), fakeShape.state);
+    await expect(snapshots.put(3, () => Promise.reject(new Error('broken stream')))).rejects.toThrow(
+      'broken stream',
+    );
+    expect(snapshots.lend(3)).toBeUndefined();
+  });
+});
