@@ -1,0 +1,69 @@
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * Where the things are that `npm run setup` has put in place for the programs. It notes them in
+ * `.rondo/installation.json` of the repository (scripts/setup/steps.mjs): `natsServer` a path or null, `tensorflow`
+ * with `libraries` and `include`, the folders that the binding was built against.
+ */
+export interface Installation {
+  /** The nats-server to start: RONDO_NATS_SERVER, else the one that set-up noted, else the first on PATH; or null. */
+  readonly natsServer: string | null;
+  /** The folder of TensorFlow's shared libraries, or null when set-up has not run. */
+  readonly tensorflowLibraries: string | null;
+  /** The folder that keeps what is fetched or computed once: RONDO_CACHE, else `rondo` in the user's cache folder. */
+  readonly cacheDir: string;
+}
+
+/** Reads the notes anew at each call. Absent or damaged notes are as none: nothing throws. */
+export function installation(env: NodeJS.ProcessEnv = process.env, root = repositoryRoot()): Installation {
+  const noted = readNotes(join(root, '.rondo', 'installation.json'));
+  return {
+    natsServer: findNatsServer(env, noted.natsServer),
+    tensorflowLibraries: noted.tensorflow?.libraries ?? null,
+    cacheDir: cacheFolder(env),
+  };
+}
+
+interface Notes {
+  natsServer?: string | null;
+  tensorflow?: { libraries?: string };
+}
+
+function readNotes(file: string): Notes {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as Notes | null) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function findNatsServer(env: NodeJS.ProcessEnv, noted: string | null | undefined): string | null {
+  if (env.RONDO_NATS_SERVER) return isExecutable(env.RONDO_NATS_SERVER) ? env.RONDO_NATS_SERVER : null;
+  const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  const files = [...(noted ? [noted] : []), ...folders.map((folder) => join(folder, 'nats-server'))];
+  return files.find(isExecutable) ?? null;
+}
+
+function cacheFolder(env: NodeJS.ProcessEnv): string {
+  if (env.RONDO_CACHE) return resolve(env.RONDO_CACHE);
+  return join(env.XDG_CACHE_HOME ? resolve(env.XDG_CACHE_HOME) : join(homedir(), '.cache'), 'rondo');
+}
+
+/** The nearest folder above that holds a package.json: from runtime/ as from dist/runtime/. */
+function repositoryRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import { SetupError } from './setup/errors.mjs';
+import { releaseLocks, withLock } from './setup/lock.mjs';
+import { help, parseOptions } from './setup/options.mjs';
+import { cacheFolder, stateFolder } from './setup/places.mjs';
+import { createReport, formatDuration } from './setup/report.mjs';
+import { endRunning } from './setup/run-command.mjs';
+import { openStamps } from './setup/stamps.mjs';
+import { listSteps, readInstallation } from './setup/steps.mjs';
+import { chooseSource } from './setup/wheels.mjs';
+
+const report = createReport(process.stderr);
+
+/** @param {string[]} args */
+async function main(args) {
+  const options = parseOptions(args);
+  if (options.help) {
+    process.stdout.write(help);
+    return;
+  }
+  const context = {
+    source: chooseSource(options, process.env, readInstallation().tensorflow?.source),
+    cache: cacheFolder(process.env),
+    env: process.env,
+    report,
+  };
+  const steps = () => listSteps({ ...context, stamps: openStamps(join(stateFolder, 'stamps.json')) });
+  if (steps().every((step) => step.isDone())) {
+    const before = process.env.npm_lifecycle_event?.startsWith('pre') === true;
+    if (!before) report.say(`setup: nothing to do (${formatDuration(performance.now())})`);
+    return;
+  }
+  const waiting = { onWait: (/** @type {string} */ holder) => report.say(`setup: waiting for ${holder}`) };
+  await withLock(join(stateFolder, 'setup.lock'), waiting, () => runSteps(steps()));
+}
+
+/** @param {import('./setup/steps.mjs').Step[]} steps */
+async function runSteps(steps) {
+  const beganAll = performance.now();
+  let missing = 0;
+  for (const step of steps) {
+    if (step.isDone()) continue;
+    const began = performance.now();
+    report.say(`setup: ${step.name} …`);
+    const done = await step.run();
+    if (done === null) missing += 1;
+    else report.say(`setup: ${step.name}: ${done} (${formatDuration(performance.now() - began)})`);
+  }
+  const end = missing === 0 ? 'everything is in place' : 'everything but the above is in place';
+  report.say(`setup: ${end} (${formatDuration(performance.now() - beganAll)})`);
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  releaseLocks();
+  if (error instanceof SetupError) report.say(`setup: ${error.message}\n  → ${error.remedy}`);
+  else report.say(`setup: ${describe(error)}`);
+  process.exitCode = 1;
+}
+
+/** @param {unknown} error */
+function describe(error) {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'ENOSPC') return `${error.message}\n  → The disk is full: make room, then run it again.`;
+  if (code === 'EACCES' || code === 'EROFS') {
+    return `${error.message}\n  → This folder cannot be written to: change its owner, or set RONDO_CACHE to another.`;
+  }
+  return error.stack ?? error.message;
+}
+
+for (const [signal, number] of /** @type {const} */ ([
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+])) {
+  process.once(signal, () => {
+    endRunning();
+    releaseLocks();
+    process.exit(128 + number);
+  });
+}
+await main(process.argv.slice(2)).catch(fail);
