@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { Chunk, WireType } from '../../../proto/gen/peer.js';
+import { allocateChunk, deserializeChunk, serializeChunk } from '../../../worker/collective/wire-format.js';
+
+const chunks: Chunk[] = [
+  {
+    generation: 1n,
+    round: 0n,
+    hop: 0,
+    offset: 0,
+    count: 3,
+    wireType: WireType.WIRE_TYPE_BFLOAT16,
+    payload: Uint8Array.of(1, 2, 3, 4, 5, 6),
+  },
+  {
+    generation: 2n ** 49n - 1n,
+    round: 2n ** 40n + 77n,
+    hop: 300,
+    offset: 0xffffffff,
+    count: 0x80000000,
+    wireType: WireType.WIRE_TYPE_FLOAT32,
+    payload: Uint8Array.from({ length: 1000 }, (_, i) => i),
+  },
+  {
+    generation: 0n,
+    round: 0n,
+    hop: 0,
+    offset: 0,
+    count: 0,
+    wireType: WireType.WIRE_TYPE_UNSPECIFIED,
+    payload: new Uint8Array(0),
+  },
+];
+
+function plain(chunk: Chunk): Chunk {
+  const { generation, round, hop, offset, count, wireType, payload } = chunk;
+  return { generation, round, hop, offset, count, wireType, payload: Uint8Array.from(payload) };
+}
+
+function framed(chunk: Chunk) {
+  const copy = allocateChunk(chunk, chunk.payload.byteLength);
+  copy.payload.set(chunk.payload);
+  return copy;
+}
+
+describe('the chunk serializer', () => {
+  it.each(chunks)('writes what the generated codec reads (generation $generation)', (chunk) => {
+    expect(plain(Chunk.decode(serializeChunk(framed(chunk))))).toEqual(chunk);
+    expect(plain(Chunk.decode(serializeChunk(chunk)))).toEqual(chunk);
+  });
+
+  it.each(chunks)('reads what the generated codec writes (generation $generation)', (chunk) => {
+    const read = deserializeChunk(Buffer.from(Chunk.encode(chunk).finish()));
+    expect(plain(read)).toEqual(chunk);
+    expect(read.payload.byteOffset % 4).toBe(0);
+  });
+
+  it.each(chunks)('reads what it wrote, where it lies (generation $generation)', (chunk) => {
+    const message = Buffer.allocUnsafeSlow(5 + 43 + chunk.payload.byteLength).subarray(5);
+    message.set(serializeChunk(framed(chunk)));
+    const read = deserializeChunk(message);
+    expect(plain(read)).toEqual(chunk);
+    expect(read.frame).toBe(message);
+    expect(read.payload.byteOffset % 4).toBe(0);
+  });
+
+  it('copies a message that is not aligned', () => {
+    const message = Buffer.allocUnsafeSlow(6 + 43 + 6).subarray(6);
+    message.set(serializeChunk(framed(chunks[0])));
+    const read = deserializeChunk(message);
+    expect(plain(read)).toEqual(chunks[0]);
+    expect(read.frame).not.toBe(message);
+  });
+
+  it('writes the header that the chunk has by then, without copying the payload', () => {
+    const chunk = framed(chunks[0]);
+    chunk.hop = 5;
+    const message = serializeChunk(chunk);
+    expect(message).toBe(chunk.frame);
+    expect(Chunk.decode(message).hop).toBe(5);
+  });
+
+  it('refuses bytes that are no chunk', () => {
+    const message = Buffer.from(Chunk.encode(chunks[1]).finish());
+    expect(() => deserializeChunk(message.subarray(0, message.length - 1))).toThrow();
+  });
+});

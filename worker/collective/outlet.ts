@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
+import type { Chunk, ExchangeRequest } from '../../proto/gen/peer.js';
+import { createDeferred, type Deferred } from '../../runtime/deferred.js';
+import { RondoError } from '../../runtime/errors.js';
+import type { FramedChunk } from './wire-format.js';
+
+export type Pull = ServerWritableStream<ExchangeRequest, Chunk>;
+
+/** The half of a link that the successor pulls from: the serving side of one generation's exchange. */
+export interface Outlet {
+  readonly generation: bigint;
+  /** Resolves when the successor pulls; rejects when the outlet fails or closes before. */
+  readonly attached: Promise<void>;
+  /** @throws RondoError when the pull is not the successor's, or not the first. */
+  attach(pull: Pull): void;
+  send(chunk: FramedChunk): Promise<void>;
+  /** Ends the successor's pull after what was sent; later sends are rejected with `error`. May be called twice. */
+  close(error: RondoError): void;
+}
+
+type State =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'attached'; readonly pull: Pull }
+  | { readonly kind: 'ended'; readonly error: RondoError };
+
+export function createOutlet(generation: bigint, successor: number): Outlet {
+  let state: State = { kind: 'waiting' };
+  const attached = createDeferred<void>();
+  attached.promise.catch(() => {});
+  /** What sends wait for while the stream's buffer is full. */
+  let drained: Deferred<void> | null = null;
+
+  const end = (error: RondoError) => {
+    state = { kind: 'ended', error };
+    attached.reject(error);
+    drained?.reject(error);
+    drained = null;
+  };
+
+  return {
+    generation,
+    attached: attached.promise,
+    attach(pull) {
+      if (state.kind === 'ended') throw state.error;
+      const { rank } = pull.request;
+      if (rank !== successor || state.kind === 'attached') {
+        const why = rank === successor ? 'pulls already' : `is not its successor, rank ${successor}`;
+        throw new RondoError('failed-precondition', `rank ${rank} of generation ${generation} ${why}`);
+      }
+      state = { kind: 'attached', pull };
+      pull.on('drain', () => {
+        drained?.resolve();
+        drained = null;
+      });
+      pull.on('cancelled', () => {
+        if (state.kind !== 'attached') return;
+        const text = `rank ${successor} at ${pull.getPeer()} no longer pulls in generation ${generation}`;
+        end(new RondoError('unavailable', text));
+      });
+      pull.sendMetadata(new Metadata());
+      attached.resolve();
+    },
+    send(chunk) {
+      if (state.kind === 'ended') return Promise.reject(state.error);
+      assert(state.kind === 'attached', 'nothing is sent before the successor pulls');
+      if (state.pull.write(chunk)) return Promise.resolve();
+      drained ??= createDeferred<void>();
+      return drained.promise;
+    },
+    close(error) {
+      if (state.kind === 'ended') return;
+      if (state.kind === 'attached') state.pull.end();
+      end(error);
+    },
+  };
+}
