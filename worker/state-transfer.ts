@@ -20,9 +20,8 @@ export async function sendState(
   const step = Number(call.request.step);
   const lent = snapshots?.lend(step);
   if (!lent) {
-    call.destroy(
-      new RondoError('not-found', `no snapshot of the state after step ${step} is held`).toGrpc() as Error,
-    );
+    const error = new RondoError('not-found', `no snapshot of the state after step ${step} is held`);
+    call.emit('error', error.toGrpc());
     return;
   }
   try {
