@@ -11,7 +11,7 @@ const shownNames = 20;
  * without a head leaves the head as it is; a file with one must have all of it.
  * Throws invalid-argument, naming every missing, extra and misshapen tensor, before anything is written.
  */
-export function overlay(
+export function overlayPretrained(
   state: Float32Array,
   layout: StateLayout,
   tensors: ReadonlyMap<string, WeightTensor>,

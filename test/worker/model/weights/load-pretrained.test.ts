@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { overlay } from '../../../../worker/model/weights/load-pretrained.js';
+import { overlayPretrained } from '../../../../worker/model/weights/load-pretrained.js';
 import type { WeightTensor, WeightValues } from '../../../../worker/model/weights/weight-tensor.js';
 import { layoutOf } from '../../../support/state-layout.js';
 
@@ -32,7 +32,7 @@ function torchvision(): Map<string, WeightTensor> {
 
 function load(tensors: Map<string, WeightTensor>): number[] {
   const state = new Float32Array(layout.length).fill(-1);
-  overlay(state, layout, tensors);
+  overlayPretrained(state, layout, tensors);
   return [...state];
 }
 
@@ -54,7 +54,7 @@ test('every missing, extra and misshapen tensor is named in one error, and nothi
   tensors.set('layer9.weight', tensor([1])).set('layer9.bias', tensor([1]));
   tensors.set('bn1.running_var', tensor([3]));
   const state = new Float32Array(layout.length);
-  const attempt = () => overlay(state, layout, tensors, 'resnet.safetensors');
+  const attempt = () => overlayPretrained(state, layout, tensors, 'resnet.safetensors');
   expect(attempt).toThrow(
     'resnet.safetensors does not fit this network: missing: bn1.weight; ' +
       'not part of this network: layer9.weight, layer9.bias; ' +
