@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader, TensorEntry } from '../proto/gen/coordinator.js';
 import type { CopyStateRequest } from '../proto/gen/peer.js';
@@ -24,16 +25,23 @@ export async function sendState(
     call.emit('error', error.toGrpc());
     return;
   }
+  const cancelled = new AbortController();
+  call.on('cancelled', () => cancelled.abort());
   try {
-    await write(call, { part: { $case: 'header', value: headerOf(lent.snapshot) } });
-    const { values } = lent.snapshot;
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    for (let at = 0; at < bytes.length && !call.cancelled; at += chunkBytes) {
-      await write(call, { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } });
-    }
-    call.end();
+    await pipeline(Readable.from(chunksOf(lent.snapshot)), call, { signal: cancelled.signal });
+  } catch (thrown) {
+    if (!cancelled.signal.aborted) throw thrown;
   } finally {
     lent.giveBack();
+  }
+}
+
+function* chunksOf(snapshot: Snapshot): Generator<StateChunk> {
+  yield { part: { $case: 'header', value: headerOf(snapshot) } };
+  const { values } = snapshot;
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    yield { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } };
   }
 }
 
@@ -98,12 +106,4 @@ function lengthError(expected: number): RondoError {
   return new RondoError('data-loss', `the state that was sent does not have ${expected} values`, {
     remedy: 'try again; if it happens again, resume from an earlier checkpoint',
   });
-}
-
-async function write(
-  call: ServerWritableStream<CopyStateRequest, StateChunk>,
-  chunk: StateChunk,
-): Promise<void> {
-  if (call.cancelled) return;
-  if (!call.write(chunk)) await Promise.race([once(call, 'drain'), once(call, 'cancelled')]);
 }

@@ -59,6 +59,24 @@ describe('copying state between workers', () => {
     expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
   });
 
+  it('gives the snapshot back when the receiver leaves in the middle', async () => {
+    const snapshots = await snapshotsOf(12);
+    const client = await serve(snapshots);
+    const stream = client.copyState({ generation: 1n, step: 12n });
+    stream.on('error', () => {});
+    for await (const chunk of stream) if (chunk.part.$case === 'data') break;
+    stream.cancel();
+    // The lent memory is written again only when nobody reads it: the third snapshot then reuses the first's.
+    const first = snapshots.lend(12)!;
+    first.giveBack();
+    await expect
+      .poll(async () => {
+        const taken = await snapshots.put(13, async () => ({ state: '', parameters: '' }));
+        return taken.values.buffer === first.snapshot.values.buffer;
+      })
+      .toBe(true);
+  });
+
   it('refuses a step that is not held', async () => {
     for (const snapshots of [undefined, await snapshotsOf(12)]) {
       const client = await serve(snapshots);
