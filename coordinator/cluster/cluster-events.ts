@@ -1,0 +1,68 @@
+/** Who holds which rank of a generation. */
+export interface WorkerPlace {
+  readonly workerId: string;
+  readonly rank: number;
+  /** HOST:PORT of its peer service. */
+  readonly address: string;
+  readonly pid: number;
+  readonly host: string;
+}
+
+/** A step that every rank has reported, with the same loss and counts. */
+export interface CommittedStep {
+  readonly generation: bigint;
+  readonly worldSize: number;
+  /** Counted from 0 over the run. */
+  readonly step: number;
+  /** Mean over the global batch. */
+  readonly loss: number;
+  readonly correct: number;
+  readonly samples: number;
+  /** The reduced vector was not finite and every rank left its state as it was. */
+  readonly skipped: boolean;
+  /** The slowest rank's wall time. */
+  readonly seconds: number;
+  /** Sample ids by rank. */
+  readonly shares: readonly Uint32Array[];
+}
+
+/** The whole validation set: arrays run in parallel, sorted by sample id, each id exactly once. */
+export interface EvaluationResult {
+  readonly epoch: number;
+  /** Steps taken before it. */
+  readonly step: number;
+  readonly sampleIds: Uint32Array;
+  readonly losses: Float32Array;
+  readonly predictions: Uint32Array;
+  /** Of each sample's own label. */
+  readonly probabilities: Float32Array;
+}
+
+/** All ranks hold the same state after `step` steps; `holderAddress` serves it by Peer.CopyState. */
+export interface EpochEnd {
+  readonly epoch: number;
+  readonly step: number;
+  readonly stateDigest: string;
+  readonly parameterDigest: string;
+  readonly holderAddress: string;
+  readonly generation: bigint;
+  /** False when the run was stopped inside the epoch. */
+  readonly whole: boolean;
+}
+
+export interface WorkerLoss {
+  readonly workerId: string;
+  readonly rank: number;
+  /** The step it was at, counted from 0. */
+  readonly step: number;
+  readonly reason: string;
+}
+
+/** Who wants to hear what the cluster does. Called in order; what a listener throws ends the run. */
+export interface ClusterListener {
+  assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
+  stepCommitted(step: CommittedStep): void;
+  evaluated(evaluation: EvaluationResult): void;
+  epochCompleted(end: EpochEnd): void;
+  workerLost(loss: WorkerLoss): void;
+}

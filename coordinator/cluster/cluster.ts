@@ -1,0 +1,162 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
+import { withDeadline } from '../../runtime/deadline.js';
+import { createDeferred } from '../../runtime/deferred.js';
+import { RondoError } from '../../runtime/errors.js';
+import type { ClusterListener } from './cluster-events.js';
+import { listen } from './listen.js';
+import { beginMembership, reduce } from './membership.js';
+import type { Effect, Event, Membership, Rules, RunResult, Start } from './membership-state.js';
+import { createSessions, type Sessions } from './session-service.js';
+import { createTransfers } from './transfers.js';
+
+const tickMs = 250;
+const silenceMs = 5_000;
+/** How long workers have to close their streams after Goodbye, and the server its connections. */
+const goodbyeMs = 5_000;
+const shutdownMs = 2_000;
+
+export interface ClusterOptions {
+  /** HOST:PORT; port 0 takes any free one. Loopback only. */
+  readonly listen: string;
+  readonly config: RunConfig;
+  readonly worldSize: number;
+  readonly welcome: { readonly natsUrl: string; readonly natsToken: string };
+  readonly dataset: Dataset;
+  readonly pretrainedPath: string | null;
+  /** The state to start from, for `run({source: 'checkpoint'})`. */
+  checkpoint(step: number): AsyncIterable<StateChunk>;
+  readonly listener: ClusterListener;
+  /** Workers of another version are refused. */
+  readonly version: string;
+  /** What to do after the run ended early: becomes the remedy of a lost worker's error. */
+  readonly endRemedy?: string;
+  /** A worker silent for so long is lost; 5 s unless a test says otherwise. */
+  readonly silenceMs?: number;
+}
+
+/** The coordinator's end of all workers. `close` and `destroy` are safe to call twice. */
+export interface Cluster {
+  /** HOST:PORT that workers join. */
+  readonly address: string;
+  /**
+   * Waits for `worldSize` workers and trains, once per cluster.
+   *
+   * @returns the steps taken, counted over the run; `stopped` when that was by `stop`.
+   * @throws RondoError unavailable, naming worker, rank and step, when one is lost; data-loss, naming who differs,
+   *   when replicas are not identical; a worker's own error when it fails; cancelled when the cluster is closed.
+   */
+  run(start: Start): Promise<RunResult>;
+  /** Every worker finishes its step, then `run` resolves. */
+  stop(reason: string): void;
+  /** The process of a worker started here has ended: before it has a rank, that ends the run with `error`. */
+  workerExited(error: RondoError): void;
+  /** Goodbye to all, then the server ends; bounded in time. */
+  close(ok: boolean, reason: string): Promise<void>;
+  /** Breaks everything off at once. */
+  destroy(): void;
+}
+
+/**
+ * Opens the coordinator's service; workers may join from now on.
+ *
+ * @throws RondoError as `listen` does.
+ */
+export async function openCluster(options: ClusterOptions): Promise<Cluster> {
+  const rules = makeRules(options);
+  const outcome = createDeferred<RunResult>();
+  // Whoever calls `run` hears of it; a cluster that fails before must not end the process.
+  outcome.promise.catch(() => {});
+
+  let membership: Membership = beginMembership(performance.now());
+  const queue: Event[] = [];
+  let reducing = false;
+  const dispatch = (event: Event) => {
+    queue.push(event);
+    // A listener may call back: its event waits until this one's effects are done.
+    if (reducing) return;
+    reducing = true;
+    try {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { state, effects } = reduce(rules, membership, next, performance.now());
+        membership = state;
+        for (const effect of effects) perform(effect);
+      }
+    } finally {
+      reducing = false;
+    }
+  };
+  const perform = (effect: Effect) => {
+    try {
+      if (effect.kind === 'resolved') outcome.resolve(effect.result);
+      else if (effect.kind === 'rejected') outcome.reject(effect.error);
+      else if (!tellWorker(sessions, effect)) tellListener(options.listener, effect);
+    } catch (error) {
+      dispatch({ kind: 'abort', error: RondoError.from(error) });
+    }
+  };
+  const sessions = createSessions({
+    message: (session, message) => dispatch({ kind: 'message', session, message }),
+    closed: (session, reason) => dispatch({ kind: 'closed', session, reason }),
+  });
+
+  const server = await listen(options.listen, { session: sessions.handler, ...createTransfers(options) });
+  const timer = setInterval(() => dispatch({ kind: 'tick' }), tickMs);
+  return {
+    address: server.address,
+    run(start) {
+      dispatch({ kind: 'start', start });
+      return outcome.promise;
+    },
+    stop: (reason) => dispatch({ kind: 'stop', reason }),
+    workerExited: (error) => dispatch({ kind: 'exited', error }),
+    async close(ok, reason) {
+      clearInterval(timer);
+      dispatch({ kind: 'close', ok, reason });
+      await withDeadline(sessions.drained(), { timeoutMs: goodbyeMs, what: 'goodbye' }).catch(() => {});
+      await server.close(shutdownMs);
+    },
+    destroy() {
+      clearInterval(timer);
+      dispatch({ kind: 'close', ok: false, reason: 'the coordinator ended at once' });
+      server.destroy();
+    },
+  };
+}
+
+function makeRules(options: ClusterOptions): Rules {
+  const { config, welcome, worldSize, version } = options;
+  return {
+    worldSize,
+    version,
+    welcome: { runId: config.runId, runConfigJson: JSON.stringify(config), ...welcome },
+    validCount: config.validCount,
+    silenceMs: options.silenceMs ?? silenceMs,
+    tickMs,
+    endRemedy: options.endRemedy,
+  };
+}
+
+function tellWorker(sessions: Sessions, effect: Effect): boolean {
+  switch (effect.kind) {
+    case 'send':
+      sessions.send(effect.session, effect.message);
+      return true;
+    case 'dismiss':
+      sessions.dismiss(effect.session, effect.ok, effect.reason);
+      return true;
+    case 'refuse':
+      sessions.refuse(effect.session, effect.error);
+      return true;
+    default:
+      return false;
+  }
+}
+
+function tellListener(listener: ClusterListener, effect: Effect): void {
+  if (effect.kind === 'assigned') listener.assigned(effect.generation.number, effect.generation.places);
+  if (effect.kind === 'stepCommitted') listener.stepCommitted(effect.value);
+  if (effect.kind === 'evaluated') listener.evaluated(effect.value);
+  if (effect.kind === 'epochCompleted') listener.epochCompleted(effect.value);
+  if (effect.kind === 'workerLost') listener.workerLost(effect.value);
+}

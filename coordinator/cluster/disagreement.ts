@@ -1,0 +1,33 @@
+import type { WorkerPlace } from './cluster-events.js';
+
+/**
+ * Who differs from whom, in words, or null when all values are equal. `values` are in rank order. A majority is
+ * taken to be right; without one everybody is listed.
+ */
+export function describeDisagreement(
+  places: readonly WorkerPlace[],
+  values: readonly string[],
+): string | null {
+  const holders = new Map<string, WorkerPlace[]>();
+  for (const [rank, value] of values.entries()) {
+    const place = places[rank]!;
+    holders.set(value, [...(holders.get(value) ?? []), place]);
+  }
+  if (holders.size <= 1) return null;
+  const groups = [...holders].sort(([, a], [, b]) => b.length - a.length);
+  const [most, second] = [groups[0]!, groups[1]!];
+  if (most[1].length > second[1].length) {
+    const others = groups.slice(1).map(([value, who]) => `${nameAll(who)} reported ${value}`);
+    return `${others.join('; ')}; the majority, ${nameAll(most[1])}, reported ${most[0]}`;
+  }
+  return groups.map(([value, who]) => `${nameAll(who)} reported ${value}`).join('; ');
+}
+
+/** A worker as errors call it. */
+export function nameWorker(place: Pick<WorkerPlace, 'workerId' | 'rank'>): string {
+  return `${place.workerId} (rank ${place.rank})`;
+}
+
+function nameAll(places: readonly WorkerPlace[]): string {
+  return places.map(nameWorker).join(', ');
+}

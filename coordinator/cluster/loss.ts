@@ -1,0 +1,136 @@
+import type { Failed as FailedReport } from '../../proto/gen/coordinator.js';
+import { type ErrorCode, RondoError } from '../../runtime/errors.js';
+import { nameWorker } from './disagreement.js';
+import type {
+  Effect,
+  Member,
+  Membership,
+  Preparing,
+  Rules,
+  Running,
+  Stopping,
+  Transition,
+} from './membership-state.js';
+
+type Engaged = Preparing | Running | Stopping;
+
+/** How long a worker's complaint about its peers waits for the peer's own end to show. */
+const witnessMs = 1_000;
+/** A worker this quiet may be the one complained about: wait until it speaks or counts as lost. */
+const quietMs = 2_000;
+
+/** Codes by which a worker says that another one failed it. */
+const hearsay: ReadonlySet<ErrorCode> = new Set(['unavailable', 'aborted', 'deadline-exceeded']);
+
+const errorCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'invalid-argument',
+  'not-found',
+  'failed-precondition',
+  'permission-denied',
+  'resource-exhausted',
+  'data-loss',
+  'aborted',
+  'unavailable',
+  'deadline-exceeded',
+  'cancelled',
+  'internal',
+]);
+
+/** Ends the run: everybody else is sent home, `run` rejects. */
+export function fail(state: Membership, error: RondoError, effects: readonly Effect[] = []): Transition {
+  if (state.kind === 'finished' || state.kind === 'failed') return { state, effects };
+  const dismissals = state.members.map(
+    ({ session }): Effect => ({ kind: 'dismiss', session, ok: false, reason: error.message }),
+  );
+  return {
+    state: { kind: 'failed', checkedAtMs: state.checkedAtMs, error },
+    effects: [...effects, ...dismissals, { kind: 'rejected', error }],
+  };
+}
+
+/** A member's session is over, or it fell silent. `refusal` ends a session that is still open. */
+export function loseMember(
+  rules: Rules,
+  state: Membership,
+  session: number,
+  reason: string,
+  refusal?: RondoError,
+): Transition {
+  const effects: Effect[] = refusal === undefined ? [] : [{ kind: 'refuse', session, error: refusal }];
+  if (state.kind === 'failed') return { state, effects };
+  const rank = state.members.findIndex((member) => member.session === session);
+  if (rank < 0) return { state, effects };
+  const members = state.members.filter((member) => member.session !== session);
+  if (state.kind === 'gathering' || state.kind === 'finished') {
+    return { state: { ...state, members }, effects };
+  }
+  if (state.suspicion?.witnesses.includes(session)) return { state, effects };
+
+  const place = state.generation.places[rank]!;
+  const step = stepOf(state, rank);
+  const error = new RondoError(
+    'unavailable',
+    `worker ${nameWorker(place)} was lost at step ${step}: ${reason}`,
+    {
+      remedy: rules.endRemedy,
+    },
+  );
+  effects.push({ kind: 'workerLost', value: { workerId: place.workerId, rank, step, reason } });
+  return fail({ ...state, members }, error, effects);
+}
+
+/** A worker says that it cannot go on. When it blames its peers, their own end gets a moment to show. */
+export function hearFailure(
+  rules: Rules,
+  state: Engaged,
+  rank: number,
+  report: FailedReport,
+  nowMs: number,
+): Transition {
+  const { session } = state.members[rank]!;
+  const error = failureOf(rules, nameWorker(state.generation.places[rank]!), report);
+  const others = state.members.length - 1;
+  if (!hearsay.has(error.code) || others === 0) return fail(state, error);
+  const suspicion = state.suspicion ?? { error, sinceMs: nowMs, witnesses: [] };
+  const witnesses = [...suspicion.witnesses, session];
+  return { state: { ...state, suspicion: { ...suspicion, witnesses } }, effects: [] };
+}
+
+/** The error a worker's Failed message stands for. */
+export function failureOf(rules: Rules, name: string, report: FailedReport): RondoError {
+  const code = errorCodes.has(report.code) ? (report.code as ErrorCode) : 'internal';
+  return new RondoError(code, `worker ${name} failed at step ${report.step}: ${report.message}`, {
+    remedy: report.remedy || rules.endRemedy,
+  });
+}
+
+/** What the passing of time does: silent workers are lost, complaints that nothing explains are believed. */
+export function checkTime(rules: Rules, before: Membership, nowMs: number): Transition {
+  const state = forgivePause(rules, before, nowMs);
+  if (state.kind === 'finished' || state.kind === 'failed') return { state, effects: [] };
+  const suspicion = state.kind === 'gathering' ? null : state.suspicion;
+  const expected = state.members.filter((member) => !suspicion?.witnesses.includes(member.session));
+  const silent = expected.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
+  if (silent !== undefined) {
+    const reason = `it was silent for ${rules.silenceMs / 1_000} s`;
+    const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} is out: ${reason}`);
+    return loseMember(rules, state, silent.session, reason, refusal);
+  }
+  if (suspicion === null || nowMs - suspicion.sinceMs < witnessMs) return { state, effects: [] };
+  const quiet = expected.some((member) => nowMs - member.heardAtMs >= quietMs);
+  return quiet ? { state, effects: [] } : fail(state, suspicion.error);
+}
+
+/** The coordinator may have been paused itself; then silence is not the workers' doing. */
+function forgivePause(rules: Rules, state: Membership, nowMs: number): Membership {
+  const pausedMs = nowMs - state.checkedAtMs - rules.tickMs;
+  if (state.kind === 'failed' || pausedMs < rules.tickMs) return { ...state, checkedAtMs: nowMs };
+  const members = state.members.map((member): Member => {
+    return { ...member, heardAtMs: Math.min(nowMs, member.heardAtMs + pausedMs) };
+  });
+  return { ...state, members, checkedAtMs: nowMs };
+}
+
+function stepOf(state: Engaged, rank: number): number {
+  return state.kind === 'preparing' ? state.generation.startStep : state.progress.reported[rank]!;
+}

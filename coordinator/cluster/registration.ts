@@ -1,0 +1,117 @@
+import { type Register, StateSource } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import type { WorkerPlace } from './cluster-events.js';
+import { parseHostPort } from './host-port.js';
+import type { Effect, Gathering, Generation, Member, Rules, Start, Transition } from './membership-state.js';
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/**
+ * A worker's first message while the cluster is gathering: welcomed, or refused with the reason.
+ */
+export function register(
+  rules: Rules,
+  state: Gathering,
+  session: number,
+  request: Register,
+  nowMs: number,
+): Transition {
+  const refusal = findRefusal(rules, state.members, request);
+  if (refusal !== null) return { state, effects: [{ kind: 'refuse', session, error: refusal }] };
+  const { workerId, peerAddress, host, pid } = request;
+  const member = { session, workerId, address: peerAddress, host, pid, heardAtMs: nowMs };
+  const members = [...state.members, member];
+  const welcome: Effect = {
+    kind: 'send',
+    session,
+    message: { message: { $case: 'welcome', value: rules.welcome } },
+  };
+  const next = formGeneration(rules, { ...state, members });
+  return { state: next.state, effects: [welcome, ...next.effects] };
+}
+
+/** Leaves gathering as soon as the run was started and the world is complete. */
+export function formGeneration(rules: Rules, state: Gathering): Transition {
+  if (state.start === null || state.members.length < rules.worldSize) return { state, effects: [] };
+  const members = state.members.toSorted(byWorkerId);
+  const generation = assign(state.lastGeneration + 1n, members, state.start);
+  const effects: Effect[] = [{ kind: 'assigned', generation }];
+  for (const place of generation.places) {
+    const value = {
+      generation: generation.number,
+      rank: place.rank,
+      worldSize: members.length,
+      peerAddresses: generation.places.map((other) => other.address),
+      startStep: BigInt(generation.startStep),
+      stateSource: generation.stateSource,
+      statePeerAddress: generation.statePeerAddress,
+    };
+    const message = { message: { $case: 'assignment' as const, value } };
+    effects.push({ kind: 'send', session: members[place.rank]!.session, message });
+  }
+  const digests = members.map(() => null);
+  const { checkedAtMs } = state;
+  return {
+    state: { kind: 'preparing', checkedAtMs, generation, members, digests, suspicion: null },
+    effects,
+  };
+}
+
+/** The refusal for a worker that comes when nobody is being taken in. */
+export function refuseLateComer(workerId: string, reason: string): RondoError {
+  return new RondoError('failed-precondition', `worker ${workerId} comes too late: ${reason}`);
+}
+
+function assign(number: bigint, members: readonly Member[], start: Start): Generation {
+  const places = members.map(
+    ({ workerId, address, pid, host }, rank): WorkerPlace => ({ workerId, rank, address, pid, host }),
+  );
+  const stateSource =
+    start.source === 'fresh' ? StateSource.STATE_SOURCE_FRESH : StateSource.STATE_SOURCE_CHECKPOINT;
+  return { number, startStep: start.step, stateSource, statePeerAddress: '', places };
+}
+
+/** Ranks follow the worker ids, worker-2 before worker-10, so that they do not depend on who came first. */
+function byWorkerId(a: Member, b: Member): number {
+  return collator.compare(a.workerId, b.workerId) || (a.workerId < b.workerId ? -1 : 1);
+}
+
+function findRefusal(rules: Rules, members: readonly Member[], request: Register): RondoError | null {
+  const { workerId, peerAddress, version } = request;
+  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(workerId)) {
+    return new RondoError(
+      'invalid-argument',
+      `"${workerId}" is not a worker id: use up to 63 letters, digits, - and _`,
+    );
+  }
+  if (version !== rules.version) {
+    return new RondoError(
+      'failed-precondition',
+      `worker ${workerId} is of version ${version}, the coordinator of ${rules.version}: start both from the same one`,
+    );
+  }
+  try {
+    parseHostPort(peerAddress);
+  } catch (error) {
+    return RondoError.from(error);
+  }
+  const twin = members.find((member) => member.workerId === workerId);
+  if (twin !== undefined) {
+    return new RondoError(
+      'failed-precondition',
+      `a worker ${workerId} has already registered (process ${twin.pid} on ${twin.host}): give each its own --id`,
+    );
+  }
+  const neighbour = members.find((member) => member.address === peerAddress);
+  if (neighbour !== undefined) {
+    return new RondoError(
+      'invalid-argument',
+      `worker ${workerId} says its peers reach it at ${peerAddress}, and so does ${neighbour.workerId}: ` +
+        'give it a --listen address of its own',
+    );
+  }
+  if (members.length >= rules.worldSize) {
+    return refuseLateComer(workerId, `the run has its ${rules.worldSize} workers`);
+  }
+  return null;
+}

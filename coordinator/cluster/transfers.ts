@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { CoordinatorServer, Dataset, FileChunk, StateChunk } from '../../proto/gen/coordinator.js';
+import { startWatchdog } from '../../runtime/deadline.js';
+import { RondoError } from '../../runtime/errors.js';
+
+const fileChunkBytes = 1 << 20;
+/** A reader that takes nothing for so long is given up. */
+const stallMs = 60_000;
+
+/** What workers fetch from the coordinator. */
+export interface TransferSources {
+  readonly dataset: Dataset;
+  readonly pretrainedPath: string | null;
+  checkpoint(step: number): AsyncIterable<StateChunk>;
+}
+
+/** The handlers of everything that is large, each on a call of its own, none faster than its reader. */
+export function createTransfers(
+  sources: TransferSources,
+): Pick<CoordinatorServer, 'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint'> {
+  return {
+    fetchDataset(_call, callback) {
+      callback(null, sources.dataset);
+    },
+    fetchPretrained(call) {
+      void pour(call, readFileChunks(sources.pretrainedPath));
+    },
+    fetchCheckpoint(call) {
+      void pour(call, sources.checkpoint(Number(call.request.step)));
+    },
+  };
+}
+
+async function* readFileChunks(path: string | null): AsyncIterable<FileChunk> {
+  if (path === null) throw new RondoError('not-found', 'this run has no pretrained weights');
+  for await (const data of createReadStream(path, { highWaterMark: fileChunkBytes })) {
+    yield { data: data as Buffer };
+  }
+}
+
+/** Writes every message and ends the call; an error of either side ends it with that error's status. */
+async function pour<Request, Message>(
+  call: ServerWritableStream<Request, Message>,
+  messages: AsyncIterable<Message>,
+): Promise<void> {
+  const ended = new AbortController();
+  const watchdog = startWatchdog(stallMs, () =>
+    ended.abort(new RondoError('deadline-exceeded', `the reader took nothing for ${stallMs / 1_000} s`)),
+  );
+  const cancel = () => ended.abort(new RondoError('cancelled', 'the reader went away'));
+  call.on('cancelled', cancel);
+  try {
+    for await (const message of messages) {
+      ended.signal.throwIfAborted();
+      if (!call.write(message)) await once(call, 'drain', { signal: ended.signal });
+      watchdog.touch();
+    }
+    call.end();
+  } catch (error) {
+    const thrown: unknown = ended.signal.aborted ? ended.signal.reason : error;
+    call.emit('error', RondoError.from(thrown).toGrpc());
+  } finally {
+    watchdog.stop();
+    call.removeListener('cancelled', cancel);
+  }
+}

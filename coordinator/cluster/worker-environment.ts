@@ -1,0 +1,38 @@
+import { availableParallelism } from 'node:os';
+
+/**
+ * Freed memory of this size stays with the process (glibc): fetched reduction vectors are tens of megabytes, and
+ * half of the time to read one is page faults of fresh memory.
+ */
+const keptBytes = 2 ** 30;
+
+/** Threads of each of `count` workers that share this machine's cores. */
+export function divideThreads(count: number, cores = availableParallelism()): number {
+  return Math.max(1, Math.floor(cores / count));
+}
+
+/**
+ * What a local worker's process is started with. TensorFlow and libuv read all of this once, at their start.
+ * `base` is the environment it inherits: memory and log settings in it win, threads and device do not.
+ *
+ * @param gpus values for CUDA_VISIBLE_DEVICES, shared out in turn; none hides every GPU.
+ */
+export function workerEnvironment(
+  base: NodeJS.ProcessEnv,
+  options: { index: number; threads: number; gpus: readonly string[] },
+): NodeJS.ProcessEnv {
+  const { index, threads, gpus } = options;
+  return {
+    MALLOC_MMAP_THRESHOLD_: String(keptBytes),
+    MALLOC_TRIM_THRESHOLD_: String(2 * keptBytes),
+    TF_CPP_MIN_LOG_LEVEL: '2',
+    // Workers may share a device: none takes all of its memory at its start.
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    ...base,
+    TF_NUM_INTRAOP_THREADS: String(threads),
+    TF_NUM_INTEROP_THREADS: '1',
+    OMP_NUM_THREADS: String(threads),
+    UV_THREADPOOL_SIZE: String(Math.max(2, threads)),
+    CUDA_VISIBLE_DEVICES: gpus.length === 0 ? '' : gpus[index % gpus.length]!,
+  };
+}

@@ -1,0 +1,57 @@
+import { RondoError } from './errors.js';
+
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type EndSignal = keyof typeof exitCodes;
+
+/**
+ * One Ctrl-C may arrive twice: the terminal sends it to the whole group, and npm, in that group, forwards it to the
+ * program it runs. What comes this soon after the first is the same wish.
+ */
+const sameWishMs = 300;
+
+/** How a program is told to end. */
+export interface Lifecycle {
+  /** Aborts at the first SIGINT or SIGTERM: finish what is being done, then leave. Its reason is a RondoError. */
+  readonly signal: AbortSignal;
+  /** Aborts at the second one, just before the process exits: only synchronous work is still done. */
+  readonly immediate: AbortSignal;
+  /** Gives the signals back to Node. Safe to call twice. */
+  close(): void;
+}
+
+/** What of `process` the lifecycle needs; tests bring their own. */
+export interface SignalSource {
+  on(name: EndSignal, listener: (name: EndSignal) => void): unknown;
+  removeListener(name: EndSignal, listener: (name: EndSignal) => void): unknown;
+  exit(code: number): void;
+}
+
+/** Turns SIGINT and SIGTERM into two AbortSignals: the first asks, the second exits with 130 or 143. */
+export function openLifecycle(options: { source?: SignalSource; nowMs?: () => number } = {}): Lifecycle {
+  const source: SignalSource = options.source ?? process;
+  const nowMs = options.nowMs ?? (() => performance.now());
+  const graceful = new AbortController();
+  const immediate = new AbortController();
+  let firstAtMs = 0;
+
+  const receive = (name: EndSignal) => {
+    if (!graceful.signal.aborted) {
+      firstAtMs = nowMs();
+      graceful.abort(new RondoError('cancelled', `stopped by ${name}`));
+      return;
+    }
+    if (nowMs() - firstAtMs < sameWishMs) return;
+    immediate.abort(new RondoError('cancelled', `stopped at once by a second ${name}`));
+    source.exit(exitCodes[name]);
+  };
+
+  const names: readonly EndSignal[] = ['SIGINT', 'SIGTERM'];
+  for (const name of names) source.on(name, receive);
+  return {
+    signal: graceful.signal,
+    immediate: immediate.signal,
+    close() {
+      for (const name of names) source.removeListener(name, receive);
+    },
+  };
+}
