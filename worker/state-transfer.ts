@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader, TensorEntry } from '../proto/gen/coordinator.js';
@@ -28,7 +28,9 @@ export async function sendState(
   const cancelled = new AbortController();
   call.on('cancelled', () => cancelled.abort());
   try {
-    await pipeline(Readable.from(chunksOf(lent.snapshot)), call, { signal: cancelled.signal });
+    // grpc-js's type does not say that a call is a Writable, which it is.
+    const sink = call as unknown as Writable;
+    await pipeline(Readable.from(chunksOf(lent.snapshot)), sink, { signal: cancelled.signal });
   } catch (thrown) {
     if (!cancelled.signal.aborted) throw thrown;
   } finally {
