@@ -23,3 +23,18 @@ export const decoderVersion = `libvips ${sharp.versions.vips}`;
 export function openImage(bytes: Uint8Array): Sharp {
   return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead: true }).autoOrient();
 }
+
+let svgUsers = 0;
+
+/** Opens the SVG loader while `task` runs. For drawings of our own only: nothing untrusted may be decoded meanwhile. */
+export async function withSvg<T>(task: () => Promise<T>): Promise<T> {
+  const operation = ['VipsForeignLoadSvgBuffer'];
+  svgUsers += 1;
+  sharp.unblock({ operation });
+  try {
+    return await task();
+  } finally {
+    svgUsers -= 1;
+    if (svgUsers === 0) sharp.block({ operation });
+  }
+}

@@ -1,0 +1,94 @@
+import path from 'node:path';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { digestSamples } from './digest.js';
+import { type ImageFile, listImageFiles, type Quarantined } from './image-files.js';
+import { labelByFolder, labelByPattern, labelPaths } from './labels.js';
+import { compareText } from './order.js';
+import { requireClasses, requireImages, requireMostUsable, resolveFolder } from './requirements.js';
+import { drawSample } from './sample.js';
+import { splitSamples } from './split.js';
+import { verifyImages } from './verify.js';
+
+export interface DatasetOptions {
+  /** A folder, or 'sample' for the data set that Rondo draws itself. */
+  readonly data: string;
+  /** Regular expression with one capture group, matched against '/' + relative path; the parent folder's name by default. */
+  readonly labelPattern?: string;
+  /** Share of the images to validate on, between 0 and 1. */
+  readonly validPct: number;
+  readonly seed: number;
+  readonly cacheDir: string;
+  /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
+  onProgress(progress: DatasetProgress): void;
+  readonly signal: AbortSignal;
+}
+
+export interface DatasetProgress {
+  readonly phase: 'drawing' | 'listing' | 'verifying';
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Indexes a folder of images: labels, a seeded split that is the same on every machine, and a pass that decodes every file, so
+ * that a broken one is found before training. Throws RondoError, with a remedy, for whatever makes the folder unfit.
+ */
+export async function openDataset(
+  o: DatasetOptions,
+): Promise<{ dataset: Dataset; quarantined: readonly Quarantined[] }> {
+  try {
+    return await indexFolder(o);
+  } catch (error) {
+    if (!o.signal.aborted) throw error;
+    throw new RondoError('cancelled', 'indexing the data set was cancelled', { cause: error });
+  }
+}
+
+async function indexFolder(o: DatasetOptions) {
+  const labeller = o.labelPattern === undefined ? labelByFolder() : labelByPattern(o.labelPattern);
+  const report = (phase: DatasetProgress['phase']) => (done: number, total: number) =>
+    o.onProgress({ phase, done, total });
+  const folder =
+    o.data === 'sample'
+      ? await drawSample({ cacheDir: o.cacheDir, signal: o.signal, onProgress: report('drawing') })
+      : path.resolve(o.data);
+  const root = await resolveFolder(folder);
+  const { files, broken } = await listImageFiles(root, {
+    signal: o.signal,
+    onFound: (count) => report('listing')(count, 0),
+  });
+  requireImages(files, root);
+  requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
+  const faults = await verifyImages(root, files, {
+    cacheDir: o.cacheDir,
+    signal: o.signal,
+    onProgress: report('verifying'),
+  });
+  const fault = (file: ImageFile) =>
+    labeller(file.path) === undefined ? labeller.reason : faults.get(file)!;
+  const usable = files.filter((file) => fault(file) === null);
+  const unusable = files.flatMap((file) => {
+    const reason = fault(file);
+    return reason === null ? [] : [{ path: file.path, reason }];
+  });
+  const quarantined = [...unusable, ...broken].sort((a, b) => compareText(a.path, b.path));
+  requireMostUsable(quarantined, files.length + broken.length, root);
+  // Again, of the usable ones: a class may have had nothing but a broken file.
+  const { classes, labels } = labelPaths(usable, labeller);
+  requireClasses(classes, files, root, o.labelPattern);
+  const split = splitSamples(usable.length, o.validPct, o.seed);
+  const pick = (ids: Uint32Array) =>
+    Array.from(ids, (id) => ({ path: usable[id]!.path, label: labels[id]! }));
+  const dataset: Dataset = {
+    root,
+    classes: [...classes],
+    train: pick(split.train),
+    valid: pick(split.valid),
+    digest: digestSamples(
+      classes,
+      usable.map(({ path, size }, id) => ({ path, label: labels[id]!, size })),
+    ),
+  };
+  return { dataset, quarantined };
+}

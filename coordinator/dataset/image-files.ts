@@ -1,0 +1,93 @@
+import type { Dirent, Stats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { RondoError } from '../../runtime/errors.js';
+import { compareText } from './order.js';
+
+export interface ImageFile {
+  /** Relative to the root, with forward slashes. */
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** A file that is left out, and why. */
+export interface Quarantined {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface FileListing {
+  /** Sorted by path. */
+  readonly files: readonly ImageFile[];
+  /** Image files by name that cannot be looked at: links to nowhere, say. */
+  readonly broken: readonly Quarantined[];
+}
+
+const imageName = /\.(jpe?g|png|webp)$/i;
+
+/**
+ * Every image file under `root`: jpg, jpeg, png and webp in any case, hidden files and folders left out. A symbolic link
+ * is followed unless what it leads to is listed already, so there are no loops and no file is listed twice.
+ */
+export async function listImageFiles(
+  root: string,
+  o: { signal: AbortSignal; onFound(count: number): void },
+): Promise<FileListing> {
+  const files: ImageFile[] = [];
+  const broken: Quarantined[] = [];
+  const seen = new Set<string>();
+  let links: string[] = [];
+
+  const addFile = (relative: string, real: string, { size, mtimeMs }: Stats): void => {
+    seen.add(real);
+    files.push({ path: relative, size, mtimeMs });
+    o.onFound(files.length);
+  };
+  const walk = async (relative: string, real: string): Promise<void> => {
+    o.signal.throwIfAborted();
+    seen.add(real);
+    for (const entry of await readEntries(path.join(root, relative))) {
+      const below = path.posix.join(relative, entry.name);
+      if (entry.isSymbolicLink()) links.push(below);
+      else if (entry.isDirectory()) await walk(below, path.join(real, entry.name));
+      else if (entry.isFile() && imageName.test(entry.name)) {
+        addFile(below, path.join(real, entry.name), await stat(path.join(root, below)));
+      }
+    }
+  };
+  const follow = async (link: string): Promise<void> => {
+    try {
+      const real = await realpath(path.join(root, link));
+      if (seen.has(real)) return;
+      const target = await stat(real);
+      if (target.isDirectory()) await walk(link, real);
+      else if (target.isFile() && imageName.test(link)) addFile(link, real, target);
+    } catch (error) {
+      if (error instanceof RondoError || o.signal.aborted) throw error;
+      if (imageName.test(link)) broken.push({ path: link, reason: 'a symbolic link that leads nowhere' });
+    }
+  };
+
+  await walk('', await realpath(root));
+  // Links wait until everything real is listed: a file is known by its own path where it has one.
+  while (links.length > 0) {
+    const found = links;
+    links = [];
+    for (const link of found) await follow(link);
+  }
+  files.sort((a, b) => compareText(a.path, b.path));
+  return { files, broken };
+}
+
+async function readEntries(folder: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter(({ name }) => !name.startsWith('.')).sort((a, b) => compareText(a.name, b.name));
+  } catch (error) {
+    throw new RondoError(RondoError.from(error).code, `cannot list ${folder}: ${(error as Error).message}`, {
+      remedy: 'make the folder readable, or move it out of the data set',
+      cause: error,
+    });
+  }
+}

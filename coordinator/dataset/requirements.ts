@@ -1,0 +1,71 @@
+import { realpath, stat } from 'node:fs/promises';
+import { RondoError } from '../../runtime/errors.js';
+import type { ImageFile, Quarantined } from './image-files.js';
+
+/** From this share of the files on, what is wrong with them is no accident. */
+const maxQuarantinedShare = 0.01;
+/** Files that an error message names. */
+const namedFiles = 5;
+
+/** The folder without links in its path. */
+export async function resolveFolder(folder: string): Promise<string> {
+  const remedy =
+    'give --data a folder with one sub-folder of images per class, or leave it out to train on the sample set';
+  try {
+    const root = await realpath(folder);
+    if ((await stat(root)).isDirectory()) return root;
+  } catch (error) {
+    const { code, message } = RondoError.from(error);
+    const said = code === 'not-found' ? `there is no folder ${folder}` : `cannot open ${folder}: ${message}`;
+    throw new RondoError(code, said, { remedy, cause: error });
+  }
+  throw new RondoError('invalid-argument', `${folder} is not a folder`, { remedy });
+}
+
+/** Throws when there is nothing to look at. */
+export function requireImages(files: readonly ImageFile[], root: string): void {
+  if (files.length > 0) return;
+  throw new RondoError('invalid-argument', `there are no images in ${root}`, {
+    remedy:
+      'jpg, jpeg, png and webp files are looked for in the folder and everything below it, hidden ones aside',
+  });
+}
+
+/** Throws unless at least two classes have a name. */
+export function requireClasses(
+  classes: readonly string[],
+  files: readonly ImageFile[],
+  root: string,
+  pattern: string | undefined,
+): void {
+  const looked = `looked at ${files.length} image files, for example /${files[0]!.path}`;
+  if (classes.length === 0 && pattern !== undefined) {
+    throw new RondoError(
+      'invalid-argument',
+      `the label pattern ${pattern} matches no file of ${root}: ${looked}`,
+      {
+        remedy:
+          "the pattern is matched against '/' and the path inside the folder, with forward slashes; case matters",
+      },
+    );
+  }
+  if (classes.length < 2) {
+    const found = classes.length === 0 ? 'no class folder' : `only one class, ${classes[0]},`;
+    throw new RondoError('invalid-argument', `found ${found} in ${root}: ${looked}`, {
+      remedy:
+        'put each class into a folder of its own, or take the label from the file name with --label-pattern',
+    });
+  }
+}
+
+/** Throws, naming the first few files, unless less than 1 % of `total` files are left out. */
+export function requireMostUsable(quarantined: readonly Quarantined[], total: number, root: string): void {
+  if (quarantined.length < total * maxQuarantinedShare) return;
+  const named = quarantined.slice(0, namedFiles).map(({ path, reason }) => `  ${path} ${reason}`);
+  const more = quarantined.length > namedFiles ? [`  and ${quarantined.length - namedFiles} more`] : [];
+  throw new RondoError(
+    'invalid-argument',
+    [`${quarantined.length} of ${total} images in ${root} cannot be used:`, ...named, ...more].join('\n'),
+    { remedy: 'repair or remove these files; below 1 % of a folder they are left out and the run goes on' },
+  );
+}

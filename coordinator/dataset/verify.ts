@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { openImage } from '../../runtime/images.js';
+import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import type { ImageFile } from './image-files.js';
+import { openVerificationRecord } from './verification-record.js';
+
+/** Side that files are decoded to: JPEGs shrink eightfold while they are decoded, yet every byte is read. */
+const probeSide = 16;
+
+/** First bytes of formats that are often found under another one's name. */
+const formats: readonly (readonly [name: string, test: RegExp])[] = [
+  ['GIF', /^GIF8/],
+  ['BMP', /^BM/],
+  ['TIFF', /^(II\*\0|MM\0\*)/],
+  ['HEIF or AVIF', /^.{4}ftyp/s],
+  ['SVG or other XML', /^\s*<(svg|\?xml)/],
+  ['HTML', /^\s*<(!doctype|html)/i],
+  ['PDF', /^%PDF/],
+];
+
+/**
+ * Decodes every file once, as many at a time as the thread pool has threads, and tells why it cannot be used, or null
+ * when it can. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
+ * change since are not read again.
+ */
+export async function verifyImages(
+  root: string,
+  files: readonly ImageFile[],
+  o: { cacheDir: string; signal: AbortSignal; onProgress(done: number, total: number): void },
+): Promise<ReadonlyMap<ImageFile, string | null>> {
+  const record = await openVerificationRecord(root, o.cacheDir);
+  const findings = new Map<ImageFile, string | null>();
+  const unknown: ImageFile[] = [];
+  for (const file of files) {
+    const reason = record.get(file);
+    if (reason === undefined) unknown.push(file);
+    else findings.set(file, reason);
+  }
+  o.onProgress(findings.size, files.length);
+  if (unknown.length === 0) return findings;
+  const limit = createLimiter(threadPoolSize());
+  const verifyOne = async (file: ImageFile): Promise<void> => {
+    if (o.signal.aborted) return;
+    findings.set(file, await findFault(path.join(root, file.path)));
+    o.onProgress(findings.size, files.length);
+  };
+  await Promise.all(unknown.map((file) => limit(() => verifyOne(file))));
+  // The record only saves time, so a cache folder that cannot be written to is no reason to stop.
+  await record.save(findings).catch(() => {});
+  o.signal.throwIfAborted();
+  return findings;
+}
+
+/** Why a file cannot be decoded, or null. */
+async function findFault(file: string): Promise<string | null> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+  }
+  if (bytes.length === 0) return 'is empty';
+  try {
+    await openImage(bytes).resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
+    return null;
+  } catch (error) {
+    return describeFault(bytes, (error as Error).message);
+  }
+}
+
+function describeFault(bytes: Buffer, message: string): string {
+  const start = bytes.toString('latin1', 0, 64);
+  const format = formats.find(([, test]) => test.test(start));
+  if (format !== undefined) return `holds ${format[0]} data, not JPEG, PNG or WebP`;
+  const [line] = message.split('\n');
+  return /premature end|read error|unable to parse/.test(message)
+    ? `is truncated or damaged: ${line}`
+    : `cannot be decoded: ${line}`;
+}
