@@ -34,25 +34,48 @@ async function main(args) {
   await withLock(join(stateFolder, 'setup.lock'), waiting, () => runSteps(steps()));
 }
 
-/** @param {import('./setup/steps.mjs').Step[]} steps */
+/**
+ * Runs what is not done, each step as soon as those it needs are: a download, npm and a compiler keep each other
+ * company. One that fails lets the others end, for their results will be wanted.
+ *
+ * @param {import('./setup/steps.mjs').Step[]} steps
+ */
 async function runSteps(steps) {
-  const beganAll = performance.now();
-  let missing = 0;
+  const began = performance.now();
+  /** @type {Map<string, Promise<boolean>>} */
+  const outcomes = new Map();
   for (const step of steps) {
-    if (step.isDone()) continue;
-    const began = performance.now();
-    report.say(`setup: ${step.name} …`);
-    const done = await step.run();
-    if (done === null) missing += 1;
-    else report.say(`setup: ${step.name}: ${done} (${formatDuration(performance.now() - began)})`);
+    const needed = step.after.map((name) => outcomes.get(name));
+    outcomes.set(
+      step.name,
+      Promise.all(needed).then((results) => results.every((good) => good !== false) && runStep(step)),
+    );
   }
-  const end = missing === 0 ? 'everything is in place' : 'everything but the above is in place';
-  report.say(`setup: ${end} (${formatDuration(performance.now() - beganAll)})`);
+  const all = await Promise.all(outcomes.values());
+  const time = formatDuration(performance.now() - began);
+  if (all.every(Boolean)) report.say(`setup: everything is in place (${time})`);
+}
+
+/**
+ * @param {import('./setup/steps.mjs').Step} step
+ * @returns {Promise<boolean>} whether it went well
+ */
+async function runStep(step) {
+  if (step.isDone()) return true;
+  const began = performance.now();
+  report.say(`setup: ${step.name} …`);
+  try {
+    const done = await step.run();
+    if (done !== null) report.say(`setup: ${step.name}: ${done} (${formatDuration(performance.now() - began)})`);
+    return done !== null;
+  } catch (error) {
+    fail(error);
+    return false;
+  }
 }
 
 /** @param {unknown} error */
 function fail(error) {
-  releaseLocks();
   if (error instanceof SetupError) report.say(`setup: ${error.message}\n  → ${error.remedy}`);
   else report.say(`setup: ${describe(error)}`);
   process.exitCode = 1;

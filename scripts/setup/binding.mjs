@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SetupError } from './errors.mjs';
 import { isLinkTo, link } from './files.mjs';
@@ -22,11 +22,8 @@ const links = {
  * @param {import('./runtime-folder.mjs').Runtime} runtime
  */
 export function bindingDigest(runtime) {
-  return digestContents(
-    tensorflowPackage,
-    ['package.json'],
-    [process.arch, runtime.libraries, runtime.include],
-  );
+  const libraries = digestStats(runtime.libraries, linkedLibraries(runtime));
+  return digestContents(tensorflowPackage, ['package.json'], [process.arch, libraries, runtime.include]);
 }
 
 /** @param {import('./runtime-folder.mjs').Runtime} runtime */
@@ -47,7 +44,7 @@ export async function buildBinding(runtime, env) {
   link(links.libraries, runtime.libraries);
   link(links.include, runtime.include);
   mkdirSync(join(tensorflowPackage, 'lib', 'napi-v8'), { recursive: true });
-  const built = `${addon}.${process.pid}.tmp`;
+  const built = `${addon}.${process.pid}.node`; // require() goes by the ending
   const headers = [join(root, 'node_modules', 'node-api-headers', 'include'), links.include];
   const args = [
     ...['-std=c++17', '-O2', '-w', '-shared', '-fPIC', '-DNAPI_VERSION=8'],
@@ -56,6 +53,19 @@ export async function buildBinding(runtime, env) {
     ...['-o', built, `-L${links.libraries}`, '-Wl,-rpath,$ORIGIN/../../deps/lib'],
     ...linkedLibraries(runtime).map((name) => `-l:${name}`),
   ];
+  try {
+    return await buildAndLoad(compiler, args, built);
+  } finally {
+    rmSync(built, { force: true });
+  }
+}
+
+/**
+ * @param {string} compiler
+ * @param {readonly string[]} args
+ * @param {string} built
+ */
+async function buildAndLoad(compiler, args, built) {
   await mustRun(compiler, args, {
     cwd: tensorflowPackage,
     doing: "Building TensorFlow's binding",

@@ -16,6 +16,7 @@ import { findRuntime } from './runtime-folder.mjs';
  *
  * @typedef {object} Step
  * @property {string} name
+ * @property {readonly string[]} after names of the steps whose results it needs
  * @property {() => boolean} isDone
  * @property {() => Promise<string | null>} run
  */
@@ -27,7 +28,7 @@ import { findRuntime } from './runtime-folder.mjs';
  * @param {Record<string, string | undefined>} context.env
  * @param {ReturnType<typeof import('./stamps.mjs').openStamps>} context.stamps
  * @param {import('./report.mjs').Report} context.report
- * @returns {Step[]} in their order
+ * @returns {Step[]} each after those it needs
  */
 export function listSteps({ source, cache, env, stamps, report }) {
   const inCache = (/** @type {() => Promise<any>} */ work) =>
@@ -39,6 +40,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
   return [
     {
       name: 'packages',
+      after: [],
       isDone: () => packagesAreThere() && stamps.matches('packages', packagesDigest()),
       async run() {
         const there = packagesMatchLock();
@@ -49,6 +51,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
     },
     {
       name: 'tensorflow',
+      after: [],
       isDone: () => isSame(readInstallation().tensorflow, { source, ...findRuntime(source, cache) }),
       async run() {
         const obtain = async () => {
@@ -63,6 +66,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
     },
     {
       name: 'binding',
+      after: ['packages', 'tensorflow'],
       isDone() {
         const runtime = readInstallation().tensorflow;
         return (
@@ -80,6 +84,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
     },
     {
       name: 'protocols',
+      after: ['packages'],
       isDone: () => protocolsAreGenerated() && stamps.matches('protocols', protocolsDigest()),
       async run() {
         await generateProtocols();
@@ -88,17 +93,8 @@ export function listSteps({ source, cache, env, stamps, report }) {
       },
     },
     {
-      name: 'programs',
-      isDone: () => programsAreCompiled() && stamps.matches('programs', compileDigest()),
-      async run() {
-        const digest = compileDigest();
-        const count = await compile();
-        stamps.write('programs', digest);
-        return `compiled ${count} files`;
-      },
-    },
-    {
       name: 'nats-server',
+      after: [],
       isDone() {
         const found = findNatsServer(env, cache);
         return found !== null && readInstallation().natsServer === found;
@@ -108,6 +104,17 @@ export function listSteps({ source, cache, env, stamps, report }) {
         const natsServer = findNatsServer(env, cache) ?? (await inCache(obtain));
         writeJson(installationFile, { ...readInstallation(), natsServer });
         return natsServer;
+      },
+    },
+    {
+      name: 'programs',
+      after: ['protocols'],
+      isDone: () => programsAreCompiled() && stamps.matches('programs', compileDigest()),
+      async run() {
+        const digest = compileDigest();
+        const count = await compile();
+        stamps.write('programs', digest);
+        return `compiled ${count} files`;
       },
     },
   ];
