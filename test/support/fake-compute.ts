@@ -16,7 +16,7 @@ export const fakeShape: ComputeShape = {
     all: {
       length: width + 5,
       exactFrom: width,
-      gradients: [{ name: 'w', offset: 0, length: width, shape: [width] }],
+      gradients: [{ name: 'w', offset: 0, shape: [width] }],
       statistics: [],
       tail: {
         lossSum: width,

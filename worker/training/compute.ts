@@ -50,7 +50,7 @@ export interface ComputeShape {
  * thread without a copy.
  */
 export interface ComputeOperations {
-  open(options: ProgramOptions): ComputeShape;
+  open(options: Omit<ProgramOptions, 'input'>): ComputeShape;
   /** Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it. */
   initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Digests;
   load(state: Float32Array): Digests;
