@@ -1,4 +1,4 @@
-import type { StateLayout, TensorSpec } from '../../worker/model/program.js';
+import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
 
 type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 

@@ -1,5 +1,6 @@
 import { openStream } from '../../plan/random.js';
-import type { StateLayout, TensorSpec } from './program.js';
+import type { StateLayout } from './layout.js';
+import { volume } from './parameters.js';
 
 /**
  * A network's state before training, flat by `layout`; the same for the same seed, on any machine.
@@ -9,18 +10,14 @@ import type { StateLayout, TensorSpec } from './program.js';
 export function initialState(layout: StateLayout, seed: number): Float32Array {
   const state = new Float32Array(layout.length);
   for (const [index, spec] of layout.parameters.entries()) {
-    const values = state.subarray(spec.offset, spec.offset + sizeOf(spec));
+    const values = state.subarray(spec.offset, spec.offset + volume(spec.shape));
     if (spec.shape.length > 1) fillNormal(values, kaimingDeviation(spec.shape), seed, index);
     else if (spec.name.endsWith('.weight')) values.fill(1);
   }
   for (const spec of layout.statistics) {
-    if (spec.name.endsWith('.running_var')) state.fill(1, spec.offset, spec.offset + sizeOf(spec));
+    if (spec.name.endsWith('.running_var')) state.fill(1, spec.offset, spec.offset + volume(spec.shape));
   }
   return state;
-}
-
-function sizeOf({ shape }: TensorSpec): number {
-  return shape.reduce((product, side) => product * side, 1);
 }
 
 /** He et al., "Delving deep into rectifiers" (2015), equation 14 for convolutions and 10 for linear layers. */

@@ -1,5 +1,5 @@
 import { RondoError } from '../../../runtime/errors.js';
-import type { StateLayout, TensorSpec } from '../program.js';
+import type { StateLayout, TensorSpec } from '../layout.js';
 import type { WeightTensor } from './weight-tensor.js';
 
 /** How many names of each kind a message shows before it counts the rest. */

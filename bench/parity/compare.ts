@@ -1,0 +1,134 @@
+import type { Figures, Reference } from './reference.js';
+
+/** As `Figures`, with what relates them to each other. */
+export interface MeasuredFigures extends Figures {
+  /** Elements of the tensor. */
+  readonly count: number;
+}
+
+/** The same figures as the reference's, as Rondo computes them. */
+export interface Measured {
+  readonly parameters: number;
+  readonly labels: readonly number[];
+  readonly evalLogits: readonly (readonly number[])[];
+  readonly trainLoss: number;
+  readonly gradients: ReadonlyMap<string, MeasuredFigures>;
+  readonly statistics: ReadonlyMap<string, MeasuredFigures>;
+  readonly trace: readonly {
+    readonly momentum: number;
+    readonly lr: readonly number[];
+    readonly loss: number;
+  }[];
+  readonly parametersAfterTrace: ReadonlyMap<string, MeasuredFigures>;
+}
+
+/** The worst deviation of one kind. `where` names the element it was found at. */
+export interface Deviation {
+  readonly kind: string;
+  readonly worst: number;
+  readonly bound: number;
+  readonly where: string;
+  readonly met: boolean;
+}
+
+type Found = readonly [where: string, deviation: number];
+
+/** Worst deviation of each kind against its bound. A tensor that one side lacks deviates infinitely. */
+export function compare(reference: Reference, measured: Measured): Deviation[] {
+  const largestLogit = Math.max(...reference.eval_logits.flat().map(Math.abs));
+  return [
+    judge('parameter count', 0, [['', Math.abs(measured.parameters - reference.parameters)]]),
+    judge('labels', 0, [['', measured.labels.join() === reference.labels.join() ? 0 : 1]]),
+    judge(
+      'evaluation logits / largest',
+      1e-4,
+      reference.eval_logits.flatMap((row, image) =>
+        row.map((logit, label): Found => {
+          const found = measured.evalLogits[image]?.[label] ?? Number.NaN;
+          return [`image ${image}, class ${label}`, Math.abs(found - logit) / largestLogit];
+        }),
+      ),
+    ),
+    judge('training loss, relative', 1e-5, [['', relative(measured.trainLoss, reference.train_loss)]]),
+    judge('gradient norm, relative', 2e-3, byName(reference.gradients, measured.gradients, norms, true)),
+    judge('gradient elements / RMS', 2e-3, byName(reference.gradients, measured.gradients, elements, true)),
+    judge(
+      'running statistics, relative',
+      1e-4,
+      byName(reference.running_after_one_step, measured.statistics, (a, b) =>
+        Math.max(norms(a, b), elements(a, b)),
+      ),
+    ),
+    judge(
+      'trace losses, relative',
+      1e-3,
+      bySteps(reference, measured, (a, b) => relative(a.loss, b.loss)),
+    ),
+    judge(
+      'learning rates, relative',
+      1e-9,
+      bySteps(reference, measured, (a, b) => Math.max(...b.lr.map((lr, g) => relative(a.lr[g]!, lr)))),
+    ),
+    judge(
+      'momentum',
+      1e-9,
+      bySteps(reference, measured, (a, b) => Math.abs(a.momentum - b.momentum)),
+    ),
+    judge(
+      'final parameter norms, relative',
+      1e-4,
+      byName(reference.parameters_after_trace, measured.parametersAfterTrace, norms, true),
+    ),
+  ];
+}
+
+function judge(kind: string, bound: number, found: readonly Found[]): Deviation {
+  // Not `<`: NaN must win, and be kept, for it meets no bound.
+  const [where, worst] = found.reduce((a, b) => (Number.isNaN(a[1]) || b[1] <= a[1] ? a : b));
+  return { kind, worst, bound, where, met: worst <= bound };
+}
+
+function byName(
+  reference: Readonly<Record<string, Figures>>,
+  measured: ReadonlyMap<string, MeasuredFigures>,
+  deviation: (found: MeasuredFigures, expected: Figures) => number,
+  complete = false,
+): Found[] {
+  const extra = complete ? [...measured.keys()].filter((name) => reference[name] === undefined) : [];
+  return [
+    ...Object.entries(reference).map(([name, expected]): Found => {
+      const found = measured.get(name);
+      return [name, found === undefined ? Number.POSITIVE_INFINITY : deviation(found, expected)];
+    }),
+    ...extra.map((name): Found => [name, Number.POSITIVE_INFINITY]),
+  ];
+}
+
+type Step = Measured['trace'][number];
+
+function bySteps(
+  reference: Reference,
+  measured: Measured,
+  deviation: (found: Step, expected: Step) => number,
+) {
+  return reference.trace.map((expected, step): Found => {
+    const found = measured.trace[step];
+    return [`step ${step}`, found === undefined ? Number.POSITIVE_INFINITY : deviation(found, expected)];
+  });
+}
+
+function norms(found: MeasuredFigures, expected: Figures): number {
+  return relative(found.norm, expected.norm);
+}
+
+/** The first elements' largest deviation against the tensor's root mean square. */
+function elements(found: MeasuredFigures, expected: Figures): number {
+  const typical = expected.norm / Math.sqrt(found.count);
+  const differences = expected.first.map((value, i) => Math.abs((found.first[i] ?? Number.NaN) - value));
+  const largest = Math.max(...differences);
+  return largest === 0 ? 0 : largest / typical;
+}
+
+function relative(found: number, expected: number): number {
+  return found === expected ? 0 : Math.abs(found - expected) / Math.abs(expected);
+}
