@@ -1,0 +1,56 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import sharp, { type Sharp } from 'sharp';
+import { onTestFinished } from 'vitest';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+
+/** A folder of its own, gone when the test ends. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'rondo-test-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export async function writeFiles(
+  root: string,
+  files: Readonly<Record<string, Uint8Array | string>>,
+): Promise<void> {
+  for (const [name, bytes] of Object.entries(files)) {
+    await mkdir(path.dirname(path.join(root, name)), { recursive: true });
+    await writeFile(path.join(root, name), bytes);
+  }
+}
+
+/** A smooth picture that differs with `variant`: red grows to the right, green downwards. */
+export function gradientImage(width: number, height: number, variant = 0): Sharp {
+  const pixels = Buffer.alloc(width * height * 3);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      pixels.set([(x / width) * 255, (y / height) * 255, (variant * 37) % 256], (y * width + x) * 3);
+    }
+  }
+  return sharp(pixels, { raw: { width, height, channels: 3 } });
+}
+
+export function jpegBytes(variant = 0, width = 64, height = 48): Promise<Buffer> {
+  return gradientImage(width, height, variant).jpeg({ quality: 95 }).toBuffer();
+}
+
+/** `count` JPEG files in classes a and b under `root`; the last `validCount` are for validation. */
+export async function writeDataset(root: string, count: number, validCount: number): Promise<Dataset> {
+  const samples = Array.from({ length: count }, (_, i) => ({
+    path: `${i % 2 === 0 ? 'a' : 'b'}/${i}.jpg`,
+    label: i % 2,
+  }));
+  for (const [i, { path: name }] of samples.entries()) {
+    await writeFiles(root, { [name]: await jpegBytes(i, 64 + i, 48) });
+  }
+  return {
+    root,
+    classes: ['a', 'b'],
+    train: samples.slice(0, count - validCount),
+    valid: samples.slice(count - validCount),
+    digest: `test dataset of ${count}`,
+  };
+}

@@ -1,0 +1,206 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { drawAugmentation, lighting, projectiveTransform } from '../../../plan/augmentation.js';
+import { decodeImage } from '../../../worker/data/decode.js';
+import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
+import { openFolderSource, type Source } from '../../../worker/data/source.js';
+import { makeFolder, writeDataset } from '../../support/images.js';
+
+const config = { seed: 7, size: 12, presize: 16, microBatch: 4, augment: 'fastai' } as const;
+const imageBytes = config.presize ** 2 * 3;
+const never = new AbortController().signal;
+
+async function makeLoader(o: Partial<LoaderOptions> = {}) {
+  const root = await makeFolder();
+  const dataset = await writeDataset(path.join(root, 'images'), 14, 4);
+  const folder = openFolderSource(dataset);
+  const reads: string[] = [];
+  const source: Source = {
+    name: folder.name,
+    read: (split, id) => {
+      reads.push(`${split} ${id}`);
+      return folder.read(split, id);
+    },
+  };
+  const warnings: string[] = [];
+  const open = (more: Partial<LoaderOptions> = {}) => {
+    const loader = openLoader({
+      dataset,
+      config,
+      cacheBytes: 100 * imageBytes,
+      cacheDir: path.join(root, 'cache'),
+      source,
+      warn: (message) => warnings.push(message),
+      ...o,
+      ...more,
+    });
+    onTestFinished(() => loader.close());
+    return loader;
+  };
+  return { root, dataset, folder, reads, warnings, open };
+}
+
+function request(
+  ids: number[],
+  epoch: number | null = null,
+  split: 'train' | 'valid' = 'train',
+): BatchRequest {
+  return { split, ids: Uint32Array.from(ids), epoch };
+}
+
+const everything = [
+  request([3, 1, 2, 0], 5),
+  request([9, 8, 7, 6, 5, 4], 5),
+  request([2, 0, 1, 3], null, 'valid'),
+];
+
+/** Passed once it is opened. */
+function makeGate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+/** What a batch holds, copied, as it is released. */
+async function collect(loader: ReturnType<typeof openLoader>, requests: Iterable<BatchRequest>, depth = 3) {
+  const batches = [];
+  for await (const { release, ...arrays } of loader.load(requests, { depth, signal: never })) {
+    batches.push({
+      ids: [...arrays.ids],
+      labels: [...arrays.labels],
+      pixels: Buffer.from(arrays.pixels),
+      transforms: [...arrays.transforms],
+      lighting: [...arrays.lighting],
+    });
+    release();
+  }
+  return batches;
+}
+
+describe('openLoader', () => {
+  it('fills in pixels, labels and augmentation numbers, in order', async () => {
+    const { dataset, folder, open } = await makeLoader();
+    const batches = await collect(open(), everything);
+    expect(batches).toHaveLength(everything.length);
+    for (const [i, { split, ids, epoch }] of everything.entries()) {
+      const batch = batches[i]!;
+      expect(batch.ids).toEqual([...ids]);
+      expect(batch.labels).toEqual(Array.from(ids, (id) => dataset[split][id]!.label));
+      for (const [position, id] of ids.entries()) {
+        const { pixels, aspect } = await decodeImage(await folder.read(split, id), config.presize);
+        expect(batch.pixels.subarray(position * imageBytes, (position + 1) * imageBytes).equals(pixels)).toBe(
+          true,
+        );
+        const augmentation = epoch === null ? null : drawAugmentation(config.seed, epoch, id);
+        const transform = projectiveTransform(augmentation, aspect, config.presize, config.size);
+        expect(batch.transforms.slice(position * 8, position * 8 + 8)).toEqual([...transform]);
+        expect(batch.lighting.slice(position * 2, position * 2 + 2)).toEqual([
+          ...Float32Array.from(lighting(augmentation)),
+        ]);
+      }
+    }
+  });
+
+  it('does not augment when the run does not', async () => {
+    const { open } = await makeLoader({ config: { ...config, augment: 'none' } });
+    const [augmented, plain] = await collect(open(), [request([1, 2], 5), request([1, 2], null)]);
+    expect(augmented).toEqual(plain);
+  });
+
+  it.each([
+    ['memory', 100 * imageBytes],
+    ['memory and disk', 5 * imageBytes],
+    ['disk', 0],
+  ])('reads every file once, and later epochs from %s', async (_name, cacheBytes) => {
+    const { reads, warnings, open } = await makeLoader({ cacheBytes });
+    const loader = open();
+    const first = await collect(loader, everything);
+    expect(reads).toHaveLength(14);
+    expect(await collect(loader, everything)).toEqual(first);
+    expect(reads).toHaveLength(14);
+    await loader.close();
+    // Another worker, or a later run.
+    expect(await collect(open(), everything)).toEqual(first);
+    expect(reads).toHaveLength(14);
+    expect(warnings).toEqual([]);
+  });
+
+  it('puts arrays into shared memory, aligned for TensorFlow, and uses released memory again', async () => {
+    const { open } = await makeLoader();
+    const requests = Array.from({ length: 20 }, (_, i) => request([i % 10, (i + 1) % 10, (i + 2) % 10]));
+    const memories = new Set<ArrayBufferLike>();
+    for await (const batch of open().load(requests, { depth: 2, signal: never })) {
+      for (const array of [batch.pixels, batch.labels, batch.transforms, batch.lighting, batch.ids]) {
+        expect(array.buffer).toBeInstanceOf(SharedArrayBuffer);
+        expect(array.byteOffset % 64).toBe(0);
+        memories.add(array.buffer);
+      }
+      batch.release();
+    }
+    expect(memories.size).toBeLessThanOrEqual(2);
+  });
+
+  it('leaves a batch alone until it is released', async () => {
+    const { open } = await makeLoader();
+    const held = [];
+    for await (const batch of open().load(everything, { depth: 1, signal: never })) {
+      held.push({ batch, pixels: Buffer.from(batch.pixels), ids: [...batch.ids] });
+    }
+    for (const { batch, pixels, ids } of held) {
+      expect(pixels.equals(batch.pixels)).toBe(true);
+      expect([...batch.ids]).toEqual(ids);
+      batch.release();
+    }
+  });
+
+  it('names the file that cannot be decoded or is gone', async () => {
+    const { dataset, open } = await makeLoader();
+    const file = path.join(dataset.root, dataset.train[6]!.path);
+    await writeFile(file, 'no image');
+    await expect(collect(open(), everything)).rejects.toMatchObject({
+      name: 'RondoError',
+      code: 'data-loss',
+      message: expect.stringContaining(file),
+      remedy: expect.any(String),
+    });
+    const gone = { ...dataset, valid: [{ path: 'a/gone.jpg', label: 0 }] };
+    const loader = open({ dataset: gone, source: openFolderSource(gone) });
+    await expect(collect(loader, [request([0], null, 'valid')])).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringContaining('gone.jpg'),
+    });
+  });
+
+  it.each(['load', 'loader', 'close'])(
+    'ends a load that waits for a slow disk at once: by the signal of %s',
+    async (by) => {
+      const { dataset, folder, open } = await makeLoader();
+      const controllers = { load: new AbortController(), loader: new AbortController() };
+      const gate = makeGate();
+      const reading = makeGate();
+      const source: Source = {
+        name: folder.name,
+        read: async (split, id) => {
+          reading.open();
+          await gate.opened;
+          return folder.read(split, id);
+        },
+      };
+      const loader = open({ dataset, source, signal: controllers.loader.signal });
+      const items = loader
+        .load(everything, { depth: 2, signal: controllers.load.signal })
+        [Symbol.asyncIterator]();
+      const next = items.next();
+      await reading.opened;
+      const closed = by === 'close' ? loader.close() : controllers[by as 'load' | 'loader'].abort();
+      await expect(next).rejects.toMatchObject({ code: 'cancelled' });
+      gate.open();
+      await closed;
+      await loader.close();
+      await expect(collect(loader, everything)).rejects.toMatchObject({ code: 'cancelled' });
+    },
+  );
+});
