@@ -87,7 +87,11 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       calls.push('apply');
       const gradients = vector.subarray(0, width);
       const updated = gradients.every(Number.isFinite);
-      if (updated) gradients.forEach((gradient, index) => (state[index] -= learningRates[0] * gradient));
+      if (updated) {
+        gradients.forEach((gradient, index) => {
+          state[index] -= learningRates[0] * gradient;
+        });
+      }
       return { updated, tensorHandles: 0 };
     },
     async evaluate({ labels }) {

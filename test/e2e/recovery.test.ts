@@ -1,0 +1,101 @@
+import { existsSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { descendantsOf, isAlive } from '../support/processes.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readSummaryFile } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const runs = openQuickRuns();
+let data: string;
+let uninterruptedDigest: string | null;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
+  const { code, stderr } = await runCoordinator(
+    runs.start('straight', data, '--workers', '2', '--epochs', '4'),
+  );
+  expect(code, stderr).toBe(0);
+  uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
+}, 120_000);
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+/** Goes on with a run and expects it to end where the uninterrupted one did. */
+async function resumeToTheSameEnd(name: string): Promise<void> {
+  const { code, stderr } = await runCoordinator(runs.resume(name));
+  expect(code, stderr).toBe(0);
+  expect(readSummaryFile(runs.run(name))).toMatchObject({
+    status: 'completed',
+    steps: 24,
+    parameterDigest: uninterruptedDigest,
+  });
+  const verified = await runCoordinator(['verify-run', runs.run(name)]);
+  expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+}
+
+describe('a run that is interrupted', () => {
+  it('ends at the same weights when the coordinator is killed after two epochs and resumed', async () => {
+    const coordinator = startCoordinator(runs.start('killed', data, '--workers', '2', '--epochs', '4'));
+    await coordinator.event((event) => event.kind === 'checkpoint' && event.step === 12);
+    const processes = descendantsOf(coordinator.pid);
+    coordinator.kill('SIGKILL');
+    await coordinator.exited;
+    const workers = processes.filter(({ command }) => command.includes('worker/main.js join'));
+    expect(workers).toHaveLength(2);
+    await expect.poll(() => workers.some(({ pid }) => isAlive(pid)), { timeout: 10_000 }).toBe(false);
+    for (const { pid, command } of processes)
+      if (command.includes('nats-server') && isAlive(pid)) process.kill(pid);
+    await resumeToTheSameEnd('killed');
+  });
+
+  it('stops within 5 s when a worker is killed, names it and the step, and goes on from its checkpoint', async () => {
+    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '4'));
+    await coordinator.event((event) => event.kind === 'step' && event.step === 8);
+    const worker = descendantsOf(coordinator.pid).find(({ command }) => command.includes('--id worker-1'))!;
+    process.kill(worker.pid, 'SIGKILL');
+    const killedAtMs = Date.now();
+    const { code, stderr } = await coordinator.exited;
+    expect(Date.now() - killedAtMs).toBeLessThan(5000);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/worker-1.*rank 1.*step \d+/);
+    expect(stderr).toContain('--resume');
+    expect(readSummaryFile(runs.run('lost'))).toMatchObject({ status: 'failed', worldSize: 2 });
+    await resumeToTheSameEnd('lost');
+  });
+
+  it('finishes the step and keeps a checkpoint of it on Ctrl-C', async () => {
+    const coordinator = startCoordinator(runs.start('stopped', data, '--workers', '2', '--epochs', '4'));
+    await coordinator.event((event) => event.kind === 'step' && event.step === 8);
+    const processes = descendantsOf(coordinator.pid);
+    coordinator.kill('SIGINT');
+    const { code, stderr } = await coordinator.exited;
+    expect(code, stderr).toBe(130);
+    for (const { pid } of processes) expect(isAlive(pid)).toBe(false);
+    const { status, steps } = readSummaryFile(runs.run('stopped'));
+    expect(status).toBe('stopped');
+    expect(steps).toBeGreaterThanOrEqual(9);
+    const checkpoint = path.join(
+      runs.run('stopped'),
+      'checkpoints',
+      `stopped-${String(steps).padStart(6, '0')}`,
+    );
+    expect(existsSync(checkpoint)).toBe(true);
+    await resumeToTheSameEnd('stopped');
+  });
+
+  it('ends at once on a second Ctrl-C, without an orphan', async () => {
+    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '2', '--epochs', '4'));
+    await coordinator.event((event) => event.kind === 'assigned');
+    const processes = descendantsOf(coordinator.pid);
+    coordinator.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    coordinator.kill('SIGINT');
+    expect((await coordinator.exited).code).toBe(130);
+    await expect.poll(() => processes.some(({ pid }) => isAlive(pid)), { timeout: 5000 }).toBe(false);
+  });
+});

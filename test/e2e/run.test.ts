@@ -1,0 +1,90 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { descendantsOf, isAlive } from '../support/processes.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readCommittedSteps, readMetrics, readSummaryFile } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const runs = openQuickRuns();
+let data: string;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+describe('coordinator start', () => {
+  it('trains on two workers, writes its run directory and leaves no process behind', async () => {
+    const coordinator = startCoordinator(runs.start('whole', data, '--workers', '2', '--epochs', '2'));
+    await coordinator.event((event) => event.kind === 'step');
+    const processes = descendantsOf(coordinator.pid);
+    const commands = processes.map(({ command }) => command);
+    expect(commands.filter((command) => command.includes('worker/main.js join'))).toHaveLength(2);
+    expect(commands.filter((command) => command.includes('nats-server'))).toHaveLength(1);
+
+    const { code, events, stderr } = await coordinator.exited;
+    expect(code, stderr).toBe(0);
+    for (const { pid } of processes) expect(isAlive(pid)).toBe(false);
+
+    const run = runs.run('whole');
+    const summary = readSummaryFile(run);
+    expect(summary).toMatchObject({
+      status: 'completed',
+      runId: 'whole',
+      arch: 'resnet18',
+      classes: ['blue', 'green', 'red'],
+      counts: { train: 120, valid: 30, quarantined: 0 },
+      worldSize: 2,
+      steps: 12,
+      quarantined: [],
+      recoveries: 0,
+      metrics: { dropped: 0 },
+    });
+    expect(summary.epochs.map(({ epoch }) => epoch)).toEqual([0, 1]);
+    expect(summary.epochs[1].train_loss).toBeLessThan(Math.log(3));
+    expect(summary.parameterDigest).toMatch(/^[0-9a-f]{64}$/);
+    expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
+
+    const steps = readMetrics(run, 'step');
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, step) => step));
+    for (const step of steps) {
+      expect(step).toMatchObject({ samples: 20, epoch: Math.floor((step.step as number) / 6) });
+      expect(step.learningRates).toHaveLength(3);
+      expect(step.loss).toBeGreaterThan(0);
+      expect(step.momentum).toBeGreaterThan(0.84);
+    }
+    expect(readMetrics(run, 'worker-step')).toHaveLength(24);
+    expect(readMetrics(run, 'epoch')).toHaveLength(2);
+    expect(summary.metrics.published).toBe(12 + 24);
+    for (const { step, loss } of readCommittedSteps(run)) expect(steps[step].loss).toBe(loss);
+
+    for (const name of ['epoch-0000', 'epoch-0001']) {
+      expect(existsSync(path.join(run, 'checkpoints', name, 'state.safetensors'))).toBe(true);
+    }
+    const record = JSON.parse(readFileSync(path.join(run, 'run.json'), 'utf8'));
+    expect(record).toMatchObject({ runId: 'whole', config: { arch: 'resnet18', batchSize: 20 } });
+
+    const verified = await runCoordinator(['verify-run', run, '--json']);
+    expect(verified.code, verified.stdout).toBe(0);
+  });
+
+  it('goes on when NATS dies, and says what was dropped', async () => {
+    const coordinator = startCoordinator(runs.start('deaf', data, '--workers', '2', '--epochs', '3'));
+    await coordinator.event((event) => event.kind === 'step' && event.step === 1);
+    const nats = descendantsOf(coordinator.pid).find(({ command }) => command.includes('nats-server'))!;
+    process.kill(nats.pid, 'SIGKILL');
+    const { code, stderr } = await coordinator.exited;
+    expect(code, stderr).toBe(0);
+    const summary = readSummaryFile(runs.run('deaf'));
+    expect(summary).toMatchObject({ status: 'completed', steps: 18 });
+    expect(summary.metrics.dropped).toBeGreaterThan(0);
+    expect(summary.metrics.published + summary.metrics.dropped).toBe(18 + 36);
+    expect((await runCoordinator(['verify-run', runs.run('deaf')])).code).toBe(0);
+  });
+});

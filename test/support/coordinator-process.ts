@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('../../dist/coordinator/main.js', import.meta.url));
+
+export type JsonEvent = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly events: readonly JsonEvent[];
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The compiled coordinator as a process of its own, as a person would start it. */
+export interface CoordinatorProcess {
+  readonly pid: number;
+  /** The first event, past or to come, that `matches`; rejects when the program ends without it. */
+  event(matches: (event: JsonEvent) => boolean): Promise<JsonEvent>;
+  readonly exited: Promise<Exit>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+const running = new Set<ChildProcess>();
+
+/** Ends whatever a failed test left behind; for afterEach. */
+export function killCoordinators(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+export function startCoordinator(
+  inputs: readonly string[],
+  environment: Record<string, string> = {},
+): CoordinatorProcess {
+  const child = spawn(process.execPath, [program, ...inputs], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  running.add(child);
+  const events: JsonEvent[] = [];
+  const waiting = new Set<() => void>();
+  let [stdout, stderr, ended] = ['', '', false];
+  const wake = () => {
+    for (const check of waiting) check();
+  };
+  let pending = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    const lines = (pending + text).split('\n');
+    pending = lines.pop()!;
+    for (const line of lines) if (line.startsWith('{')) events.push(JSON.parse(line) as JsonEvent);
+    wake();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const exited = new Promise<Exit>((resolve) => {
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      ended = true;
+      resolve({ code, signal, events, stdout, stderr });
+      wake();
+    });
+  });
+
+  return {
+    pid: child.pid!,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    event: (matches) =>
+      new Promise((resolve, reject) => {
+        const check = () => {
+          const found = events.find(matches);
+          if (found) resolve(found);
+          else if (ended) reject(new Error(`ended without the event; it printed:\n${stdout}\n${stderr}`));
+          if (found || ended) waiting.delete(check);
+        };
+        waiting.add(check);
+        check();
+      }),
+  };
+}
+
+export function runCoordinator(
+  inputs: readonly string[],
+  environment?: Record<string, string>,
+): Promise<Exit> {
+  return startCoordinator(inputs, environment).exited;
+}
