@@ -1,0 +1,74 @@
+import type { FloatDType } from '../tensorflow/dtype.js';
+import type { Graph, Tensor } from '../tensorflow/graph.js';
+import { batchNormInference, batchNormTraining } from '../tensorflow/ops/batch-norm.js';
+import { cast } from '../tensorflow/ops/convert.js';
+import { conv2dCentred } from '../tensorflow/ops/convolution.js';
+import { biasAdd, matMul } from '../tensorflow/ops/linear.js';
+import { read } from '../tensorflow/ops/variables.js';
+import type { ConvSpec } from './architecture.js';
+import type { HeldState } from './held-state.js';
+
+/** The layers of one forward pass over the session's variables. */
+export interface Layers {
+  readonly graph: Graph;
+  readonly training: boolean;
+  /** A parameter's value; the same tensor each time. */
+  parameter(name: string): Tensor<'float32'>;
+  norm<D extends FloatDType>(name: string, x: Tensor<D>): Tensor<D>;
+  /** A convolution, computed in the dtype of `x`, and its batch norm. */
+  convNorm<D extends FloatDType>(spec: ConvSpec, x: Tensor<D>): Tensor<D>;
+  linear(name: string, x: Tensor<'float32'>): Tensor<'float32'>;
+  /** In training: the batch's means and unbiased variances, by the names of their running counterparts. */
+  readonly batchStatistics: ReadonlyMap<string, Tensor<'float32'>>;
+}
+
+/**
+ * In training a batch norm uses the batch's own statistics and notes them; otherwise the running ones. Statistics
+ * and weights stay float32 whatever the layers compute in.
+ */
+export function openLayers(graph: Graph, state: HeldState, training: boolean): Layers {
+  const values = new Map<string, Tensor<'float32'>>();
+  const batchStatistics = new Map<string, Tensor<'float32'>>();
+
+  function parameter(name: string): Tensor<'float32'> {
+    const known = values.get(name);
+    if (known !== undefined) return known;
+    const value = read(state.variable(name));
+    values.set(name, value);
+    return value;
+  }
+
+  function norm<D extends FloatDType>(name: string, x: Tensor<D>): Tensor<D> {
+    return graph.scope(name, () => {
+      const [scale, offset] = [parameter(`${name}.weight`), parameter(`${name}.bias`)];
+      const [meanName, varianceName] = [`${name}.running_mean`, `${name}.running_var`];
+      if (!training) {
+        const [mean, variance] = [parameter(meanName), parameter(varianceName)];
+        return batchNormInference(x, { scale, offset, mean, variance });
+      }
+      const { result, mean, variance } = batchNormTraining(x, scale, offset);
+      batchStatistics.set(meanName, mean);
+      batchStatistics.set(varianceName, variance);
+      return result;
+    });
+  }
+
+  return {
+    graph,
+    training,
+    parameter,
+    norm,
+    convNorm<D extends FloatDType>(spec: ConvSpec, x: Tensor<D>) {
+      const convolved = graph.scope(spec.name, () => {
+        const filter = cast(parameter(`${spec.name}.weight`), x.dtype);
+        return conv2dCentred(x, filter, spec.stride);
+      });
+      return norm(spec.norm, convolved);
+    },
+    linear: (name, x) =>
+      graph.scope(name, () =>
+        biasAdd(matMul(x, parameter(`${name}.weight`), { b: true }), parameter(`${name}.bias`)),
+      ),
+    batchStatistics,
+  };
+}

@@ -1,0 +1,111 @@
+import type { Trainable } from '../../plan/run-config.js';
+import { isTrained, type NetworkSpec, volume } from './parameters.js';
+
+export interface TensorSpec {
+  /** As in torchvision; `head.4.weight` and so on in the head; `bn1.running_mean`; `optimizer.first.NAME`. */
+  readonly name: string;
+  /** In PyTorch's layout. */
+  readonly shape: readonly number[];
+  /** Of the first value in the flat vector. */
+  readonly offset: number;
+}
+
+/** A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments. */
+export interface StateLayout {
+  readonly parameters: readonly (TensorSpec & { readonly group: number })[];
+  /** Running mean, then running variance, of each batch norm. */
+  readonly statistics: readonly TensorSpec[];
+  readonly first: readonly TensorSpec[];
+  readonly second: readonly TensorSpec[];
+  readonly length: number;
+  /** Parameters come first: this many values. */
+  readonly parameterLength: number;
+}
+
+/** Where the vector is that ranks add up. Every part is a sum over samples or over micro-batches. */
+export interface ReductionLayout {
+  readonly length: number;
+  /** From here to the end everything travels as float32. */
+  readonly exactFrom: number;
+  /** Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has it. */
+  readonly gradients: readonly TensorSpec[];
+  /** Means and unbiased variances of the batches, summed over micro-batches. */
+  readonly statistics: readonly TensorSpec[];
+  /** Offsets of single values. */
+  readonly tail: {
+    readonly lossSum: number;
+    readonly correct: number;
+    readonly samples: number;
+    readonly microBatches: number;
+    readonly stopVotes: number;
+  };
+}
+
+/** Lays tensors one behind the other from `start`. */
+function place<T extends { readonly name: string; readonly shape: readonly number[] }>(
+  tensors: readonly T[],
+  start: number,
+): { placed: (T & TensorSpec)[]; end: number } {
+  let offset = start;
+  const placed = tensors.map((tensor) => {
+    const spec = { ...tensor, offset };
+    offset += volume(tensor.shape);
+    return spec;
+  });
+  return { placed, end: offset };
+}
+
+function describeStatistics({ norms }: NetworkSpec) {
+  return norms.flatMap(({ name, channels }) => [
+    { name: `${name}.running_mean`, shape: [channels] },
+    { name: `${name}.running_var`, shape: [channels] },
+  ]);
+}
+
+export function layOutState(network: NetworkSpec): StateLayout {
+  const specs = network.parameters.map(({ name, shape, group }) => ({ name, shape, group }));
+  const moments = (order: string) =>
+    specs.map(({ name, shape }) => ({ name: `optimizer.${order}.${name}`, shape }));
+  const parameters = place(specs, 0);
+  const statistics = place(describeStatistics(network), parameters.end);
+  const first = place(moments('first'), statistics.end);
+  const second = place(moments('second'), first.end);
+  return {
+    parameters: parameters.placed,
+    statistics: statistics.placed,
+    first: first.placed,
+    second: second.placed,
+    length: second.end,
+    parameterLength: parameters.end,
+  };
+}
+
+/** The shape in which TensorFlow holds a parameter: filters as HWIO, the rest as PyTorch does. */
+export function heldShape(shape: readonly number[]): readonly number[] {
+  const [output, input, height, width] = shape;
+  return shape.length === 4 ? [height!, width!, input!, output!] : shape;
+}
+
+export function layOutReduction(network: NetworkSpec, trainable: Trainable): ReductionLayout {
+  const trained = network.parameters
+    .filter((parameter) => isTrained(parameter, trainable))
+    .map(({ name, shape }) => ({ name, shape: heldShape(shape) }))
+    .reverse();
+  const gradients = place(trained, 0);
+  const statistics = place(describeStatistics(network), gradients.end);
+  const end = statistics.end;
+  const tail = {
+    lossSum: end,
+    correct: end + 1,
+    samples: end + 2,
+    microBatches: end + 3,
+    stopVotes: end + 4,
+  };
+  return {
+    length: end + 5,
+    exactFrom: gradients.end,
+    gradients: gradients.placed,
+    statistics: statistics.placed,
+    tail,
+  };
+}

@@ -1,0 +1,70 @@
+import type { Arch, Trainable } from '../../plan/run-config.js';
+import { type ConvSpec, describeBody } from './architecture.js';
+
+/** Width of the head's hidden layer (fastai's default). */
+export const hiddenFeatures = 512;
+
+export interface ParameterSpec {
+  readonly name: string;
+  /** In PyTorch's layout: OIHW, or [out, in]. */
+  readonly shape: readonly number[];
+  /** Layer group: 0 stem to layer2, 1 layer3 and layer4, 2 head. */
+  readonly group: number;
+  /** Trained when the body is frozen: the head and every batch norm. */
+  readonly inFrozen: boolean;
+}
+
+export interface NormSpec {
+  readonly name: string;
+  readonly channels: number;
+}
+
+export interface NetworkSpec {
+  /** In the order of PyTorch's named_parameters(). */
+  readonly parameters: readonly ParameterSpec[];
+  /** Batch norms in the order of the forward pass's listing. */
+  readonly norms: readonly NormSpec[];
+}
+
+/** Parameters and batch norms of a body with fastai's head (vision/learner.py, create_head). */
+export function describeNetwork(arch: Arch, classes: number): NetworkSpec {
+  const body = describeBody(arch);
+  const parameters: ParameterSpec[] = [];
+  const norms: NormSpec[] = [];
+  const addNorm = (name: string, channels: number, group: number) => {
+    norms.push({ name, channels });
+    parameters.push({ name: `${name}.weight`, shape: [channels], group, inFrozen: true });
+    parameters.push({ name: `${name}.bias`, shape: [channels], group, inFrozen: true });
+  };
+  const addConv = ({ name, norm, side, input, output }: ConvSpec, group: number) => {
+    parameters.push({ name: `${name}.weight`, shape: [output, input, side, side], group, inFrozen: false });
+    addNorm(norm, output, group);
+  };
+  const addLinear = (name: string, input: number, output: number) => {
+    parameters.push({ name: `${name}.weight`, shape: [output, input], group: 2, inFrozen: true });
+    parameters.push({ name: `${name}.bias`, shape: [output], group: 2, inFrozen: true });
+  };
+
+  addConv(body.stem, 0);
+  body.stages.forEach(({ blocks }, index) => {
+    for (const { convs, projection } of blocks) {
+      for (const conv of projection === null ? convs : [...convs, projection])
+        addConv(conv, index < 2 ? 0 : 1);
+    }
+  });
+  addNorm('head.2', 2 * body.features, 2);
+  addLinear('head.4', 2 * body.features, hiddenFeatures);
+  addNorm('head.6', hiddenFeatures, 2);
+  addLinear('head.8', hiddenFeatures, classes);
+  return { parameters, norms };
+}
+
+/** Whether a parameter is trained. */
+export function isTrained({ inFrozen }: ParameterSpec, trainable: Trainable): boolean {
+  return trainable === 'all' || inFrozen;
+}
+
+/** Number of values of a shape. */
+export function volume(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}

@@ -1,0 +1,103 @@
+import type { Trainable } from '../../plan/run-config.js';
+import { Graph, type Tensor } from '../tensorflow/graph.js';
+import { softmax } from '../tensorflow/ops/activations.js';
+import { exp, negate } from '../tensorflow/ops/arithmetic.js';
+import { reshape } from '../tensorflow/ops/arrays.js';
+import { bitcastPairs, cast } from '../tensorflow/ops/convert.js';
+import { crossEntropy } from '../tensorflow/ops/losses.js';
+import { argMax } from '../tensorflow/ops/reductions.js';
+import { placeholder } from '../tensorflow/ops/sources.js';
+import { describeBody } from './architecture.js';
+import { buildHead, type Dropout } from './head.js';
+import { buildStateGraph, declareState, type StateGraph } from './held-state.js';
+import { buildNormalizedInput, buildPixelInput } from './input.js';
+import { type Layers, openLayers } from './layers.js';
+import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
+import { describeNetwork } from './parameters.js';
+import type { ProgramOptions } from './program-options.js';
+import { buildBody } from './resnet.js';
+import { buildGradientGraph, buildTrainingPass, type GradientGraph } from './training-graph.js';
+import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
+
+/** Entry points that differ by what is trained. */
+export interface TrainableSet {
+  readonly reduction: ReductionLayout;
+  readonly gradient: GradientGraph;
+  readonly update: UpdateGraph;
+}
+
+export interface EvaluationGraph {
+  readonly logits: Tensor<'float32'>;
+  readonly probabilities: Tensor<'float32'>;
+  readonly judged: {
+    readonly losses: Tensor<'float32'>;
+    readonly predictions: Tensor<'int32'>;
+    readonly probabilities: Tensor<'float32'>;
+  };
+}
+
+export interface ProgramGraph {
+  readonly graph: Graph;
+  readonly layout: StateLayout;
+  readonly state: StateGraph;
+  readonly sets: ReadonlyMap<Trainable, TrainableSet>;
+  readonly evaluation: EvaluationGraph;
+}
+
+/** One graph with every entry point of a program. Placeholders: pixels, transforms, lighting, labels, key. */
+export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
+  const graph = new Graph();
+  const network = describeNetwork(options.arch, options.classes);
+  const layout = layOutState(network);
+  const held = declareState(graph, layout);
+  const images =
+    options.input === 'normalized'
+      ? buildNormalizedInput(graph, options.size)
+      : buildPixelInput(graph, options.presize, options.size);
+  const labels = placeholder(graph, 'labels', 'int32', [null]);
+  const key = bitcastPairs(reshape(placeholder(graph, 'key', 'int32', [2]), [1, 2]));
+
+  const layers = openLayers(graph, held, true);
+  const logits = graph.scope('training', () =>
+    buildNetwork(layers, options, images, { rates: options.dropout, key }),
+  );
+  const pass = buildTrainingPass(layers, logits, labels);
+  const sets = new Map(
+    options.trainable.map((trainable) => {
+      const reduction = layOutReduction(network, trainable);
+      const gradient = buildGradientGraph(graph, pass, reduction, trainable);
+      const update = buildUpdateGraph(graph, held, { state: layout, reduction }, trainable);
+      return [trainable, { reduction, gradient, update }];
+    }),
+  );
+  return {
+    graph,
+    layout,
+    state: buildStateGraph(graph, layout, held),
+    sets,
+    evaluation: graph.scope('evaluation', () => {
+      const judge = openLayers(graph, held, false);
+      return buildEvaluation(buildNetwork(judge, options, images), labels);
+    }),
+  };
+}
+
+/** Normalised images [n, size, size, 3] to float32 logits [n, classes]; the body computes in the chosen precision. */
+function buildNetwork(
+  layers: Layers,
+  { arch, precision }: ProgramOptions,
+  images: Tensor<'float32'>,
+  dropout?: Dropout,
+): Tensor<'float32'> {
+  const features = buildBody(layers, describeBody(arch), cast(images, precision));
+  return buildHead(layers, cast(features, 'float32'), dropout);
+}
+
+function buildEvaluation(logits: Tensor<'float32'>, labels: Tensor<'int32'>): EvaluationGraph {
+  const losses = crossEntropy(logits, labels);
+  return {
+    logits,
+    probabilities: softmax(logits),
+    judged: { losses, predictions: argMax(logits), probabilities: exp(negate(losses)) },
+  };
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import type { Trainable } from '../../plan/run-config.js';
+import { allocateShared } from '../../runtime/shared-buffer.js';
+import { runHandOver } from '../tensorflow/hand-over.js';
+import { type Feeds, openSession } from '../tensorflow/session.js';
+import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
+import type { ReductionLayout, StateLayout } from './layout.js';
+import { buildProgramGraph } from './program-graph.js';
+import type { ProgramOptions } from './program-options.js';
+import { adamSettings, type UpdateOptions } from './update-graph.js';
+
+export type { ImageBatch, NormalizedBatch } from './batch.js';
+export type { ReductionLayout, StateLayout, TensorSpec } from './layout.js';
+export type { ProgramOptions } from './program-options.js';
+
+export interface Evaluation {
+  /** Cross-entropy of each sample. */
+  readonly losses: Float32Array;
+  readonly predictions: Int32Array;
+  /** That the network gives each sample's label. */
+  readonly probabilities: Float32Array;
+}
+
+/**
+ * A network with its optimizer in a TensorFlow session. Every call blocks the thread. Vectors in 64-byte aligned memory
+ * (`allocateShared`) enter and leave without a copy.
+ */
+export interface Program<B extends Batch = ImageBatch> {
+  readonly state: StateLayout;
+  reduction(trainable: Trainable): ReductionLayout;
+  /** Replaces the whole state; must come before anything else. */
+  load(state: Float32Array): void;
+  /** The whole state, in `into` if given. */
+  save(into?: Float32Array): Float32Array;
+  /** Sets the optimizer's moments to zero. */
+  resetMoments(): void;
+  /** Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. */
+  gradients(
+    batches: readonly { readonly batch: B; readonly key: readonly [number, number] }[],
+    trainable: Trainable,
+    into: Float32Array,
+  ): void;
+  /** Whether a reduced vector has neither NaN nor infinity in it. */
+  isFinite(vector: Float32Array, trainable: Trainable): boolean;
+  /** One update from a reduced vector: trained parameters, their moments, and the running statistics. */
+  apply(vector: Float32Array, options: UpdateOptions & { readonly trainable: Trainable }): void;
+  evaluate(batch: B): Evaluation;
+  /** [n, classes] in evaluation mode, row by row. */
+  logits(batch: Omit<B, 'labels'>): Float32Array;
+  /** Probabilities [n, classes] in evaluation mode, row by row. */
+  predict(batch: Omit<B, 'labels'>): Float32Array;
+  /** Tensors that TensorFlow's binding holds for this process: constant between calls. */
+  tensorHandles(): number;
+  /** Frees the session. May be called twice. */
+  close(): void;
+}
+
+/** Builds and loads the graph: seconds, and several times the parameters' memory. */
+export function openProgram(options: ProgramOptions & { input: 'normalized' }): Program<NormalizedBatch>;
+export function openProgram(options: ProgramOptions & { input?: 'pixels' }): Program;
+export function openProgram(options: ProgramOptions): Program | Program<NormalizedBatch> {
+  const built = buildProgramGraph(options);
+  const session = openSession(built.graph);
+  const entries = (trainable: Trainable) => {
+    const found = built.sets.get(trainable);
+    assert(found !== undefined, `the program was opened without the set '${trainable}'`);
+    return found;
+  };
+  const program: Program<Batch> = {
+    state: built.layout,
+    reduction: (trainable) => entries(trainable).reduction,
+    load(state) {
+      session.run({ [built.state.flat]: state }, { loaded: built.state.loaded });
+    },
+    save(into = new Float32Array(allocateShared(4 * built.layout.length), 0, built.layout.length)) {
+      runHandOver(session, built.state.save, {}, into);
+      return into;
+    },
+    resetMoments() {
+      session.run({}, { reset: built.state.momentsReset });
+    },
+    gradients(batches, trainable, into) {
+      const { gradient } = entries(trainable);
+      if (batches.length === 0) into.fill(0);
+      batches.forEach(({ batch, key }, index) => {
+        const feeds = { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key) };
+        const last = index === batches.length - 1;
+        if (last) runHandOver(session, index === 0 ? gradient.only : gradient.last, feeds, into);
+        else session.run(feeds, { done: index === 0 ? gradient.started : gradient.added });
+      });
+    },
+    isFinite(vector, trainable) {
+      const { update } = entries(trainable);
+      return session.run({ [update.vector]: vector }, { finite: update.finite }).finite[0] === 1;
+    },
+    apply(vector, { trainable, ...update }) {
+      const { vector: place, settings, applied } = entries(trainable).update;
+      session.run({ [place]: vector, [settings]: adamSettings(update, options.weightDecay) }, { applied });
+    },
+    evaluate: (batch) => session.run({ ...feedsOf(batch), labels: batch.labels }, built.evaluation.judged),
+    logits: (batch) => session.run(feedsOf(batch), { logits: built.evaluation.logits }).logits,
+    predict: (batch) => session.run(feedsOf(batch), { all: built.evaluation.probabilities }).all,
+    tensorHandles: () => session.handles(),
+    close: () => session.close(),
+  };
+  return program;
+}
+
+function feedsOf(batch: Omit<Batch, 'labels'>): Feeds {
+  const { pixels } = batch;
+  if (!('transforms' in batch)) return { pixels };
+  const { transforms, lighting } = batch as Omit<ImageBatch, 'labels'>;
+  return { pixels, transforms, lighting };
+}
