@@ -66,7 +66,8 @@ async function runStep(step) {
   report.say(`setup: ${step.name} …`);
   try {
     const done = await step.run();
-    if (done !== null) report.say(`setup: ${step.name}: ${done} (${formatDuration(performance.now() - began)})`);
+    if (done !== null)
+      report.say(`setup: ${step.name}: ${done} (${formatDuration(performance.now() - began)})`);
     return done !== null;
   } catch (error) {
     fail(error);

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import { SetupError } from './errors.mjs';
 import { readJson } from './files.mjs';
 import { root } from './places.mjs';
-import { mustRun } from './run-command.mjs';
+import { mustRun, runCommand } from './run-command.mjs';
 import { digestContents } from './stamps.mjs';
 
 /** What the installed packages depend on. */
@@ -43,13 +44,40 @@ export function sameVersions(locked, installed) {
   return same && Object.keys(installed).every((path) => path in locked);
 }
 
-/** Installs the locked packages; none of them gets to run a script. */
+const remedy =
+  'Check that npm reaches its registry (`npm ping`) and that the disk has room, then run `npm run setup` again.';
+
+/**
+ * Installs the locked packages; none of them gets to run a script.
+ *
+ * @returns {Promise<number>} how many there are
+ */
 export async function installPackages() {
-  await mustRun('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    doing: 'Installing the packages',
-    remedy:
-      'Check that npm reaches its registry (`npm ping`) and that the disk has room, then run `npm run setup` again.',
-  });
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const doing = 'Installing the packages';
+  const { code, output, stdout } = await runCommand('npm', ['ci', ...quiet], { cwd: root });
+  if (code !== 0 && lacksOnlyOptional(output)) {
+    await mustRun('npm', ['install', '--no-save', ...quiet], { cwd: root, doing, remedy });
+  } else if (code !== 0) {
+    const disagree = output.includes('EUSAGE');
+    const why = disagree
+      ? 'package.json and package-lock.json disagree.'
+      : `\n${output.trim() || stdout.trim()}`;
+    throw new SetupError(
+      `${doing} failed: ${why}`,
+      disagree ? 'Run `npm install` and commit the lock file.' : remedy,
+    );
+  }
   return Object.keys(readJson(join(root, 'node_modules', '.package-lock.json'))?.packages ?? {}).length;
+}
+
+/**
+ * Whether `npm ci` refuses the lock file only because it names no version of some optional packages: those that the
+ * registry did not have for other platforms when it was written. `npm install` takes such a lock file as it is.
+ *
+ * @param {string} output of `npm ci`
+ */
+export function lacksOnlyOptional(output) {
+  const complaints = output.match(/(?:Missing|Invalid): .*/g) ?? [];
+  return complaints.length > 0 && complaints.every((line) => /^Missing: \S+@ from lock file$/.test(line));
 }

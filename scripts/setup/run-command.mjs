@@ -3,7 +3,7 @@ import { SetupError } from './errors.mjs';
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set();
-const keptCharacters = 8_000;
+const keptCharacters = 16_000;
 
 /**
  * Runs a program to its end, without a shell and without input.

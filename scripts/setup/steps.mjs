@@ -31,10 +31,11 @@ import { findRuntime } from './runtime-folder.mjs';
  * @returns {Step[]} each after those it needs
  */
 export function listSteps({ source, cache, env, stamps, report }) {
-  const inCache = (/** @type {() => Promise<any>} */ work) =>
+  /** Other copies of the repository fill the same cache. */
+  const inCache = (/** @type {string} */ what, /** @type {() => Promise<any>} */ work) =>
     withLock(
-      join(cache, 'setup.lock'),
-      { onWait: (holder) => report.say(`  waiting for ${holder}, which fills ${cache}`) },
+      join(cache, `${what}.lock`),
+      { onWait: (holder) => report.say(`  ${what}: waiting for ${holder}, which fills ${cache}`) },
       work,
     );
   return [
@@ -59,7 +60,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
           if (found !== undefined || source.kind === 'folder') return found;
           return obtainRuntime(source, cache, { env, report });
         };
-        const runtime = await inCache(obtain);
+        const runtime = await inCache('tensorflow', obtain);
         writeJson(installationFile, { ...readInstallation(), tensorflow: { source, ...runtime } });
         return `the runtime is in ${runtime.libraries}`;
       },
@@ -101,7 +102,7 @@ export function listSteps({ source, cache, env, stamps, report }) {
       },
       async run() {
         const obtain = async () => findNatsServer(env, cache) ?? obtainNatsServer(env, cache, report);
-        const natsServer = findNatsServer(env, cache) ?? (await inCache(obtain));
+        const natsServer = findNatsServer(env, cache) ?? (await inCache('nats-server', obtain));
         writeJson(installationFile, { ...readInstallation(), natsServer });
         return natsServer;
       },
