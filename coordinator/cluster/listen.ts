@@ -1,4 +1,4 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { type CoordinatorServer, CoordinatorService } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -41,6 +41,8 @@ export async function listen(address: string, service: CoordinatorServer): Promi
       { remedy: 'use --listen 127.0.0.1:PORT, and an SSH tunnel for workers on other machines' },
     );
   }
+  // What it logs, its callbacks say too; stderr belongs to this program's own words.
+  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions);
   const health = new HealthImplementation({ '': 'SERVING', [healthName]: 'SERVING' });
   server.addService(CoordinatorService, service);

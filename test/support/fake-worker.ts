@@ -1,0 +1,146 @@
+import { setImmediate } from 'node:timers/promises';
+import { type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import {
+  type Assignment,
+  CoordinatorClient,
+  type CoordinatorMessage,
+  type Goodbye,
+  type WorkerMessage,
+} from '../../proto/gen/coordinator.js';
+import type { VotingBooth } from './voting-booth.js';
+
+type Message = NonNullable<WorkerMessage['message']>;
+
+export interface FakeWorkerOptions {
+  readonly coordinatorAddress: string;
+  readonly id: string;
+  readonly booth: VotingBooth;
+  readonly steps: number;
+  /** Evaluates and digests after every so many steps. */
+  readonly stepsPerEpoch: number;
+  readonly validCount: number;
+  readonly version?: string;
+  readonly peerAddress?: string;
+  readonly heartbeatMs?: number;
+  /** Bends what this worker says, or keeps it from saying it. */
+  alter?(message: Message, worker: FakeWorker): Message | null;
+}
+
+export interface FakeWorker {
+  /** Everything the coordinator said, in order. */
+  readonly heard: NonNullable<CoordinatorMessage['message']>[];
+  /** How its session ended. Never rejects. */
+  readonly done: Promise<{ goodbye: Goodbye | null; error: ServiceError | null }>;
+  /** Breaks its connection, as a killed process does. */
+  vanish(): void;
+  /** Goes on living without saying anything, as a hung process does. */
+  hang(): void;
+}
+
+/** Samples of a step: five, ids that go on from step to step. */
+const batchSize = 5;
+
+/** A worker that computes nothing and speaks the whole protocol over a real connection. */
+export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
+  const client = new CoordinatorClient(options.coordinatorAddress, credentials.createInsecure());
+  const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage> = client.session();
+  const heard: FakeWorker['heard'] = [];
+  let hung = false;
+  let stopVote = false;
+  let generation = 0n;
+  let goodbye: Goodbye | null = null;
+  let begin = () => {};
+
+  const say = (message: Message) => {
+    const altered = options.alter === undefined ? message : options.alter(message, worker);
+    if (altered !== null && !hung) call.write({ message: altered });
+  };
+  const heartbeats = setInterval(() => {
+    if (!hung) call.write({ message: { $case: 'heartbeat', value: { generation, step: 0n } } });
+  }, options.heartbeatMs ?? 100);
+
+  const worker: FakeWorker = {
+    heard,
+    done: new Promise((resolve) => {
+      const finish = (error: ServiceError | null) => {
+        clearInterval(heartbeats);
+        client.close();
+        resolve({ goodbye, error });
+      };
+      call.on('error', (error: ServiceError) => finish(error));
+      call.on('end', () => finish(null));
+    }),
+    vanish: () => call.cancel(),
+    hang: () => {
+      hung = true;
+    },
+  };
+
+  const train = async (assignment: Assignment) => {
+    const { rank, worldSize, startStep } = assignment;
+    const stateDigest = (step: number) => `state-${step}`;
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    say({
+      $case: 'ready',
+      value: { generation, step: startStep, stateDigest: stateDigest(Number(startStep)) },
+    });
+    await begun;
+
+    let step = Number(startStep);
+    let stopped = false;
+    while (step < options.steps && !stopped) {
+      const ids = Array.from({ length: batchSize }, (_, index) => step * batchSize + index);
+      // Nobody is further than one step ahead of anybody, as with a real all-reduce.
+      await setImmediate();
+      stopped = await options.booth.vote(generation, step, rank, stopVote);
+      const sampleIds = ids.filter((id) => id % worldSize === rank);
+      const counts = { loss: 1 / (step + 1), correct: 2, samples: batchSize, skipped: false, seconds: 0.01 };
+      say({ $case: 'stepCommitted', value: { generation, step: BigInt(step), rank, sampleIds, ...counts } });
+      step += 1;
+      const whole = step % options.stepsPerEpoch === 0;
+      const epoch = Math.ceil(step / options.stepsPerEpoch) - 1;
+      const at = { generation, step: BigInt(step), epoch, rank };
+      if (whole)
+        say({ $case: 'evaluation', value: { ...at, ...evaluate(options.validCount, rank, worldSize) } });
+      if (whole || stopped) {
+        const digests = { stateDigest: stateDigest(step), parameterDigest: `parameters-${step}` };
+        say({ $case: 'epochCompleted', value: { ...at, whole, ...digests } });
+      }
+    }
+    const metrics = { published: BigInt(step), dropped: 1n };
+    say({ $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics } });
+  };
+
+  call.on('data', ({ message }: CoordinatorMessage) => {
+    if (message === undefined) return;
+    heard.push(message);
+    if (message.$case === 'assignment') {
+      generation = message.value.generation;
+      void train(message.value);
+    }
+    if (message.$case === 'begin') begin();
+    if (message.$case === 'stop') stopVote = true;
+    if (message.$case === 'goodbye') {
+      goodbye = message.value;
+      call.end();
+    }
+  });
+
+  const { id: workerId, peerAddress = `127.0.0.1:${7000 + Number(workerId.split('-')[1])}` } = options;
+  const { version = '1.0.0' } = options;
+  say({ $case: 'register', value: { workerId, peerAddress, host: 'here', pid: process.pid, version } });
+  return worker;
+}
+
+function evaluate(validCount: number, rank: number, worldSize: number) {
+  const all = Array.from({ length: validCount }, (_, id) => id);
+  const sampleIds = all.filter((id) => id % worldSize === rank);
+  return {
+    sampleIds,
+    losses: sampleIds.map((id) => id / 4),
+    predictions: sampleIds.map((id) => id % 2),
+    probabilities: sampleIds.map(() => 0.5),
+  };
+}

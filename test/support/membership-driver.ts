@@ -1,0 +1,146 @@
+import { beginMembership, reduce } from '../../coordinator/cluster/membership.js';
+import type { Effect, Event, Membership, Rules } from '../../coordinator/cluster/membership-state.js';
+import { MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
+
+export type Message = NonNullable<WorkerMessage['message']>;
+export type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
+
+/** A membership under a clock of its own: events in, all effects so far kept. */
+export interface Driver {
+  readonly rules: Rules;
+  state: Membership;
+  nowMs: number;
+  readonly effects: Effect[];
+  dispatch(event: Event): readonly Effect[];
+  say(session: number, message: Message): readonly Effect[];
+  /** Time passes in ticks. */
+  wait(durationMs: number): readonly Effect[];
+  of<Kind extends Effect['kind']>(kind: Kind): EffectOf<Kind>[];
+}
+
+export function driveMembership(overrides: Partial<Rules> = {}): Driver {
+  const rules: Rules = {
+    worldSize: 2,
+    version: '1.0.0',
+    welcome: { runId: 'run', runConfigJson: '{}', natsUrl: '', natsToken: '' },
+    validCount: 4,
+    silenceMs: 5_000,
+    tickMs: 250,
+    endRemedy: 'coordinator start --resume run',
+    ...overrides,
+  };
+  const driver: Driver = {
+    rules,
+    state: beginMembership(0),
+    nowMs: 0,
+    effects: [],
+    dispatch(event) {
+      const { state, effects } = reduce(rules, driver.state, event, driver.nowMs);
+      driver.state = state;
+      driver.effects.push(...effects);
+      return effects;
+    },
+    say: (session, message) => driver.dispatch({ kind: 'message', session, message: { message } }),
+    wait(durationMs) {
+      const effects: Effect[] = [];
+      for (const end = driver.nowMs + durationMs; driver.nowMs < end; ) {
+        driver.nowMs = Math.min(end, driver.nowMs + rules.tickMs);
+        effects.push(...driver.dispatch({ kind: 'tick' }));
+      }
+      return effects;
+    },
+    of: (kind) => driver.effects.filter((effect): effect is EffectOf<typeof kind> => effect.kind === kind),
+  };
+  return driver;
+}
+
+/** Worker i speaks through session 10 + i. */
+export const sessionOf = (index: number) => 10 + index;
+
+export function registerMessage(workerId: string, port: number, version = '1.0.0'): Message {
+  const peerAddress = `127.0.0.1:${port}`;
+  return { $case: 'register', value: { workerId, peerAddress, host: 'here', pid: port, version } };
+}
+
+export function readyMessage(stateDigest = 'same', step = 0, generation = 1n): Message {
+  return { $case: 'ready', value: { generation, step: BigInt(step), stateDigest } };
+}
+
+export function heartbeatMessage(generation = 1n): Message {
+  return { $case: 'heartbeat', value: { generation, step: 0n } };
+}
+
+/** Two samples per rank, ids that follow from step and rank. */
+export function stepMessage(
+  rank: number,
+  step: number,
+  worldSize = 2,
+  change: Partial<Extract<Message, { $case: 'stepCommitted' }>['value']> = {},
+): Message {
+  const first = (step * worldSize + rank) * 2;
+  const value = {
+    generation: 1n,
+    step: BigInt(step),
+    rank,
+    loss: 1 / (step + 1),
+    correct: 1,
+    samples: 2 * worldSize,
+    skipped: false,
+    sampleIds: [first, first + 1],
+    seconds: 0.5 + rank,
+    ...change,
+  };
+  return { $case: 'stepCommitted', value };
+}
+
+export function epochMessage(
+  rank: number,
+  step: number,
+  change: Partial<Extract<Message, { $case: 'epochCompleted' }>['value']> = {},
+): Message {
+  const digests = { stateDigest: `state-${step}`, parameterDigest: `parameters-${step}` };
+  const value = { generation: 1n, epoch: 0, step: BigInt(step), rank, whole: true, ...digests, ...change };
+  return { $case: 'epochCompleted', value };
+}
+
+export function evaluationMessage(rank: number, step: number, sampleIds: number[]): Message {
+  const losses = sampleIds.map((id) => id / 2);
+  const predictions = sampleIds.map((id) => id % 3);
+  const probabilities = sampleIds.map((id) => 1 / (id + 1));
+  const value = {
+    generation: 1n,
+    step: BigInt(step),
+    epoch: 0,
+    rank,
+    sampleIds,
+    losses,
+    predictions,
+    probabilities,
+  };
+  return { $case: 'evaluation', value };
+}
+
+export function finishedMessage(step: number, stopped = false, generation = 1n): Message {
+  const metrics = MetricsCount.create({ published: 3n, dropped: 1n });
+  return { $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics } };
+}
+
+export function failedMessage(code: string, message: string, generation = 1n): Message {
+  return { $case: 'failed', value: { generation, step: 0n, code, message, remedy: '' } };
+}
+
+/** A driver whose workers are registered, started and ready: running at `startStep`. */
+export function driveRunning(worldSize = 2, startStep = 0, overrides: Partial<Rules> = {}): Driver {
+  const driver = driveMembership({ worldSize, ...overrides });
+  driver.dispatch({
+    kind: 'start',
+    start: { step: startStep, source: startStep === 0 ? 'fresh' : 'checkpoint' },
+  });
+  for (let index = 0; index < worldSize; index += 1) {
+    driver.say(sessionOf(index), registerMessage(`worker-${index}`, 7000 + index));
+  }
+  for (let index = 0; index < worldSize; index += 1) {
+    driver.say(sessionOf(index), readyMessage('same', startStep));
+  }
+  return driver;
+}
