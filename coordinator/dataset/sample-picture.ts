@@ -20,7 +20,9 @@ type Colour = readonly [hue: number, saturation: number, lightness: number];
 /** The sample set's own seed: it is the same whatever a run's seed is. */
 const seed = 20_260_214;
 /** Lightness by which a shape stands out from its ground, in percent. */
-const minContrast = 28;
+const minContrast = 32;
+/** Degrees that a shape is turned to either side. */
+const maxAngle = 30;
 
 /**
  * Picture `index` of class `label`: the class's shape at a random place, size, angle and colour, on a gradient with
@@ -32,10 +34,10 @@ export function composePicture(label: number, index: number, draw: ShapeDrawer):
   const height = 160 + stream.below(41);
   const ground = pickColour(stream, 15, 85, 45);
   const shape = pickShapeColour(stream, ground[2]);
-  const radius = Math.min(width, height) * stream.uniform(0.27, 0.4);
-  const x = width / 2 + stream.uniform(-1, 1) * (width / 2 - radius) * 0.8;
-  const y = height / 2 + stream.uniform(-1, 1) * (height / 2 - radius) * 0.8;
-  const angle = stream.uniform(0, 360);
+  const radius = Math.min(width, height) * stream.uniform(0.3, 0.43);
+  const x = width / 2 + stream.uniform(-1, 1) * (width / 2 - radius) * 0.6;
+  const y = height / 2 + stream.uniform(-1, 1) * (height / 2 - radius) * 0.6;
+  const angle = stream.uniform(-maxAngle, maxAngle);
   const stretch = stream.uniform(0.88, 1);
   const svg = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">`,

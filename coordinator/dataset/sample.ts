@@ -45,7 +45,8 @@ export async function drawSample(o: DrawOptions): Promise<string> {
       cause: error,
     });
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    // What could not be written at all cannot be removed either; the first error is the one to tell.
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
   }
 }
 

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { labelByFolder, labelByPattern, labelPaths } from '../../../coordinator/dataset/labels.js';
+
+const files = (...paths: string[]) => paths.map((path) => ({ path }));
+
+describe('labelPaths', () => {
+  it('takes the parent folder, and sorts capitals first and beyond UTF-16 by code point', () => {
+    const names = [
+      'train/zebra/1.jpg',
+      'valid/zebra/2.jpg',
+      'Zebra/3.jpg',
+      'äpfel/4.jpg',
+      '\u{1f98a}/5.jpg',
+      '\uff5e/6.jpg',
+      '7.jpg',
+    ];
+    const { classes, labels } = labelPaths(files(...names), labelByFolder());
+    expect(classes).toEqual(['Zebra', 'zebra', 'äpfel', '\uff5e', '\u{1f98a}']);
+    expect(labels).toEqual([1, 1, 0, 2, 4, 3, undefined]);
+  });
+
+  it("takes fastai's pattern for the pets, also of files at the root", () => {
+    const names = ['great_pyrenees_12.jpg', 'images/Bombay_7.jpg', 'images/Bombay_8.png', 'images/_9.jpg'];
+    const { classes, labels } = labelPaths(files(...names), labelByPattern(String.raw`/([^/]+)_\d+.jpg$`));
+    expect(classes).toEqual(['Bombay', 'great_pyrenees']);
+    expect(labels).toEqual([1, 0, undefined, undefined]);
+  });
+});
+
+describe('labelByPattern', () => {
+  it.each([
+    ['(', /not a regular expression/],
+    ['abc', /has 0 capture groups/],
+    ['(?:a)b', /has 0 capture groups/],
+    ['(a)(b)', /has 2 capture groups/],
+    ['(?<x>a)|(b)', /has 2 capture groups/],
+  ])('refuses %s', (pattern, message) => {
+    expect(() => labelByPattern(pattern)).toThrow(message);
+    expect(() => labelByPattern(pattern)).toThrow(
+      expect.objectContaining({ code: 'invalid-argument', remedy: expect.any(String) }),
+    );
+  });
+
+  it.each(['(a)', '(?<name>a)', String.raw`\((a)`, '[(](a)', '(?:x|(a))'])(
+    'accepts %s, which has one group',
+    (pattern) => {
+      expect(labelByPattern(pattern)('(a')).toBe('a');
+    },
+  );
+});
