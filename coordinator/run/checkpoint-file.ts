@@ -186,15 +186,15 @@ function writeError(path: string, thrown: unknown): RondoError {
   return new RondoError(
     error.code,
     full
-      ? `The disk is full: checkpoint ${basename(path)} could not be written to ${dirname(path)}.`
-      : `Checkpoint ${path} could not be written: ${error.message}`,
+      ? `the disk is full: checkpoint ${basename(path)} could not be written to ${dirname(path)}`
+      : `checkpoint ${path} could not be written: ${error.message}`,
     {
       cause: thrown,
-      remedy: full ? 'Free some space there; earlier checkpoints are untouched.' : error.remedy,
+      remedy: full ? 'free some space there; earlier checkpoints are untouched' : error.remedy,
     },
   );
 }
 
 function corrupt(file: string, why: string, cause?: unknown): RondoError {
-  return new RondoError('data-loss', `${file} is damaged: ${why}.`, { cause });
+  return new RondoError('data-loss', `${file} is damaged: ${why}`, { cause });
 }

@@ -29,12 +29,12 @@ export async function findNewestCheckpoint(folder: string): Promise<Checkpoint |
     const { path, record } = candidate.checkpoint!;
     throw new RondoError('data-loss', damage.message, {
       cause: damage,
-      remedy: `Remove ${newest.path} and resume again: the run goes on from ${path} (step ${record.step}), which is whole.`,
+      remedy: `remove ${newest.path} and resume again: the run goes on from ${path} (step ${record.step}), which is whole`,
     });
   }
   throw new RondoError('data-loss', damage.message, {
     cause: damage,
-    remedy: `No other checkpoint is whole. Restore ${newest.path} from a copy, or remove it and resume from the beginning.`,
+    remedy: `no other checkpoint is whole: restore ${newest.path} from a copy, or remove it and resume from the beginning`,
   });
 }
 

@@ -18,6 +18,9 @@ export interface EpochRecord {
   readonly imagesPerSecond: number;
 }
 
+/** What of a committed step the records of epochs need. */
+export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'>;
+
 interface Evaluated {
   readonly epoch: number;
   readonly losses: Float32Array;
@@ -34,7 +37,7 @@ interface Evaluated {
  */
 export function recordEpoch(
   config: RunConfig,
-  steps: readonly StepLine[],
+  steps: readonly StepFigures[],
   evaluation: Evaluated,
   labels: ArrayLike<number>,
   evaluationSeconds: number,
@@ -55,7 +58,7 @@ export function recordEpoch(
   };
 }
 
-function smoothPhase(config: RunConfig, steps: readonly StepLine[], last: number): number {
+function smoothPhase(config: RunConfig, steps: readonly StepFigures[], last: number): number {
   const smoothed = createSmoothedLoss();
   const first = last - planStep(config, last).stepInPhase;
   for (const line of steps.slice(first, last + 1)) smoothed.add(line.loss ?? Number.NaN);

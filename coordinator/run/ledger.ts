@@ -57,8 +57,8 @@ export function readLedger(path: string): LedgerLine[] {
     const result = ledgerLine.safeParse(line);
     if (result.success) return result.data;
     const { path: at, message } = result.error.issues[0]!;
-    throw new RondoError('data-loss', `${path}, line ${index + 1}: ${at.join('.')}: ${message}.`, {
-      remedy: 'The file was changed after it was written; restore it from a copy.',
+    throw new RondoError('data-loss', `${path}, line ${index + 1}: ${at.join('.')}: ${message}`, {
+      remedy: 'the file was changed after it was written; restore it from a copy',
     });
   });
 }

@@ -3,7 +3,7 @@ import { RondoError } from '../../runtime/errors.js';
 
 /** A file of JSON lines that only grows. */
 export interface LineFile {
-  /** Throws what the file system throws (a full disk); the lines before stay whole. */
+  /** Throws a RondoError that names the file (a full disk: resource-exhausted); the lines before stay whole. */
   append(value: object): void;
   /** Returns when the disk has every line. */
   sync(): void;
@@ -18,8 +18,12 @@ export function openLineFile(path: string): LineFile {
   return {
     append(value) {
       const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
-      let written = 0;
-      while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+      try {
+        let written = 0;
+        while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+      } catch (error) {
+        throw cannotWrite(path, error);
+      }
     },
     sync: () => fsyncSync(descriptor),
     close() {
@@ -38,11 +42,20 @@ export function readLines(path: string): unknown[] {
     try {
       return JSON.parse(line) as unknown;
     } catch (error) {
-      throw new RondoError('data-loss', `${path}, line ${index + 1}, is not JSON.`, {
-        remedy: 'The file was changed after it was written; restore it from a copy.',
+      throw new RondoError('data-loss', `${path}, line ${index + 1}, is not JSON`, {
+        remedy: 'the file was changed after it was written; restore it from a copy',
         cause: error,
       });
     }
+  });
+}
+
+function cannotWrite(path: string, thrown: unknown): RondoError {
+  const { code, message } = RondoError.from(thrown);
+  const remedy = code === 'resource-exhausted' ? 'free some space there' : undefined;
+  return new RondoError(code, `cannot write ${path}: ${message}`, {
+    cause: thrown,
+    ...(remedy === undefined ? {} : { remedy }),
   });
 }
 

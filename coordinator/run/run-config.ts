@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
@@ -31,6 +32,11 @@ export function buildRunConfig(
     wire: training.wire,
     pretrainedDigest,
   });
+}
+
+/** Ties checkpoints to the config that they were trained with. */
+export function digestRunConfig(config: RunConfig): string {
+  return createHash('sha256').update(JSON.stringify(config)).digest('hex');
 }
 
 /** The even number nearest to 8/7 of the input's side: 224 → 256. */

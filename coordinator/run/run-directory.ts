@@ -51,8 +51,8 @@ export function createRunDirectory(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw RondoError.from(error);
       if (name === null) continue;
-      throw new RondoError('failed-precondition', `Run ${directory.path} exists already.`, {
-        remedy: `Choose another --name, or go on with it: --resume ${directory.path}`,
+      throw new RondoError('failed-precondition', `run ${directory.path} exists already`, {
+        remedy: `choose another --name, or go on with it: --resume ${directory.path}`,
       });
     }
     mkdirSync(directory.checkpoints);
@@ -82,11 +82,11 @@ export function findRunDirectory(run: string, runDir: string): RunDirectory {
   }
   const names = listRunNames(runDir);
   const nearest = nearestName(run, names);
-  throw new RondoError('not-found', `There is no run "${run}" in ${runDir}, and no run.json in ${run}.`, {
+  throw new RondoError('not-found', `there is no run "${run}" in ${runDir}, and no run.json in ${run}`, {
     remedy:
       nearest === null
         ? `\`coordinator runs --run-dir ${runDir}\` lists the ${names.length} runs there.`
-        : `Did you mean ${nearest}?`,
+        : `did you mean ${nearest}?`,
   });
 }
 
@@ -112,8 +112,8 @@ export function readRunRecord(directory: RunDirectory): RunRecord {
   } catch {
     // Answered below, like JSON of another shape.
   }
-  throw new RondoError('data-loss', `${directory.record} is not a run's record.`, {
-    remedy: 'Restore the file from a copy, or start a new run.',
+  throw new RondoError('data-loss', `${directory.record} is not a run's record`, {
+    remedy: 'restore the file from a copy, or start a new run',
   });
 }
 

@@ -67,10 +67,10 @@ function startOf(pid: number): string | null {
 }
 
 function inUse(directory: string, path: string, { pid, host }: Holder): RondoError {
-  return new RondoError('failed-precondition', `Run ${directory} is in use by process ${pid} on ${host}.`, {
+  return new RondoError('failed-precondition', `run ${directory} is in use by process ${pid} on ${host}`, {
     remedy:
       host === hostname()
-        ? 'Stop that process (Ctrl-C, or SIGTERM), or wait for it to end.'
-        : `If nothing works on it there any more, remove ${path}.`,
+        ? 'stop that process (Ctrl-C, or SIGTERM), or wait for it to end'
+        : `if nothing works on it there any more, remove ${path}`,
   });
 }

@@ -70,7 +70,7 @@ export function resolveStart(raw: RawStart): StartConfig {
   checkLocalWorkers(parsed.workers, parsed['local-workers']);
   if (parsed.resume !== undefined) {
     if (parsed.name !== undefined) {
-      throw refused('--name cannot be given with --resume: a run keeps its name.', 'Leave --name out.');
+      throw refused('--name cannot be given with --resume: a run keeps its name', 'leave --name out');
     }
     const { workers, 'local-workers': localWorkers } = parsed;
     const given = givenTraining(parsed);
@@ -148,23 +148,23 @@ function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
 function checkTraining(o: TrainingOptions): void {
   if (o.microBatch > o.batchSize) {
     throw refused(
-      `--micro-batch is ${o.microBatch}, which is more than --batch-size ${o.batchSize}.`,
-      `Give --micro-batch ${o.batchSize} or less.`,
+      `--micro-batch is ${o.microBatch}, which is more than --batch-size ${o.batchSize}`,
+      `give --micro-batch ${o.batchSize} or less`,
     );
   }
   if (o.freezeEpochs > 0 && o.pretrained === null) {
     throw refused(
-      `--freeze-epochs is ${o.freezeEpochs}, but without --pretrained the frozen layers would stay random.`,
-      'Give --pretrained FILE, or leave --freeze-epochs out.',
+      `--freeze-epochs is ${o.freezeEpochs}, but without --pretrained the frozen layers would stay random`,
+      'give --pretrained FILE, or leave --freeze-epochs out',
     );
   }
   if (o.epochs + o.freezeEpochs === 0) {
-    throw refused('--epochs is 0, so there is nothing to train.', 'Give --epochs 1 or more.');
+    throw refused('--epochs is 0, so there is nothing to train', 'give --epochs 1 or more');
   }
   if (o.labelPattern !== null && o.data === 'sample') {
     throw refused(
-      '--label-pattern reads labels from the file names of --data DIR; the sample set has its own.',
-      'Give --data DIR, or leave --label-pattern out.',
+      '--label-pattern reads labels from the file names of --data DIR; the sample set has its own',
+      'give --data DIR, or leave --label-pattern out',
     );
   }
 }
@@ -172,8 +172,8 @@ function checkTraining(o: TrainingOptions): void {
 function checkLocalWorkers(workers: number | undefined, localWorkers: number | undefined): void {
   if (workers === undefined || localWorkers === undefined || localWorkers <= workers) return;
   throw refused(
-    `--local-workers is ${localWorkers}, which is more than --workers ${workers}, the number in all.`,
-    `Give --workers ${localWorkers} or more.`,
+    `--local-workers is ${localWorkers}, which is more than --workers ${workers}, the number in all`,
+    `give --workers ${localWorkers} or more`,
   );
 }
 
@@ -181,14 +181,14 @@ function notesOn(parsed: ParsedStart, training: TrainingOptions, workers: number
   const notes: string[] = [];
   if (parsed.data === undefined) {
     notes.push(
-      'No --data was given: training on the sample set, which Rondo draws itself. Yours: --data DIR',
+      'no --data given: training on the sample set, which Rondo draws itself; for your own images: --data DIR',
     );
   }
   const parts = Math.ceil(training.batchSize / training.microBatch);
   if (workers > parts) {
     notes.push(
-      `A step has ${parts} micro-batches (--batch-size ${training.batchSize} / --micro-batch ` +
-        `${training.microBatch}), so ${workers - parts} of ${workers} workers will have none to compute.`,
+      `a step has ${parts} micro-batches (--batch-size ${training.batchSize} / --micro-batch ` +
+        `${training.microBatch}), so ${workers - parts} of ${workers} workers will have none to compute`,
     );
   }
   return notes;

@@ -49,11 +49,11 @@ export function parseStart(raw: RawStart): ParsedStart {
   const sentences = result.error.issues.map((issue) => {
     const name = String(issue.path[0]);
     return issue.code === 'custom'
-      ? `--${name} is ${show(raw[name])}, but must be ${issue.message}.`
+      ? `--${name} is ${show(raw[name])}, but must be ${issue.message}`
       : issue.message;
   });
   throw new RondoError('invalid-argument', sentences.join('\n'), {
-    remedy: '`coordinator start --help` lists every option with its default.',
+    remedy: '`coordinator start --help` lists every option with its default',
   });
 }
 

@@ -1,0 +1,41 @@
+import { Command, CommanderError } from 'commander';
+import { RondoError } from '../../runtime/errors.js';
+import { version } from '../../runtime/version.js';
+import { runsCommand } from './runs.js';
+import { type StartEnvironment, startCommand } from './start.js';
+import { verifyRunCommand } from './verify-run.js';
+
+/** The coordinator's command line. It writes to `environment.output` and throws instead of exiting. */
+export function buildProgram(environment: StartEnvironment): Command {
+  const program = new Command('coordinator')
+    .description('Trains image classifiers on as many workers as you have.')
+    .version(version)
+    .addHelpText('after', '\n`coordinator start --workers 4` trains something real at once.');
+  program.addCommand(startCommand(environment));
+  program.addCommand(verifyRunCommand(environment));
+  program.addCommand(runsCommand(environment));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => environment.output.write(text),
+      // Said once, by whoever prints the error that is thrown.
+      outputError: () => {},
+    });
+  }
+  return program;
+}
+
+/**
+ * What commander throws, in Rondo's words; null when it was a request for help or the version, which has been answered.
+ */
+export function translateUsageError(thrown: unknown): unknown {
+  if (!(thrown instanceof CommanderError)) return thrown;
+  if (thrown.exitCode === 0) return null;
+  const message = thrown.message.replace(/^error: /, '');
+  return new RondoError(
+    'invalid-argument',
+    message === '(outputHelp)' ? 'there is no command given' : message,
+    {
+      remedy: '`coordinator --help` and `coordinator start --help` list what there is',
+    },
+  );
+}

@@ -1,0 +1,160 @@
+import { Option } from 'commander';
+import { archs } from '../../plan/run-config.js';
+import { defaults, fineTuning, recipes } from '../run/defaults.js';
+import type { StartOptionName } from '../run/start-schema.js';
+
+interface OptionText {
+  readonly group: string;
+  /** How the value is called in help; none for a flag. */
+  readonly value?: string;
+  readonly text: string;
+}
+
+const { sample, folder } = recipes;
+const groups = {
+  data: 'Data:',
+  network: 'Network:',
+  recipe: 'Recipe:',
+  cluster: 'Workers and addresses:',
+  run: 'Run and output:',
+} as const;
+
+/** Every option of `coordinator start`, in the order of its help. Values are checked by run/start-schema.ts. */
+const texts: Readonly<Record<StartOptionName, OptionText>> = {
+  data: {
+    group: groups.data,
+    value: 'DIR|sample',
+    text: 'folder with one sub-folder of images per class, or the sample set that Rondo draws itself (default: sample)',
+  },
+  'label-pattern': {
+    group: groups.data,
+    value: 'REGEX',
+    text: "take the label from the path instead: what the one capture group matches, such as '/([^/]+)_\\d+.jpg$'",
+  },
+  'valid-pct': {
+    group: groups.data,
+    value: 'FRACTION',
+    text: `share of the images to validate on (default: ${defaults.validPct})`,
+  },
+  seed: {
+    group: groups.data,
+    value: 'N',
+    text: `decides the split, the order, the augmentation and the first weights (default: ${defaults.seed})`,
+  },
+  arch: { group: groups.network, value: 'NAME', text: `${archs.join(', ')} (default: ${defaults.arch})` },
+  size: {
+    group: groups.network,
+    value: 'PIXELS',
+    text: `side of the network's input (default: ${folder.size}; sample: ${sample.size})`,
+  },
+  pretrained: {
+    group: groups.network,
+    value: 'FILE|none',
+    text: "weights to begin with: a safetensors file with torchvision's names (default: none, from scratch)",
+  },
+  precision: {
+    group: groups.network,
+    value: 'TYPE',
+    text: `what the network computes in: float32 or bfloat16 (default: ${defaults.precision})`,
+  },
+  'batch-size': {
+    group: groups.recipe,
+    value: 'N',
+    text: `images of a step over all workers (default: ${perRecipe('batchSize')})`,
+  },
+  'micro-batch': {
+    group: groups.recipe,
+    value: 'N',
+    text: `images of one forward and backward pass; a step's are shared among the workers (default: ${perRecipe('microBatch')})`,
+  },
+  epochs: {
+    group: groups.recipe,
+    value: 'N',
+    text: `epochs that train all layers (default: ${folder.epochs}; sample: ${sample.epochs}; pretrained: ${fineTuning.epochs})`,
+  },
+  'freeze-epochs': {
+    group: groups.recipe,
+    value: 'N',
+    text: `epochs before them that train the head only, at ${fineTuning.frozenLr} (default: ${fineTuning.freezeEpochs} with --pretrained, else 0)`,
+  },
+  lr: {
+    group: groups.recipe,
+    value: 'LR|MIN,MAX',
+    text:
+      'peak learning rate of the epochs that train all layers; MIN,MAX spreads it geometrically over early to late ' +
+      `layers (default: ${folder.lr}; pretrained: ${fineTuning.lr.min},${fineTuning.lr.max})`,
+  },
+  'weight-decay': {
+    group: groups.recipe,
+    value: 'WD',
+    text: `decoupled weight decay (default: ${defaults.weightDecay})`,
+  },
+  workers: {
+    group: groups.cluster,
+    value: 'N',
+    text: `workers that train together; their number changes the speed, not the result (default: ${defaults.workers})`,
+  },
+  'local-workers': {
+    group: groups.cluster,
+    value: 'N',
+    text: 'how many of them to start on this machine; the others come by `worker join` (default: all)',
+  },
+  listen: {
+    group: groups.cluster,
+    value: 'HOST:PORT',
+    text: `where workers join; port 0 takes a free one (default: ${defaults.listen})`,
+  },
+  wire: {
+    group: groups.cluster,
+    value: 'TYPE',
+    text: `what gradients travel as: float32 or bfloat16 (default: ${defaults.wire})`,
+  },
+  nats: {
+    group: groups.cluster,
+    value: 'URL',
+    text: 'NATS server with JetStream for metrics (default: one is started for the run)',
+  },
+  'run-dir': {
+    group: groups.run,
+    value: 'DIR',
+    text: `folder that holds the runs (default: ${defaults.runDir})`,
+  },
+  name: {
+    group: groups.run,
+    value: 'NAME',
+    text: "the run's name (default: from the time and the architecture)",
+  },
+  resume: {
+    group: groups.run,
+    value: 'RUN',
+    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was',
+  },
+  json: { group: groups.run, text: 'one JSON object per line on standard output, and nothing else' },
+};
+
+/** `--config` and every option of a config file. */
+export function startOptions(): Option[] {
+  const options = Object.entries(texts).map(([name, { group, value, text }]) =>
+    new Option(value === undefined ? `--${name}` : `--${name} <${value}>`, text).helpGroup(group),
+  );
+  const config = new Option('--config <FILE>', 'YAML file with these names; the command line wins over it');
+  return [...options, config.helpGroup(groups.run)];
+}
+
+export const startExamples = `
+Examples:
+  coordinator start --workers 4
+      train on the sample set with four workers on this machine
+  coordinator start --workers 2 --data photos --epochs 10 --name first-try
+      photos/cat/*.jpg, photos/dog/*.jpg …
+  coordinator start --data pets --label-pattern '/([^/]+)_\\d+.jpg$' --pretrained resnet34.safetensors
+      fine-tune: frozen epochs first, then all layers at rates from ${fineTuning.lr.min} to ${fineTuning.lr.max}
+  coordinator start --resume first-try --workers 4
+      go on where a run was stopped
+
+Ctrl-C finishes the step and saves it; a second one stops at once.
+Exit codes: 0 completed, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;
+
+function perRecipe(key: 'batchSize' | 'microBatch'): string {
+  return sample[key] === folder[key] ? String(folder[key]) : `${folder[key]}; sample: ${sample[key]}`;
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+import { openLifecycle } from '../runtime/lifecycle.js';
+import { printError } from './commands/print-error.js';
+import { buildProgram, translateUsageError } from './commands/program.js';
+import { localServices } from './run/local-services.js';
+
+// The reader of a pipe may leave before the end (`| head`): that is no error of the run.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+const program = buildProgram({
+  services: localServices,
+  output: process.stdout,
+  argv: process.argv,
+  openLifecycle,
+  exit(code) {
+    process.exitCode = code;
+  },
+});
+
+try {
+  await program.parseAsync(process.argv);
+} catch (thrown) {
+  const error = translateUsageError(thrown);
+  const debug = ['debug', 'trace'].includes(process.env.RONDO_LOG ?? '');
+  if (error !== null) {
+    process.exitCode = printError(error, { json: process.argv.includes('--json'), debug }, process);
+  }
+}
+// Whatever a dependency still holds open must not keep a finished program alive.
+process.exit();

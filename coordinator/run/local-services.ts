@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto';
+import { installation } from '../../runtime/installation.js';
+import { version } from '../../runtime/version.js';
+import { openCluster } from '../cluster/cluster.js';
+import { findGpus } from '../cluster/gpus.js';
+import { launchWorkers } from '../cluster/launcher.js';
+import { startNatsServer } from '../cluster/nats-server.js';
+import { pullState } from '../cluster/pull-state.js';
+import { divideThreads } from '../cluster/worker-environment.js';
+import { openDataset } from '../dataset/dataset.js';
+import { openCollector } from '../metrics/collector.js';
+import type { RunServices } from './services.js';
+
+/** A run's services on this machine. */
+export const localServices: RunServices = {
+  openDataset: (options) => openDataset({ ...options, cacheDir: installation().cacheDir }),
+  async startMetricsServer({ storeDir }) {
+    const end = new AbortController();
+    const server = await startNatsServer({ storeDir, signal: end.signal });
+    const { url, token, close } = server;
+    return { url, token, close, destroy: () => end.abort() };
+  },
+  async openCollector(options) {
+    const collector = await openCollector(options);
+    // JetStream drops what it has seen under the same id; a resumed run must not meet its own earlier ids.
+    const sitting = randomUUID();
+    let count = 0;
+    return {
+      ...collector,
+      publish(metric) {
+        count += 1;
+        collector.publish(metric.kind, `coordinator-${sitting}-${count}`, metric);
+      },
+    };
+  },
+  openCluster: (options) => openCluster({ ...options, version }),
+  launchWorkers: (options) =>
+    launchWorkers({ ...options, threadsPerWorker: divideThreads(options.count), gpus: findGpus() }),
+  pullState,
+  nowMs: () => performance.now(),
+};

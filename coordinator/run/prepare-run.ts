@@ -1,0 +1,119 @@
+import { platform, release } from 'node:os';
+import { totalEpochs, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { version } from '../../runtime/version.js';
+import type { Checkpoint } from './checkpoint-file.js';
+import { digestFile } from './file-digest.js';
+import type { LedgerState } from './ledger.js';
+import { buildRunConfig } from './run-config.js';
+import { createRunDirectory, type RunDirectory, writeRunRecord } from './run-directory.js';
+import type { RunEvent } from './run-events.js';
+import { lockRun } from './run-lock.js';
+import type { RunServices } from './services.js';
+import type { RuntimeOptions, StartConfig, TrainingOptions } from './start-config.js';
+
+/** A run whose directory is locked by this process, ready to be trained. */
+export interface PreparedRun {
+  readonly directory: RunDirectory;
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
+  readonly pretrainedPath: string | null;
+  readonly runtime: RuntimeOptions;
+  /** The state to start from; null for the beginning. */
+  readonly checkpoint: Checkpoint | null;
+  /** What the ledger says of the steps before that state. */
+  readonly restored: LedgerState;
+  /** Times the run was resumed, this one included. */
+  readonly resumptions: number;
+  /** Gives the run's lock back. */
+  unlock(): void;
+}
+
+export interface PrepareContext {
+  readonly services: RunServices;
+  report(event: RunEvent): void;
+  readonly signal: AbortSignal;
+  /** The command line, for run.json. */
+  readonly command: readonly string[];
+}
+
+/** Indexes the data, then makes and locks the run's directory: a run that cannot begin leaves no directory. */
+export async function prepareNewRun(
+  start: Extract<StartConfig, { kind: 'new' }>,
+  context: PrepareContext,
+): Promise<PreparedRun> {
+  const { training, runtime } = start;
+  for (const text of start.notes) context.report({ kind: 'note', text });
+  const pretrained = training.pretrained;
+  const pretrainedDigest =
+    pretrained === null ? null : await digestFile(pretrained, '--pretrained', context.signal);
+  const { dataset, quarantined } = await indexData(training, context);
+  const now = new Date();
+  const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
+  const unlock = lockRun(directory.path);
+  try {
+    const config = buildRunConfig(directory.runId, training, dataset, pretrainedDigest);
+    await writeRunRecord(directory, {
+      runId: directory.runId,
+      createdAt: now.toISOString(),
+      command: context.command,
+      versions: { rondo: version, node: process.versions.node, platform: `${platform()} ${release()}` },
+      workers: runtime.workers,
+      training,
+      datasetDigest: dataset.digest,
+      config,
+    });
+    return {
+      directory,
+      config,
+      dataset,
+      quarantined,
+      pretrainedPath: pretrained,
+      runtime,
+      checkpoint: null,
+      restored: { steps: [], epochs: [] },
+      resumptions: 0,
+      unlock,
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/** The data set of a run, with progress reported. */
+export async function indexData(
+  { data, labelPattern, validPct, seed }: TrainingOptions,
+  { services, report, signal }: PrepareContext,
+): ReturnType<RunServices['openDataset']> {
+  return services.openDataset({
+    data,
+    ...(labelPattern === null ? {} : { labelPattern }),
+    validPct,
+    seed,
+    onProgress: (progress) => report({ kind: 'dataset', ...progress }),
+    signal,
+  });
+}
+
+/** What the person is told of a run before it starts. */
+export function describePrepared(run: PreparedRun): RunEvent {
+  const { config, directory, runtime, quarantined, checkpoint } = run;
+  return {
+    kind: 'prepared',
+    runId: config.runId,
+    directory: directory.path,
+    arch: config.arch,
+    size: config.size,
+    workers: runtime.workers,
+    classes: config.classes.length,
+    train: config.trainCount,
+    valid: config.validCount,
+    quarantined: quarantined.length,
+    epochs: totalEpochs(config),
+    stepsPerEpoch: totalSteps(config) / totalEpochs(config),
+    startStep: checkpoint?.record.step ?? 0,
+  };
+}

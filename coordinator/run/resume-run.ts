@@ -1,0 +1,161 @@
+import { isDeepStrictEqual } from 'node:util';
+import { totalSteps } from '../../plan/phases.js';
+import { RondoError } from '../../runtime/errors.js';
+import { version } from '../../runtime/version.js';
+import type { Checkpoint } from './checkpoint-file.js';
+import { findNewestCheckpoint, removeUnfinished } from './checkpoints.js';
+import { defaults } from './defaults.js';
+import { digestFile } from './file-digest.js';
+import { type LedgerLine, readLedger, settleLedger } from './ledger.js';
+import { openLineFile } from './line-file.js';
+import { indexData, type PrepareContext, type PreparedRun } from './prepare-run.js';
+import { digestRunConfig } from './run-config.js';
+import { findRunDirectory, type RunDirectory, type RunRecord, readRunRecord } from './run-directory.js';
+import { lockRun } from './run-lock.js';
+import type { RuntimeOptions, StartConfig, TrainingOptions } from './start-config.js';
+import { readSummary, type Summary } from './summary.js';
+
+type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
+
+export type Resumed =
+  | { readonly kind: 'ready'; readonly run: PreparedRun }
+  /** There is nothing left to do. */
+  | { readonly kind: 'finished'; readonly summary: Summary };
+
+/**
+ * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that step.
+ * Throws when another process works on the run, when an option or the data differ from the run's, and data-loss for
+ * a damaged checkpoint.
+ */
+export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
+  const directory = findRunDirectory(start.run, start.runtime.runDir);
+  const unlock = lockRun(directory.path);
+  try {
+    const record = readRunRecord(directory);
+    requireSame(start.given, record);
+    const runtime = resolveRuntime(start, record);
+    await removeUnfinished(directory.checkpoints);
+    const checkpoint = await findNewestCheckpoint(directory.checkpoints);
+    if (checkpoint !== null) requireOwn(checkpoint, record);
+    const step = checkpoint?.record.step ?? 0;
+    const summary = await readSummary(directory);
+    if (summary?.status === 'completed' && step === totalSteps(record.config)) {
+      unlock();
+      return { kind: 'finished', summary };
+    }
+    const { dataset, quarantined } = await indexSameData(record, context);
+    const pretrainedPath = checkpoint === null ? await findSamePretrained(record, context) : null;
+    if (record.versions.rondo !== version) {
+      const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
+      context.report({ kind: 'warning', text });
+    }
+    const lines = rollBackLedger(directory, step);
+    return {
+      kind: 'ready',
+      run: {
+        directory,
+        config: record.config,
+        dataset,
+        quarantined,
+        pretrainedPath,
+        runtime,
+        checkpoint,
+        restored: settleLedger(lines),
+        resumptions: lines.filter((line) => line.kind === 'rollback').length,
+        unlock,
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function requireSame(given: Partial<TrainingOptions>, { runId, training }: RunRecord): void {
+  for (const [key, value] of Object.entries(given)) {
+    const recorded = training[key as keyof TrainingOptions];
+    if (isDeepStrictEqual(value, recorded)) continue;
+    const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw new RondoError(
+      'invalid-argument',
+      `${option} is ${JSON.stringify(value)}, but run ${runId} was started with ${JSON.stringify(recorded)}`,
+      { remedy: `leave ${option} out, or start a new run` },
+    );
+  }
+}
+
+function resolveRuntime(start: ResumeConfig, record: RunRecord): RuntimeOptions {
+  const workers = start.workers ?? record.workers;
+  const localWorkers = start.localWorkers ?? workers;
+  if (localWorkers > workers) {
+    throw new RondoError(
+      'invalid-argument',
+      `--local-workers is ${localWorkers}, but the run has ${workers} workers`,
+      {
+        remedy: `give --workers ${localWorkers} or more`,
+      },
+    );
+  }
+  return { ...start.runtime, workers, localWorkers };
+}
+
+function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord): void {
+  if (record.runConfigDigest === digestRunConfig(config)) return;
+  throw new RondoError('data-loss', `${path} belongs to another run than ${runId}, or run.json was changed`, {
+    remedy: 'restore both from a copy, or remove the checkpoint to begin again',
+  });
+}
+
+async function indexSameData({ training, config, datasetDigest }: RunRecord, context: PrepareContext) {
+  const indexed = await indexData(training, context);
+  if (indexed.dataset.digest === datasetDigest) return indexed;
+  const { train, valid } = indexed.dataset;
+  throw new RondoError(
+    'failed-precondition',
+    `the images in ${indexed.dataset.root} are not those that the run began with: ` +
+      `now ${train.length} + ${valid.length} of training and validation, then ${config.trainCount} + ${config.validCount}`,
+    { remedy: 'restore the folder as it was, or start a new run' },
+  );
+}
+
+async function findSamePretrained({ training, config }: RunRecord, context: PrepareContext) {
+  if (training.pretrained === null) return null;
+  const digest = await digestFile(training.pretrained, '--pretrained', context.signal);
+  if (digest === config.pretrainedDigest) return training.pretrained;
+  throw new RondoError(
+    'failed-precondition',
+    `${training.pretrained} is not the file that the run began with`,
+    {
+      remedy: 'restore the file, or start a new run',
+    },
+  );
+}
+
+/** Returns the ledger's lines, with the rollback that this resumption adds. */
+function rollBackLedger({ ledger }: RunDirectory, toStep: number): LedgerLine[] {
+  const rollback = { kind: 'rollback', toStep } as const;
+  const file = openLineFile(ledger);
+  try {
+    const lines = readLedger(ledger);
+    const taken = settleLedger(lines).steps.length;
+    if (taken < toStep) {
+      throw new RondoError(
+        'data-loss',
+        `${ledger} knows ${taken} steps, but the checkpoint is of step ${toStep}`,
+        {
+          remedy: 'restore the ledger from a copy, or start a new run',
+        },
+      );
+    }
+    file.append(rollback);
+    file.sync();
+    return [...lines, rollback];
+  } finally {
+    file.close();
+  }
+}
+
+/** The command that goes on with a run. */
+export function resumeCommand(program: string, { path, runId }: RunDirectory, runDir: string): string {
+  return `${program} start --resume ${runDir === defaults.runDir ? runId : path}`;
+}

@@ -1,0 +1,92 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import type { RondoError } from '../../runtime/errors.js';
+import type { ClusterListener } from '../cluster/cluster-events.js';
+import type { DatasetProgress } from './run-events.js';
+
+/** Steps taken over the run when the cluster finished, and whether it was asked to. */
+export interface ClusterResult {
+  readonly step: number;
+  readonly stopped: boolean;
+  readonly metrics: { readonly published: number; readonly dropped: number };
+}
+
+export interface RunningCluster {
+  /** HOST:PORT that workers join. */
+  readonly address: string;
+  /** Rejects with a RondoError that names the worker, its rank and the step. */
+  run(start: { step: number; source: 'fresh' | 'checkpoint' }): Promise<ClusterResult>;
+  /** Ends the run after the current step. */
+  stop(reason: string): void;
+  /** A process that was launched here ended by itself. */
+  workerExited(error: RondoError): void;
+  close(ok: boolean, reason: string): Promise<void>;
+  destroy(): void;
+}
+
+export interface LaunchedWorkers {
+  /** All processes have ended. */
+  readonly exited: Promise<unknown>;
+  /** The first one that ended badly without being told to. */
+  readonly failed: Promise<RondoError>;
+  close(graceMs: number): Promise<void>;
+  destroy(): void;
+}
+
+export interface MetricsServer {
+  readonly url: string;
+  readonly token: string;
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+export interface MetricsCollector {
+  /** Never blocks, never throws. */
+  publish(metric: { readonly kind: 'epoch' | 'event' } & Readonly<Record<string, unknown>>): void;
+  /** Of the metrics that the coordinator itself publishes. */
+  counts(): { readonly published: number; readonly dropped: number };
+  close(options: { settleMs: number }): Promise<void>;
+}
+
+/** What a run needs of the rest of the coordinator; tests bring their own. */
+export interface RunServices {
+  openDataset(options: {
+    data: string;
+    labelPattern?: string;
+    validPct: number;
+    seed: number;
+    onProgress(progress: Omit<DatasetProgress, 'kind'>): void;
+    signal: AbortSignal;
+  }): Promise<{
+    dataset: Dataset;
+    quarantined: readonly { readonly path: string; readonly reason: string }[];
+  }>;
+  startMetricsServer(options: { storeDir: string }): Promise<MetricsServer>;
+  openCollector(options: {
+    url: string;
+    token: string;
+    runId: string;
+    /** When it throws, collecting ends and `onFailure` hears of it. */
+    onMetric(metric: object): void;
+    onFailure(error: RondoError): void;
+  }): Promise<MetricsCollector>;
+  openCluster(options: {
+    listen: string;
+    config: RunConfig;
+    worldSize: number;
+    welcome: { natsUrl: string; natsToken: string };
+    dataset: Dataset;
+    pretrainedPath: string | null;
+    checkpoint(step: number): AsyncIterable<StateChunk>;
+    listener: ClusterListener;
+    /** What the reader should do after the run ended early. */
+    endRemedy: string;
+  }): Promise<RunningCluster>;
+  launchWorkers(options: { count: number; coordinatorAddress: string; logDir: string }): LaunchedWorkers;
+  /** The state held by the worker at `address`. */
+  pullState(
+    address: string,
+    options: { generation: bigint; step: number; signal: AbortSignal },
+  ): Promise<{ header: StateHeader; values: Float32Array }>;
+  nowMs(): number;
+}

@@ -1,0 +1,33 @@
+import { totalSteps } from '../../plan/phases.js';
+import type { Bookkeeper } from './bookkeeper.js';
+import type { PreparedRun } from './prepare-run.js';
+import { describeError, type Ending, type Summary } from './summary.js';
+
+/** A run's summary as its books stand. */
+export function summarize(
+  run: PreparedRun,
+  books: Bookkeeper,
+  ending: Ending,
+  { wallSeconds, resume }: { wallSeconds: number; resume: string },
+): Summary {
+  const { config, dataset, directory, quarantined, resumptions, runtime } = run;
+  return {
+    status: ending.status,
+    runId: config.runId,
+    directory: directory.path,
+    arch: config.arch,
+    classes: dataset.classes,
+    counts: { train: config.trainCount, valid: config.validCount, quarantined: quarantined.length },
+    worldSize: books.worldSize === 0 ? runtime.workers : books.worldSize,
+    steps: books.steps,
+    totalSteps: totalSteps(config),
+    epochs: [...books.epochs],
+    parameterDigest: books.parameterDigest,
+    quarantined,
+    recoveries: resumptions + books.regroupings,
+    metrics: ending.metrics,
+    wallSeconds,
+    error: ending.error === null ? null : describeError(ending.error),
+    resume: ending.status === 'completed' ? null : resume,
+  };
+}

@@ -1,0 +1,66 @@
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Arch } from '../../plan/run-config.js';
+import type { RondoError } from '../../runtime/errors.js';
+import { writeDurably } from './durable-file.js';
+import type { EpochRecord } from './epoch-record.js';
+import type { RunDirectory } from './run-directory.js';
+
+/** summary.json: how a run ended. Written for completed, stopped and failed runs alike. */
+export interface Summary {
+  readonly status: 'completed' | 'stopped' | 'failed';
+  readonly runId: string;
+  readonly directory: string;
+  readonly arch: Arch;
+  readonly classes: readonly string[];
+  readonly counts: { readonly train: number; readonly valid: number; readonly quarantined: number };
+  readonly worldSize: number;
+  /** Taken, of how many the plan has. */
+  readonly steps: number;
+  readonly totalSteps: number;
+  readonly epochs: readonly EpochRecord[];
+  /** Of the last state that all workers agreed on; null before the first. */
+  readonly parameterDigest: string | null;
+  readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
+  /** Times that training went on after losing a worker, or was resumed. */
+  readonly recoveries: number;
+  readonly metrics: { readonly published: number; readonly dropped: number };
+  /** Of this sitting, from start to end. */
+  readonly wallSeconds: number;
+  readonly error: { readonly code: string; readonly message: string; readonly remedy: string | null } | null;
+  /** The command that goes on with the run; null when it is completed. */
+  readonly resume: string | null;
+}
+
+/** How training ended; `error` is null unless it failed. */
+export interface Ending {
+  readonly status: Summary['status'];
+  readonly error: RondoError | null;
+  readonly metrics: { readonly published: number; readonly dropped: number };
+}
+
+export function describeError(error: RondoError): NonNullable<Summary['error']> {
+  return { code: error.code, message: error.message, remedy: error.remedy ?? null };
+}
+
+export async function writeSummary(directory: RunDirectory, summary: Summary): Promise<void> {
+  await writeDurably(directory.summary, [encode(summary)]);
+}
+
+/** For the last moment of a process, when nothing can be waited for. */
+export function writeSummaryAtOnce(directory: RunDirectory, summary: Summary): void {
+  writeFileSync(directory.summary, encode(summary));
+}
+
+/** Null when the run has not ended yet, or was killed before it could say how. */
+export async function readSummary(directory: RunDirectory): Promise<Summary | null> {
+  try {
+    return JSON.parse(await readFile(directory.summary, 'utf8')) as Summary;
+  } catch {
+    return null;
+  }
+}
+
+function encode(summary: Summary): string {
+  return `${JSON.stringify(summary, null, 2)}\n`;
+}
