@@ -59,7 +59,17 @@ export interface Watchdog {
 /** Calls `onSilence` once when nothing touched the watchdog for `timeoutMs`. */
 export function startWatchdog(timeoutMs: number, onSilence: () => void): Watchdog {
   const timer = setTimeout(onSilence, timeoutMs);
-  return { touch: () => void timer.refresh(), stop: () => clearTimeout(timer) };
+  let stopped = false;
+  return {
+    touch() {
+      // Refreshing a cleared timer would start it again.
+      if (!stopped) timer.refresh();
+    },
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** The RondoError an aborted signal stands for. */

@@ -10,11 +10,11 @@ import type {
   WorkerLoss,
 } from '../../../coordinator/cluster/cluster-events.js';
 import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from '../../support/fake-worker.js';
-import { tinyRunConfig } from '../../support/tiny-run-config.js';
+import { runConfig } from '../../support/run-config.js';
 import { openVotingBooth } from '../../support/voting-booth.js';
 
 const steps = 6;
-const config = tinyRunConfig();
+const config = runConfig({ validCount: 7 });
 
 interface Stage {
   readonly cluster: Cluster;

@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Client, credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js';
+import { service as healthService } from 'grpc-health-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Listening, listen } from '../../../coordinator/cluster/listen.js';
+import { createSessions } from '../../../coordinator/cluster/session-service.js';
+import { createTransfers, type TransferSources } from '../../../coordinator/cluster/transfers.js';
+import { CoordinatorClient, type Dataset, type StateChunk } from '../../../proto/gen/coordinator.js';
+import { RondoError } from '../../../runtime/errors.js';
+
+let folder: string;
+let server: Listening | undefined;
+let client: CoordinatorClient;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rondo-transfers-'));
+});
+afterEach(async () => {
+  client.close();
+  server?.destroy();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function serve(changes: Partial<TransferSources>): Promise<void> {
+  const sessions = createSessions({ message: () => {}, closed: () => {} });
+  const sources: TransferSources = {
+    dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
+    pretrainedPath: null,
+    checkpoint: async function* () {},
+    ...changes,
+  };
+  server = await listen('127.0.0.1:0', { session: sessions.handler, ...createTransfers(sources) });
+  client = new CoordinatorClient(server.address, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': -1,
+  });
+}
+
+async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const message of stream) all.push(message);
+  return all;
+}
+
+function chunk(value: Uint8Array): StateChunk {
+  return { part: { $case: 'data', value } };
+}
+
+describe('fetchDataset', () => {
+  it('answers with an index larger than a default message', async () => {
+    const train = Array.from({ length: 150_000 }, (_, id) => ({
+      path: `class-${id % 10}/a-rather-long-file-name-${id}.jpg`,
+      label: id % 10,
+    }));
+    const dataset: Dataset = { root: '/data', classes: ['a'], train, valid: [], digest: 'd' };
+    await serve({ dataset });
+    const received = await new Promise<Dataset>((resolve, reject) => {
+      client.fetchDataset({}, (error, value) => (error === null ? resolve(value) : reject(error)));
+    });
+    expect(received.train).toHaveLength(150_000);
+    expect(received.train.at(-1)).toEqual(train.at(-1));
+  });
+});
+
+describe('fetchPretrained', () => {
+  it('streams the file as it is, in chunks of at most a mebibyte', async () => {
+    const bytes = randomBytes(3_000_001);
+    const path = join(folder, 'weights.safetensors');
+    await writeFile(path, bytes);
+    await serve({ pretrainedPath: path });
+    const chunks = await collect(client.fetchPretrained({}) as AsyncIterable<{ data: Uint8Array }>);
+    expect(chunks.length).toBe(3);
+    expect(Buffer.concat(chunks.map(({ data }) => data)).equals(bytes)).toBe(true);
+  });
+
+  it.each([
+    ['there is none', null],
+    ['the file is gone', '/nowhere/weights.safetensors'],
+  ])('says not-found when %s', async (_, pretrainedPath) => {
+    await serve({ pretrainedPath });
+    await expect(collect(client.fetchPretrained({}))).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+});
+
+describe('fetchCheckpoint', () => {
+  it('streams what the caller yields for the step', async () => {
+    await serve({
+      checkpoint: async function* (step) {
+        for (let index = 0; index < 3; index += 1) yield chunk(Uint8Array.of(step, index));
+      },
+    });
+    const chunks = (await collect(client.fetchCheckpoint({ step: 5n }))) as StateChunk[];
+    const bytes = chunks.map(({ part }) => (part?.$case === 'data' ? [...part.value] : null));
+    expect(bytes).toEqual([
+      [5, 0],
+      [5, 1],
+      [5, 2],
+    ]);
+  });
+
+  it('carries the caller’s error', async () => {
+    await serve({
+      checkpoint: async function* () {
+        yield chunk(Uint8Array.of(1));
+        throw new RondoError('data-loss', 'the checkpoint is corrupt');
+      },
+    });
+    await expect(collect(client.fetchCheckpoint({ step: 0n }))).rejects.toMatchObject({
+      code: status.DATA_LOSS,
+      details: 'the checkpoint is corrupt',
+    });
+  });
+
+  it('runs no faster than its reader, and ends when the reader goes away', async () => {
+    let produced = 0;
+    let ended = () => {};
+    const end = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    await serve({
+      checkpoint: async function* () {
+        try {
+          for (; produced < 1_000; produced += 1) yield chunk(new Uint8Array(1 << 20));
+        } finally {
+          ended();
+        }
+      },
+    });
+    const call = client.fetchCheckpoint({ step: 0n });
+    call.on('error', () => {});
+    await new Promise((resolve) => call.once('data', resolve));
+    call.pause();
+    // It must come to rest far from its end.
+    let before = -1;
+    while (produced > before) {
+      before = produced;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(produced).toBeLessThan(100);
+    call.cancel();
+    await end;
+    expect(produced).toBeLessThan(100);
+  });
+});
+
+describe('health', () => {
+  interface HealthClient extends Client {
+    check(
+      request: { service: string },
+      done: (error: Error | null, answer?: { status: string }) => void,
+    ): void;
+  }
+
+  it('says SERVING for the server and for its service', async () => {
+    await serve({});
+    const Health = makeGenericClientConstructor(healthService, 'Health');
+    const health = new Health(server!.address, credentials.createInsecure()) as Client as HealthClient;
+    for (const service of ['', 'rondo.coordinator.v1.Coordinator']) {
+      const answer = await new Promise((resolve, reject) => {
+        health.check({ service }, (error, value) => (error === null ? resolve(value) : reject(error)));
+      });
+      expect(answer).toMatchObject({ status: 'SERVING' });
+    }
+    health.close();
+  });
+});
+
+describe('closing', () => {
+  it('does not wait without end for an open call', async () => {
+    await serve({
+      checkpoint: async function* () {
+        yield chunk(Uint8Array.of(1));
+        await new Promise(() => {});
+      },
+    });
+    const call = client.fetchCheckpoint({ step: 0n });
+    const error = new Promise<{ code: number }>((resolve) => call.on('error', resolve as never));
+    await new Promise((resolve) => call.once('data', resolve));
+    await server!.close(100);
+    await server!.close(100);
+    expect([status.UNAVAILABLE, status.CANCELLED]).toContain((await error).code);
+  });
+});
