@@ -1,0 +1,80 @@
+import { connect, type NatsConnection } from 'nats';
+import { sleep } from './deadline.js';
+import { RondoError } from './errors.js';
+
+export interface NatsSession {
+  /** Ends the work and the connection. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Between losing a connection, or failing to make one, and the next attempt. */
+const retryMs = 250;
+const connectTimeoutMs = 2000;
+/** A server is taken for dead when two of these pass unanswered. */
+const pingIntervalMs = 5000;
+
+/**
+ * Keeps a connection to a NATS server for as long as it is open: runs `work` on every new connection, and makes a
+ * new one, for ever, when the connection ends or the work throws. The client's own reconnecting is off: it buffers
+ * what is published meanwhile without bound.
+ *
+ * @param o.work its signal aborts when the connection has ended; it is to return then, and is not waited for.
+ * @param o.onTrouble hears why there is no connection, or why the work ended.
+ */
+export function openNatsSession(o: {
+  url: string;
+  token: string;
+  name: string;
+  work(connection: NatsConnection, signal: AbortSignal): Promise<void>;
+  onTrouble?(error: RondoError): void;
+}): NatsSession {
+  const closing = new AbortController();
+  let current: NatsConnection | null = null;
+
+  async function connectAndWork(): Promise<void> {
+    const connection = await connect({
+      servers: o.url,
+      token: o.token === '' ? undefined : o.token,
+      name: o.name,
+      reconnect: false,
+      timeout: connectTimeoutMs,
+      pingInterval: pingIntervalMs,
+      maxPingOut: 2,
+    });
+    const ended = new AbortController();
+    const closed = connection.closed().then(() => ended.abort());
+    current = connection;
+    try {
+      // The client may try for minutes to make a consumer on a connection that is gone: nobody waits for that.
+      if (!closing.signal.aborted) await Promise.race([o.work(connection, ended.signal), closed]);
+    } finally {
+      current = null;
+      await connection.close();
+      await closed;
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await connectAndWork().catch((error: Error) => o.onTrouble?.(unavailable(o.url, error.message)));
+      await sleep(retryMs, closing.signal).catch(() => {});
+    }
+  }
+
+  const running = run();
+  return {
+    async close() {
+      closing.abort();
+      // A connection in the making ends by itself; nobody waits for it.
+      if (current === null) return;
+      await current.close();
+      await running;
+    },
+  };
+}
+
+function unavailable(url: string, why: string): RondoError {
+  return new RondoError('unavailable', `no connection to the NATS server at ${url}: ${why}`, {
+    remedy: 'Check the address, and that the server runs and takes the token.',
+  });
+}
