@@ -51,12 +51,16 @@ function addUp(a: Tensor, b: Tensor): Tensor {
   return add(a as Tensor<'float32'>, b as Tensor<'float32'>);
 }
 
-/** The tensors that depend on one of `from`, and those themselves. Only first outputs carry gradients. */
+/**
+ * The tensors that a gradient can flow through to one of `from`, and those themselves. Only first outputs carry gradients,
+ * and only floats do: what follows from a shape or a comparison (dropout's mask, say) is constant.
+ */
 function reachable(nodes: readonly Node[], from: readonly Tensor[]): ReadonlySet<Tensor> {
   const found = new Set(from);
   for (const node of nodes) {
     const first = node.outputs[0];
-    if (first !== undefined && node.inputs.some((input) => found.has(input))) found.add(first);
+    const isFloat = first?.dtype === 'float32' || first?.dtype === 'bfloat16';
+    if (isFloat && node.inputs.some((input) => found.has(input))) found.add(first);
   }
   return found;
 }
