@@ -4,6 +4,10 @@ import type { WorkerPlace } from './cluster-events.js';
 import { parseHostPort } from './host-port.js';
 import type { Effect, Gathering, Generation, Member, Rules, Start, Transition } from './membership-state.js';
 
+/** Host names pass; whatever would tear a NATS subject (spaces, wildcards, empty tokens) does not. */
+const workerIdPattern = /^[\w-]+(\.[\w-]+)*$/;
+const maxWorkerIdLength = 255;
+
 const collator = new Intl.Collator('en', { numeric: true });
 
 /**
@@ -78,10 +82,10 @@ function byWorkerId(a: Member, b: Member): number {
 
 function findRefusal(rules: Rules, members: readonly Member[], request: Register): RondoError | null {
   const { workerId, peerAddress, version } = request;
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(workerId)) {
+  if (!workerIdPattern.test(workerId) || workerId.length > maxWorkerIdLength) {
     return new RondoError(
       'invalid-argument',
-      `"${workerId}" is not a worker id: use up to 63 letters, digits, - and _`,
+      `"${workerId}" is not a worker id: give --id up to ${maxWorkerIdLength} letters, digits, dots, - and _`,
     );
   }
   if (version !== rules.version) {

@@ -47,8 +47,9 @@ export function createSessions(listener: SessionListener): Sessions {
       call.on('cancelled', () => forget(session, 'its connection broke'));
       call.on('error', (error) => forget(session, `its connection broke (${error.message})`));
       call.on('end', () => {
-        forget(session, 'it closed its session');
         call.end();
+        // A broken connection ends the stream too, and only then says that it was cancelled.
+        setImmediate(() => forget(session, 'it closed its session'));
       });
     },
     send(session, message) {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Cluster, openCluster } from '../../../coordinator/cluster/cluster.js';
@@ -10,6 +11,7 @@ import type {
   WorkerLoss,
 } from '../../../coordinator/cluster/cluster-events.js';
 import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from '../../support/fake-worker.js';
+import { openRelay } from '../../support/relay.js';
 import { runConfig } from '../../support/run-config.js';
 import { openVotingBooth } from '../../support/voting-booth.js';
 
@@ -164,6 +166,26 @@ describe('a run that breaks', () => {
     }
   });
 
+  it('notices a process that is killed: its sockets close, nothing more is said', async () => {
+    const stage: Stage = await openStage(2, {
+      stepCommitted: ({ step }) => {
+        if (step === 3) relay.destroy();
+      },
+    });
+    const relay = await openRelay(stage.cluster.address);
+    stage.join('worker-0', { steps: 100_000 });
+    const killed = stage.join('worker-1', { steps: 100_000, coordinatorAddress: relay.address });
+    await expect(stage.cluster.run({ step: 0, source: 'fresh' })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(
+        /^worker worker-1 \(rank 1\) was lost at step \d+: /,
+      ),
+    });
+    expect(stage.losses).toHaveLength(1);
+    expect((await killed.done).error?.code).toBe(status.UNAVAILABLE);
+    expect((await stage.workers[0]!.done).goodbye?.ok).toBe(false);
+  });
+
   it('names the worker that fell silent, and ends its session', async () => {
     const stage = await openStage(2);
     stage.join('worker-0');
@@ -258,6 +280,16 @@ describe('a session that is refused', () => {
 });
 
 describe('listening', () => {
+  it('works on IPv6 loopback where there is any', async ({ skip }) => {
+    const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
+      addresses?.some(({ address }) => address === '::1'),
+    );
+    if (!hasIpv6) skip();
+    const cluster = await attempt('[::1]:0');
+    expect(cluster.address).toMatch(/^\[::1\]:[1-9]\d*$/);
+    cluster.destroy();
+  });
+
   const attempt = (listen: string) =>
     openCluster({
       listen,

@@ -171,6 +171,17 @@ describe('launchWorkers', () => {
     expect(failure).toBeNull();
   });
 
+  it('leaves nothing running when the coordinator exits without closing', async () => {
+    const before = process.listeners('exit');
+    const launched = launch('stubborn');
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    const [atExit, ...others] = process.listeners('exit').filter((listener) => !before.includes(listener));
+    expect(others).toEqual([]);
+    atExit?.call(process, 0);
+    expect((await launched.exited).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    expect(process.listeners('exit')).toEqual(before);
+  });
+
   it('starts nothing when logs cannot be written', async () => {
     await writeFile(join(folder, 'logs'), 'a file, not a folder');
     expect(() => launch('polite')).toThrowError(expect.objectContaining({ name: 'RondoError' }));

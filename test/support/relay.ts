@@ -1,0 +1,36 @@
+import { connect, createServer, type Socket } from 'node:net';
+
+/** A TCP relay in front of a server, so that a test can break connections as a killed process does. */
+export interface Relay {
+  readonly address: string;
+  /** Breaks every connection. */
+  destroy(): void;
+}
+
+/** Passes everything on to `target` (HOST:PORT). */
+export async function openRelay(target: string): Promise<Relay> {
+  const [host, port] = [
+    target.slice(0, target.lastIndexOf(':')),
+    Number(target.slice(target.lastIndexOf(':') + 1)),
+  ];
+  const sockets = new Set<Socket>();
+  const server = createServer((inner) => {
+    const outer = connect(port, host);
+    inner.pipe(outer).pipe(inner);
+    for (const socket of [inner, outer]) {
+      sockets.add(socket);
+      // A broken connection is what this is for.
+      socket.on('error', () => {});
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const bound = server.address();
+  const relayPort = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  return {
+    address: `127.0.0.1:${relayPort}`,
+    destroy() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
