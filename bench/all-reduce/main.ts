@@ -1,0 +1,84 @@
+// `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, of Rondo's ring with both
+// wire types, and with --peers of torch.distributed's gloo beside it.
+import { parseArgs } from 'node:util';
+import type { FloatType } from '../../plan/run-config.js';
+import { RondoError } from '../../runtime/errors.js';
+import { describeEnvironment } from '../support/environment.js';
+import { findPythonModules, python } from '../support/python.js';
+import { runMain } from '../support/run-main.js';
+import type { Contestant, Figures } from './contestant.js';
+import { openGloo } from './gloo.js';
+import { type AllReduceReport, formatReport, summarize } from './report.js';
+import { openRondo } from './rondo.js';
+
+const usage =
+  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--rounds 20] [--repeats 3] [--peers] [--json]';
+
+await runMain(async (args) => {
+  const o = parseArguments(args);
+  const torch = o.peers ? await findPythonModules(['torch']) : null;
+  if (o.peers && torch === null) {
+    console.error(`no peer: ${python} cannot import torch (RONDO_BENCH_PYTHON names another)`);
+  }
+  const rondo = await openRondo(o.ranks);
+  const gloo = torch === null ? null : await openGloo(o.ranks);
+  const lanes: [Contestant, FloatType][] = [
+    [rondo, 'float32'],
+    [rondo, 'bfloat16'],
+    ...(gloo === null ? [] : [[gloo, 'float32'] as [Contestant, FloatType]]),
+  ];
+  const results = [];
+  try {
+    for (const megabytes of o.megabytes) {
+      const length = Math.round((megabytes * 1e6) / 4);
+      const figures: Figures[][] = lanes.map(() => []);
+      // Alternating, so that what the machine does beside meets them alike.
+      for (let repeat = 0; repeat < o.repeats; repeat += 1) {
+        for (const [index, [contestant, wire]] of lanes.entries()) {
+          figures[index].push(await contestant.measure({ length, wire, rounds: o.rounds }));
+        }
+      }
+      for (const [index, [{ name }, wire]] of lanes.entries()) {
+        results.push(summarize({ name, wire, length, ranks: o.ranks }, figures[index]));
+      }
+    }
+  } finally {
+    await Promise.all([rondo.close(), gloo?.close()]);
+  }
+  const { ranks, rounds, repeats } = o;
+  const environment = describeEnvironment();
+  const report: AllReduceReport = {
+    ...{ bench: 'all-reduce', ranks, rounds, repeats, environment, peers: torch, results },
+  };
+  if (!o.json) console.log(`${formatReport(report)}\n`);
+  console.log(JSON.stringify(report));
+});
+
+function parseArguments(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        ranks: { type: 'string', default: '4' },
+        megabytes: { type: 'string', default: '87,2.2' },
+        rounds: { type: 'string', default: '20' },
+        repeats: { type: 'string', default: '3' },
+        peers: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    const { peers, json } = values;
+    const count = (name: 'ranks' | 'rounds' | 'repeats'): number => {
+      const value = Number(values[name]);
+      if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer.`);
+      return value;
+    };
+    const megabytes = values.megabytes.split(',').map(Number);
+    if (!megabytes.every((value) => value > 0)) throw new Error('--megabytes must be positive numbers.');
+    const ranks = count('ranks');
+    if (ranks < 2) throw new Error('--ranks must be at least 2.');
+    return { ranks, rounds: count('rounds'), repeats: count('repeats'), megabytes, peers, json };
+  } catch (error) {
+    throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
+  }
+}

@@ -1,0 +1,83 @@
+// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC.
+import assert from 'node:assert/strict';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { PeerServer } from '../../proto/gen/peer.js';
+import { allocateShared } from '../../runtime/shared-buffer.js';
+import { createRing, type Ring } from '../../worker/collective/all-reduce.js';
+import { createExchange } from '../../worker/collective/grpc-link.js';
+import { peerService } from '../../worker/collective/wire-format.js';
+import type { RankFigures, Task } from './contestant.js';
+
+export type ToRank =
+  | { readonly kind: 'join'; readonly rank: number; readonly addresses: readonly string[] }
+  | { readonly kind: 'measure'; readonly task: Task };
+
+export type FromRank =
+  | { readonly kind: 'listening'; readonly address: string }
+  | { readonly kind: 'measured'; readonly figures: RankFigures };
+
+const { signal } = new AbortController();
+const exchange = createExchange();
+let join: Extract<ToRank, { kind: 'join' }>;
+let generation = 0n;
+
+process.on('message', (message: ToRank) => {
+  if (message.kind === 'join') join = message;
+  else void measure(message.task).then((figures) => answer({ kind: 'measured', figures }));
+});
+process.on('disconnect', () => process.exit(0));
+answer({ kind: 'listening', address: await listen() });
+
+function answer(message: FromRank): void {
+  process.send?.(message);
+}
+
+async function listen(): Promise<string> {
+  const server = new Server();
+  const copyState: PeerServer['copyState'] = (call) => call.end();
+  server.addService(peerService, { exchange: exchange.handler, copyState });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  return `127.0.0.1:${port}`;
+}
+
+/** Every measurement is a generation of its own. */
+async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
+  const { rank, addresses } = join;
+  const worldSize = addresses.length;
+  generation += 1n;
+  const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
+  const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
+  const ring = createRing({ rank, worldSize, generation, link, wire });
+  const vector = new Float32Array(allocateShared(length * 4), 0, length);
+
+  vector.fill(rank + 1);
+  await ring.allReduce(vector, { exactFrom: length, signal });
+  const sum = (worldSize * (worldSize + 1)) / 2;
+  assert(
+    vector.every((value) => value === sum),
+    'the sum is wrong',
+  );
+  vector.fill(0);
+
+  const seconds: number[] = [];
+  const cpuBefore = process.cpuUsage();
+  for (let round = 0; round < rounds; round += 1) {
+    await meet(ring);
+    const startMs = performance.now();
+    await ring.allReduce(vector, { exactFrom: length, signal });
+    seconds.push((performance.now() - startMs) / 1000);
+  }
+  const { user, system } = process.cpuUsage(cpuBefore);
+  await meet(ring);
+  link.close();
+  return { seconds, cpuSeconds: (user + system) / 1e6 };
+}
+
+/** Nobody leaves before all have come. */
+function meet(ring: Ring): Promise<void> {
+  return ring.allReduce(new Float32Array(1), { exactFrom: 1, signal });
+}
