@@ -37,7 +37,8 @@ export async function obtainRuntime(source, cache, { env, report }) {
   const folder = runtimeFolder(source, cache, process.arch);
   const python = await findPython(env);
   const incoming = `${folder}.incoming`;
-  const unpacked = join(incoming, 'unpacked');
+  // A name of its own: what a killed set-up left running may still write into the folder of that one.
+  const unpacked = join(incoming, `unpacked-${process.pid}`);
   rmSync(unpacked, { recursive: true, force: true });
   mkdirSync(unpacked, { recursive: true });
 
