@@ -1,29 +1,25 @@
 // `npm run bench -- loader`: images per second from a folder of JPEG files to presized pixels in micro-batches, in the first epoch
 // and in later ones, and with --peers beside PIL and torchvision with as many processes as the loader has threads.
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { RondoError } from '../../runtime/errors.js';
 import { decoderVersion } from '../../runtime/images.js';
+import { describeEnvironment } from '../support/environment.js';
+import { findPythonModules, python, pythonScript } from '../support/python.js';
+import { runMain } from '../support/run-main.js';
 import type { LoaderFigures, MeasureRequest } from './measure.js';
 import { makePictures } from './pictures.js';
-import { formatReport, type LoaderReport, type PeerFigures } from './report.js';
+import { formatReport, type LoaderReport } from './report.js';
 
 const usage =
   'Usage: npm run bench -- loader [--images 512] [--presize 256] [--micro-batch 16] [--threads N] [--rounds 5] [--peers] [--json]';
 
 const run = promisify(execFile);
 
-try {
-  await main(process.argv.slice(2));
-} catch (thrown) {
-  const { message, remedy, exitCode } = RondoError.from(thrown);
-  console.error(remedy === undefined ? message : `${message}\n${remedy}`);
-  process.exitCode = exitCode;
-}
+await runMain(main);
 
 async function main(args: readonly string[]): Promise<void> {
   const o = parseArguments(args);
@@ -35,17 +31,22 @@ async function main(args: readonly string[]): Promise<void> {
     rounds: o.rounds,
   };
   const figures = await measureLoader(request, o.threads);
-  const peer = o.peers ? await measurePeer(request, o.threads) : null;
+  const peerVersions = o.peers ? await findPythonModules(['torch', 'torchvision', 'PIL']) : null;
+  if (o.peers && peerVersions === null) {
+    console.error(
+      `no peer: ${python} cannot import torch, torchvision and PIL (RONDO_BENCH_PYTHON names another)`,
+    );
+  }
   const report: LoaderReport = {
     bench: 'loader',
+    environment: describeEnvironment(),
+    versions: { decoder: decoderVersion, ...peerVersions },
     images: o.images,
     presize: o.presize,
     microBatch: o.microBatch,
     threads: o.threads,
-    machine: `${os.cpus()[0]?.model ?? 'unknown processor'}, ${os.availableParallelism()} cores`,
-    versions: { node: process.version, decoder: decoderVersion, ...peer?.versions },
     figures,
-    peer: peer?.everyEpoch ?? null,
+    peer: peerVersions === null ? null : await measurePeer(request, o.threads),
   };
   if (!o.json) console.log(`${formatReport(report)}\n`);
   console.log(JSON.stringify(report));
@@ -59,26 +60,11 @@ async function measureLoader(request: MeasureRequest, threads: number): Promise<
   return JSON.parse(stdout);
 }
 
-/** PIL's and torchvision's figures, or null, with a sentence on standard error, where Python cannot import them. */
-async function measurePeer(request: MeasureRequest, processes: number): Promise<PeerFigures | null> {
-  const python = process.env.RONDO_BENCH_PYTHON ?? 'python3';
-  try {
-    await run(python, ['-c', 'import torch, torchvision, PIL']);
-  } catch {
-    console.error(
-      `no peer: ${python} cannot import torch, torchvision and PIL (RONDO_BENCH_PYTHON names another)`,
-    );
-    return null;
-  }
-  const { stdout } = await run(python, [peerScript(), JSON.stringify({ ...request, processes })]);
+/** PIL's and torchvision's images per second, one figure per round; they decode anew in every epoch. */
+async function measurePeer(request: MeasureRequest, processes: number): Promise<number[]> {
+  const script = pythonScript('loader', 'peer.py');
+  const { stdout } = await run(python, [script, JSON.stringify({ ...request, processes })]);
   return JSON.parse(stdout);
-}
-
-/** The compiler copies no Python, so from dist/ the script lies in the source folder. */
-function peerScript(): string {
-  const places = ['peer.py', '../../../bench/loader/peer.py'];
-  const files = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  return files.find((file) => existsSync(file)) ?? files[0]!;
 }
 
 function parseArguments(args: readonly string[]) {
