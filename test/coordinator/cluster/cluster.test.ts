@@ -177,9 +177,7 @@ describe('a run that breaks', () => {
     const killed = stage.join('worker-1', { steps: 100_000, coordinatorAddress: relay.address });
     await expect(stage.cluster.run({ step: 0, source: 'fresh' })).rejects.toMatchObject({
       code: 'unavailable',
-      message: expect.stringMatching(
-        /^worker worker-1 \(rank 1\) was lost at step \d+: /,
-      ),
+      message: expect.stringMatching(/^worker worker-1 \(rank 1\) was lost at step \d+: /),
     });
     expect(stage.losses).toHaveLength(1);
     expect((await killed.done).error?.code).toBe(status.UNAVAILABLE);

@@ -249,6 +249,9 @@ describe('running', () => {
     ['skips a step', [stepMessage(0, 1)], /step 1 where step 0 was due/],
     ['repeats a step', [stepMessage(0, 0), stepMessage(0, 0)], /step 0 where step 1 was due/],
     ['speaks as another rank', [stepMessage(1, 0)], /as rank 1/],
+    ['finishes twice', [finishedMessage(0), finishedMessage(0)], /twice that it has finished/],
+    ['evaluates twice', [evaluationMessage(0, 0, [0]), evaluationMessage(0, 0, [0])], /epoch 0 twice/],
+    ['ends an epoch twice', [epochMessage(0, 0), epochMessage(0, 0)], /end of epoch 0 twice/],
     ['ends before its last step', [finishedMessage(1)], /its end after step 1, having taken 0/],
   ])('ends the run for a worker that %s', (_, messages, reason) => {
     const driver = driveRunning();
@@ -399,7 +402,10 @@ describe('stopping', () => {
     if (when === 'before the start') driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
     driver.dispatch({ kind: 'start', start: { step: 6, source: 'checkpoint' } });
     if (when === 'while preparing') driver.say(10, registerMessage('worker-0', 7000));
-    driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
+    if (when !== 'before the start') {
+      expect(driver.of('resolved')).toEqual([]);
+      driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
+    }
     expect(driver.of('resolved').map(({ result }) => result)).toEqual([
       { step: 6, stopped: true, metrics: { published: 0, dropped: 0 } },
     ]);
