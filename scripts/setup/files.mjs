@@ -47,7 +47,8 @@ export function isLinkTo(path, target) {
 }
 
 /**
- * Makes `path` a symbolic link to `target`, whatever was there.
+ * Makes `path` a symbolic link to `target`, whatever was there. One link replaces another at once: a program that
+ * starts meanwhile finds one of the two.
  *
  * @param {string} path
  * @param {string} target
@@ -55,8 +56,11 @@ export function isLinkTo(path, target) {
 export function link(path, target) {
   if (isLinkTo(path, target)) return;
   mkdirSync(dirname(path), { recursive: true });
-  rmSync(path, { recursive: true, force: true });
-  symlinkSync(target, path);
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory()) rmSync(path, { recursive: true, force: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  symlinkSync(target, temporary);
+  renameSync(temporary, path);
 }
 
 /**
