@@ -46,23 +46,27 @@ export async function listImageFiles(
   };
   const walk = async (relative: string, real: string): Promise<void> => {
     o.signal.throwIfAborted();
+    if (seen.has(real)) return;
     seen.add(real);
-    for (const entry of await readEntries(path.join(root, relative))) {
+    const entries = await readEntries(path.join(root, relative));
+    const isNew = (name: string) => imageName.test(name) && !seen.has(path.join(real, name));
+    const images = entries.filter((entry) => entry.isFile() && isNew(entry.name));
+    const stats = await Promise.all(images.map(({ name }) => stat(path.join(root, relative, name))));
+    for (const [i, { name }] of images.entries()) {
+      addFile(path.posix.join(relative, name), path.join(real, name), stats[i]!);
+    }
+    for (const entry of entries) {
       const below = path.posix.join(relative, entry.name);
       if (entry.isSymbolicLink()) links.push(below);
       else if (entry.isDirectory()) await walk(below, path.join(real, entry.name));
-      else if (entry.isFile() && imageName.test(entry.name)) {
-        addFile(below, path.join(real, entry.name), await stat(path.join(root, below)));
-      }
     }
   };
   const follow = async (link: string): Promise<void> => {
     try {
       const real = await realpath(path.join(root, link));
-      if (seen.has(real)) return;
       const target = await stat(real);
       if (target.isDirectory()) await walk(link, real);
-      else if (target.isFile() && imageName.test(link)) addFile(link, real, target);
+      else if (target.isFile() && imageName.test(link) && !seen.has(real)) addFile(link, real, target);
     } catch (error) {
       if (error instanceof RondoError || o.signal.aborted) throw error;
       if (imageName.test(link)) broken.push({ path: link, reason: 'a symbolic link that leads nowhere' });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openImage } from '../../runtime/images.js';
-import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { threadPoolSize } from '../../runtime/limiter.js';
 import type { ImageFile } from './image-files.js';
 import { openVerificationRecord } from './verification-record.js';
 
@@ -39,13 +39,15 @@ export async function verifyImages(
   }
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
-  const limit = createLimiter(threadPoolSize());
-  const verifyOne = async (file: ImageFile): Promise<void> => {
-    if (o.signal.aborted) return;
-    findings.set(file, await findFault(path.join(root, file.path)));
-    o.onProgress(findings.size, files.length);
+  const queue = unknown.values();
+  const verifyRest = async (): Promise<void> => {
+    for (const file of queue) {
+      if (o.signal.aborted) return;
+      findings.set(file, await findFault(path.join(root, file.path)));
+      o.onProgress(findings.size, files.length);
+    }
   };
-  await Promise.all(unknown.map((file) => limit(() => verifyOne(file))));
+  await Promise.all(Array.from({ length: threadPoolSize() }, verifyRest));
   // The record only saves time, so a cache folder that cannot be written to is no reason to stop.
   await record.save(findings).catch(() => {});
   o.signal.throwIfAborted();

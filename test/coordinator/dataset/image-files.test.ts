@@ -42,4 +42,15 @@ describe('listImageFiles', () => {
     expect(files.map((file) => file.path)).toEqual(['a/1.jpg', 'y/3.jpg', 'y/again.jpg', 'z/2.jpg']);
     expect(broken.map((file) => file.path)).toEqual(['y/dangling.jpg', 'y/dangling2.jpg']);
   });
+
+  it('lists nothing twice when a link leads to a folder around it', async () => {
+    const around = await makeFolder();
+    const root = path.join(around, 'root');
+    await writeFiles(root, { 'a/1.jpg': 'one' });
+    await writeFiles(around, { 'beside/2.jpg': 'two' });
+    await symlink(path.join(around, 'beside/2.jpg'), path.join(root, 'a/linked.jpg'));
+    await symlink(around, path.join(root, 'b'));
+    const { files } = await listImageFiles(root, options);
+    expect(files.map((file) => file.path)).toEqual(['a/1.jpg', 'a/linked.jpg']);
+  });
 });
