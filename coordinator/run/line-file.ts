@@ -1,5 +1,16 @@
-import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { RondoError } from '../../runtime/errors.js';
+
+const blockBytes = 65_536;
 
 /** A file of JSON lines that only grows. */
 export interface LineFile {
@@ -12,8 +23,8 @@ export interface LineFile {
 
 /** Opens for appending; half a line that a crash left at the end is cut off first. */
 export function openLineFile(path: string): LineFile {
-  const descriptor = openSync(path, 'a');
-  truncateSync(path, wholeBytes(readFileSync(path)));
+  const descriptor = openSync(path, 'a+');
+  cutHalfLine(descriptor);
   let open = true;
   return {
     append(value) {
@@ -57,6 +68,20 @@ function cannotWrite(path: string, thrown: unknown): RondoError {
     cause: thrown,
     ...(remedy === undefined ? {} : { remedy }),
   });
+}
+
+function cutHalfLine(descriptor: number): void {
+  const { size } = fstatSync(descriptor);
+  const block = Buffer.alloc(blockBytes);
+  let end = size;
+  while (end > 0) {
+    const start = Math.max(0, end - blockBytes);
+    const length = readSync(descriptor, block, 0, end - start, start);
+    const whole = wholeBytes(block.subarray(0, length));
+    end = start + whole;
+    if (whole > 0) break;
+  }
+  if (end < size) ftruncateSync(descriptor, end);
 }
 
 function wholeBytes(bytes: Buffer): number {

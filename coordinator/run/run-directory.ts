@@ -85,7 +85,7 @@ export function findRunDirectory(run: string, runDir: string): RunDirectory {
   throw new RondoError('not-found', `there is no run "${run}" in ${runDir}, and no run.json in ${run}`, {
     remedy:
       nearest === null
-        ? `\`coordinator runs --run-dir ${runDir}\` lists the ${names.length} runs there.`
+        ? `${names.length} runs are there: coordinator runs --run-dir ${runDir}`
         : `did you mean ${nearest}?`,
   });
 }

@@ -43,8 +43,6 @@ export interface MetricsServer {
 export interface MetricsCollector {
   /** Never blocks, never throws. */
   publish(metric: { readonly kind: 'epoch' | 'event' } & Readonly<Record<string, unknown>>): void;
-  /** Of the metrics that the coordinator itself publishes. */
-  counts(): { readonly published: number; readonly dropped: number };
   close(options: { settleMs: number }): Promise<void>;
 }
 

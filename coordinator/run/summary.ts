@@ -24,6 +24,7 @@ export interface Summary {
   readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
   /** Times that training went on after losing a worker, or was resumed. */
   readonly recoveries: number;
+  /** Of the workers, in this sitting; zeros when they could not say. */
   readonly metrics: { readonly published: number; readonly dropped: number };
   /** Of this sitting, from start to end. */
   readonly wallSeconds: number;

@@ -130,7 +130,7 @@ async function operate(desk: Desk): Promise<Ending> {
     const event = stopped ? 'stopped' : 'finished';
     stage.collector?.publish({ kind: 'event', event, step: books.steps });
     await closeStage(stage, true, `the run is ${status}`, patient);
-    return { status, error: null, metrics: addOwn(metrics, stage) };
+    return { status, error: null, metrics };
   } catch (thrown) {
     const error = RondoError.from(thrown);
     await withDeadline(checkpoints.settle(), { timeoutMs: lastCheckpointMs, what: 'the checkpoint' }).catch(
@@ -139,16 +139,9 @@ async function operate(desk: Desk): Promise<Ending> {
     checkpoints.abort();
     const cancelled = error.code === 'cancelled' && signal.aborted;
     await closeStage(stage, false, error.message, brisk);
-    const metrics = addOwn(noMetrics, stage);
-    if (cancelled) return { status: 'stopped', error: null, metrics };
-    return { status: 'failed', error: nameTheWayOn(error, desk), metrics };
+    if (cancelled) return { status: 'stopped', error: null, metrics: noMetrics };
+    return { status: 'failed', error: nameTheWayOn(error, desk), metrics: noMetrics };
   }
-}
-
-/** The workers' metrics and the coordinator's own. */
-function addOwn(workers: Ending['metrics'], { collector }: Stage): Ending['metrics'] {
-  const own = collector?.counts() ?? noMetrics;
-  return { published: workers.published + own.published, dropped: workers.dropped + own.dropped };
 }
 
 /** What was trained is not lost: says how to go on, unless the error does so already. */

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import {
+  buildRunConfig,
+  digestRunConfig,
+  phasesFor,
+  presizeFor,
+} from '../../../coordinator/run/run-config.js';
+import { resolveStart } from '../../../coordinator/run/start-config.js';
+import type { RawStart } from '../../../coordinator/run/start-schema.js';
+import { tinyDataset } from '../../support/tiny-run.js';
+
+function trainingOf(raw: RawStart) {
+  const start = resolveStart({ data: 'x', ...raw });
+  if (start.kind !== 'new') throw new Error('expected a new run');
+  return start.training;
+}
+
+describe('presizeFor', () => {
+  it('is the even number nearest to 8/7', () => {
+    expect(presizeFor(224)).toBe(256);
+    for (let size = 32; size <= 1024; size++) {
+      const presize = presizeFor(size);
+      expect(presize % 2).toBe(0);
+      expect(Math.abs(presize - (size * 8) / 7)).toBeLessThanOrEqual(1);
+    }
+  });
+});
+
+describe('phasesFor', () => {
+  it('is one unfrozen phase from scratch', () => {
+    expect(phasesFor(trainingOf({ epochs: 5 }))).toEqual([
+      { name: 'unfrozen', epochs: 5, trainable: 'all', learningRates: [3e-3, 3e-3, 3e-3] },
+    ]);
+  });
+
+  it('is frozen epochs, then unfrozen ones at rates per group, when pretrained', () => {
+    const [frozen, unfrozen] = phasesFor(trainingOf({ pretrained: 'w' }));
+    expect(frozen).toEqual({
+      name: 'frozen',
+      epochs: 4,
+      trainable: 'frozen',
+      learningRates: [3e-3, 3e-3, 3e-3],
+    });
+    expect(unfrozen).toMatchObject({ name: 'unfrozen', epochs: 2, trainable: 'all' });
+    for (const [group, rate] of [1e-6, 1e-5, 1e-4].entries()) {
+      expect(unfrozen!.learningRates[group]).toBeCloseTo(rate, 12);
+    }
+  });
+
+  it('leaves out a phase without epochs, and gives --lr to the only one', () => {
+    const frozenOnly = phasesFor(trainingOf({ pretrained: 'w', epochs: 0, lr: 1e-2 }));
+    expect(frozenOnly.map(({ name, learningRates }) => [name, learningRates[0]])).toEqual([['frozen', 1e-2]]);
+    const unfrozenOnly = phasesFor(trainingOf({ pretrained: 'w', 'freeze-epochs': 0 }));
+    expect(unfrozenOnly.map(({ name }) => name)).toEqual(['unfrozen']);
+  });
+});
+
+describe('buildRunConfig', () => {
+  it('is frozen through and through, and survives JSON unchanged', () => {
+    const config = buildRunConfig('run', trainingOf({ pretrained: 'w' }), tinyDataset(), 'digest');
+    expect(config).toMatchObject({ trainCount: 22, validCount: 5, presize: 256, dropout: [0.25, 0.5] });
+    expect(Object.isFrozen(config.phases[0]!.learningRates)).toBe(true);
+    const reread = JSON.parse(JSON.stringify(config)) as typeof config;
+    expect(reread).toEqual(config);
+    expect(digestRunConfig(reread)).toBe(digestRunConfig(config));
+    expect(digestRunConfig({ ...reread, seed: 1 })).not.toBe(digestRunConfig(config));
+  });
+});

@@ -1,0 +1,291 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { start } from '../../../coordinator/commands/start.js';
+import { verifyRun } from '../../../coordinator/commands/verify-run.js';
+import { readLedger } from '../../../coordinator/run/ledger.js';
+import { readLines } from '../../../coordinator/run/line-file.js';
+import type { RunEvent } from '../../../coordinator/run/run-events.js';
+import type { RawStart } from '../../../coordinator/run/start-schema.js';
+import type { Summary } from '../../../coordinator/run/summary.js';
+import { RondoError } from '../../../runtime/errors.js';
+import { type FakeRun, type Faults, fakeRun, fakeState } from '../../support/fake-run.js';
+import { memoryOutput } from '../../support/memory-output.js';
+import { temporaryFolder } from '../../support/tiny-run.js';
+
+/** 9 steps: 3 epochs of 3. */
+const recipe = { data: 'photos', arch: 'resnet18', size: 64, 'batch-size': 8, 'micro-batch': 4, epochs: 3 };
+
+interface Session extends FakeRun {
+  readonly code: number | null;
+  readonly error: RondoError | null;
+  readonly events: RunEvent[];
+  readonly path: string;
+  readonly summary: Summary;
+}
+
+class Signals {
+  readonly graceful = new AbortController();
+  readonly atOnce = new AbortController();
+  readonly signal = this.graceful.signal;
+  readonly immediate = this.atOnce.signal;
+  close() {}
+}
+
+async function runStart(
+  runs: string,
+  raw: RawStart,
+  faults: Faults = {},
+  signals = new Signals(),
+): Promise<Session> {
+  const fake = fakeRun(faults);
+  const output = memoryOutput();
+  const environment = {
+    services: fake.services,
+    output,
+    argv: ['node', '/bin/coordinator', 'start'],
+    openLifecycle: () => signals,
+    exit: () => {},
+  };
+  let [code, error]: [number | null, RondoError | null] = [null, null];
+  try {
+    code = await start({ 'run-dir': runs, json: true, ...raw }, environment);
+  } catch (thrown) {
+    error = RondoError.from(thrown);
+  }
+  const events = output.lines().map((line) => JSON.parse(line) as RunEvent);
+  const path = join(runs, 'mine');
+  const file = join(path, 'summary.json');
+  const summary = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Summary) : (null as never);
+  return { ...fake, code, error, events, path, summary };
+}
+
+const fresh = { ...recipe, name: 'mine', workers: 2 };
+const resume = { resume: 'mine' };
+
+describe('a run to its end', () => {
+  it('leaves its directory, its summary, and nothing running', async () => {
+    const { code, path, summary, calls, events } = await runStart(temporaryFolder(), fresh);
+    expect(code).toBe(0);
+    expect(summary).toMatchObject({
+      status: 'completed',
+      runId: 'mine',
+      arch: 'resnet18',
+      classes: ['cat', 'dog'],
+      counts: { train: 22, valid: 5, quarantined: 1 },
+      worldSize: 2,
+      steps: 9,
+      totalSteps: 9,
+      parameterDigest: 'parameters-9',
+      quarantined: [{ path: 'train/bad.jpg', reason: 'is truncated' }],
+      recoveries: 0,
+      metrics: { published: 3, dropped: 1 },
+      error: null,
+      resume: null,
+    });
+    expect(summary.wallSeconds).toBeGreaterThan(0);
+    expect(
+      summary.epochs.map(({ epoch, error_rate, valid_loss }) => [epoch, error_rate, valid_loss]),
+    ).toEqual([
+      [0, 0.4, 3],
+      [1, 0.4, 3],
+      [2, 0.4, 3],
+    ]);
+    expect(calls).toEqual(['launch 2', 'close cluster', 'close workers', 'close collector', 'close server']);
+    expect(readdirSync(path).sort()).toEqual([
+      'checkpoints',
+      'ledger.jsonl',
+      'logs',
+      'metrics.jsonl',
+      'run.json',
+      'summary.json',
+    ]);
+    expect(readdirSync(join(path, 'checkpoints'))).toEqual(['epoch-0000', 'epoch-0001', 'epoch-0002']);
+    expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
+    expect(events.filter(({ kind }) => kind === 'step')).toHaveLength(9);
+    const metrics = readLines(join(path, 'metrics.jsonl')) as { kind: string; event?: string }[];
+    expect(metrics.filter(({ kind }) => kind === 'epoch')).toHaveLength(3);
+    expect(metrics.map(({ event }) => event)).toContain('finished');
+    expect(await verifyRun('mine', join(path, '..'))).toMatchObject({ ok: true, epochs: 3, steps: 9 });
+  });
+
+  it('does not wait for checkpoints while it trains, and waits for the last at the end', async () => {
+    const pulled: number[] = [];
+    let stepped = 0;
+    const { code } = await runStart(temporaryFolder(), fresh, {
+      eager: true,
+      beforeStep: () => void stepped++,
+      async pullState(_, { step }) {
+        while (stepped < 9) await new Promise((resolve) => setImmediate(resolve));
+        pulled.push(step);
+        return fakeState(step);
+      },
+    });
+    expect(code).toBe(0);
+    expect(pulled).toEqual([3, 9]);
+  });
+});
+
+describe('a run that is stopped', () => {
+  it('finishes the step, keeps it, and says how to go on', async () => {
+    const signals = new Signals();
+    const stopAt = (step: number) => {
+      if (step === 4) signals.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    };
+    const runs = temporaryFolder();
+    const { code, path, summary, calls } = await runStart(runs, fresh, { beforeStep: stopAt }, signals);
+    expect(code).toBe(130);
+    expect(summary).toMatchObject({ status: 'stopped', steps: 5, parameterDigest: 'parameters-5' });
+    expect(summary.resume).toBe(`coordinator start --resume ${path}`);
+    expect(readdirSync(join(path, 'checkpoints'))).toEqual(['epoch-0000', 'stopped-000005']);
+    expect(calls.filter((call) => call.startsWith('close'))).toHaveLength(4);
+
+    const resumed = await runStart(runs, resume);
+    expect(resumed.code).toBe(0);
+    expect(resumed.loaded).toEqual([...fakeState(5).values]);
+    expect(resumed.summary).toMatchObject({ status: 'completed', steps: 9, recoveries: 1, worldSize: 2 });
+    const straight = await runStart(temporaryFolder(), fresh);
+    const withoutTime = ({ seconds: _, ...record }: Summary['epochs'][number]) => record;
+    expect(resumed.summary.epochs.map(withoutTime)).toEqual(straight.summary.epochs.map(withoutTime));
+    expect(await verifyRun(path, runs)).toMatchObject({ ok: true, epochs: 3, rollbacks: 1 });
+  });
+
+  it('ends before it began when it is asked to while it indexes', async () => {
+    const signals = new Signals();
+    signals.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    const { error, path } = await runStart(temporaryFolder(), fresh, {}, signals);
+    expect(error?.exitCode).toBe(130);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('destroys everything at a second signal, and still leaves a summary', async () => {
+    const signals = new Signals();
+    const seen: string[] = [];
+    const runs = temporaryFolder();
+    const { calls } = await runStart(
+      runs,
+      fresh,
+      {
+        beforeStep(step) {
+          if (step !== 4) return;
+          signals.atOnce.abort();
+          seen.push(readFileSync(join(runs, 'mine', 'summary.json'), 'utf8'));
+          expect(existsSync(join(runs, 'mine', 'lock'))).toBe(false);
+        },
+      },
+      signals,
+    );
+    expect(JSON.parse(seen[0]!)).toMatchObject({ status: 'stopped', steps: 4 });
+    expect(calls.slice(0, 4)).toEqual(['launch 2', 'destroy workers', 'destroy cluster', 'destroy server']);
+  });
+});
+
+describe('a run that fails', () => {
+  it('names the lost worker, keeps its checkpoint, and goes on from it', async () => {
+    const runs = temporaryFolder();
+    const failed = await runStart(runs, fresh, { loseWorkerAt: 7 });
+    expect(failed.error?.message).toBe('worker-1 (rank 1) was lost at step 7');
+    expect(failed.error?.remedy).toContain('--resume');
+    expect(failed.error?.exitCode).toBe(1);
+    expect(failed.summary).toMatchObject({
+      status: 'failed',
+      steps: 7,
+      error: { code: 'unavailable', message: 'worker-1 (rank 1) was lost at step 7' },
+    });
+    expect(failed.calls.filter((call) => call.startsWith('close'))).toHaveLength(4);
+    expect(failed.events).toContainEqual(
+      expect.objectContaining({ kind: 'worker-lost', worker: 'worker-1', step: 7 }),
+    );
+
+    const resumed = await runStart(runs, { ...resume, workers: 3 });
+    expect(resumed.loaded).toEqual([...fakeState(6).values]);
+    expect(resumed.summary).toMatchObject({ status: 'completed', worldSize: 3, steps: 9 });
+    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, worldSizes: [2, 3], steps: 9 });
+    expect(readLedger(join(resumed.path, 'ledger.jsonl'))).toContainEqual({ kind: 'rollback', toStep: 6 });
+  });
+
+  it('begins again when there is no checkpoint yet', async () => {
+    const runs = temporaryFolder();
+    await runStart(runs, fresh, { loseWorkerAt: 1 });
+    const { code, loaded, path } = await runStart(runs, resume);
+    expect([code, loaded]).toEqual([0, []]);
+    expect(await verifyRun(path, runs)).toMatchObject({ ok: true, epochs: 3 });
+  });
+
+  it('goes on when a checkpoint cannot be saved, and fails when it is the last', async () => {
+    const full = new RondoError('resource-exhausted', 'the disk is full');
+    const at = (bad: number): Faults => ({
+      async pullState(_, { step }) {
+        if (step === bad) throw full;
+        return fakeState(step);
+      },
+    });
+    const middle = await runStart(temporaryFolder(), fresh, at(6));
+    expect(middle.code).toBe(0);
+    expect(middle.events).toContainEqual({
+      kind: 'warning',
+      text: 'epoch-0001 was not saved: the disk is full',
+    });
+    const last = await runStart(temporaryFolder(), fresh, at(9));
+    expect(last.error).toMatchObject({ code: 'resource-exhausted' });
+    expect(last.summary).toMatchObject({ status: 'failed', steps: 9 });
+    expect(readdirSync(join(last.path, 'checkpoints'))).toEqual(['epoch-0000', 'epoch-0001']);
+  });
+
+  it('closes what is open when something cannot be opened', async () => {
+    const { error, calls, summary } = await runStart(temporaryFolder(), fresh, {
+      openCluster() {
+        throw new RondoError('failed-precondition', 'port 7070 is already in use');
+      },
+    });
+    expect(error?.exitCode).toBe(3);
+    expect(calls).toEqual(['close collector', 'close server']);
+    expect(summary).toMatchObject({ status: 'failed', steps: 0 });
+  });
+});
+
+describe('a run that is resumed', () => {
+  it('says that a completed one has nothing left to do', async () => {
+    const runs = temporaryFolder();
+    await runStart(runs, fresh);
+    const again = await runStart(runs, resume);
+    expect(again.code).toBe(0);
+    expect(again.calls).toEqual([]);
+    expect(again.events[0]).toEqual({
+      kind: 'note',
+      text: 'run mine is completed: all of its 9 steps are taken',
+    });
+  });
+
+  it('refuses other options than the run’s, and takes the same', async () => {
+    const runs = temporaryFolder();
+    await runStart(runs, fresh, { loseWorkerAt: 7 });
+    const { error } = await runStart(runs, { ...resume, size: 96 });
+    expect(error).toMatchObject({ exitCode: 2, message: '--size is 96, but run mine was started with 64' });
+    expect((await runStart(runs, { ...resume, ...recipe })).code).toBe(0);
+  });
+
+  it('refuses other data than the run’s', async () => {
+    const runs = temporaryFolder();
+    const { path } = await runStart(runs, fresh, { loseWorkerAt: 7 });
+    const file = join(path, 'run.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/"datasetDigest": "d+"/, '"datasetDigest": "e"'));
+    const { error } = await runStart(runs, resume);
+    expect(error).toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringContaining('/nowhere'),
+    });
+  });
+
+  it('refuses a checkpoint of another run', async () => {
+    const runs = temporaryFolder();
+    const { path } = await runStart(runs, fresh, { loseWorkerAt: 7 });
+    const file = join(path, 'run.json');
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replaceAll('"seed": 42,\n    "arch"', '"seed": 43,\n    "arch"'),
+    );
+    const { error } = await runStart(runs, resume);
+    expect(error).toMatchObject({ code: 'data-loss', message: expect.stringContaining('epoch-0001') });
+  });
+});

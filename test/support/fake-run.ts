@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { ClusterListener, WorkerPlace } from '../../coordinator/cluster/cluster-events.js';
+import type { ClusterResult, RunServices } from '../../coordinator/run/services.js';
+import { planStep, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { lossOf, sharesOf, tinyDataset } from './tiny-run.js';
+
+const tensors = [
+  { name: 'conv1.weight', shape: [2, 3], offset: 0n },
+  { name: 'optimizer.first.conv1.weight', shape: [2, 3], offset: 6n },
+];
+
+/** The state after `step` steps: a function of the step alone, as replicas' is. */
+export function fakeState(step: number): { header: StateHeader; values: Float32Array } {
+  const values = Float32Array.from({ length: 12 }, (_, index) => step + index / 16);
+  const stateDigest = createHash('sha256').update(values).digest('hex');
+  const header = {
+    step: BigInt(step),
+    length: 12n,
+    stateDigest,
+    parameterDigest: `parameters-${step}`,
+    tensors,
+  };
+  return { header, values };
+}
+
+export interface FakeRun {
+  readonly services: RunServices;
+  /** What was opened and closed, in order. */
+  readonly calls: string[];
+  /** What workers read of the checkpoint when they started. */
+  readonly loaded: number[];
+}
+
+export interface Faults {
+  /** Called before each step is committed. */
+  beforeStep?(step: number): void | Promise<void>;
+  /** A worker is lost at this step. */
+  loseWorkerAt?: number;
+  pullState?: RunServices['pullState'];
+  /** Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than that. */
+  eager?: boolean;
+  openCluster?(): never;
+}
+
+/** A cluster that follows the plan without computing anything. */
+export function fakeRun(faults: Faults = {}): FakeRun {
+  const calls: string[] = [];
+  const loaded: number[] = [];
+  const closing = (name: string) => ({
+    close: async () => void calls.push(`close ${name}`),
+    destroy: () => void calls.push(`destroy ${name}`),
+  });
+  let time = 0;
+  /** Steps whose checkpoint is saved or has failed. */
+  const settled = new Set<number>();
+  const pullState = faults.pullState ?? (async (_, { step }) => fakeState(step));
+  const services: RunServices = {
+    async openDataset({ onProgress, signal }) {
+      signal.throwIfAborted();
+      onProgress({ phase: 'verifying', done: 27, total: 27 });
+      return { dataset: tinyDataset(), quarantined: [{ path: 'train/bad.jpg', reason: 'is truncated' }] };
+    },
+    async startMetricsServer() {
+      return { url: 'nats://127.0.0.1:1', token: 'token', ...closing('server') };
+    },
+    async openCollector({ onMetric }) {
+      const publish = (metric: Readonly<Record<string, unknown>>) => {
+        if (metric.event === 'checkpoint') settled.add(metric.step as number);
+        onMetric(metric);
+      };
+      return { publish, ...closing('collector') };
+    },
+    async openCluster({ config, worldSize, listener, checkpoint }) {
+      faults.openCluster?.();
+      let stopping = false;
+      const run = async ({ step, source }: { step: number; source: 'fresh' | 'checkpoint' }) => {
+        if (source === 'checkpoint') loaded.push(...(await readValues(checkpoint(step))));
+        const o = { config, worldSize, listener, faults, stopping: () => stopping, settled };
+        return playRun(step, o);
+      };
+      return {
+        address: '127.0.0.1:2',
+        run,
+        stop: () => {
+          stopping = true;
+        },
+        workerExited: () => {},
+        ...closing('cluster'),
+      };
+    },
+    launchWorkers: ({ count }) => {
+      calls.push(`launch ${count}`);
+      return { exited: Promise.resolve(), failed: new Promise(() => {}), ...closing('workers') };
+    },
+    pullState: (address, options) =>
+      pullState(address, options).catch((error: unknown) => {
+        settled.add(options.step);
+        throw error;
+      }),
+    nowMs: () => (time += 10),
+  };
+  return { services, calls, loaded };
+}
+
+async function readValues(chunks: AsyncIterable<StateChunk>): Promise<Float32Array> {
+  const parts: Uint8Array[] = [];
+  for await (const { part } of chunks) if (part?.$case === 'data') parts.push(part.value);
+  const bytes = Buffer.concat(parts);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+interface Play {
+  readonly config: RunConfig;
+  readonly worldSize: number;
+  readonly listener: ClusterListener;
+  readonly faults: Faults;
+  stopping(): boolean;
+  readonly settled: ReadonlySet<number>;
+}
+
+async function playRun(
+  start: number,
+  { config, worldSize, listener, faults, stopping, settled }: Play,
+): Promise<ClusterResult> {
+  const places = Array.from(
+    { length: worldSize },
+    (_, rank): WorkerPlace => ({
+      workerId: `worker-${rank}`,
+      rank,
+      address: `127.0.0.1:${rank}`,
+      pid: 1,
+      host: 'h',
+    }),
+  );
+  listener.assigned(1n, places);
+  const result = { metrics: { published: 3, dropped: 1 } };
+  for (let step = start; step < totalSteps(config); step++) {
+    await faults.beforeStep?.(step);
+    if (step === faults.loseWorkerAt) {
+      listener.workerLost({ workerId: 'worker-1', rank: 1, step, reason: 'its stream ended' });
+      throw new RondoError('unavailable', `worker-1 (rank 1) was lost at step ${step}`);
+    }
+    const plan = planStep(config, step);
+    const shares = sharesOf(config, step, worldSize).map((share) => Uint32Array.from(share));
+    const samples = plan.sampleIds.length;
+    const facts = { loss: lossOf(step), correct: 1, samples, skipped: false, seconds: 0.5, shares };
+    listener.stepCommitted({ generation: 1n, worldSize, step, ...facts });
+    await setImmediate();
+    const stopped = stopping() && !plan.lastOfRun;
+    if (plan.lastOfEpoch || stopped) endEpoch(listener, plan.epoch, step + 1, plan.lastOfEpoch);
+    while (plan.lastOfEpoch && !faults.eager && !settled.has(step + 1)) await setImmediate();
+    if (stopped) return { ...result, step: step + 1, stopped: true };
+  }
+  return { ...result, step: totalSteps(config), stopped: false };
+}
+
+/** Of 5 validation samples, labelled 0 1 0 1 0, all are taken for 0. */
+function endEpoch(listener: ClusterListener, epoch: number, step: number, whole: boolean): void {
+  const { stateDigest, parameterDigest } = fakeState(step).header;
+  const end = {
+    epoch,
+    step,
+    whole,
+    stateDigest,
+    parameterDigest,
+    holderAddress: '127.0.0.1:0',
+    generation: 1n,
+  };
+  listener.epochCompleted(end);
+  if (!whole) return;
+  listener.evaluated({
+    epoch,
+    step,
+    sampleIds: Uint32Array.of(0, 1, 2, 3, 4),
+    losses: Float32Array.of(1, 2, 3, 4, 5),
+    predictions: new Uint32Array(5),
+    probabilities: new Float32Array(5),
+  });
+}

@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { LedgerLine, StepLine } from '../../coordinator/run/ledger.js';
+import { shareOf } from '../../plan/micro-batches.js';
+import { planStep, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+
+/** A folder that is gone when the test is over. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'rondo-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** 22 samples in steps of 8, so that an epoch has 3 steps and the last is partial; 2 phases, 3 epochs. */
+export function tinyConfig(changes: Partial<RunConfig> = {}): RunConfig {
+  return {
+    runId: 'tiny',
+    seed: 7,
+    arch: 'resnet18',
+    classes: ['cat', 'dog'],
+    trainCount: 22,
+    validCount: 5,
+    datasetDigest: 'd'.repeat(64),
+    size: 64,
+    presize: 74,
+    batchSize: 8,
+    microBatch: 4,
+    phases: [
+      { name: 'frozen', epochs: 1, trainable: 'frozen', learningRates: [1e-3, 1e-3, 1e-3] },
+      { name: 'unfrozen', epochs: 2, trainable: 'all', learningRates: [1e-4, 1e-4, 1e-4] },
+    ],
+    weightDecay: 0.01,
+    dropout: [0.25, 0.5],
+    augment: 'fastai',
+    precision: 'float32',
+    wire: 'float32',
+    pretrainedDigest: null,
+    ...changes,
+  };
+}
+
+export function tinyDataset(): Dataset {
+  const samples = (count: number, folder: string) =>
+    Array.from({ length: count }, (_, index) => ({ path: `${folder}/${index}.jpg`, label: index % 2 }));
+  return {
+    root: '/nowhere',
+    classes: ['cat', 'dog'],
+    train: samples(22, 'train'),
+    valid: samples(5, 'valid'),
+    digest: 'd'.repeat(64),
+  };
+}
+
+/** What each rank computes of a step. */
+export function sharesOf(config: RunConfig, step: number, worldSize: number): number[][] {
+  const plan = planStep(config, step);
+  return Array.from({ length: worldSize }, (_, rank) => {
+    const { start, end } = shareOf(plan.microBatches.length, rank, worldSize);
+    return plan.microBatches
+      .slice(start, end)
+      .flatMap((range) => [...plan.sampleIds.slice(range.start, range.end)]);
+  });
+}
+
+export function stepLine(config: RunConfig, step: number, worldSize = 2, generation = 1): StepLine {
+  const { epoch, sampleIds } = planStep(config, step);
+  return {
+    kind: 'step',
+    step,
+    epoch,
+    generation,
+    worldSize,
+    loss: lossOf(step),
+    correct: 1,
+    samples: sampleIds.length,
+    skipped: false,
+    seconds: 0.5,
+    shares: sharesOf(config, step, worldSize),
+  };
+}
+
+/** The ledger of a whole run. */
+export function wholeLedger(config: RunConfig, worldSize = 2): LedgerLine[] {
+  return Array.from({ length: totalSteps(config) }, (_, step) => stepLine(config, step, worldSize));
+}
+
+export function lossOf(step: number): number {
+  return 2 / (1 + step);
+}
