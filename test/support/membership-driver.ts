@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import { beginMembership, reduce } from '../../coordinator/cluster/membership.js';
 import type { Effect, Event, Membership, Rules } from '../../coordinator/cluster/membership-state.js';
 import { MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
@@ -143,4 +144,19 @@ export function driveRunning(worldSize = 2, startStep = 0, overrides: Partial<Ru
     driver.say(sessionOf(index), readyMessage('same', startStep));
   }
   return driver;
+}
+
+/** The sessions that were sent a message of one kind, in order. */
+export function sent(driver: Driver, $case: string): number[] {
+  return driver
+    .of('send')
+    .filter((effect) => effect.message.message?.$case === $case)
+    .map((effect) => effect.session);
+}
+
+/** The error with which the run ended, which it did once. */
+export function onlyRejection(driver: Driver) {
+  const rejections = driver.of('rejected');
+  expect(rejections).toHaveLength(1);
+  return rejections[0]!.error;
 }

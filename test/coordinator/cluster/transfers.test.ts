@@ -2,14 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js';
-import { service as healthService } from 'grpc-health-check';
+import { credentials, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Listening, listen } from '../../../coordinator/cluster/listen.js';
-import { createSessions } from '../../../coordinator/cluster/session-service.js';
-import { createTransfers, type TransferSources } from '../../../coordinator/cluster/transfers.js';
+import type { Listening } from '../../../coordinator/cluster/listen.js';
+import type { TransferSources } from '../../../coordinator/cluster/transfers.js';
 import { CoordinatorClient, type Dataset, type StateChunk } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
+import { serveCoordinator } from '../../support/serve-coordinator.js';
 
 let folder: string;
 let server: Listening | undefined;
@@ -24,15 +23,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function serve(changes: Partial<TransferSources>): Promise<void> {
-  const sessions = createSessions({ message: () => {}, closed: () => {} });
-  const sources: TransferSources = {
-    dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
-    pretrainedPath: null,
-    checkpoint: async function* () {},
-    ...changes,
-  };
-  server = await listen('127.0.0.1:0', { session: sessions.handler, ...createTransfers(sources) });
+async function serve(sources: Partial<TransferSources>): Promise<void> {
+  server = await serveCoordinator('127.0.0.1:0', sources);
   client = new CoordinatorClient(server.address, credentials.createInsecure(), {
     'grpc.max_receive_message_length': -1,
   });
@@ -142,44 +134,5 @@ describe('fetchCheckpoint', () => {
     call.cancel();
     await end;
     expect(produced).toBeLessThan(100);
-  });
-});
-
-describe('health', () => {
-  interface HealthClient extends Client {
-    check(
-      request: { service: string },
-      done: (error: Error | null, answer?: { status: string }) => void,
-    ): void;
-  }
-
-  it('says SERVING for the server and for its service', async () => {
-    await serve({});
-    const Health = makeGenericClientConstructor(healthService, 'Health');
-    const health = new Health(server!.address, credentials.createInsecure()) as Client as HealthClient;
-    for (const service of ['', 'rondo.coordinator.v1.Coordinator']) {
-      const answer = await new Promise((resolve, reject) => {
-        health.check({ service }, (error, value) => (error === null ? resolve(value) : reject(error)));
-      });
-      expect(answer).toMatchObject({ status: 'SERVING' });
-    }
-    health.close();
-  });
-});
-
-describe('closing', () => {
-  it('does not wait without end for an open call', async () => {
-    await serve({
-      checkpoint: async function* () {
-        yield chunk(Uint8Array.of(1));
-        await new Promise(() => {});
-      },
-    });
-    const call = client.fetchCheckpoint({ step: 0n });
-    const error = new Promise<{ code: number }>((resolve) => call.on('error', resolve as never));
-    await new Promise((resolve) => call.once('data', resolve));
-    await server!.close(100);
-    await server!.close(100);
-    expect([status.UNAVAILABLE, status.CANCELLED]).toContain((await error).code);
   });
 });

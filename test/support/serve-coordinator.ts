@@ -1,0 +1,18 @@
+import { type Listening, listen } from '../../coordinator/cluster/listen.js';
+import { createSessions } from '../../coordinator/cluster/session-service.js';
+import { createTransfers, type TransferSources } from '../../coordinator/cluster/transfers.js';
+
+/** The coordinator's service without a cluster behind it: what workers can fetch, and a session nobody hears. */
+export function serveCoordinator(
+  address: string,
+  sources: Partial<TransferSources> = {},
+): Promise<Listening> {
+  const sessions = createSessions({ message: () => {}, closed: () => {} });
+  const transfers = createTransfers({
+    dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
+    pretrainedPath: null,
+    checkpoint: async function* () {},
+    ...sources,
+  });
+  return listen(address, { session: sessions.handler, ...transfers });
+}
