@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { FloatDType } from '../tensorflow/dtype.js';
 import type { Tensor } from '../tensorflow/graph.js';
 import { relu } from '../tensorflow/ops/activations.js';
 import { greaterEqual, multiply } from '../tensorflow/ops/arithmetic.js';
@@ -18,11 +19,15 @@ export interface Dropout {
 }
 
 /**
- * fastai's head (vision/learner.py, create_head): features [n, h, w, c] to logits [n, classes]. The names count the
+ * fastai's head (vision/learner.py, create_head): features [n, h, w, c] to logits [n, classes], in one dtype. The names count the
  * layers as its nn.Sequential does.
  */
-export function buildHead(layers: Layers, features: Tensor<'float32'>, dropout?: Dropout): Tensor<'float32'> {
-  const drop = (index: 0 | 1, x: Tensor<'float32'>) =>
+export function buildHead<D extends FloatDType>(
+  layers: Layers,
+  features: Tensor<D>,
+  dropout?: Dropout,
+): Tensor<D> {
+  const drop = (index: 0 | 1, x: Tensor<D>) =>
     dropout === undefined ? x : dropOut(x, dropout.rates[index], dropout.key, index);
   const pooled = layers.graph.scope('head.0', () => poolBoth(features));
   const narrowed = layers.linear('head.4', drop(0, normRows(layers, 'head.2', pooled)));
@@ -30,7 +35,7 @@ export function buildHead(layers: Layers, features: Tensor<'float32'>, dropout?:
 }
 
 /** The largest value of each channel, then the mean of each. */
-function poolBoth(features: Tensor<'float32'>): Tensor<'float32'> {
+function poolBoth<D extends FloatDType>(features: Tensor<D>): Tensor<D> {
   const [, height, width, channels] = features.shape;
   assert(height && width && channels, 'the size of the features must be known');
   const largest = maxPool(features, { window: [height, width], stride: 1, padding: 'VALID' });
@@ -39,20 +44,20 @@ function poolBoth(features: Tensor<'float32'>): Tensor<'float32'> {
 }
 
 /** Batch norm of rows [n, channels]. */
-function normRows(layers: Layers, name: string, x: Tensor<'float32'>): Tensor<'float32'> {
+function normRows<D extends FloatDType>(layers: Layers, name: string, x: Tensor<D>): Tensor<D> {
   const channels = x.shape[1]!;
   return reshape(layers.norm(name, reshape(x, [null, 1, 1, channels])), [null, channels]);
 }
 
-function dropOut(
-  x: Tensor<'float32'>,
+function dropOut<D extends FloatDType>(
+  x: Tensor<D>,
   rate: number,
   key: Tensor<'uint64'>,
   stream: number,
-): Tensor<'float32'> {
+): Tensor<D> {
   if (rate === 0) return x;
   const graph = x.node.graph;
   const kept = greaterEqual(statelessUniform(graph, x, key, stream), constant(graph, 'float32', rate));
   const scale = constant(graph, 'float32', 1 / (1 - rate));
-  return multiply(x, multiply(cast(kept, 'float32'), scale));
+  return multiply(x, cast(multiply(cast(kept, 'float32'), scale), x.dtype));
 }

@@ -1,12 +1,12 @@
 import type { FloatDType } from '../tensorflow/dtype.js';
 import type { Graph, Tensor } from '../tensorflow/graph.js';
-import { batchNormInference, batchNormTraining } from '../tensorflow/ops/batch-norm.js';
 import { cast } from '../tensorflow/ops/convert.js';
 import { conv2dCentred } from '../tensorflow/ops/convolution.js';
 import { biasAdd, matMul } from '../tensorflow/ops/linear.js';
 import { read } from '../tensorflow/ops/variables.js';
 import type { ConvSpec } from './architecture.js';
 import type { HeldState } from './held-state.js';
+import { normInference, normTraining } from './norm.js';
 
 /** The layers of one forward pass over the session's variables. */
 export interface Layers {
@@ -17,7 +17,7 @@ export interface Layers {
   norm<D extends FloatDType>(name: string, x: Tensor<D>): Tensor<D>;
   /** A convolution, computed in the dtype of `x`, and its batch norm. */
   convNorm<D extends FloatDType>(spec: ConvSpec, x: Tensor<D>): Tensor<D>;
-  linear(name: string, x: Tensor<'float32'>): Tensor<'float32'>;
+  linear<D extends FloatDType>(name: string, x: Tensor<D>): Tensor<D>;
   /** In training: the batch's means and unbiased variances, by the names of their running counterparts. */
   readonly batchStatistics: ReadonlyMap<string, Tensor<'float32'>>;
 }
@@ -44,9 +44,9 @@ export function openLayers(graph: Graph, state: HeldState, training: boolean): L
       const [meanName, varianceName] = [`${name}.running_mean`, `${name}.running_var`];
       if (!training) {
         const [mean, variance] = [parameter(meanName), parameter(varianceName)];
-        return batchNormInference(x, { scale, offset, mean, variance });
+        return normInference(x, { scale, offset, mean, variance });
       }
-      const { result, mean, variance } = batchNormTraining(x, scale, offset);
+      const { result, mean, variance } = normTraining(x, scale, offset);
       batchStatistics.set(meanName, mean);
       batchStatistics.set(varianceName, variance);
       return result;
@@ -66,9 +66,11 @@ export function openLayers(graph: Graph, state: HeldState, training: boolean): L
       return norm(spec.norm, convolved);
     },
     linear: (name, x) =>
-      graph.scope(name, () =>
-        biasAdd(matMul(x, parameter(`${name}.weight`), { b: true }), parameter(`${name}.bias`)),
-      ),
+      graph.scope(name, () => {
+        const weight = cast(parameter(`${name}.weight`), x.dtype);
+        const bias = cast(parameter(`${name}.bias`), x.dtype);
+        return biasAdd(matMul(x, weight, { b: true }), bias);
+      }),
     batchStatistics,
   };
 }

@@ -1,4 +1,5 @@
 import type { Trainable } from '../../plan/run-config.js';
+import type { FloatDType } from '../tensorflow/dtype.js';
 import { Graph, type Tensor } from '../tensorflow/graph.js';
 import { softmax } from '../tensorflow/ops/activations.js';
 import { exp, negate } from '../tensorflow/ops/arithmetic.js';
@@ -89,8 +90,13 @@ function buildNetwork(
   images: Tensor<'float32'>,
   dropout?: Dropout,
 ): Tensor<'float32'> {
-  const features = buildBody(layers, describeBody(arch), cast(images, precision));
-  return buildHead(layers, cast(features, 'float32'), dropout);
+  const features = buildBody<FloatDType>(layers, describeBody(arch), cast(images, precision));
+  const logits = buildHead<FloatDType>(
+    layers,
+    precision === 'float64' ? features : cast(features, 'float32'),
+    dropout,
+  );
+  return cast(logits, 'float32');
 }
 
 function buildEvaluation(logits: Tensor<'float32'>, labels: Tensor<'int32'>): EvaluationGraph {

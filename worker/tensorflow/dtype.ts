@@ -1,6 +1,7 @@
 /** The element types that Rondo's graphs use, with their numbers in tensorflow/core/framework/types.proto. */
 export const dtypeCodes = {
   float32: 1,
+  float64: 2,
   int32: 3,
   uint8: 4,
   int64: 9,
@@ -12,7 +13,9 @@ export const dtypeCodes = {
 
 export type DType = keyof typeof dtypeCodes;
 
-export type FloatDType = 'float32' | 'bfloat16';
+export const floats = ['float32', 'float64', 'bfloat16'] as const;
+
+export type FloatDType = (typeof floats)[number];
 
 /** Element types that can enter and leave a session, with the JavaScript arrays that carry them. */
 export interface ArrayTypes {

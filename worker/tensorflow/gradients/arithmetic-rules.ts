@@ -1,5 +1,6 @@
-import type { Node, Tensor } from '../graph.js';
-import { multiply, negate } from '../ops/arithmetic.js';
+import { type FloatDType, floats } from '../dtype.js';
+import { type Node, output, type Tensor } from '../graph.js';
+import { divide, multiply, negate } from '../ops/arithmetic.js';
 import { broadcastTo, reshape } from '../ops/arrays.js';
 import { check, checkDType } from '../ops/checks.js';
 import { cast } from '../ops/convert.js';
@@ -8,7 +9,7 @@ import { constant } from '../ops/sources.js';
 import { constantValues } from './constant-values.js';
 import type { GradientRules } from './rule.js';
 
-type Real = Tensor<'float32' | 'bfloat16'>;
+type Real = Tensor<FloatDType>;
 
 /** Sums a gradient over the dimensions along which an operand was broadcast. */
 function unbroadcast(gradient: Real, operand: Tensor): Real {
@@ -28,7 +29,7 @@ function spread({ inputs }: Node, gradient: Real): Real {
 }
 
 function real(tensor: Tensor): Real {
-  checkDType('gradient', ['float32', 'bfloat16'], tensor);
+  checkDType('gradient', floats, tensor);
   return tensor as Real;
 }
 
@@ -47,6 +48,20 @@ export const arithmeticRules: GradientRules = {
     ];
   },
   Neg: (_, gradient) => [negate(real(gradient))],
+  RealDiv: (node, gradient, wanted) => {
+    const [a, b] = node.inputs.map(real) as [Real, Real];
+    const part = divide(real(gradient), b);
+    return [
+      wanted[0] ? unbroadcast(part, a) : undefined,
+      wanted[1] ? unbroadcast(negate(multiply(part, output<FloatDType>(node))), b) : undefined,
+    ];
+  },
+  Rsqrt: (node, gradient) => {
+    const root = output<FloatDType>(node);
+    const minusHalf = constant(node.graph, 'float32', -0.5);
+    const slope = multiply(cast(minusHalf, root.dtype), multiply(root, multiply(root, root)));
+    return [multiply(real(gradient), slope)];
+  },
   Sum: (node, gradient) => [spread(node, real(gradient)), undefined],
   Mean: (node, gradient) => {
     const x = node.inputs[0]!;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { type DType, floats } from '../dtype.js';
 import type { Node, Tensor } from '../graph.js';
 import { add } from '../ops/arithmetic.js';
 import { check, checkShape } from '../ops/checks.js';
@@ -59,7 +60,7 @@ function reachable(nodes: readonly Node[], from: readonly Tensor[]): ReadonlySet
   const found = new Set(from);
   for (const node of nodes) {
     const first = node.outputs[0];
-    const isFloat = first?.dtype === 'float32' || first?.dtype === 'bfloat16';
+    const isFloat = first !== undefined && (floats as readonly DType[]).includes(first.dtype);
     if (isFloat && node.inputs.some((input) => found.has(input))) found.add(first);
   }
   return found;

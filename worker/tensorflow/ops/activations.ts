@@ -1,9 +1,7 @@
-import type { FloatDType } from '../dtype.js';
+import { type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { shapesAgree } from '../shape.js';
 import { check, checkDType, checkRank, checkSameDType } from './checks.js';
-
-const floats = ['float32', 'bfloat16'] as const;
 
 function activation<D extends FloatDType>(op: string, x: Tensor<D>): Tensor<D> {
   checkDType(op, floats, x);

@@ -1,9 +1,9 @@
-import type { DType } from '../dtype.js';
+import { type DType, type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { broadcastShapes } from '../shape.js';
 import { check, checkDType, checkSameDType } from './checks.js';
 
-const numeric = ['float32', 'bfloat16', 'int32'] as const;
+const numeric = [...floats, 'int32'] as const;
 
 type Numeric = (typeof numeric)[number];
 
@@ -28,7 +28,7 @@ export const add = <D extends Numeric>(a: Tensor<D>, b: Tensor<D>): Tensor<D> =>
 export const subtract = <D extends Numeric>(a: Tensor<D>, b: Tensor<D>): Tensor<D> => binary('Sub', a, b);
 export const multiply = <D extends Numeric>(a: Tensor<D>, b: Tensor<D>): Tensor<D> => binary('Mul', a, b);
 /** a / b, element by element; floats only. */
-export const divide = <D extends 'float32' | 'bfloat16'>(a: Tensor<D>, b: Tensor<D>): Tensor<D> =>
+export const divide = <D extends FloatDType>(a: Tensor<D>, b: Tensor<D>): Tensor<D> =>
   binary('RealDiv', a, b);
 export const minimum = <D extends Numeric>(a: Tensor<D>, b: Tensor<D>): Tensor<D> => binary('Minimum', a, b);
 export const maximum = <D extends Numeric>(a: Tensor<D>, b: Tensor<D>): Tensor<D> => binary('Maximum', a, b);
@@ -60,3 +60,5 @@ export function finite(x: Tensor<'float32'>): Tensor<'bool'> {
 }
 
 export const zerosLike = <D extends Numeric>(x: Tensor<D>): Tensor<D> => unary('ZerosLike', x);
+/** 1 / √x */
+export const reciprocalRoot = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Rsqrt', x);

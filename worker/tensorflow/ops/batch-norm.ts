@@ -4,13 +4,23 @@ import { check, checkDType, checkRank, checkShape } from './checks.js';
 import { constant } from './sources.js';
 
 /** PyTorch's and fastai's. */
-const epsilon = 1e-5;
+export const epsilon = 1e-5;
+
+/** What the fused kernels compute in. */
+const fused: readonly FloatDType[] = ['float32', 'bfloat16'];
 
 export interface BatchNormResult<D extends FloatDType> {
   readonly result: Tensor<D>;
   /** Mean of the batch, by channel. */
   readonly mean: Tensor<'float32'>;
   /** Unbiased variance of the batch, by channel. */
+  readonly variance: Tensor<'float32'>;
+}
+
+export interface BatchNormParameters {
+  readonly scale: Tensor<'float32'>;
+  readonly offset: Tensor<'float32'>;
+  readonly mean: Tensor<'float32'>;
   readonly variance: Tensor<'float32'>;
 }
 
@@ -30,7 +40,7 @@ function batchNorm<D extends FloatDType>(
   training: boolean,
 ): Tensor<D> {
   const op = 'FusedBatchNormV3';
-  checkDType(op, ['float32', 'bfloat16'], x);
+  checkDType(op, fused, x);
   checkRank(op, 4, x);
   const channels = x.shape[3]!;
   check(channels !== null, op, 'the channels must be known', x);
@@ -76,12 +86,7 @@ export function batchNormTraining<D extends FloatDType>(
 /** Normalises images [n, height, width, channels] by a given mean and variance. */
 export function batchNormInference<D extends FloatDType>(
   x: Tensor<D>,
-  parameters: {
-    scale: Tensor<'float32'>;
-    offset: Tensor<'float32'>;
-    mean: Tensor<'float32'>;
-    variance: Tensor<'float32'>;
-  },
+  parameters: BatchNormParameters,
 ): Tensor<D> {
   const { scale, offset, mean, variance } = parameters;
   return batchNorm(x, [scale, offset, mean, variance], false);

@@ -1,4 +1,4 @@
-import type { FloatDType } from '../dtype.js';
+import { type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import type { Shape } from '../shape.js';
 import { pad } from './arrays.js';
@@ -11,8 +11,6 @@ export interface Window {
   readonly stride: number;
   readonly padding: Padding;
 }
-
-const floats = ['float32', 'bfloat16'] as const;
 
 /** Side of what a window gives that slides over `size` places. */
 export function slide(size: number | null, window: number, { stride, padding }: Window): number | null {

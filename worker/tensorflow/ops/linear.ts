@@ -1,9 +1,7 @@
-import type { FloatDType } from '../dtype.js';
+import { type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { sizesAgree } from '../shape.js';
 import { check, checkDType, checkRank, checkSameDType } from './checks.js';
-
-const floats = ['float32', 'bfloat16'] as const;
 
 /** a · b of matrices, either of them transposed first. */
 export function matMul<D extends FloatDType>(

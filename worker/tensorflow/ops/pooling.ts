@@ -1,4 +1,4 @@
-import type { FloatDType } from '../dtype.js';
+import { type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { check, checkDType, checkRank, checkSameDType, checkShape } from './checks.js';
 import { slide, type Window } from './convolution.js';
@@ -21,7 +21,7 @@ function attributesOf(dtype: FloatDType, { window, stride, padding }: Pool) {
 
 /** Largest value in each window of images [n, height, width, channels]. */
 export function maxPool<D extends FloatDType>(x: Tensor<D>, pool: Pool): Tensor<D> {
-  checkDType('MaxPool', ['float32', 'bfloat16'], x);
+  checkDType('MaxPool', floats, x);
   checkRank('MaxPool', 4, x);
   const sides = [slide(x.shape[1]!, pool.window[0], pool), slide(x.shape[2]!, pool.window[1], pool)];
   const fits = sides.every((side) => side === null || side > 0);

@@ -1,4 +1,4 @@
-import type { DType } from '../dtype.js';
+import { type DType, type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { check, checkDType } from './checks.js';
 import { constant } from './sources.js';
@@ -26,22 +26,22 @@ function reduce<D extends DType>(
 const everyAxis = (x: Tensor): number[] => x.shape.map((_, axis) => axis);
 
 /** Sum over `axes` (all of them by default), which disappear unless kept as 1. */
-export function sum<D extends 'float32' | 'bfloat16' | 'int32'>(
+export function sum<D extends FloatDType | 'int32'>(
   x: Tensor<D>,
   axes: readonly number[] = everyAxis(x),
   keepDims = false,
 ): Tensor<D> {
-  checkDType('Sum', ['float32', 'bfloat16', 'int32'], x);
+  checkDType('Sum', [...floats, 'int32'], x);
   return reduce('Sum', x, axes, keepDims);
 }
 
 /** Mean over `axes`, which disappear unless kept as 1. */
-export function mean<D extends 'float32' | 'bfloat16'>(
+export function mean<D extends FloatDType>(
   x: Tensor<D>,
   axes: readonly number[],
   keepDims = false,
 ): Tensor<D> {
-  checkDType('Mean', ['float32', 'bfloat16'], x);
+  checkDType('Mean', floats, x);
   return reduce('Mean', x, axes, keepDims);
 }
 
