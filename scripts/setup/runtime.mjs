@@ -121,6 +121,6 @@ async function unpack(python, wheel, folder, patterns, report) {
   await mustRun(python, [script, 'unpack', wheel, folder, ...patterns], {
     doing: `Unpacking ${wheel}`,
     remedy:
-      'Check that it is a whole TensorFlow wheel for Linux and that the disk has room (1.2 GB; with CUDA 6 GB).',
+      'Check that it is a whole TensorFlow wheel for Linux and that the disk has room (1.2 GB; with CUDA 10 GB).',
   });
 }
