@@ -128,8 +128,8 @@ function parseJson(text: string, file: string): Record<string, unknown> {
 }
 
 function broken(file: string, why: string, cause?: unknown): RondoError {
-  return new RondoError('data-loss', `${file} is not a whole safetensors file: ${why}.`, {
-    remedy: 'Take another copy of the file.',
+  return new RondoError('data-loss', `${file} is not a whole safetensors file: ${why}`, {
+    remedy: 'take another copy of the file',
     cause,
   });
 }

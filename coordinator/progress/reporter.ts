@@ -47,7 +47,8 @@ function openPlainReporter(output: Output, nowMs: () => number): Reporter {
     report(event) {
       state = advance(state, event, nowMs());
       const lines = renderLasting(event);
-      if (event.kind === 'dataset' && mayRepeat(event.phase, event.done === event.total)) {
+      const counted = event.kind === 'dataset' && event.total > 0;
+      if (counted && mayRepeat(event.phase, event.done === event.total)) {
         lines.push(renderDataset(state.dataset!, nowMs()));
       }
       if (event.kind === 'step' && mayRepeat('step', false)) lines.push(renderTraining(state));

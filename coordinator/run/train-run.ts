@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { EpochEnd } from '../cluster/cluster-events.js';
@@ -71,6 +72,8 @@ export async function trainRun(
     immediate.removeEventListener('abort', leaveAtOnce);
     desk.ledger.close();
     desk.metrics.close();
+    // The store of a server that has ended: what it held stands in metrics.jsonl.
+    await rm(run.directory.nats, { recursive: true, force: true }).catch(() => {});
     run.unlock();
   }
 }
