@@ -60,8 +60,17 @@ def print_extra(path, extra):
             print(requirement.strip())
 
 
+def main(arguments):
+    try:
+        if arguments[0] == "unpack":
+            unpack(arguments[1], arguments[2], arguments[3:])
+        else:
+            print_extra(arguments[1], arguments[2])
+    except (zipfile.BadZipFile, StopIteration):
+        sys.exit(f"{arguments[1]} is no wheel, or was cut short")
+    except OSError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "unpack":
-        unpack(sys.argv[2], sys.argv[3], sys.argv[4:])
-    else:
-        print_extra(sys.argv[2], sys.argv[3])
+    main(sys.argv[1:])
