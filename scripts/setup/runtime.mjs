@@ -42,16 +42,20 @@ export async function obtainRuntime(source, cache, { env, report }) {
   rmSync(unpacked, { recursive: true, force: true });
   mkdirSync(unpacked, { recursive: true });
 
-  const wheel =
-    source.kind === 'wheel' ? source.file : await fetchTensorflow(source.variant, python, incoming, report);
-  await unpack(python, wheel, unpacked, parts, report);
-  if (source.variant === 'gpu') {
-    for (const file of await fetchCuda(python, wheel, incoming, report)) {
-      await unpack(python, file, unpacked, cudaParts, report);
+  try {
+    const wheel =
+      source.kind === 'wheel' ? source.file : await fetchTensorflow(source.variant, python, incoming, report);
+    await unpack(python, wheel, unpacked, parts, report);
+    if (source.variant === 'gpu') {
+      for (const file of await fetchCuda(python, wheel, incoming, report)) {
+        await unpack(python, file, unpacked, cudaParts, report);
+      }
     }
+    sealUnpacked(unpacked);
+    replaceFolder(unpacked, folder);
+  } finally {
+    rmSync(unpacked, { recursive: true, force: true });
   }
-  sealUnpacked(unpacked);
-  replaceFolder(unpacked, folder);
   rmSync(incoming, { recursive: true, force: true });
   return describeUnpacked(folder);
 }

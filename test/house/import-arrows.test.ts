@@ -24,6 +24,16 @@ describe('the source tree', () => {
     expect(tree.size).toBeGreaterThan(20);
     expect(findDepartures(tree)).toEqual([]);
   });
+
+  it('imports no package that package.json does not name', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const used = [...readTree().values()].flatMap(namedModules).filter((name) => !/^(?:\.|node:)/.test(name));
+    const packages = new Set(used.map((name) => name.match(/^(?:@[^/]+\/)?[^/]+/)?.[0]));
+    expect(packages.size).toBeGreaterThan(3);
+    expect([...packages].filter((name) => !(name! in dependencies))).toEqual([]);
+  });
 });
 
 describe('namedModules', () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +59,19 @@ describe('unpack-wheel.py', () => {
     const { status, stderr } = unpack('whole.whl', 'elsewhere/*');
     expect(status).toBe(1);
     expect(stderr).toContain('holds none of elsewhere/*');
+  });
+
+  it('says that a file is no wheel, without a stack', () => {
+    writeFileSync(join(folder, 'short.whl'), readFileSync(join(folder, 'whole.whl')).subarray(0, 200));
+    for (const [wheel, why] of [
+      ['short.whl', 'is no wheel, or was cut short'],
+      ['absent.whl', 'No such file'],
+    ] as const) {
+      const { status, stderr } = unpack(wheel, '*');
+      expect(status).toBe(1);
+      expect(stderr).toContain(why);
+      expect(stderr).not.toContain('Traceback');
+    }
   });
 
   it('lists the requirements of one extra', () => {
