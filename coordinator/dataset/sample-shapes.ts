@@ -6,11 +6,11 @@ export type ShapeDrawer = (stream: RandomStream, colour: string) => string;
 /** The sample's classes. Names sort as they stand here. */
 export const sampleShapes: Readonly<Record<string, ShapeDrawer>> = {
   checkerboard: (stream, colour) => {
-    const cells = 4 + stream.below(2);
-    const side = 1.5 / cells;
+    const cells = 6 + stream.below(2);
+    const side = 1.6 / cells;
     const squares = grid(cells, (x, y) =>
       (x + y) % 2 === 0
-        ? `<rect x="${x * side - 0.75}" y="${y * side - 0.75}" width="${side}" height="${side}"/>`
+        ? `<rect x="${x * side - 0.8}" y="${y * side - 0.8}" width="${side}" height="${side}"/>`
         : '',
     );
     return `<g fill="${colour}">${squares}</g>`;
@@ -20,16 +20,16 @@ export const sampleShapes: Readonly<Record<string, ShapeDrawer>> = {
     return `<path fill="${colour}" transform="translate(0.4 0)" d="M 0 -1 A 1 1 0 0 0 0 1 A ${inner} ${inner} 0 0 1 0 -1 Z"/>`;
   },
   cross: (stream, colour) => {
-    const arm = stream.uniform(0.22, 0.34);
+    const arm = stream.uniform(0.11, 0.17);
     return `<path fill="${colour}" d="M -1 ${-arm} H ${-arm} V -1 H ${arm} V ${-arm} H 1 V ${arm} H ${arm} V 1 H ${-arm} V ${arm} H -1 Z"/>`;
   },
   disc: (stream, colour) => `<ellipse fill="${colour}" rx="0.95" ry="${stream.uniform(0.75, 0.95)}"/>`,
   dots: (stream, colour) => {
-    const count = 3 + stream.below(2);
-    const step = 1.7 / count;
-    const radius = step * stream.uniform(0.26, 0.36);
+    const count = 3;
+    const step = 1.8 / count;
+    const radius = step * stream.uniform(0.28, 0.4);
     const dots = grid(count, (x, y) => {
-      const [cx, cy] = [(x + 0.5) * step - 0.85, (y + 0.5) * step - 0.85];
+      const [cx, cy] = [(x + 0.5) * step - 0.9, (y + 0.5) * step - 0.9];
       return `<circle cx="${cx}" cy="${cy}" r="${radius}"/>`;
     });
     return `<g fill="${colour}">${dots}</g>`;
