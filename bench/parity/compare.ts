@@ -82,6 +82,16 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
   ];
 }
 
+/** Those of the candidates whose worst norm is nearest to the reference's. */
+export function nearestGradients(
+  reference: Reference,
+  candidates: readonly Measured['gradients'][],
+): Measured['gradients'] {
+  const worst = (gradients: Measured['gradients']) =>
+    judge('', 0, byName(reference.gradients, gradients, norms)).worst;
+  return candidates.reduce((a, b) => (worst(b) < worst(a) ? b : a));
+}
+
 function judge(kind: string, bound: number, found: readonly Found[]): Deviation {
   // Not `<`: NaN must win, and be kept, for it meets no bound.
   const [where, worst] = found.reduce((a, b) => (Number.isNaN(a[1]) || b[1] <= a[1] ? a : b));
