@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { downloadWheels } from './download.mjs';
 import { SetupError } from './errors.mjs';
@@ -55,6 +55,7 @@ export async function obtainRuntime(source, cache, { env, report }) {
     replaceFolder(unpacked, folder);
   } finally {
     rmSync(unpacked, { recursive: true, force: true });
+    if (readdirSync(incoming).length === 0) rmdirSync(incoming);
   }
   rmSync(incoming, { recursive: true, force: true });
   return describeUnpacked(folder);
