@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -9,7 +9,7 @@ import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
 import { composePicture, type SamplePicture } from './sample-picture.js';
 import { sampleShapes } from './sample-shapes.js';
 
-/** Raised when the pictures change. */
+/** Raised when pictures composed alike are rendered in another way. */
 const sampleVersion = 1;
 const noiseTileLength = 1 << 18;
 
@@ -27,7 +27,7 @@ export interface DrawOptions {
  */
 export async function drawSample(o: DrawOptions): Promise<string> {
   const perClass = o.perClass ?? 100;
-  const folder = path.join(o.cacheDir, `sample-v${sampleVersion}-${perClass}`);
+  const folder = path.join(o.cacheDir, `sample-v${sampleVersion}-${perClass}-${digestDesign()}`);
   if (await exists(folder)) return folder;
   const temporary = `${folder}.${randomUUID()}`;
   try {
@@ -48,6 +48,15 @@ export async function drawSample(o: DrawOptions): Promise<string> {
     // What could not be written at all cannot be removed either; the first error is the one to tell.
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
   }
+}
+
+/** Changes with the design of any class, so that pictures of another design are not taken for these. */
+function digestDesign(): string {
+  const examples = Object.entries(sampleShapes).map(([name, draw], label) => [
+    name,
+    composePicture(label, 0, draw),
+  ]);
+  return createHash('sha256').update(JSON.stringify(examples)).digest('hex').slice(0, 8);
 }
 
 async function drawAll(folder: string, perClass: number, o: DrawOptions): Promise<void> {
