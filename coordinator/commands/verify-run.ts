@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { formatCount } from '../progress/count-text.js';
 import { defaults } from '../run/defaults.js';
 import { readLedger } from '../run/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run/run-directory.js';
@@ -44,11 +45,10 @@ export function describeVerdict(run: string, verdict: Verdict): string {
   }
   const { epochs, steps, samples, worldSizes, rollbacks, skipped } = verdict;
   const sentences = [
-    `${run}: ${epochs} whole epochs use each sample exactly once; all ${steps} steps (${samples} samples) are as planned, ` +
-      `on ${worldSizes.join(', ')} workers`,
+    `${run}: each sample is used exactly once in ${formatCount(epochs, 'whole epoch')}; ${formatCount(steps, 'step')} ` +
+      `(${formatCount(samples, 'sample')}) as planned, world size ${worldSizes.join(', ')}`,
   ];
-  if (rollbacks > 0) sentences.push(`${rollbacks} rollbacks are honoured`);
-  if (skipped > 0)
-    sentences.push(`${skipped} steps were skipped by all workers because they were not finite`);
+  if (rollbacks > 0) sentences.push(`${formatCount(rollbacks, 'rollback')} honoured`);
+  if (skipped > 0) sentences.push(`${formatCount(skipped, 'step')} skipped by all workers as not finite`);
   return sentences.join('; ');
 }

@@ -1,6 +1,7 @@
 import type { PreparedEvent, RunEvent } from '../run/run-events.js';
 import type { Summary } from '../run/summary.js';
 import { formatDuration } from './clock-text.js';
+import { formatCount } from './count-text.js';
 import { renderTableHead, renderTableRow } from './epoch-table.js';
 
 /** The lines that an event leaves on the terminal for good. */
@@ -33,11 +34,11 @@ function renderPrepared(o: PreparedEvent): string[] {
   const lines = [
     `run ${o.runId} in ${o.directory}`,
     `${o.arch} at ${o.size} px · ${o.classes} classes · ${o.train} images to train on, ${o.valid} to validate on · ` +
-      `${o.epochs} epochs of ${o.stepsPerEpoch} steps · ${o.workers} ${o.workers === 1 ? 'worker' : 'workers'}`,
+      `${formatCount(o.epochs, 'epoch')} of ${formatCount(o.stepsPerEpoch, 'step')} · ${formatCount(o.workers, 'worker')}`,
   ];
   if (o.quarantined > 0)
-    lines.push(`${o.quarantined} files cannot be used and are left out; summary.json lists them`);
-  if (o.startStep > 0) lines.push(`going on after ${o.startStep} steps`);
+    lines.push(`${formatCount(o.quarantined, 'file')} left out as unusable; summary.json lists them`);
+  if (o.startStep > 0) lines.push(`going on after ${formatCount(o.startStep, 'step')}`);
   return lines;
 }
 
@@ -49,6 +50,7 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
 
 function renderSummary(summary: Summary): string[] {
   const { status, steps, totalSteps, wallSeconds, directory, metrics, resume } = summary;
+  if (status === 'failed' && steps === 0) return [];
   const lines = [`${status} after ${steps} of ${totalSteps} steps, in ${formatDuration(wallSeconds)}`];
   const last = summary.epochs.at(-1);
   if (status === 'completed' && last?.error_rate != null) {

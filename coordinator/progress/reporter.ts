@@ -62,7 +62,14 @@ function openPlainReporter(output: Output, nowMs: () => number): Reporter {
 function openLiveReporter(output: Output, nowMs: () => number): Reporter {
   let state = initialProgress;
   const log = createLogUpdate(output);
-  const draw = () => log(renderLive(state, nowMs(), output.columns ?? defaultColumns).join('\n'));
+  let drawn = '';
+  const draw = () => {
+    // A terminal that does not know its width says 0.
+    const text = renderLive(state, nowMs(), output.columns || defaultColumns).join('\n');
+    if (text === drawn) return;
+    drawn = text;
+    log(text);
+  };
   const timer = setInterval(draw, redrawMs).unref();
   let open = true;
   return {
@@ -71,6 +78,7 @@ function openLiveReporter(output: Output, nowMs: () => number): Reporter {
       const lines = renderLasting(event);
       if (!open || lines.length === 0) return;
       log.clear();
+      drawn = '';
       output.write(`${lines.join('\n')}\n`);
       draw();
     },

@@ -65,7 +65,7 @@ describe('verify-run', () => {
     const { code, lines } = await call('verify-run', 'good');
     expect(code).toBe(0);
     expect(lines).toEqual([
-      'good: 2 whole epochs use each sample exactly once; all 6 steps (44 samples) are as planned, on 1 workers',
+      'good: each sample is used exactly once in 2 whole epochs; 6 steps (44 samples) as planned, world size 1',
     ]);
   });
 

@@ -153,6 +153,21 @@ describe('what stays', () => {
     ]);
   });
 
+  it('says what is about to be trained', () => {
+    expect(
+      renderLasting({ ...prepared, quarantined: 1, startStep: 12, epochs: 1, workers: 1 } as RunEvent),
+    ).toEqual([
+      'run mine in runs/mine',
+      'resnet34 at 64 px · 10 classes · 640 images to train on, 160 to validate on · 1 epoch of 10 steps · 1 worker',
+      '1 file left out as unusable; summary.json lists them',
+      'going on after 12 steps',
+    ]);
+  });
+
+  it('is nothing for a run that failed before its first step: the error says it all', () => {
+    expect(renderLasting({ kind: 'summary', ...summary, status: 'failed', steps: 0 })).toEqual([]);
+  });
+
   it('tells how workers from elsewhere join', () => {
     expect(renderLasting({ ...waiting, localWorkers: 0 } as RunEvent)).toEqual([
       'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7',
