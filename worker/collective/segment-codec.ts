@@ -30,7 +30,7 @@ const float32: SegmentCodec = {
 
 /** Floats and their bits; small enough to stay in the processor's nearest cache between the passes. */
 const scratch = new Float32Array(4096);
-const scratchBits = new Uint32Array(scratch.buffer);
+const scratchBits = new Int32Array(scratch.buffer);
 
 const bfloat16: SegmentCodec = {
   write(vector, offset, payload) {
@@ -38,7 +38,7 @@ const bfloat16: SegmentCodec = {
     for (let start = 0; start < wire.length; start += scratch.length) {
       const count = Math.min(scratch.length, wire.length - start);
       const base = offset + start;
-      for (let i = 0; i < count; i += 1) scratch[i] = vector[base + i];
+      scratch.set(vector.subarray(base, base + count));
       packScratch(wire, start, count);
     }
   },
@@ -54,12 +54,8 @@ const bfloat16: SegmentCodec = {
   },
   store(vector, offset, payload) {
     const wire = halvesOf(payload);
-    for (let start = 0; start < wire.length; start += scratch.length) {
-      const count = Math.min(scratch.length, wire.length - start);
-      const base = offset + start;
-      for (let i = 0; i < count; i += 1) scratchBits[i] = wire[start + i] << 16;
-      for (let i = 0; i < count; i += 1) vector[base + i] = scratch[i];
-    }
+    const bits = new Int32Array(vector.buffer, vector.byteOffset + 4 * offset, wire.length);
+    for (let i = 0; i < bits.length; i += 1) bits[i] = wire[i] << 16;
   },
 };
 
