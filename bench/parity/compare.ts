@@ -12,7 +12,10 @@ export interface Measured {
   readonly labels: readonly number[];
   readonly evalLogits: readonly (readonly number[])[];
   readonly trainLoss: number;
+  /** In float64. */
   readonly gradients: ReadonlyMap<string, MeasuredFigures>;
+  /** Of float32's gradient from float64's, all parameters together, relative. */
+  readonly gradientDistance: number;
   readonly statistics: ReadonlyMap<string, MeasuredFigures>;
   readonly trace: readonly {
     readonly momentum: number;
@@ -52,6 +55,7 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
     judge('training loss, relative', 1e-5, [['', relative(measured.trainLoss, reference.train_loss)]]),
     judge('gradient norm, relative', 2e-3, byName(reference.gradients, measured.gradients, norms, true)),
     judge('gradient elements / RMS', 2e-3, byName(reference.gradients, measured.gradients, elements, true)),
+    judge('float32 gradient from float64', 5e-2, [['', measured.gradientDistance]]),
     judge(
       'running statistics, relative',
       1e-4,
@@ -80,16 +84,6 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
       byName(reference.parameters_after_trace, measured.parametersAfterTrace, norms, true),
     ),
   ];
-}
-
-/** Those of the candidates whose worst norm is nearest to the reference's. */
-export function nearestGradients(
-  reference: Reference,
-  candidates: readonly Measured['gradients'][],
-): Measured['gradients'] {
-  const worst = (gradients: Measured['gradients']) =>
-    judge('', 0, byName(reference.gradients, gradients, norms)).worst;
-  return candidates.reduce((a, b) => (worst(b) < worst(a) ? b : a));
 }
 
 function judge(kind: string, bound: number, found: readonly Found[]): Deviation {

@@ -3,8 +3,8 @@ import { gradientOf } from '../../worker/model/gradient-of.js';
 import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
 import { volume } from '../../worker/model/parameters.js';
 import { type NormalizedBatch, openProgram, type Program } from '../../worker/model/program.js';
-import { type Measured, type MeasuredFigures, nearestGradients } from './compare.js';
-import { parityImages, parityLabels, parityTensor, uniformNumbers } from './formula.js';
+import type { Measured, MeasuredFigures } from './compare.js';
+import { parityImages, parityLabels, parityTensor } from './formula.js';
 import type { Reference } from './reference.js';
 
 const weightDecay = 0.01;
@@ -15,77 +15,112 @@ const warmupShare = 0.3;
  * Everything that the reference file states, computed by the training program from the same weights and inputs: the
  * evaluation's logits, one training step's loss, gradients and running statistics, and the optimizer's steps.
  *
- * A ReLU whose input lies within float32's rounding of zero may fall on the other side of it than in float64, and one
- * such in the last layers moves every gradient before it by some 3 % of an element's size. With `roundings` > 1 the
- * gradients are also computed for images that are moved by less than 2^-22 of themselves, which settles such ReLUs
- * anew, and those of the run nearest to the reference are taken. A wrong formula is as wrong in all of them.
+ * The reference was computed in float64. A ReLU whose input lies within float32's rounding of zero may fall on the other
+ * side of it, and one such in the last layers moves every gradient before it by some 3 % of an element's size: that hides
+ * whether the mathematics is right. So the gradients are those of the same graph built in float64; how far float32's, which
+ * a run trains with, are from them is a figure of its own. Everything else is computed in float32.
  */
-export function measure(reference: Reference, { roundings = 1 }: { roundings?: number } = {}): Measured {
-  const { arch, classes, size } = reference;
+export function measure(reference: Reference): Measured {
+  const exact = withProgram(reference, 'float64', computeGradients);
+  return withProgram(reference, 'float32', (program) => {
+    const evalLogits = computeLogits(program, reference);
+    const gradientDistance = relativeDistance(computeGradients(program, reference), exact);
+    const gradients = new Map<string, MeasuredFigures>();
+    for (const [name, values] of exact) gradients.set(name, figuresOf(values));
+    return {
+      parameters: program.state.parameterLength,
+      labels: [...inputsOf(reference).labels],
+      evalLogits,
+      gradients,
+      gradientDistance,
+      ...trainSteps(program, reference),
+    };
+  });
+}
+
+/** Runs `compute` on a program that holds the reference's weights. */
+function withProgram<T>(
+  reference: Reference,
+  precision: 'float32' | 'float64',
+  compute: (program: Program<NormalizedBatch>, reference: Reference) => T,
+): T {
+  const { arch, classes, size, seed } = reference;
   const program = openProgram({
     arch,
     classes,
     size,
     presize: size,
-    precision: 'float32',
+    precision,
     dropout: [0, 0],
     trainable: ['all'],
     weightDecay,
     input: 'normalized',
   });
   try {
-    return measureProgram(program, reference, roundings);
+    program.load(initialState(program.state, seed));
+    return compute(program, reference);
   } finally {
     program.close();
   }
 }
 
-function measureProgram(
+function inputsOf({ seed, batch, size, classes }: Reference): NormalizedBatch {
+  return { pixels: parityImages(seed, batch, size), labels: parityLabels(seed, batch, classes) };
+}
+
+function computeLogits(program: Program<NormalizedBatch>, reference: Reference): number[][] {
+  return rowsOf(program.logits(inputsOf(reference)), reference.classes);
+}
+
+/** Each parameter's gradient of the mean loss, in PyTorch's layout. */
+function computeGradients(
   program: Program<NormalizedBatch>,
   reference: Reference,
-  roundings: number,
-): Measured {
-  const { seed, batch, size, classes } = reference;
-  const labels = parityLabels(seed, batch, classes);
-  const images = { pixels: parityImages(seed, batch, size), labels };
-  program.load(initialState(program.state, seed));
-  const evalLogits = rowsOf(program.logits(images), classes);
-
+): ReadonlyMap<string, Float32Array> {
   const reduction = program.reduction('all');
   const vector = new Float32Array(reduction.length);
-  const measureGradients = (pixels: Float32Array) => {
-    program.gradients([{ batch: { pixels, labels }, key: [0, 0] }], 'all', vector);
-    return new Map(
-      reduction.gradients.map(({ name }) => [
-        name,
-        figuresOf(gradientOf(reduction, vector, name).values, 1 / batch),
-      ]),
-    );
-  };
-  const candidates = Array.from({ length: roundings }, (_, draw) =>
-    measureGradients(draw === 0 ? images.pixels : roundAnew(images.pixels, draw)),
+  program.gradients([{ batch: inputsOf(reference), key: [0, 0] }], 'all', vector);
+  return new Map(
+    reduction.gradients.map(({ name }) => [
+      name,
+      gradientOf(reduction, vector, name).values.map((sum) => sum / reference.batch),
+    ]),
   );
-  const gradients = nearestGradients(reference, candidates);
+}
+
+/** The optimizer's steps, and what they leave. */
+function trainSteps(
+  program: Program<NormalizedBatch>,
+  reference: Reference,
+): Pick<Measured, 'trainLoss' | 'statistics' | 'trace' | 'parametersAfterTrace'> {
+  const reduction = program.reduction('all');
+  const vector = new Float32Array(reduction.length);
+  const batch = inputsOf(reference);
   const statistics = new Map<string, MeasuredFigures>();
-  const schedule = planTrace(reference);
-  const trace = schedule.map(({ momentum, lr }, step) => {
-    program.gradients([{ batch: images, key: [0, 0] }], 'all', vector);
+  const trace = planTrace(reference).map(({ momentum, lr }, step) => {
+    program.gradients([{ batch, key: [0, 0] }], 'all', vector);
     program.apply(vector, { trainable: 'all', learningRates: lr, momentum, step: step + 1 });
     if (step === 0) collect(statistics, program.state.statistics, program.save());
-    return { momentum, lr, loss: vector[reduction.tail.lossSum]! / batch };
+    return { momentum, lr, loss: vector[reduction.tail.lossSum]! / reference.batch };
   });
   const parametersAfterTrace = new Map<string, MeasuredFigures>();
   collect(parametersAfterTrace, program.state.parameters, program.save());
-  return {
-    parameters: program.state.parameterLength,
-    labels: [...labels],
-    evalLogits,
-    trainLoss: trace[0]!.loss,
-    gradients,
-    statistics,
-    trace,
-    parametersAfterTrace,
-  };
+  return { trainLoss: trace[0]!.loss, statistics, trace, parametersAfterTrace };
+}
+
+/** |found − expected| / |expected| over all tensors together. */
+function relativeDistance(
+  found: ReadonlyMap<string, Float32Array>,
+  expected: ReadonlyMap<string, Float32Array>,
+): number {
+  let [differences, squares] = [0, 0];
+  for (const [name, values] of expected) {
+    for (const [index, value] of values.entries()) {
+      differences += (found.get(name)![index]! - value) ** 2;
+      squares += value ** 2;
+    }
+  }
+  return Math.sqrt(differences / squares);
 }
 
 function initialState(layout: StateLayout, seed: number): Float32Array {
@@ -106,27 +141,20 @@ function planTrace({ trace }: Reference): { momentum: number; lr: number[] }[] {
   }));
 }
 
-/** The images, each number moved by less than 2^-22 of itself; by other amounts in each draw. */
-function roundAnew(pixels: Float32Array, draw: number): Float32Array {
-  const shares = uniformNumbers(draw, 'rounding', pixels.length);
-  return pixels.map((value, i) => value * (1 + shares[i]! * 2 ** -21));
-}
-
 function collect(
   into: Map<string, MeasuredFigures>,
   specs: readonly TensorSpec[],
   state: Float32Array,
 ): void {
   for (const { name, shape, offset } of specs) {
-    into.set(name, figuresOf(state.subarray(offset, offset + volume(shape)), 1));
+    into.set(name, figuresOf(state.subarray(offset, offset + volume(shape))));
   }
 }
 
-function figuresOf(values: Float32Array, scale: number): MeasuredFigures {
+function figuresOf(values: Float32Array): MeasuredFigures {
   let squares = 0;
   for (const value of values) squares += value * value;
-  const first = Array.from(values.subarray(0, 3), (value) => value * scale);
-  return { norm: Math.sqrt(squares) * scale, first, count: values.length };
+  return { norm: Math.sqrt(squares), first: [...values.subarray(0, 3)], count: values.length };
 }
 
 function rowsOf(values: Float32Array, width: number): number[][] {

@@ -23,6 +23,7 @@ export function agreeing(reference: Reference): Measured {
     evalLogits: reference.eval_logits,
     trainLoss: reference.train_loss,
     gradients: figures(reference.gradients),
+    gradientDistance: 0,
     statistics: figures(reference.running_after_one_step),
     trace: reference.trace,
     parametersAfterTrace: figures(reference.parameters_after_trace),

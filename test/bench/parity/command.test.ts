@@ -40,8 +40,6 @@ test('prints one JSON array for machines', async () => {
 test.each([
   [[], 'No file was given.'],
   [['--fast', 'x.json'], '--fast'],
-  [['--roundings', '0', 'x.json'], '--roundings'],
-  [['--roundings', 'many', 'x.json'], '--roundings'],
 ])('wrong arguments %j are refused with the usage', async (args, message) => {
   await expect(run(args)).rejects.toMatchObject({
     code: 'invalid-argument',

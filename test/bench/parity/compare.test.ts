@@ -60,6 +60,7 @@ test.each<[string, (share: number) => Partial<Measured>]>([
     'gradient elements / RMS @ bn1.bias',
     (s) => ({ gradients: changed(exact.gradients, 'bn1.bias', nudge(s * 2e-3)) }),
   ],
+  ['float32 gradient from float64 @ ', (s) => ({ gradientDistance: s * 5e-2 })],
   [
     'running statistics, relative @ bn1.running_var',
     (s) => ({ statistics: changed(exact.statistics, 'bn1.running_var', scaleNorm(1 - s * 1e-4)) }),
