@@ -47,7 +47,7 @@ export function composePicture(label: number, index: number, draw: ShapeDrawer):
     draw(stream, css(shape)),
     '</g></svg>',
   ].join('');
-  const noise = stream.uniform(4, 14);
+  const noise = stream.uniform(4, 12);
   return { width, height, svg, noise, noiseOffset: stream.uint32(), jpegQuality: 75 + stream.below(18) };
 }
 
@@ -62,7 +62,7 @@ function gradient(stream: RandomStream, [hue, saturation, lightness]: Colour, wi
 
 /** Faint marks that are no class: strokes, bent lines and flecks. */
 function clutter(stream: RandomStream, ground: Colour, width: number, height: number): string {
-  const marks = Array.from({ length: 5 + stream.below(8) }, () => {
+  const marks = Array.from({ length: 4 + stream.below(7) }, () => {
     const colour = css(pickColour(stream, Math.max(5, ground[2] - 30), Math.min(95, ground[2] + 30), 70));
     const [x, y] = [stream.unit() * width, stream.unit() * height];
     const reach = () => stream.uniform(-45, 45);

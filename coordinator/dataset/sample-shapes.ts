@@ -47,8 +47,11 @@ export const sampleShapes: Readonly<Record<string, ShapeDrawer>> = {
     return `<polyline fill="none" stroke="${colour}" stroke-width="${width}" points="${points.join(' ')}"/>`;
   },
   star: (stream, colour) => {
-    const inner = stream.uniform(0.36, 0.46);
-    const points = Array.from({ length: 10 }, (_, i) => polar(i % 2 === 0 ? 1 : inner, (i * Math.PI) / 5));
+    const rays = 7 + stream.below(3);
+    const inner = stream.uniform(0.42, 0.54);
+    const points = Array.from({ length: 2 * rays }, (_, i) =>
+      polar(i % 2 === 0 ? 1 : inner, (i * Math.PI) / rays),
+    );
     return `<polygon fill="${colour}" points="${points.join(' ')}"/>`;
   },
   stripes: (stream, colour) => {
