@@ -7,8 +7,9 @@ import { createRing } from './collective/all-reduce.js';
 import type { Exchange } from './collective/grpc-link.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import { receiveState, type StateStream } from './state-transfer.js';
+import type { BatchLoader } from './training/batches.js';
 import type { Compute, ComputeShape, Digests } from './training/compute.js';
-import { type BatchLoader, type TrainingEvent, train } from './training/loop.js';
+import { type TrainingEvent, train } from './training/loop.js';
 import type { Snapshots } from './training/snapshots.js';
 
 /** What outlives a generation. */

@@ -1,4 +1,4 @@
-import type { BatchLoader, BatchRequest } from '../../worker/training/loop.js';
+import type { BatchLoader, BatchRequest } from '../../worker/training/batches.js';
 
 export interface FakeLoader extends BatchLoader {
   /** Micro-batches handed out and not yet released. */

@@ -1,7 +1,7 @@
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import type { BatchLoader } from './batches.js';
 import type { Compute } from './compute.js';
-import type { BatchLoader } from './loop.js';
 
 /** Samples of one forward pass. Fixed, so that a sample's numbers do not depend on the world size. */
 const evaluationBatch = 32;

@@ -2,27 +2,13 @@ import { performance } from 'node:perf_hooks';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
 import { planStep, type StepPlan, totalSteps } from '../../plan/phases.js';
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import type { BatchLoader, BatchRequest, LoadedBatch } from './batches.js';
 import { type EvaluationShare, evaluateShare } from './evaluate.js';
 import type { Snapshot, Snapshots } from './snapshots.js';
-import { type LoadedBatch, type StepContext, type StepCost, type StepOutcome, takeStep } from './step.js';
+import { type StepContext, type StepCost, type StepOutcome, takeStep } from './step.js';
 
 /** Micro-batches that wait ready while the compute thread works on a step. */
 const readAhead = 4;
-
-export interface BatchRequest {
-  readonly split: 'train' | 'valid';
-  readonly ids: Uint32Array;
-  /** Decides the augmentation; null for none. */
-  readonly epoch: number | null;
-}
-
-/** What training needs of the data: the requested micro-batches, in order, read ahead. */
-export interface BatchLoader {
-  load(
-    requests: Iterable<BatchRequest>,
-    options: { depth: number; signal: AbortSignal },
-  ): AsyncIterable<LoadedBatch>;
-}
 
 export type TrainingEvent =
   | {

@@ -2,21 +2,12 @@ import { performance } from 'node:perf_hooks';
 import type { StepPlan } from '../../plan/phases.js';
 import { randomKey } from '../../plan/random.js';
 import type { ReductionLayout } from '../model/program.js';
+import type { LoadedBatch } from './batches.js';
 import type { Compute, KeyedBatch } from './compute.js';
 
 /** Sums a vector over all ranks, in place: what a step needs of the ring. */
 export interface AllReduce {
   allReduce(vector: Float32Array, options: { exactFrom: number; signal: AbortSignal }): Promise<void>;
-}
-
-/** A micro-batch on its way through a step; its memory may be reused once released. */
-export interface LoadedBatch {
-  readonly ids: Uint32Array;
-  readonly pixels: Uint8Array;
-  readonly labels: Int32Array;
-  readonly transforms: Float32Array;
-  readonly lighting: Float32Array;
-  release(): void;
 }
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */

@@ -68,7 +68,7 @@ describe('train', () => {
     }
     for (const rank of world) {
       expect(rank.end).toEqual({ step: totalSteps(config), stopped: false });
-      rank.state.forEach((value, index) => expect(value).toBeCloseTo(alone.state[index], 3));
+      for (const [index, value] of rank.state.entries()) expect(value).toBeCloseTo(alone.state[index], 3);
       expect(rank.state).toEqual(world[0].state);
       expect(rank.aliveBatches).toBe(0);
     }
