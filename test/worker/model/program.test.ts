@@ -1,0 +1,265 @@
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { gradientOf } from '../../../worker/model/gradient-of.js';
+import { volume } from '../../../worker/model/parameters.js';
+import { type ImageBatch, openProgram, type ProgramOptions } from '../../../worker/model/program.js';
+import { noiseBatch, plausibleState } from '../../support/tensorflow/model-state.js';
+import { relativeDistance } from '../../support/tensorflow/random-values.js';
+
+const classes = 5;
+const options = {
+  arch: 'resnet18',
+  classes,
+  size: 64,
+  presize: 72,
+  precision: 'float32',
+  dropout: [0.25, 0.5],
+  trainable: ['all', 'frozen'],
+  weightDecay: 0.01,
+} as const satisfies ProgramOptions;
+
+interface Piece {
+  readonly batch: ImageBatch;
+  readonly key: readonly [number, number];
+}
+
+const program = openProgram(options);
+const state = plausibleState(program.state);
+const [first, second, third] = [4, 6, 3].map((count, index) =>
+  noiseBatch(count, options.presize, classes, index + 1),
+);
+const pieces: readonly Piece[] = [
+  { batch: first!, key: [1, 2] },
+  { batch: second!, key: [3, 4] },
+  { batch: third!, key: [5, 6] },
+];
+
+/** Comparing millions of values one by one takes the test runner minutes. */
+function sameBits(a: Float32Array, b: Float32Array): boolean {
+  const [left, right] = [a, b].map(({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength),
+  );
+  return left!.equals(right!);
+}
+
+function gradientsOf(batches: readonly Piece[], trainable: 'all' | 'frozen' = 'all'): Float32Array {
+  const vector = new Float32Array(program.reduction(trainable).length).fill(Number.NaN);
+  program.gradients(batches, trainable, vector);
+  return vector;
+}
+
+beforeEach(() => program.load(state));
+afterAll(() => program.close());
+
+describe('state', () => {
+  test('comes back bit for bit, moments included', () => {
+    const marked = state.map((value, index) =>
+      index >= program.state.first[0]!.offset ? index % 97 : value,
+    );
+    program.load(marked);
+    expect(sameBits(program.save(), marked)).toBe(true);
+  });
+
+  test('is not tied to the memory that it came from or went to', () => {
+    const given = state.slice();
+    program.load(given);
+    given.fill(0);
+    const taken = program.save().fill(1);
+    expect(sameBits(program.save(), state)).toBe(true);
+    expect(taken.every((value) => value === 1)).toBe(true);
+  });
+
+  test('moments can be set to zero, and nothing else changes', () => {
+    const marked = state.slice().fill(2, program.state.first[0]!.offset);
+    program.load(marked);
+    program.resetMoments();
+    expect(sameBits(program.save(), state)).toBe(true);
+  });
+});
+
+describe('gradients', () => {
+  test('of several micro-batches are the sum of single ones', () => {
+    const { tail } = program.reduction('all');
+    const singles = pieces.map((piece) => gradientsOf([piece]));
+    const together = gradientsOf(pieces);
+    const sum = singles[0]!.map((value, index) => value + singles[1]![index]! + singles[2]![index]!);
+    expect(relativeDistance(together, sum)).toBeLessThan(1e-6);
+    expect(together[tail.samples]).toBe(13);
+    expect(together[tail.microBatches]).toBe(3);
+    expect(together[tail.stopVotes]).toBe(0);
+    expect(together[tail.lossSum]).toBeGreaterThan(0);
+  });
+
+  test('of no micro-batch are zero', () => {
+    expect(gradientsOf([]).every((value) => value === 0)).toBe(true);
+  });
+
+  test('are the same for the same key, bit for bit, whatever was computed between', () => {
+    const once = gradientsOf([pieces[0]!]);
+    gradientsOf([pieces[1]!, pieces[2]!]);
+    expect(sameBits(gradientsOf([pieces[0]!]), once)).toBe(true);
+  });
+
+  test.each([[[1, 3]], [[2, 2]]] as const)('differ for the key %j: dropout', (key) => {
+    const once = gradientsOf([pieces[0]!]);
+    const other = gradientsOf([{ batch: first!, key }]);
+    expect(relativeDistance(other, once)).toBeGreaterThan(0.01);
+  });
+
+  test('when frozen are those of the head and the batch norms, the same as in the full set', () => {
+    const [all, frozen] = [program.reduction('all'), program.reduction('frozen')];
+    const [full, partial] = [gradientsOf(pieces), gradientsOf(pieces, 'frozen')];
+    for (const { name } of frozen.gradients) {
+      const found = gradientOf(frozen, partial, name).values;
+      expect(relativeDistance(found, gradientOf(all, full, name).values)).toBeLessThan(1e-5);
+    }
+    const rest = (vector: Float32Array, from: number) => vector.subarray(from);
+    expect(relativeDistance(rest(partial, frozen.exactFrom), rest(full, all.exactFrom))).toBeLessThan(1e-6);
+    expect(frozen.gradients.some(({ shape }) => shape.length === 4)).toBe(false);
+  });
+
+  test('change no state', () => {
+    gradientsOf(pieces);
+    expect(sameBits(program.save(), state)).toBe(true);
+  });
+
+  test('are judged finite or not', () => {
+    const vector = gradientsOf([pieces[0]!]);
+    expect(program.isFinite(vector, 'all')).toBe(true);
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const broken = vector.slice();
+      broken[1_234_567] = bad;
+      expect(program.isFinite(broken, 'all')).toBe(false);
+    }
+  });
+});
+
+describe('updates', () => {
+  const update = { learningRates: [1e-3, 2e-3, 3e-3], momentum: 0.9 };
+
+  /** Adam with decoupled weight decay, as PyTorch writes it, for one parameter over some steps. */
+  function adam(value: number, gradients: readonly number[], rate: number): number {
+    let [p, m, v] = [value, 0, 0];
+    gradients.forEach((gradient, index) => {
+      const step = index + 1;
+      p *= 1 - rate * options.weightDecay;
+      m = update.momentum * m + (1 - update.momentum) * gradient;
+      v = 0.99 * v + 0.01 * gradient * gradient;
+      const corrected = Math.sqrt(v) / Math.sqrt(1 - 0.99 ** step) + 1e-8;
+      p -= (rate / (1 - update.momentum ** step)) * (m / corrected);
+    });
+    return p;
+  }
+
+  test('follow Adam in every layer group, divided by the samples', () => {
+    const layout = program.reduction('all');
+    const vectors = [gradientsOf([pieces[0]!]), gradientsOf([pieces[1]!, pieces[2]!])];
+    for (const [index, vector] of vectors.entries()) {
+      program.apply(vector, { ...update, trainable: 'all', step: index + 1 });
+    }
+    const after = program.save();
+    for (const { name, offset, shape, group } of program.state.parameters) {
+      const means = vectors.map((vector) => {
+        const samples = vector[layout.tail.samples]!;
+        return gradientOf(layout, vector, name).values.map((value) => value / samples);
+      });
+      const count = Math.min(volume(shape), 50);
+      const expected = Array.from({ length: count }, (_, k) =>
+        adam(
+          state[offset + k]!,
+          means.map((gradient) => gradient[k]!),
+          update.learningRates[group]!,
+        ),
+      );
+      expect(relativeDistance(after.subarray(offset, offset + count), expected)).toBeLessThan(1e-5);
+    }
+  });
+
+  test('move the running statistics towards the mean over micro-batches', () => {
+    const layout = program.reduction('frozen');
+    const vector = gradientsOf(pieces, 'frozen');
+    program.apply(vector, { ...update, trainable: 'frozen', step: 1 });
+    const after = program.save();
+    program.state.statistics.forEach(({ offset, shape }, index) => {
+      const from = layout.statistics[index]!.offset;
+      const expected = Array.from(
+        { length: shape[0]! },
+        (_, k) => 0.9 * state[offset + k]! + (0.1 * vector[from + k]!) / 3,
+      );
+      expect(relativeDistance(after.subarray(offset, offset + shape[0]!), expected)).toBeLessThan(1e-6);
+    });
+  });
+
+  test('leave a frozen body’s filters and their moments as they are, bit for bit', () => {
+    program.apply(gradientsOf(pieces, 'frozen'), { ...update, trainable: 'frozen', step: 1 });
+    const after = program.save();
+    const { parameters, first: means, second: squares } = program.state;
+    parameters.forEach(({ offset, shape }, index) => {
+      const places = [offset, means[index]!.offset, squares[index]!.offset];
+      const same = places.map((from) => {
+        const to = from + volume(shape);
+        return sameBits(after.subarray(from, to), state.subarray(from, to));
+      });
+      expect(same).toEqual(Array(3).fill(shape.length === 4));
+    });
+  });
+
+  test('lower the loss', () => {
+    const { tail } = program.reduction('all');
+    const losses = [1, 2, 3, 4, 5, 6].map((step) => {
+      const vector = gradientsOf([pieces[1]!]);
+      program.apply(vector, { ...update, trainable: 'all', step });
+      return vector[tail.lossSum]!;
+    });
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2);
+  });
+});
+
+describe('evaluation', () => {
+  test('tells of each sample its loss, prediction and the probability of its label', () => {
+    const found = program.evaluate(second!);
+    const probabilities = program.predict(second!);
+    const logits = program.logits(second!);
+    second!.labels.forEach((label, index) => {
+      const row = [...probabilities.subarray(index * classes, (index + 1) * classes)];
+      const scores = [...logits.subarray(index * classes, (index + 1) * classes)];
+      const total = scores.reduce((sum, score) => sum + Math.exp(score), 0);
+      row.forEach((value, k) => {
+        expect(value).toBeCloseTo(Math.exp(scores[k]!) / total, 5);
+      });
+      expect(found.probabilities[index]).toBeCloseTo(row[label]!, 5);
+      expect(found.losses[index]).toBeCloseTo(-Math.log(row[label]!), 4);
+      expect(found.predictions[index]).toBe(scores.indexOf(Math.max(...scores)));
+    });
+  });
+
+  test('of a sample does not depend on the others', () => {
+    const whole = program.predict(second!);
+    const part = program.predict({
+      pixels: second!.pixels.slice(0, 2 * options.presize ** 2 * 3),
+      transforms: second!.transforms.slice(0, 16),
+      lighting: second!.lighting.slice(0, 4),
+    });
+    expect(relativeDistance(part, whole.subarray(0, 2 * classes))).toBeLessThan(1e-5);
+  });
+});
+
+test('no call leaves a tensor behind', () => {
+  const before = program.tensorHandles();
+  const vector = gradientsOf(pieces);
+  program.isFinite(vector, 'all');
+  program.apply(vector, { trainable: 'all', learningRates: [0, 0, 0], momentum: 0.9, step: 1 });
+  program.evaluate(first!);
+  program.predict(first!);
+  program.resetMoments();
+  program.save();
+  const short = { ...first!, labels: Int32Array.of(1) };
+  expect(() => gradientsOf([{ batch: short, key: [0, 0] }])).toThrow();
+  expect(program.tensorHandles()).toBe(before);
+});
+
+test('a set of parameters that was not asked for is refused', () => {
+  const frozenOnly = openProgram({ ...options, trainable: ['frozen'] });
+  expect(() => frozenOnly.reduction('all')).toThrow("the program was opened without the set 'all'");
+  frozenOnly.close();
+  frozenOnly.close();
+});
