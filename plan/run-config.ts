@@ -6,6 +6,15 @@ export type FloatType = 'float32' | 'bfloat16';
 /** `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter. */
 export type Trainable = 'all' | 'frozen';
 
+/** `fastai`: concatenated pooling and two linear layers; `linear`: average pooling and one. */
+export type HeadKind = 'fastai' | 'linear';
+
+/** What the workers are gathered for: the phases' epochs, one pass over the validation set, or a range test of rates. */
+export type Task =
+  | { readonly kind: 'train' }
+  | { readonly kind: 'evaluate' }
+  | { readonly kind: 'lr-find'; readonly from: number; readonly to: number; readonly steps: number };
+
 /** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
 export const layerGroupCount = 3;
 
@@ -24,6 +33,7 @@ export interface PhaseConfig {
  */
 export interface RunConfig {
   readonly runId: string;
+  readonly task: Task;
   readonly seed: number;
   readonly arch: Arch;
   /** Class names, sorted; a label is an index into them. */
@@ -44,7 +54,19 @@ export interface RunConfig {
   readonly weightDecay: number;
   /** Dropout before each of the head's two linear layers. */
   readonly dropout: readonly [number, number];
-  readonly augment: 'fastai' | 'none';
+  /** `flip`: left-right alone; `fastai`: the lesson's transforms. */
+  readonly augment: 'none' | 'flip' | 'fastai';
+  readonly head: HeadKind;
+  /** Share of a label's weight that is spread over all classes; 0 for none. */
+  readonly labelSmoothing: number;
+  /** Largest global norm of a step's mean gradient; null for no clipping. */
+  readonly clipNorm: number | null;
+  /** Decay, per step, of the moving average of the weights that evaluation then uses; null for none. */
+  readonly emaDecay: number | null;
+  /** α of mixup's Beta(α, α); 0 for none. */
+  readonly mixup: number;
+  /** A factor of each class's loss in training; null for all 1. */
+  readonly classWeights: readonly number[] | null;
   /** What the network computes in; weights and statistics are always float32. */
   readonly precision: FloatType;
   /** What gradients travel as. */

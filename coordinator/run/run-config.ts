@@ -14,6 +14,7 @@ export function buildRunConfig(
 ): RunConfig {
   return freeze({
     runId,
+    task: { kind: 'train' },
     seed: training.seed,
     arch: training.arch,
     classes: [...dataset.classes],
@@ -28,6 +29,12 @@ export function buildRunConfig(
     weightDecay: training.weightDecay,
     dropout: [...defaults.dropout],
     augment: 'fastai',
+    head: 'fastai',
+    labelSmoothing: 0,
+    clipNorm: null,
+    emaDecay: null,
+    mixup: 0,
+    classWeights: null,
     precision: training.precision,
     wire: training.wire,
     pretrainedDigest,

@@ -6,6 +6,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 function configOf(changes: Partial<RunConfig>): RunConfig {
   return {
     runId: 'test',
+    task: { kind: 'train' },
     seed: 11,
     arch: 'resnet18',
     classes: ['a', 'b'],
@@ -23,6 +24,12 @@ function configOf(changes: Partial<RunConfig>): RunConfig {
     weightDecay: 0.01,
     dropout: [0.25, 0.5],
     augment: 'fastai',
+    head: 'fastai',
+    labelSmoothing: 0,
+    clipNorm: null,
+    emaDecay: null,
+    mixup: 0,
+    classWeights: null,
     precision: 'float32',
     wire: 'float32',
     pretrainedDigest: null,

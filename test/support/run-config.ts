@@ -4,6 +4,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
   return {
     runId: 'test-run',
+    task: { kind: 'train' },
     seed: 7,
     arch: 'resnet18',
     classes: ['a', 'b'],
@@ -18,6 +19,12 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     weightDecay: 0.01,
     dropout: [0.25, 0.5],
     augment: 'fastai',
+    head: 'fastai',
+    labelSmoothing: 0,
+    clipNorm: null,
+    emaDecay: null,
+    mixup: 0,
+    classWeights: null,
     precision: 'float32',
     wire: 'float32',
     pretrainedDigest: null,

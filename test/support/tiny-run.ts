@@ -19,6 +19,7 @@ export function temporaryFolder(): string {
 export function tinyConfig(changes: Partial<RunConfig> = {}): RunConfig {
   return {
     runId: 'tiny',
+    task: { kind: 'train' },
     seed: 7,
     arch: 'resnet18',
     classes: ['cat', 'dog'],
@@ -36,6 +37,12 @@ export function tinyConfig(changes: Partial<RunConfig> = {}): RunConfig {
     weightDecay: 0.01,
     dropout: [0.25, 0.5],
     augment: 'fastai',
+    head: 'fastai',
+    labelSmoothing: 0,
+    clipNorm: null,
+    emaDecay: null,
+    mixup: 0,
+    classWeights: null,
     precision: 'float32',
     wire: 'float32',
     pretrainedDigest: null,

@@ -90,7 +90,7 @@ export function openLoader(o: LoaderOptions): Loader {
     const imageBytes = presize * presize * 3;
     const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
     const aspect = await fillPixels(request.split, id, into);
-    const augmented = request.epoch !== null && augment === 'fastai';
+    const augmented = request.epoch !== null && augment !== 'none';
     const augmentation = augmented ? drawAugmentation(seed, request.epoch, id) : null;
     buffers.transforms.set(projectiveTransform(augmentation, aspect, presize, size), position * 8);
     buffers.lighting.set(lighting(augmentation), position * 2);
