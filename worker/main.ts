@@ -5,6 +5,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { RondoError } from '../runtime/errors.js';
 import { openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
+import { findJob } from './jobs/registry.js';
+import { serveJob } from './jobs/serve-job.js';
 import { runWorker, type WorkerOptions } from './worker.js';
 
 const bytesPerMiB = 1 << 20;
@@ -43,6 +45,14 @@ Example:
   )
   .action(join);
 
+program
+  .command('job')
+  .description(
+    "do one of the coordinator's jobs: a JSON request on standard input, JSON lines on standard output",
+  )
+  .argument('<NAME>', 'what to do')
+  .action(job);
+
 interface JoinFlags {
   coordinator: string;
   listen: string;
@@ -62,6 +72,18 @@ async function join(flags: JoinFlags): Promise<void> {
   const lifecycle = openLifecycle();
   try {
     await runWorker(options, lifecycle.signal);
+  } finally {
+    lifecycle.close();
+  }
+}
+
+async function job(name: string): Promise<void> {
+  // Whoever asked is gone, and with it the wish.
+  process.stdout.on('error', () => process.exit(1));
+  const lifecycle = openLifecycle();
+  try {
+    const streams = { input: process.stdin, output: process.stdout };
+    await serveJob(() => findJob(name), streams, lifecycle.signal);
   } finally {
     lifecycle.close();
   }

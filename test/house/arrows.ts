@@ -19,8 +19,9 @@ const roomArrows: Record<string, readonly string[]> = {
 
 /** The rooms inside worker/, each above those it may import; main.ts and the other files of the folder come first. */
 const workerArrows: Record<string, readonly string[]> = {
-  main: ['worker', 'training', 'data', 'model', 'collective'],
+  main: ['worker', 'jobs', 'training', 'data', 'model', 'collective'],
   worker: ['training', 'data', 'model', 'collective'],
+  jobs: ['training', 'data', 'model'],
   training: ['data', 'model', 'collective'],
   data: [],
   model: ['tensorflow'],
