@@ -1,0 +1,70 @@
+import { style } from './style.js';
+
+type Attributes = Readonly<Record<string, string | number | undefined>>;
+
+/** One element as text; attributes that are undefined are left out, numbers are rounded to hundredths of a pixel. */
+export function element(name: string, attributes: Attributes, ...children: readonly string[]): string {
+  const written = Object.entries(attributes)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}="${typeof value === 'number' ? round(value) : escapeText(value!)}"`)
+    .join('');
+  return children.length === 0 ? `<${name}${written}/>` : `<${name}${written}>${children.join('')}</${name}>`;
+}
+
+export interface TextStyle {
+  readonly size?: number;
+  readonly color?: string;
+  readonly weight?: number;
+  readonly anchor?: 'start' | 'middle' | 'end';
+  /** Degrees, clockwise, around the text's own position. */
+  readonly rotate?: number;
+}
+
+/** Words whose baseline begins, centres or ends at (x, y). */
+export function drawText(x: number, y: number, words: string, o: TextStyle = {}): string {
+  const attributes = {
+    x,
+    y,
+    fill: o.color ?? style.ink,
+    'font-size': o.size ?? style.labelSize,
+    'font-weight': o.weight,
+    'text-anchor': o.anchor,
+    transform: o.rotate === undefined ? undefined : `rotate(${o.rotate} ${round(x)} ${round(y)})`,
+  };
+  return element('text', attributes, escapeText(words));
+}
+
+/** A whole drawing on white paper; `title` is what a screen reader says. */
+export function svgDocument(
+  { width, height, title }: { width: number; height: number; title: string },
+  ...children: readonly string[]
+): string {
+  return element(
+    'svg',
+    {
+      xmlns: 'http://www.w3.org/2000/svg',
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: 'img',
+      'font-family': style.font,
+    },
+    element('title', {}, escapeText(title)),
+    element('rect', { width, height, fill: style.paper }),
+    ...children,
+  );
+}
+
+/** Also safe inside HTML. */
+export function escapeText(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}
+
+/** A coordinate as SVG writes it. */
+export function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
