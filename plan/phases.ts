@@ -1,20 +1,25 @@
 import assert from 'node:assert/strict';
 import { cutMicroBatches, type Range } from './micro-batches.js';
 import { oneCycleMomentum, oneCycleRate } from './one-cycle.js';
+import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 import { epochPermutation } from './sampler.js';
 
-/** All that ranks must know of one step. Every index counts from 0; epochs and steps count over the whole run. */
-export interface StepPlan {
-  readonly step: number;
-  readonly epoch: number;
-  readonly stepInEpoch: number;
+/** Where a step stands in the schedule. Every index counts from 0. */
+export interface RatePlan {
   readonly phase: number;
   readonly stepInPhase: number;
   readonly trainable: Trainable;
   /** Of this step, one per layer group, early to late. */
   readonly learningRates: readonly number[];
   readonly momentum: number;
+}
+
+/** All that ranks must know of one step. Every index counts from 0; epochs and steps count over the whole run. */
+export interface StepPlan extends RatePlan {
+  readonly step: number;
+  readonly epoch: number;
+  readonly stepInEpoch: number;
   /** The global batch, in order. */
   readonly sampleIds: Uint32Array;
   /** Positions in `sampleIds`. */
@@ -34,27 +39,59 @@ export function planStep(config: RunConfig, step: number): StepPlan {
   assert(Number.isInteger(step) && step >= 0 && step < steps, `step ${step} is outside a run of ${steps}`);
   const epoch = Math.floor(step / perEpoch);
   const stepInEpoch = step % perEpoch;
-  const { index, phase, firstEpoch } = phaseOf(config.phases, epoch);
-  const stepInPhase = step - firstEpoch * perEpoch;
-  const stepsInPhase = phase.epochs * perEpoch;
-  const cycle = { steps: stepsInPhase, warmupSteps: Math.floor(warmupShare * stepsInPhase) };
-  const lastOfEpoch = stepInEpoch === perEpoch - 1;
+  const endsEpoch = stepInEpoch === perEpoch - 1;
   const start = stepInEpoch * config.batchSize;
-  const end = lastOfEpoch ? config.trainCount : start + config.batchSize;
+  const end = endsEpoch ? config.trainCount : start + config.batchSize;
+  const { task } = config;
   return {
     step,
     epoch,
     stepInEpoch,
+    ...(task.kind === 'lr-find'
+      ? planRangeTest(task, firstPhase(config), step)
+      : planPhase(config.phases, epoch, stepInEpoch, perEpoch)),
+    sampleIds: epochPermutation(config.seed, epoch, config.trainCount).slice(start, end),
+    microBatches: cutMicroBatches(end - start, config.microBatch),
+    // A range test goes through the samples as training does, but nothing happens at an epoch's end.
+    lastOfEpoch: endsEpoch && task.kind === 'train',
+    lastOfRun: step === steps - 1,
+  };
+}
+
+type PhasePlan = Pick<
+  StepPlan,
+  'phase' | 'stepInPhase' | 'trainable' | 'learningRates' | 'momentum' | 'lastOfPhase'
+>;
+
+function planPhase(
+  phases: readonly PhaseConfig[],
+  epoch: number,
+  stepInEpoch: number,
+  perEpoch: number,
+): PhasePlan {
+  const { index, phase, firstEpoch } = phaseOf(phases, epoch);
+  const stepInPhase = (epoch - firstEpoch) * perEpoch + stepInEpoch;
+  const steps = phase.epochs * perEpoch;
+  const cycle = { steps, warmupSteps: Math.floor(warmupShare * steps) };
+  return {
     phase: index,
     stepInPhase,
     trainable: phase.trainable,
     learningRates: phase.learningRates.map((peak) => oneCycleRate(stepInPhase, { ...cycle, peak })),
     momentum: oneCycleMomentum(stepInPhase, cycle),
-    sampleIds: epochPermutation(config.seed, epoch, config.trainCount).slice(start, end),
-    microBatches: cutMicroBatches(end - start, config.microBatch),
-    lastOfEpoch,
-    lastOfPhase: stepInPhase === stepsInPhase - 1,
-    lastOfRun: step === steps - 1,
+    lastOfPhase: stepInPhase === steps - 1,
+  };
+}
+
+/** A range test asks for the rate of the first phase: its parameters, and its proportions between the groups. */
+function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, step: number): PhasePlan {
+  return {
+    phase: first.index,
+    stepInPhase: step,
+    trainable: first.phase.trainable,
+    learningRates: rangeTestRates(task, first.phase, step),
+    momentum: rangeTestMomentum,
+    lastOfPhase: false,
   };
 }
 
@@ -65,12 +102,31 @@ export function stepsPerEpoch(config: RunConfig): number {
   return full + (remainder > (full > 0 ? 1 : 0) ? 1 : 0);
 }
 
-export function totalEpochs(config: RunConfig): number {
-  return config.phases.reduce((sum, phase) => sum + phase.epochs, 0);
+/** Epochs that end with an evaluation: none unless the task is to train. */
+export function totalEpochs({ task, phases }: RunConfig): number {
+  return task.kind === 'train' ? phases.reduce((sum, phase) => sum + phase.epochs, 0) : 0;
 }
 
+/** The most steps that are taken: a range test may end before. */
 export function totalSteps(config: RunConfig): number {
-  return totalEpochs(config) * stepsPerEpoch(config);
+  const { task } = config;
+  return task.kind === 'lr-find' ? task.steps : totalEpochs(config) * stepsPerEpoch(config);
+}
+
+/** The sets of parameters that the run computes gradients of. */
+export function trainableSets(config: RunConfig): Trainable[] {
+  switch (config.task.kind) {
+    case 'train':
+      return [...new Set(config.phases.map((phase) => phase.trainable))];
+    case 'lr-find':
+      return [firstPhase(config).phase.trainable];
+    case 'evaluate':
+      return [];
+  }
+}
+
+function firstPhase({ phases }: RunConfig) {
+  return phaseOf(phases, 0);
 }
 
 function phaseOf(phases: readonly PhaseConfig[], epoch: number) {

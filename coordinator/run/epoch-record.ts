@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
 import type { StepLine } from './ledger.js';
-import { createSmoothedLoss } from './smoothed-loss.js';
 
 /** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
 export interface EpochRecord {
