@@ -13,6 +13,7 @@ export interface RatePlan {
   /** Of this step, one per layer group, early to late. */
   readonly learningRates: readonly number[];
   readonly momentum: number;
+  readonly lastOfPhase: boolean;
 }
 
 /** All that ranks must know of one step. Every index counts from 0; epochs and steps count over the whole run. */
@@ -25,7 +26,6 @@ export interface StepPlan extends RatePlan {
   /** Positions in `sampleIds`. */
   readonly microBatches: readonly Range[];
   readonly lastOfEpoch: boolean;
-  readonly lastOfPhase: boolean;
   readonly lastOfRun: boolean;
 }
 
@@ -42,35 +42,26 @@ export function planStep(config: RunConfig, step: number): StepPlan {
   const endsEpoch = stepInEpoch === perEpoch - 1;
   const start = stepInEpoch * config.batchSize;
   const end = endsEpoch ? config.trainCount : start + config.batchSize;
-  const { task } = config;
   return {
     step,
     epoch,
     stepInEpoch,
-    ...(task.kind === 'lr-find'
-      ? planRangeTest(task, firstPhase(config), step)
-      : planPhase(config.phases, epoch, stepInEpoch, perEpoch)),
+    ...planRates(config, step),
     sampleIds: epochPermutation(config.seed, epoch, config.trainCount).slice(start, end),
     microBatches: cutMicroBatches(end - start, config.microBatch),
     // A range test goes through the samples as training does, but nothing happens at an epoch's end.
-    lastOfEpoch: endsEpoch && task.kind === 'train',
+    lastOfEpoch: endsEpoch && config.task.kind === 'train',
     lastOfRun: step === steps - 1,
   };
 }
 
-type PhasePlan = Pick<
-  StepPlan,
-  'phase' | 'stepInPhase' | 'trainable' | 'learningRates' | 'momentum' | 'lastOfPhase'
->;
-
-function planPhase(
-  phases: readonly PhaseConfig[],
-  epoch: number,
-  stepInEpoch: number,
-  perEpoch: number,
-): PhasePlan {
-  const { index, phase, firstEpoch } = phaseOf(phases, epoch);
-  const stepInPhase = (epoch - firstEpoch) * perEpoch + stepInEpoch;
+/** The schedule of a step without its samples, which cost a permutation of the epoch. */
+export function planRates(config: RunConfig, step: number): RatePlan {
+  const { task, phases } = config;
+  if (task.kind === 'lr-find') return planRangeTest(task, firstPhase(config), step);
+  const perEpoch = stepsPerEpoch(config);
+  const { index, phase, firstEpoch } = phaseOf(phases, Math.floor(step / perEpoch));
+  const stepInPhase = step - firstEpoch * perEpoch;
   const steps = phase.epochs * perEpoch;
   const cycle = { steps, warmupSteps: Math.floor(warmupShare * steps) };
   return {
@@ -84,7 +75,7 @@ function planPhase(
 }
 
 /** A range test asks for the rate of the first phase: its parameters, and its proportions between the groups. */
-function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, step: number): PhasePlan {
+function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, step: number): RatePlan {
   return {
     phase: first.index,
     stepInPhase: step,
