@@ -1,0 +1,14 @@
+import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { openLineProcess } from '../support/line-process.js';
+import { type Contestant, createContestant, type Setting } from './contestant.js';
+
+/** Rondo's training program: one Node process per worker, started with a local worker's environment. */
+export function openRondo(setting: Setting, processes: number): Contestant {
+  const script = fileURLToPath(new URL('train.js', import.meta.url));
+  const workers = Array.from({ length: processes }, (_, index) => {
+    const env = workerEnvironment(process.env, { index, threads: setting.threads, gpus: [] });
+    return openLineProcess(process.execPath, [script, JSON.stringify(setting)], env);
+  });
+  return createContestant('rondo', workers, setting);
+}

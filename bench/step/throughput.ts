@@ -1,0 +1,25 @@
+/** When a step began and ended, in seconds. */
+export type Span = readonly [start: number, end: number];
+
+/**
+ * Steps per second of several processes together, over the time in which all of them compute: from the last one's
+ * first step to the first one's last. A step that lies partly outside counts in part.
+ *
+ * @throws Error when there is no such time: the processes computed one after the other.
+ */
+export function throughputOf(processes: readonly (readonly Span[])[]): number {
+  const from = Math.max(...processes.map((spans) => spans[0][0]));
+  const to = Math.min(...processes.map((spans) => spans[spans.length - 1][1]));
+  if (!(to > from)) throw new Error('the processes never computed at the same time');
+  let steps = 0;
+  for (const [start, end] of processes.flat()) {
+    steps += Math.max(0, Math.min(end, to) - Math.max(start, from)) / (end - start);
+  }
+  return steps / (to - from);
+}
+
+/** Ratios of values measured in turn: each to the one of the same turn, which the machine's other load met alike. */
+export function pairedRatios(values: readonly number[], others: readonly number[]): number[] {
+  if (values.length !== others.length) throw new Error(`${values.length} turns and ${others.length}`);
+  return values.map((value, turn) => value / others[turn]);
+}

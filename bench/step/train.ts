@@ -1,0 +1,89 @@
+// One worker's compute in a process of its own: what a step asks of TensorFlow, without a loader and without a ring.
+// Answers a line of JSON to each task on standard input.
+import { createInterface } from 'node:readline';
+import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { allocateShared } from '../../runtime/shared-buffer.js';
+import { initialState } from '../../worker/model/initialize.js';
+import {
+  type ImageBatch,
+  type NormalizedBatch,
+  openProgram,
+  type Program,
+  type ProgramOptions,
+} from '../../worker/model/program.js';
+import type { Answer, Setting, Task } from './contestant.js';
+import type { Span } from './throughput.js';
+
+const { arch, size, batch, classes, input } = JSON.parse(process.argv[2]) as Setting;
+const presize = Math.round(size * 1.15);
+const options: ProgramOptions & { input?: undefined } = {
+  ...{ arch, classes, size, presize, precision: 'float32', dropout: [0.25, 0.5], weightDecay: 0.01 },
+  trainable: ['all', 'frozen'],
+};
+
+const train =
+  input === 'pixels'
+    ? createTrainer(openProgram(options), pixelBatch())
+    : createTrainer(openProgram({ ...options, input }), normalizedBatch());
+
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(train(JSON.parse(line) as Task))}\n`);
+}
+
+function createTrainer<B extends ImageBatch | NormalizedBatch>(program: Program<B>, fed: B) {
+  program.load(initialState(program.state, 1));
+  const vectors = {
+    all: sharedFloats(program.reduction('all').length),
+    frozen: sharedFloats(program.reduction('frozen').length),
+  };
+  let step = 0;
+  return ({ steps, trainable }: Task): Answer => {
+    const vector = vectors[trainable];
+    const spans: Span[] = [];
+    const cpuBefore = process.cpuUsage();
+    for (let index = 0; index < steps; index += 1) {
+      const start = monotonicSeconds();
+      step += 1;
+      program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
+      if (program.isFinite(vector, trainable)) {
+        const learningRates = [1e-4, 1e-4, 1e-4];
+        program.apply(vector, { trainable, learningRates, momentum: 0.95, step });
+      }
+      spans.push([start, monotonicSeconds()]);
+    }
+    const { user, system } = process.cpuUsage(cpuBefore);
+    const loss = vector[program.reduction(trainable).tail.lossSum] / batch;
+    return { spans, cpuSeconds: (user + system) / 1e6, loss };
+  };
+}
+
+/** Noise, augmented as a run's first epoch would. */
+function pixelBatch(): ImageBatch {
+  const pixels = new Uint8Array(allocateShared(batch * presize ** 2 * 3), 0, batch * presize ** 2 * 3);
+  for (let i = 0; i < pixels.length; i += 1) pixels[i] = Math.floor(256 * Math.random());
+  const draws = Array.from({ length: batch }, (_, sample) => drawAugmentation(1, 0, sample));
+  return {
+    pixels,
+    labels: labels(),
+    transforms: Float32Array.from(draws.flatMap((draw) => [...projectiveTransform(draw, 1, presize, size)])),
+    lighting: Float32Array.from(draws.flatMap((draw) => lighting(draw))),
+  };
+}
+
+function normalizedBatch(): NormalizedBatch {
+  const pixels = sharedFloats(batch * size ** 2 * 3);
+  for (let i = 0; i < pixels.length; i += 1) pixels[i] = 2 * Math.random() - 1;
+  return { pixels, labels: labels() };
+}
+
+function labels(): Int32Array {
+  return Int32Array.from({ length: batch }, (_, sample) => sample % classes);
+}
+
+function sharedFloats(length: number): Float32Array {
+  return new Float32Array(allocateShared(4 * length), 0, length);
+}
+
+function monotonicSeconds(): number {
+  return Number(process.hrtime.bigint()) / 1e9;
+}
