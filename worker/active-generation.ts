@@ -27,7 +27,7 @@ export interface ActiveGeneration {
   abort(): Promise<void>;
 }
 
-/** Prepares for `assignment`, answers Ready, trains from Begin to the end and answers Finished, or Failed. */
+/** Prepares for `assignment`, answers Ready, does the run's task from Begin on and answers Finished, or Failed. */
 export function startGeneration(
   assignment: Assignment,
   equipment: Promise<Equipment>,
@@ -54,18 +54,24 @@ export function startGeneration(
       await begun;
       signal.throwIfAborted();
 
-      const events = generation.train(() => stopRequested);
+      const events = generation.perform(() => stopRequested);
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
         if (next.value.kind === 'step') position.step = BigInt(next.value.plan.step + 1);
         reporter.report(next.value, generation);
       }
-      const { step, stopped } = next.value;
+      const { step, stopped, restoredDigest } = next.value;
       const { published, dropped } = await settleMetrics();
       const metrics = { published: BigInt(published), dropped: BigInt(dropped) };
       session.send({
         $case: 'finished',
-        value: { generation: number, step: BigInt(step), stopped, metrics },
+        value: {
+          generation: number,
+          step: BigInt(step),
+          stopped,
+          metrics,
+          stateDigest: restoredDigest ?? '',
+        },
       });
     } catch (thrown) {
       if (signal.aborted) return;

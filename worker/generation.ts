@@ -9,8 +9,9 @@ import type { CoordinatorSession } from './coordinator-session.js';
 import { receiveState, type StateStream } from './state-transfer.js';
 import type { BatchLoader } from './training/batches.js';
 import type { Compute, ComputeShape, Digests } from './training/compute.js';
-import { type TrainingEvent, train } from './training/loop.js';
+import { performTask } from './training/perform-task.js';
 import type { Snapshots } from './training/snapshots.js';
+import type { TaskRun } from './training/task.js';
 
 /** What outlives a generation. */
 export interface WorkerResources {
@@ -32,7 +33,8 @@ export interface Generation {
   readonly worldSize: number;
   readonly startStep: number;
   readonly stateDigest: string;
-  train(stopRequested: () => boolean): AsyncGenerator<TrainingEvent, { step: number; stopped: boolean }>;
+  /** The run's task, once. */
+  perform(stopRequested: () => boolean): TaskRun;
 }
 
 /** Loads the state that `assignment` names and joins its ring. */
@@ -62,9 +64,9 @@ export async function prepareGeneration(
     worldSize,
     startStep,
     stateDigest: digests.state,
-    train: (stopRequested) =>
-      train({
-        ...{ config, rank, worldSize, startStep, signal },
+    perform: (stopRequested) =>
+      performTask({
+        ...{ config, rank, worldSize, startStep, compute, signal },
         loader: resources.loader,
         snapshots: resources.snapshots,
         context(trainable) {

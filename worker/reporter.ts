@@ -2,13 +2,13 @@ import { subjects } from '../proto/subjects.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { Generation } from './generation.js';
 import type { MetricsPublisher } from './metrics-publisher.js';
-import type { TrainingEvent } from './training/loop.js';
+import type { TaskEvent } from './training/task.js';
 
-type Happened<Kind extends TrainingEvent['kind']> = Extract<TrainingEvent, { kind: Kind }>;
+type Happened<Kind extends TaskEvent['kind']> = Extract<TaskEvent, { kind: Kind }>;
 
 /** Tells the coordinator (what the run depends on) and NATS (what people look at) of what training did. */
 export interface Reporter {
-  report(event: TrainingEvent, generation: Generation): void;
+  report(event: TaskEvent, generation: Generation): void;
 }
 
 export function createReporter(
@@ -34,7 +34,7 @@ export function createReporter(
 }
 
 function messageOf(
-  event: TrainingEvent,
+  event: TaskEvent,
   { number, rank }: Generation,
 ): Parameters<CoordinatorSession['send']>[0] {
   switch (event.kind) {

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { trainableSets } from '../plan/phases.js';
 import type { RunConfig, Trainable } from '../plan/run-config.js';
 import type { Welcome } from '../proto/gen/coordinator.js';
 import { RondoError } from '../runtime/errors.js';
@@ -133,7 +134,7 @@ async function equip(
   const config = JSON.parse(welcome.runConfigJson) as RunConfig;
   const { runId, natsUrl, natsToken } = welcome;
   const { workerId, cacheDir, cacheBytes } = options;
-  const trainable = [...new Set(config.phases.map((phase) => phase.trainable))];
+  const trainable = trainableSets(config);
   const { arch, classes, size, presize, precision, dropout, weightDecay } = config;
   const [shape, dataset] = await Promise.all([
     compute.open({

@@ -131,6 +131,7 @@ function makeRules(options: ClusterOptions): Rules {
     version,
     welcome: { runId: config.runId, runConfigJson: JSON.stringify(config), ...welcome },
     validCount: config.validCount,
+    restoresState: config.task.kind === 'lr-find',
     silenceMs: options.silenceMs ?? silenceMs,
     tickMs,
     endRemedy: options.endRemedy,

@@ -18,6 +18,8 @@ export interface Rules {
   readonly version: string;
   readonly welcome: Welcome;
   readonly validCount: number;
+  /** The run leaves every worker's state as it found it, and each says so by its digest when it has finished. */
+  readonly restoresState: boolean;
   /** A worker that said nothing for so long is lost. */
   readonly silenceMs: number;
   /** How often a `tick` comes. */
@@ -53,6 +55,8 @@ export interface Generation {
 
 /** What the ranks of one generation have reported. */
 export interface Progress {
+  /** Of the state that all began with. */
+  readonly startDigest: string;
   /** Steps committed by all, counted over the run. */
   readonly committed: number;
   /** Steps reported by each rank, counted over the run. */

@@ -173,7 +173,7 @@ function prepare(state: Preparing, rank: number, message: Message): Transition {
 
   requireAgreement(generation, present, `the workers do not start step ${step} from the same state`);
   const { checkedAtMs, members, suspicion } = state;
-  const progress = beginProgress(generation);
+  const progress = beginProgress(generation, stateDigest);
   return {
     state: { kind: 'running', checkedAtMs, generation, members, suspicion, progress },
     effects: tellAll(state, { $case: 'begin', value: { generation: generation.number } }),
@@ -199,7 +199,7 @@ function advance(rules: Rules, state: Running | Stopping, rank: number, message:
       return { state: { ...state, progress: next.progress }, effects: next.effects };
     }
     case 'finished': {
-      const { progress: next, result } = reportFinished(generation, progress, rank, message.value);
+      const { progress: next, result } = reportFinished(rules, generation, progress, rank, message.value);
       if (result === null) return { state: { ...state, progress: next }, effects: [] };
       const { checkedAtMs, members } = state;
       return { state: { kind: 'finished', checkedAtMs, members }, effects: [{ kind: 'resolved', result }] };

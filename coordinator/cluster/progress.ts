@@ -1,7 +1,7 @@
 import type { EpochCompleted, Evaluation, Finished, StepCommitted } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { describeDisagreement, nameWorker } from './disagreement.js';
-import type { Effect, Generation, Progress, RunResult } from './membership-state.js';
+import type { Effect, Generation, Progress, Rules, RunResult } from './membership-state.js';
 import { mergeEvaluation } from './merge-evaluation.js';
 import { answerRollCall } from './roll-call.js';
 
@@ -13,9 +13,10 @@ interface Advance {
 const differRemedy =
   'resume from the last checkpoint; should the same worker differ again, look at its device and its memory';
 
-/** Nothing reported yet. */
-export function beginProgress(generation: Generation): Progress {
+/** Nothing reported yet; all begin with the state of `startDigest`. */
+export function beginProgress(generation: Generation, startDigest: string): Progress {
   return {
+    startDigest,
     committed: generation.startStep,
     reported: generation.places.map(() => generation.startStep),
     steps: new Map(),
@@ -139,9 +140,11 @@ export function reportEpoch(
 /**
  * A rank's word that it takes no more steps; the run's result when it was the last one.
  *
- * @throws RondoError data-loss when the ranks end at different steps, or something they owe is missing.
+ * @throws RondoError data-loss when the ranks end at different steps, something they owe is missing, or a run that
+ *   leaves states as they were has not.
  */
 export function reportFinished(
+  { restoresState }: Pick<Rules, 'restoresState'>,
   generation: Generation,
   progress: Progress,
   rank: number,
@@ -160,6 +163,7 @@ export function reportFinished(
     answered.complete.map((r) => `step ${r.step}${r.stopped ? ' (stopped)' : ''}`),
     'the workers end at different steps',
   );
+  if (restoresState) requireRestored(generation, progress.startDigest, answered.complete);
   const open = [...next.evaluations.keys(), ...next.epochs.keys()];
   if (open.length > 0) {
     throw new RondoError(
@@ -173,6 +177,18 @@ export function reportFinished(
     metrics.dropped += Number(counted?.dropped ?? 0n);
   }
   return { progress: next, result: { step, stopped: report.stopped, metrics } };
+}
+
+function requireRestored(generation: Generation, digest: string, reports: readonly Finished[]): void {
+  const changed = generation.places.filter(({ rank }) => reports[rank]!.stateDigest !== digest);
+  if (changed.length === 0) return;
+  throw new RondoError(
+    'data-loss',
+    `the state of ${changed.map(nameWorker).join(', ')} is not the one that the run began with, ${digest}`,
+    {
+      remedy: 'no run and no checkpoint has changed; try again, and look at that worker’s device and memory',
+    },
+  );
 }
 
 /** Refuses to go on unless every rank said the same. */

@@ -110,7 +110,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       }
     }
     const metrics = { published: BigInt(step), dropped: 1n };
-    say({ $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics } });
+    say({ $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics, stateDigest: '' } });
   };
 
   call.on('data', ({ message }: CoordinatorMessage) => {
@@ -124,6 +124,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (message.$case === 'stop') stopVote = true;
     if (message.$case === 'goodbye') {
       goodbye = message.value;
+      clearInterval(heartbeats);
       call.end();
     }
   });

@@ -25,6 +25,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     version: '1.0.0',
     welcome: { runId: 'run', runConfigJson: '{}', natsUrl: '', natsToken: '' },
     validCount: 4,
+    restoresState: false,
     silenceMs: 5_000,
     tickMs: 250,
     endRemedy: 'coordinator start --resume run',
@@ -121,9 +122,9 @@ export function evaluationMessage(rank: number, step: number, sampleIds: number[
   return { $case: 'evaluation', value };
 }
 
-export function finishedMessage(step: number, stopped = false, generation = 1n): Message {
+export function finishedMessage(step: number, stopped = false, generation = 1n, stateDigest = ''): Message {
   const metrics = MetricsCount.create({ published: 3n, dropped: 1n });
-  return { $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics } };
+  return { $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics, stateDigest } };
 }
 
 export function failedMessage(code: string, message: string, generation = 1n): Message {

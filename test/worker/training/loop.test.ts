@@ -1,15 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { totalSteps } from '../../../plan/phases.js';
 import type { RunConfig } from '../../../plan/run-config.js';
-import { type TrainingEvent, train } from '../../../worker/training/loop.js';
+import { train } from '../../../worker/training/loop.js';
 import { createSnapshots } from '../../../worker/training/snapshots.js';
+import type { TaskEvent } from '../../../worker/training/task.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 import { createFakeLoader } from '../../support/fake-loader.js';
 import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
 
 interface Outcome {
-  readonly events: TrainingEvent[];
+  readonly events: TaskEvent[];
   readonly end: { step: number; stopped: boolean };
   readonly state: Float32Array;
   readonly calls: string[];
@@ -30,12 +31,12 @@ function runWorld(
       const layout = fakeShape.reductions.all!;
       const vector = new Float32Array(layout.length);
       const { signal } = new AbortController();
-      const events: TrainingEvent[] = [];
+      const events: TaskEvent[] = [];
       const stopRequested = () =>
         rank === Math.min(1, worldSize - 1) &&
         events.filter((e) => e.kind === 'step').length === options.stopAt;
       const training = train({
-        ...{ config, rank, worldSize, loader, signal, startStep: options.startStep ?? 0 },
+        ...{ config, rank, worldSize, compute, loader, signal, startStep: options.startStep ?? 0 },
         snapshots: createSnapshots(compute, fakeShape.state),
         context: () => ({ seed: config.seed, compute, ring, layout, vector, stopRequested, signal }),
       });
@@ -67,7 +68,7 @@ describe('train', () => {
       for (const rank of world) expect(steps(rank)[index].outcome).toEqual(step.outcome);
     }
     for (const rank of world) {
-      expect(rank.end).toEqual({ step: totalSteps(config), stopped: false });
+      expect(rank.end).toMatchObject({ step: totalSteps(config), stopped: false });
       for (const [index, value] of rank.state.entries()) expect(value).toBeCloseTo(alone.state[index], 3);
       expect(rank.state).toEqual(world[0].state);
       expect(rank.aliveBatches).toBe(0);
@@ -95,7 +96,7 @@ describe('train', () => {
     for (const worldSize of [1, 3]) {
       const world = await runWorld(config, worldSize, { stopAt: 4 });
       for (const rank of world) {
-        expect(rank.end).toEqual({ step: 5, stopped: true });
+        expect(rank.end).toMatchObject({ step: 5, stopped: true });
         expect(rank.events.at(-1)).toMatchObject({ kind: 'snapshot', whole: false, snapshot: { step: 5 } });
         expect(rank.state).toEqual(world[0].state);
       }

@@ -1,0 +1,61 @@
+import type { StepPlan } from '../../plan/phases.js';
+import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import type { BatchLoader } from './batches.js';
+import type { Compute } from './compute.js';
+import type { EvaluationShare } from './evaluate.js';
+import type { Snapshot, Snapshots } from './snapshots.js';
+import type { StepContext, StepCost, StepOutcome } from './step.js';
+
+/** What one rank works with, whatever the run's task. */
+export interface TaskOptions {
+  readonly config: RunConfig;
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly startStep: number;
+  readonly compute: Compute;
+  readonly loader: BatchLoader;
+  readonly snapshots: Snapshots;
+  /** A step's context for each set of trainable parameters that the run has. */
+  context(trainable: Trainable): StepContext;
+  readonly signal: AbortSignal;
+}
+
+export interface StepEvent {
+  readonly kind: 'step';
+  readonly plan: StepPlan;
+  readonly outcome: StepOutcome;
+  /** The ids that this rank computed. */
+  readonly sampleIds: Uint32Array;
+  readonly cost: StepCost;
+  /** Wall time of the step, and the part of it spent waiting for pixels. */
+  readonly seconds: number;
+  readonly waitDataSeconds: number;
+}
+
+export type TaskEvent =
+  | StepEvent
+  | {
+      readonly kind: 'snapshot';
+      readonly epoch: number;
+      /** False when the run stops inside the epoch. */
+      readonly whole: boolean;
+      readonly snapshot: Snapshot;
+    }
+  | {
+      readonly kind: 'evaluation';
+      readonly epoch: number;
+      readonly step: number;
+      readonly share: EvaluationShare;
+    };
+
+export interface TaskEnd {
+  /** Steps taken since the run's beginning. */
+  readonly step: number;
+  /** By agreement of the ranks, on request. */
+  readonly stopped: boolean;
+  /** Of the state that a task put back to what it was; null for one that does not. */
+  readonly restoredDigest: string | null;
+}
+
+/** This rank's part of a task: what happens, then how it ended. */
+export type TaskRun = AsyncGenerator<TaskEvent, TaskEnd>;
