@@ -99,6 +99,11 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     value: 'N',
     text: 'how many of them to start on this machine; the others come by `worker join` (default: all)',
   },
+  threads: {
+    group: groups.cluster,
+    value: 'N',
+    text: 'threads of each worker on this machine (default: its cores, divided among them)',
+  },
   listen: {
     group: groups.cluster,
     value: 'HOST:PORT',

@@ -34,8 +34,10 @@ export const localServices: RunServices = {
     };
   },
   openCluster: (options) => openCluster({ ...options, version }),
-  launchWorkers: (options) =>
-    launchWorkers({ ...options, threadsPerWorker: divideThreads(options.count), gpus: findGpus() }),
+  launchWorkers({ threads, ...options }) {
+    const threadsPerWorker = threads ?? divideThreads(options.count);
+    return launchWorkers({ ...options, threadsPerWorker, gpus: findGpus() });
+  },
   pullState,
   nowMs: () => performance.now(),
 };

@@ -80,7 +80,13 @@ export interface RunServices {
     /** What the reader should do after the run ended early. */
     endRemedy: string;
   }): Promise<RunningCluster>;
-  launchWorkers(options: { count: number; coordinatorAddress: string; logDir: string }): LaunchedWorkers;
+  launchWorkers(options: {
+    count: number;
+    coordinatorAddress: string;
+    logDir: string;
+    /** Null divides the cores among them. */
+    threads: number | null;
+  }): LaunchedWorkers;
   /** The state held by the worker at `address`. */
   pullState(
     address: string,

@@ -32,6 +32,8 @@ export interface RuntimeOptions {
   readonly workers: number;
   /** Workers launched on this machine; the others join from elsewhere. */
   readonly localWorkers: number;
+  /** Of each worker launched here; null divides the cores among them. */
+  readonly threads: number | null;
   readonly nats: string | null;
   readonly listen: string;
   readonly runDir: string;
@@ -62,6 +64,7 @@ export type StartConfig =
 export function resolveStart(raw: RawStart): StartConfig {
   const parsed = parseStart(raw);
   const places = {
+    threads: parsed.threads ?? null,
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
     runDir: parsed['run-dir'] ?? defaults.runDir,

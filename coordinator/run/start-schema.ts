@@ -13,6 +13,7 @@ const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
 const schema = z.strictObject({
   workers: integer(1, 1024).optional(),
   'local-workers': integer(0, 1024).optional(),
+  threads: integer(1, 1024).optional(),
   data: text('a folder, or "sample"').optional(),
   'label-pattern': field('a regular expression with exactly one capture group', readLabelPattern).optional(),
   'valid-pct': number('a fraction above 0 and below 1, such as 0.2', (n) => n > 0 && n < 1).optional(),

@@ -180,6 +180,7 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult> {
       count: localWorkers,
       coordinatorAddress: cluster.address,
       logDir: directory.logs,
+      threads: runtime.threads,
     });
     void stage.workers.failed.then((error) => cluster.workerExited(error));
   }
