@@ -27,6 +27,7 @@ describe('defaults', () => {
     expect(runtime).toEqual({
       workers: 1,
       localWorkers: 1,
+      threads: null,
       nats: null,
       listen: '127.0.0.1:0',
       runDir: 'runs',
