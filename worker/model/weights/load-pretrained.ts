@@ -7,8 +7,8 @@ const shownNames = 20;
 
 /**
  * Overwrites the parameters and running statistics in `state` (flat, by `layout`) with `tensors` of the same names,
- * which are torchvision's for the body. torchvision's classifier (`fc.*`) and batch counters are ignored. A file
- * without a head leaves the head as it is; a file with one must have all of it.
+ * which are torchvision's for the body. torchvision's classifier (`fc.*`), batch counters and a checkpoint's moments
+ * (`optimizer.*`) are ignored. A file without a head leaves the head as it is; a file with one must have all of it.
  * Throws invalid-argument, naming every missing, extra and misshapen tensor, before anything is written.
  */
 export function overlayPretrained(
@@ -49,7 +49,7 @@ export function overlayPretrained(
 }
 
 function isIgnored(name: string): boolean {
-  return name.startsWith('fc.') || name.endsWith('num_batches_tracked');
+  return /^(fc|optimizer)\.|num_batches_tracked$/.test(name);
 }
 
 function isHead(name: string): boolean {

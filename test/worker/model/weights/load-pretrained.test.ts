@@ -25,6 +25,7 @@ function torchvision(): Map<string, WeightTensor> {
     ['bn1.weight', tensor([2], Float64Array.of(0.5, 0.25))],
     ['bn1.running_var', tensor([2], Float32Array.of(8, 9))],
     ['bn1.num_batches_tracked', tensor([], BigInt64Array.of(7n))],
+    ['optimizer.first.bn1.weight', tensor([2])],
     ['fc.weight', tensor([1000, 1])],
     ['fc.bias', tensor([1000])],
   ]);

@@ -1,25 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { RondoError } from '../../../../runtime/errors.js';
 import { readSafetensors, writeSafetensors } from '../../../../worker/model/weights/safetensors.js';
+import { expectWhatPyTorchWrote, readWeightFile } from '../../../support/weight-files.js';
 
-const folder = new URL('../../../support/weights/', import.meta.url);
-const tiny = readFileSync(new URL('tiny.safetensors', folder));
-const expected = JSON.parse(readFileSync(new URL('expected.json', folder), 'utf8')) as Record<
-  string,
-  { shape: number[]; dtype: string; values: (number | string)[] }
->;
-const dtypes: Record<string, string> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16', int64: 'I64' };
+const tiny = readWeightFile('tiny.safetensors');
 
 test('reads what PyTorch wrote: every type, shape and value', () => {
-  const tensors = readSafetensors(tiny);
-  expect([...tensors.keys()].sort()).toEqual(Object.keys(expected).sort());
-  for (const [name, { shape, dtype, values }] of Object.entries(expected)) {
-    const tensor = tensors.get(name)!;
-    expect(tensor.shape).toEqual(shape);
-    expect(tensor.dtype).toBe(dtypes[dtype]);
-    expect([...tensor.values].map((v) => (typeof v === 'bigint' ? String(v) : v))).toEqual(values);
-  }
+  expectWhatPyTorchWrote(readSafetensors(tiny));
 });
 
 test('reads from any byte offset', () => {
