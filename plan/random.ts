@@ -7,9 +7,15 @@
  */
 
 /** What a stream of numbers is for; streams of different purposes are independent. */
-export type Purpose = 'permutation' | 'augmentation' | 'dropout' | 'initialization';
+export type Purpose = 'permutation' | 'augmentation' | 'dropout' | 'initialization' | 'mixup';
 
-const purposes: Record<Purpose, number> = { permutation: 1, augmentation: 2, dropout: 3, initialization: 4 };
+const purposes: Record<Purpose, number> = {
+  permutation: 1,
+  augmentation: 2,
+  dropout: 3,
+  initialization: 4,
+  mixup: 5,
+};
 
 export interface RandomStream {
   /** Uniform integer in 0 … 2^32−1. */

@@ -84,9 +84,12 @@ function headerOf({ step, digests, layout }: Snapshot): StateHeader {
 }
 
 function tensorsOf(layout: StateLayout): TensorEntry[] {
-  return [...layout.parameters, ...layout.statistics, ...layout.first, ...layout.second].map(
-    ({ name, shape, offset }) => ({ name, shape: [...shape], offset: BigInt(offset) }),
-  );
+  const { parameters, statistics, first, second, average } = layout;
+  return [...parameters, ...statistics, ...first, ...second, ...average].map(({ name, shape, offset }) => ({
+    name,
+    shape: [...shape],
+    offset: BigInt(offset),
+  }));
 }
 
 function checkTensors(header: StateHeader, layout: StateLayout): void {

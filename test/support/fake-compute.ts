@@ -9,6 +9,7 @@ export const fakeShape: ComputeShape = {
     statistics: [],
     first: [{ name: 'optimizer.first.w', shape: [width], offset: width }],
     second: [{ name: 'optimizer.second.w', shape: [width], offset: 2 * width }],
+    average: [],
     length: 3 * width,
     parameterLength: width,
   },
@@ -24,6 +25,7 @@ export const fakeShape: ComputeShape = {
         samples: width + 2,
         microBatches: width + 3,
         stopVotes: width + 4,
+        weight: width + 2,
       },
     },
   },
@@ -100,6 +102,9 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
         predictions: Int32Array.from(labels),
         probabilities: Float32Array.from(labels, () => 0.5),
       };
+    },
+    async predict({ transforms }) {
+      return new Float32Array((transforms.length / 8) * 2).fill(0.5);
     },
     async close() {},
   };

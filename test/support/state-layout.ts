@@ -20,6 +20,7 @@ export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
     statistics: placedStatistics,
     first,
     second,
+    average: [],
     length,
     parameterLength,
   };

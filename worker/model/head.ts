@@ -34,6 +34,11 @@ export function buildHead<D extends FloatDType>(
   return layers.linear('head.8', drop(1, normRows(layers, 'head.6', relu(narrowed))));
 }
 
+/** torchvision's classifier (models/resnet.py): average pooling, then one linear layer, `fc`. */
+export function buildLinearHead<D extends FloatDType>(layers: Layers, features: Tensor<D>): Tensor<D> {
+  return layers.linear('fc', mean(features, [1, 2]));
+}
+
 /** The largest value of each channel, then the mean of each. */
 function poolBoth<D extends FloatDType>(features: Tensor<D>): Tensor<D> {
   const [, height, width, channels] = features.shape;

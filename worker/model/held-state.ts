@@ -6,7 +6,7 @@ import { concat, reshape, split, transpose } from '../tensorflow/ops/arrays.js';
 import { copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
-import { heldShape, type StateLayout, type TensorSpec } from './layout.js';
+import { averageName, heldShape, type StateLayout, type TensorSpec } from './layout.js';
 import { volume } from './parameters.js';
 
 /** The session's variables by the names of the state layout. */
@@ -16,7 +16,7 @@ export interface HeldState {
 
 /** Everything of the flat state, in its order. */
 function tensorsOf(layout: StateLayout): readonly TensorSpec[] {
-  return [...layout.parameters, ...layout.statistics, ...layout.first, ...layout.second];
+  return [...layout.parameters, ...layout.statistics, ...layout.first, ...layout.second, ...layout.average];
 }
 
 /** Declares a variable for each tensor of the state, in the shape in which TensorFlow computes with it. */
@@ -33,6 +33,14 @@ export function declareState(graph: Graph, layout: StateLayout): HeldState {
       assert(found !== undefined, `there is no variable ${name}`);
       return found;
     },
+  };
+}
+
+/** The state as evaluation sees it: where parameters are averaged, the average stands in a parameter's place. */
+export function throughAverages(state: HeldState, layout: StateLayout): HeldState {
+  const averages = new Set(layout.average.map(({ name }) => name));
+  return {
+    variable: (name) => state.variable(averages.has(averageName(name)) ? averageName(name) : name),
   };
 }
 

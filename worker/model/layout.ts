@@ -10,13 +10,15 @@ export interface TensorSpec {
   readonly offset: number;
 }
 
-/** A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments. */
+/** A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments | average. */
 export interface StateLayout {
   readonly parameters: readonly (TensorSpec & { readonly group: number })[];
   /** Running mean, then running variance, of each batch norm. */
   readonly statistics: readonly TensorSpec[];
   readonly first: readonly TensorSpec[];
   readonly second: readonly TensorSpec[];
+  /** Moving average of each parameter, `average.NAME`; none unless the run keeps one. */
+  readonly average: readonly TensorSpec[];
   readonly length: number;
   /** Parameters come first: this many values. */
   readonly parameterLength: number;
@@ -38,6 +40,8 @@ export interface ReductionLayout {
     readonly samples: number;
     readonly microBatches: number;
     readonly stopVotes: number;
+    /** What the loss and the gradients are divided by for their mean: the samples, or the sum of their class weights. */
+    readonly weight: number;
   };
 }
 
@@ -62,7 +66,8 @@ function describeStatistics({ norms }: NetworkSpec) {
   ]);
 }
 
-export function layOutState(network: NetworkSpec): StateLayout {
+/** @param options.averaged whether the state holds the moving average of the parameters */
+export function layOutState(network: NetworkSpec, { averaged = false } = {}): StateLayout {
   const specs = network.parameters.map(({ name, shape, group }) => ({ name, shape, group }));
   const moments = (order: string) =>
     specs.map(({ name, shape }) => ({ name: `optimizer.${order}.${name}`, shape }));
@@ -70,14 +75,22 @@ export function layOutState(network: NetworkSpec): StateLayout {
   const statistics = place(describeStatistics(network), parameters.end);
   const first = place(moments('first'), statistics.end);
   const second = place(moments('second'), first.end);
+  const averages = averaged ? specs.map(({ name, shape }) => ({ name: averageName(name), shape })) : [];
+  const average = place(averages, second.end);
   return {
     parameters: parameters.placed,
     statistics: statistics.placed,
     first: first.placed,
     second: second.placed,
-    length: second.end,
+    average: average.placed,
+    length: average.end,
     parameterLength: parameters.end,
   };
+}
+
+/** What the moving average of a parameter is called. */
+export function averageName(parameter: string): string {
+  return `average.${parameter}`;
 }
 
 /** The shape in which TensorFlow holds a parameter: filters as HWIO, the rest as PyTorch does. */
@@ -86,7 +99,12 @@ export function heldShape(shape: readonly number[]): readonly number[] {
   return shape.length === 4 ? [height!, width!, input!, output!] : shape;
 }
 
-export function layOutReduction(network: NetworkSpec, trainable: Trainable): ReductionLayout {
+/** @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its own */
+export function layOutReduction(
+  network: NetworkSpec,
+  trainable: Trainable,
+  { weighted = false } = {},
+): ReductionLayout {
   const trained = network.parameters
     .filter((parameter) => isTrained(parameter, trainable))
     .map(({ name, shape }) => ({ name, shape: heldShape(shape) }))
@@ -100,9 +118,10 @@ export function layOutReduction(network: NetworkSpec, trainable: Trainable): Red
     samples: end + 2,
     microBatches: end + 3,
     stopVotes: end + 4,
+    weight: weighted ? end + 5 : end + 2,
   };
   return {
-    length: end + 5,
+    length: end + (weighted ? 6 : 5),
     exactFrom: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,

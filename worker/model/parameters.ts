@@ -1,4 +1,4 @@
-import type { Arch, Trainable } from '../../plan/run-config.js';
+import type { Arch, HeadKind, Trainable } from '../../plan/run-config.js';
 import { type ConvSpec, describeBody } from './architecture.js';
 
 /** Width of the head's hidden layer (fastai's default). */
@@ -26,8 +26,11 @@ export interface NetworkSpec {
   readonly norms: readonly NormSpec[];
 }
 
-/** Parameters and batch norms of a body with fastai's head (vision/learner.py, create_head). */
-export function describeNetwork(arch: Arch, classes: number): NetworkSpec {
+/**
+ * Parameters and batch norms of a body with fastai's head (vision/learner.py, create_head), or with a linear one, which
+ * makes it torchvision's network, `fc` and all.
+ */
+export function describeNetwork(arch: Arch, classes: number, head: HeadKind = 'fastai'): NetworkSpec {
   const body = describeBody(arch);
   const parameters: ParameterSpec[] = [];
   const norms: NormSpec[] = [];
@@ -52,10 +55,14 @@ export function describeNetwork(arch: Arch, classes: number): NetworkSpec {
         addConv(conv, index < 2 ? 0 : 1);
     }
   });
-  addNorm('head.2', 2 * body.features, 2);
-  addLinear('head.4', 2 * body.features, hiddenFeatures);
-  addNorm('head.6', hiddenFeatures, 2);
-  addLinear('head.8', hiddenFeatures, classes);
+  if (head === 'linear') {
+    addLinear('fc', body.features, classes);
+  } else {
+    addNorm('head.2', 2 * body.features, 2);
+    addLinear('head.4', 2 * body.features, hiddenFeatures);
+    addNorm('head.6', hiddenFeatures, 2);
+    addLinear('head.8', hiddenFeatures, classes);
+  }
   return { parameters, norms };
 }
 

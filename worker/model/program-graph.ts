@@ -9,15 +9,17 @@ import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
 import { describeBody } from './architecture.js';
-import { buildHead, type Dropout } from './head.js';
-import { buildStateGraph, declareState, type StateGraph } from './held-state.js';
+import { buildHead, buildLinearHead, type Dropout } from './head.js';
+import { buildStateGraph, declareState, type StateGraph, throughAverages } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
 import { type Layers, openLayers } from './layers.js';
 import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
+import { blend, buildMixing } from './mixing.js';
 import { describeNetwork } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
 import { buildBody } from './resnet.js';
-import { buildGradientGraph, buildTrainingPass, type GradientGraph } from './training-graph.js';
+import { buildGradientGraph, type GradientGraph } from './training-graph.js';
+import { buildTrainingLoss } from './training-loss.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
 
 /** Entry points that differ by what is trained. */
@@ -45,11 +47,15 @@ export interface ProgramGraph {
   readonly evaluation: EvaluationGraph;
 }
 
-/** One graph with every entry point of a program. Placeholders: pixels, transforms, lighting, labels, key. */
+/**
+ * One graph with every entry point of a program. Placeholders: pixels, transforms, lighting, labels, key; with mixup,
+ * shares and partners.
+ */
 export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
   const graph = new Graph();
-  const network = describeNetwork(options.arch, options.classes);
-  const layout = layOutState(network);
+  const { classes, labelSmoothing = 0, classWeights = null, mixup = false, averaged = false } = options;
+  const network = describeNetwork(options.arch, classes, options.head);
+  const layout = layOutState(network, { averaged });
   const held = declareState(graph, layout);
   const images =
     options.input === 'normalized'
@@ -58,16 +64,25 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
   const labels = placeholder(graph, 'labels', 'int32', [null]);
   const key = bitcastPairs(reshape(placeholder(graph, 'key', 'int32', [2]), [1, 2]));
 
+  const mixing = mixup ? buildMixing(graph) : null;
+
   const layers = openLayers(graph, held, true);
-  const logits = graph.scope('training', () =>
-    buildNetwork(layers, options, images, { rates: options.dropout, key }),
-  );
-  const pass = buildTrainingPass(layers, logits, labels);
+  const logits = graph.scope('training', () => {
+    const mixed = mixing === null ? images : blend(images, mixing);
+    return buildNetwork(layers, options, mixed, { rates: options.dropout, key });
+  });
+  const loss = buildTrainingLoss(logits, labels, { classes, labelSmoothing, classWeights }, mixing);
+  const pass = { layers, logits, labels, loss };
   const sets = new Map(
     options.trainable.map((trainable) => {
-      const reduction = layOutReduction(network, trainable);
+      const reduction = layOutReduction(network, trainable, { weighted: classWeights !== null });
       const gradient = buildGradientGraph(graph, pass, reduction, trainable);
-      const update = buildUpdateGraph(graph, held, { state: layout, reduction }, trainable);
+      const update = buildUpdateGraph(
+        graph,
+        held,
+        { state: layout, reduction },
+        { trainable, clips: (options.clipNorm ?? null) !== null },
+      );
       return [trainable, { reduction, gradient, update }];
     }),
   );
@@ -77,7 +92,7 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     state: buildStateGraph(graph, layout, held),
     sets,
     evaluation: graph.scope('evaluation', () => {
-      const judge = openLayers(graph, held, false);
+      const judge = openLayers(graph, throughAverages(held, layout), false);
       return buildEvaluation(buildNetwork(judge, options, images), labels);
     }),
   };
@@ -86,16 +101,16 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
 /** Normalised images [n, size, size, 3] to float32 logits [n, classes]; the body computes in the chosen precision. */
 function buildNetwork(
   layers: Layers,
-  { arch, precision }: ProgramOptions,
+  { arch, precision, head }: ProgramOptions,
   images: Tensor<'float32'>,
   dropout?: Dropout,
 ): Tensor<'float32'> {
   const features = buildBody<FloatDType>(layers, describeBody(arch), cast(images, precision));
-  const logits = buildHead<FloatDType>(
-    layers,
-    precision === 'float64' ? features : cast(features, 'float32'),
-    dropout,
-  );
+  const taken = precision === 'float64' ? features : cast(features, 'float32');
+  const logits =
+    head === 'linear'
+      ? buildLinearHead<FloatDType>(layers, taken)
+      : buildHead<FloatDType>(layers, taken, dropout);
   return cast(logits, 'float32');
 }
 

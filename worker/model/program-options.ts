@@ -1,4 +1,4 @@
-import type { Arch, FloatType, Trainable } from '../../plan/run-config.js';
+import type { Arch, FloatType, HeadKind, RunConfig, Trainable } from '../../plan/run-config.js';
 
 export interface ProgramOptions {
   readonly arch: Arch;
@@ -16,6 +16,34 @@ export interface ProgramOptions {
   /** The sets of trainable parameters that will be asked for. */
   readonly trainable: readonly Trainable[];
   readonly weightDecay: number;
+  /** fastai's unless given. */
+  readonly head?: HeadKind;
+  /** Share of a label's weight that training spreads over all classes; none unless given. */
+  readonly labelSmoothing?: number;
+  /** A factor, above 0, of each class's loss in training; all 1 unless given. */
+  readonly classWeights?: readonly number[] | null;
+  /** Whether training mixes samples: each micro-batch then comes with what plan/mixup.ts draws. */
+  readonly mixup?: boolean;
+  /** Largest global norm of the mean gradient; no bound unless given. */
+  readonly clipNorm?: number | null;
+  /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
+  readonly averaged?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
+}
+
+/** The program of a run, with the sets of gradients that are wanted. */
+export function programOptions(
+  config: RunConfig,
+  trainable: readonly Trainable[],
+): Omit<ProgramOptions, 'input'> {
+  const { arch, size, presize, precision, dropout, weightDecay } = config;
+  const { head, labelSmoothing, classWeights, clipNorm } = config;
+  return {
+    ...{ arch, size, presize, precision, dropout, weightDecay, trainable },
+    ...{ head, labelSmoothing, classWeights, clipNorm },
+    classes: config.classes.length,
+    mixup: config.mixup > 0,
+    averaged: config.emaDecay !== null,
+  };
 }

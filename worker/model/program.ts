@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { runHandOver } from '../tensorflow/hand-over.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
+import { clipFactor } from './clip-norm.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
-import { adamSettings, type UpdateOptions } from './update-graph.js';
+import { type UpdateOptions, updateSettings } from './update-graph.js';
 
 export type { ImageBatch, NormalizedBatch } from './batch.js';
 export type { ReductionLayout, StateLayout, TensorSpec } from './layout.js';
@@ -36,7 +38,12 @@ export interface Program<B extends Batch = ImageBatch> {
   resetMoments(): void;
   /** Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. */
   gradients(
-    batches: readonly { readonly batch: B; readonly key: readonly [number, number] }[],
+    batches: readonly {
+      readonly batch: B;
+      readonly key: readonly [number, number];
+      /** Where the program mixes samples. */
+      readonly mixup?: Mixup;
+    }[],
     trainable: Trainable,
     into: Float32Array,
   ): void;
@@ -59,6 +66,7 @@ export interface Program<B extends Batch = ImageBatch> {
 export function openProgram(options: ProgramOptions & { input: 'normalized' }): Program<NormalizedBatch>;
 export function openProgram(options: ProgramOptions & { input?: 'pixels' }): Program;
 export function openProgram(options: ProgramOptions): Program | Program<NormalizedBatch> {
+  const { weightDecay, clipNorm = null } = options;
   const built = buildProgramGraph(options);
   const session = openSession(built.graph);
   const entries = (trainable: Trainable) => {
@@ -82,8 +90,8 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     gradients(batches, trainable, into) {
       const { gradient } = entries(trainable);
       if (batches.length === 0) into.fill(0);
-      batches.forEach(({ batch, key }, index) => {
-        const feeds = { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key) };
+      batches.forEach(({ batch, key, mixup = {} }, index) => {
+        const feeds = { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key), ...mixup };
         const last = index === batches.length - 1;
         if (last) runHandOver(session, index === 0 ? gradient.only : gradient.last, feeds, into);
         else session.run(feeds, { done: index === 0 ? gradient.started : gradient.added });
@@ -94,8 +102,10 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       return session.run({ [update.vector]: vector }, { finite: update.finite }).finite[0] === 1;
     },
     apply(vector, { trainable, ...update }) {
-      const { vector: place, settings, applied } = entries(trainable).update;
-      session.run({ [place]: vector, [settings]: adamSettings(update, options.weightDecay) }, { applied });
+      const { reduction, update: entry } = entries(trainable);
+      const factor = clipNorm === null ? 1 : clipFactor(vector, reduction, clipNorm);
+      const settings = updateSettings(update, { weightDecay, clipFactor: factor });
+      session.run({ [entry.vector]: vector, [entry.settings]: settings }, { applied: entry.applied });
     },
     evaluate: (batch) => session.run({ ...feedsOf(batch), labels: batch.labels }, built.evaluation.judged),
     logits: (batch) => session.run(feedsOf(batch), { logits: built.evaluation.logits }).logits,

@@ -6,19 +6,19 @@ import { type HandOver, handOver } from '../tensorflow/hand-over.js';
 import { add, equal } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape } from '../tensorflow/ops/arrays.js';
 import { cast } from '../tensorflow/ops/convert.js';
-import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { argMax, sum } from '../tensorflow/ops/reductions.js';
 import { constant, sizeOf } from '../tensorflow/ops/sources.js';
 import { assign, assignAdd, done, read, variable } from '../tensorflow/ops/variables.js';
 import type { Layers } from './layers.js';
 import type { ReductionLayout } from './layout.js';
+import type { TrainingLoss } from './training-loss.js';
 
 /** One micro-batch through the network in training mode. */
 export interface TrainingPass {
   readonly layers: Layers;
   readonly logits: Tensor<'float32'>;
   readonly labels: Tensor<'int32'>;
-  readonly lossSum: Tensor<'float32'>;
+  readonly loss: TrainingLoss;
 }
 
 /** Entry points for a sum over micro-batches: `only`, or `start`, any number of `more`, `last`. */
@@ -27,14 +27,6 @@ export interface GradientGraph {
   readonly started: Tensor<'int32'>;
   readonly added: Tensor<'int32'>;
   readonly last: HandOver;
-}
-
-export function buildTrainingPass(
-  layers: Layers,
-  logits: Tensor<'float32'>,
-  labels: Tensor<'int32'>,
-): TrainingPass {
-  return { layers, logits, labels, lossSum: sum(crossEntropy(logits, labels)) };
 }
 
 /** The reverse pass for one set of trainable parameters, and the vector that ranks add up. */
@@ -51,7 +43,7 @@ export function buildGradientGraph(
       assert(found !== undefined, `the forward pass has no ${name}`);
       return found;
     });
-    const parts = [...gradients(pass.lossSum, wanted), ...statistics] as Tensor<'float32'>[];
+    const parts = [...gradients(pass.loss.lossSum, wanted), ...statistics] as Tensor<'float32'>[];
     const flat = parts.map((part) => reshape(part, [null]));
     const vector = concat([...flat, buildTail(graph, pass)], 0);
     const accumulated = variable(graph, 'accumulated', 'float32', [layout.length]);
@@ -64,10 +56,11 @@ export function buildGradientGraph(
   });
 }
 
-/** Loss sum, correct, samples, micro-batches, stop votes. */
-function buildTail(graph: Graph, { logits, labels, lossSum }: TrainingPass): Tensor<'float32'> {
+/** Loss sum, correct, samples, micro-batches, stop votes; then the samples' weights, where they have any. */
+function buildTail(graph: Graph, { logits, labels, loss }: TrainingPass): Tensor<'float32'> {
   const correct = sum(cast(equal(argMax(logits), labels), 'float32'));
   const samples = cast(sizeOf(labels), 'float32');
-  const counted = [lossSum, correct, samples].map((value) => reshape(value, [1]));
-  return concat([...counted, constant(graph, 'float32', [1, 0])], 0);
+  const counted = [loss.lossSum, correct, samples].map((value) => reshape(value, [1]));
+  const weighed = loss.weight === null ? [] : [reshape(loss.weight, [1])];
+  return concat([...counted, constant(graph, 'float32', [1, 0]), ...weighed], 0);
 }

@@ -1,11 +1,11 @@
 import type { Trainable } from '../../plan/run-config.js';
 import { layerGroupCount } from '../../plan/run-config.js';
-import type { Graph, Tensor } from '../tensorflow/graph.js';
-import { add, divide, finite, multiply } from '../tensorflow/ops/arithmetic.js';
+import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
+import { add, divide, finite, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { reshape, split } from '../tensorflow/ops/arrays.js';
 import { all } from '../tensorflow/ops/reductions.js';
 import { constant, placeholder } from '../tensorflow/ops/sources.js';
-import { applyAdam, assign, assignSubtract, done, read } from '../tensorflow/ops/variables.js';
+import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { volume } from './parameters.js';
@@ -15,7 +15,7 @@ const epsilon = 1e-8;
 const statisticsMomentum = 0.1;
 
 export interface UpdateGraph {
-  /** Names of placeholders: the reduced vector, and what `adamSettings` gives. */
+  /** Names of placeholders: the reduced vector, and what `updateSettings` gives. */
   readonly vector: string;
   readonly settings: string;
   readonly applied: Tensor<'int32'>;
@@ -29,58 +29,79 @@ export interface UpdateOptions {
   readonly momentum: number;
   /** Counts the updates since the moments were zero, from 1. */
   readonly step: number;
+  /** What the moving average keeps of itself, where there is one; all of it unless given. */
+  readonly averageDecay?: number | null;
 }
 
+export interface UpdateSettings {
+  readonly weightDecay: number;
+  /** What the mean gradient is multiplied by, where it is clipped. */
+  readonly clipFactor: number;
+}
+
+/** Values in what an update is fed. */
+const settingCount = 4 + 2 * layerGroupCount;
+
 /**
- * What an update is fed: β1, ε, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's
+ * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's
  * β, as in torch/optim/adam.py), then by layer group the share of a parameter that decays.
  * PyTorch adds ε to the corrected √v; here it is added to the uncorrected one, so it is scaled to mean the same.
  */
-export function adamSettings(
-  { learningRates, momentum, step }: UpdateOptions,
-  weightDecay: number,
+export function updateSettings(
+  { learningRates, momentum, step, averageDecay }: UpdateOptions,
+  { weightDecay, clipFactor }: UpdateSettings,
 ): Float32Array {
   const first = 1 - momentum ** step;
   const second = Math.sqrt(1 - beta2 ** step);
   const rates = learningRates.map((rate) => (rate * second) / first);
   const decays = learningRates.map((rate) => rate * weightDecay);
-  return Float32Array.from([momentum, epsilon * second, ...rates, ...decays]);
+  const replaced = 1 - (averageDecay ?? 1);
+  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, ...rates, ...decays]);
 }
 
-/** Adam with decoupled weight decay on the trained parameters, and the running statistics. */
+/**
+ * Adam with decoupled weight decay on the trained parameters, the running statistics, and, where the state has one, the
+ * moving average of all parameters.
+ */
 export function buildUpdateGraph(
   graph: Graph,
   state: HeldState,
   layouts: { state: StateLayout; reduction: ReductionLayout },
-  trainable: Trainable,
+  { trainable, clips }: { trainable: Trainable; clips: boolean },
 ): UpdateGraph {
-  const { gradients, statistics, length } = layouts.reduction;
+  const { gradients, statistics, tail, length } = layouts.reduction;
   const groups = new Map(layouts.state.parameters.map(({ name, group }) => [name, group]));
   return graph.scope(`update-${trainable}`, () => {
     const vector = placeholder(graph, 'vector', 'float32', [length]);
-    const settings = placeholder(graph, 'settings', 'float32', [2 + 2 * layerGroupCount]);
+    const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
-    const scalars = split(settings, Array(2 + 2 * layerGroupCount).fill(1), 0).map((one) => reshape(one, []));
-    const pieces = split(vector, [...[...gradients, ...statistics].map(({ shape }) => volume(shape)), 5], 0);
-    const [, , samples, microBatches] = split(pieces.at(-1)!, [1, 1, 1, 1, 1], 0);
-    const perSample = divide(number(1), reshape(samples!, []));
-    const weight = divide(number(statisticsMomentum), reshape(microBatches!, []));
+    const [beta1, scaledEpsilon, clip, replaced, ...byGroup] = scalarsOf(settings, settingCount);
+    const tailLength = length - tail.lossSum;
+    const pieces = split(
+      vector,
+      [...[...gradients, ...statistics].map(({ shape }) => volume(shape)), tailLength],
+      0,
+    );
+    const counts = scalarsOf(pieces.at(-1)!, tailLength);
+    const perWeight = divide(number(1), counts[tail.weight - tail.lossSum]!);
+    const scale = clips ? multiply(perWeight, clip!) : perWeight;
+    const weight = divide(number(statisticsMomentum), counts[tail.microBatches - tail.lossSum]!);
 
     const updates = gradients.map(({ name, shape }, index) => {
       const group = groups.get(name)!;
       const parameter = state.variable(name);
-      const gradient = reshape(multiply(pieces[index]!, perSample), shape);
-      const decay = scalars[2 + layerGroupCount + group]!;
+      const gradient = reshape(multiply(pieces[index]!, scale), shape);
+      const decay = byGroup[layerGroupCount + group]!;
       const decayed = assignSubtract(parameter, multiply(read(parameter), decay));
       const [first, second] = ['first', 'second'].map((order) =>
         state.variable(`optimizer.${order}.${name}`),
       );
       return graph.after([decayed], () =>
         applyAdam(parameter, first!, second!, gradient, {
-          learningRate: scalars[2 + group]!,
-          beta1: scalars[0]!,
+          learningRate: byGroup[group]!,
+          beta1: beta1!,
           beta2: number(beta2),
-          epsilon: scalars[1]!,
+          epsilon: scaledEpsilon!,
         }),
       );
     });
@@ -89,11 +110,29 @@ export function buildUpdateGraph(
       const kept = multiply(read(running), number(1 - statisticsMomentum));
       return assign(running, add(kept, multiply(pieces[gradients.length + index]!, weight)));
     });
+    const updateOf = new Map(gradients.map(({ name }, index) => [name, updates[index]!]));
+    const averaged = layouts.state.average.map(({ name }, index) => {
+      const parameter = layouts.state.parameters[index]!.name;
+      const update = updateOf.get(parameter);
+      return graph.after(update === undefined ? [] : [update], () =>
+        approach(state.variable(name), state.variable(parameter), replaced!),
+      );
+    });
     return {
       vector: vector.node.name,
       settings: settings.node.name,
-      applied: done(graph, 'applied', [...updates, ...followed]),
+      applied: done(graph, 'applied', [...updates, ...followed, ...averaged]),
       finite: all(finite(vector)),
     };
   });
+}
+
+/** Moves `average` towards `value` by a share of their distance: not at all where they are equal. */
+function approach(average: Variable, value: Variable, share: Tensor<'float32'>): Node {
+  const distance = subtract(read(average), read(value));
+  return assignSubtract(average, multiply(distance, share));
+}
+
+function scalarsOf(vector: Tensor<'float32'>, count: number): Tensor<'float32'>[] {
+  return split(vector, new Array<number>(count).fill(1), 0).map((one) => reshape(one, []));
 }

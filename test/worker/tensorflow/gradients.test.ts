@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { gradients } from '../../../worker/tensorflow/gradients/gradients.js';
 import { Graph, type Tensor } from '../../../worker/tensorflow/graph.js';
-import { relu } from '../../../worker/tensorflow/ops/activations.js';
+import { logSoftmax, relu } from '../../../worker/tensorflow/ops/activations.js';
 import * as arithmetic from '../../../worker/tensorflow/ops/arithmetic.js';
 import * as arrays from '../../../worker/tensorflow/ops/arrays.js';
 import { batchNormTraining } from '../../../worker/tensorflow/ops/batch-norm.js';
@@ -84,6 +84,7 @@ const cases: Record<string, Differentiable> = {
     build: (a, b) => matMul(a!, b!, { b: true }),
   },
   biasAdd: { shapes: [[null, 2, 4], [4]], build: (a, b) => biasAdd(a!, b!) },
+  logSoftmax: { shapes: [[null, 5]], build: (a) => logSoftmax(a!) },
   relu: { shapes: [[null, 20]], build: (a) => relu(a!) },
   'max pool': {
     shapes: [[null, 7, 6, 2]],

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import type { FloatDType } from '../dtype.js';
 import { type Node, output, type Tensor } from '../graph.js';
-import { reluGradient } from '../ops/activations.js';
-import { multiply } from '../ops/arithmetic.js';
+import { reluGradient, softmax } from '../ops/activations.js';
+import { multiply, subtract } from '../ops/arithmetic.js';
 import { reshape } from '../ops/arrays.js';
 import { batchNormGradient } from '../ops/batch-norm.js';
 import { conv2dFilterGradient, conv2dInputGradient, type Window } from '../ops/convolution.js';
 import { biasAddGradient, matMul } from '../ops/linear.js';
 import { maxPoolGradient } from '../ops/pooling.js';
+import { sum } from '../ops/reductions.js';
 import type { GradientRules } from './rule.js';
 
 type Real = Tensor<FloatDType>;
@@ -60,6 +61,10 @@ export const networkRules: GradientRules = {
           : matMul(a, result, { a: true })
         : undefined,
     ];
+  },
+  LogSoftmax: (node, gradient) => {
+    const total = sum(gradient as Real, [1], true);
+    return [subtract(gradient as Real, multiply(softmax(node.inputs[0] as Real), total))];
   },
   SparseSoftmaxCrossEntropyWithLogits: (node, gradient) => {
     const perSample = reshape(gradient as Tensor<'float32'>, [gradient.shape[0]!, 1]);

@@ -22,6 +22,12 @@ export function softmax<D extends FloatDType>(logits: Tensor<D>): Tensor<D> {
   return activation('Softmax', logits);
 }
 
+/** Logarithms of the probabilities from logits [n, classes]. */
+export function logSoftmax<D extends FloatDType>(logits: Tensor<D>): Tensor<D> {
+  checkRank('LogSoftmax', 2, logits);
+  return activation('LogSoftmax', logits);
+}
+
 /** The part of `gradient` where relu's `result` is above zero. */
 export function reluGradient<D extends FloatDType>(gradient: Tensor<D>, result: Tensor<D>): Tensor<D> {
   checkSameDType('ReluGrad', gradient, result);

@@ -134,6 +134,22 @@ export function slice<D extends DType>(x: Tensor<D>, begin: readonly number[], s
   return output(graph.add({ op: 'Slice', inputs, attributes, outputs: [{ dtype: x.dtype, shape }] }));
 }
 
+/** Row k of the result is row `indices[k]` of `x`. */
+export function gather<D extends DType>(x: Tensor<D>, indices: Tensor<'int32'>): Tensor<D> {
+  checkRank('GatherV2', 1, indices);
+  check(x.shape.length > 0, 'GatherV2', 'a scalar has no rows', x);
+  const graph = x.node.graph;
+  const attributes = {
+    Tparams: { kind: 'type', value: x.dtype },
+    Tindices: { kind: 'type', value: 'int32' },
+    Taxis: { kind: 'type', value: 'int32' },
+    batch_dims: { kind: 'int', value: 0 },
+  } as const;
+  const inputs = [x, indices, constant(graph, 'int32', 0)];
+  const outputs = [{ dtype: x.dtype, shape: [indices.shape[0]!, ...x.shape.slice(1)] }];
+  return output(graph.add({ op: 'GatherV2', inputs, attributes, outputs }));
+}
+
 /** Zeros around `x`: `paddings[axis]` is [before, after]. */
 export function pad<D extends DType>(
   x: Tensor<D>,
