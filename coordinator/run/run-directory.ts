@@ -17,6 +17,7 @@ export interface RunDirectory {
   readonly logs: string;
   readonly nats: string;
   readonly summary: string;
+  readonly report: string;
 }
 
 /** run.json: what was asked for, and what it was resolved to. Never rewritten. */
@@ -72,6 +73,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
     summary: join(path, 'summary.json'),
+    report: join(path, 'report'),
   };
 }
 

@@ -1,0 +1,56 @@
+import { drawCell } from './charts/cells.js';
+import { style } from './charts/style.js';
+import { drawText, element, svgDocument } from './charts/svg.js';
+import type { Interpretation } from './interpretation.js';
+
+const characterWidth = 0.56;
+const longestName = 28;
+
+/** The matrix as a drawing: rows actual, columns predicted; darker is a larger share of the row. */
+export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'classes' | 'confusion'>): string {
+  const side = classes.length <= 12 ? 46 : classes.length <= 24 ? 30 : 22;
+  const size = side < 30 ? 11 : style.labelSize;
+  const names = classes.map((name) =>
+    name.length > longestName ? `${name.slice(0, longestName - 1)}…` : name,
+  );
+  const room = Math.ceil(Math.max(...names.map(({ length }) => length)) * characterWidth * size) + 12;
+  const [left, top] = [36 + room, 96];
+  const extent = side * classes.length;
+  const [width, height] = [left + Math.max(extent, 300) + 24, top + extent + room + 44];
+  const cells = confusion.flatMap((row, y) => {
+    const support = row.reduce((sum, count) => sum + count, 0);
+    return row.map((count, x) =>
+      drawCell(
+        left + x * side,
+        top + y * side,
+        side - 1,
+        strength(count, support),
+        count === 0 ? '' : String(count),
+      ),
+    );
+  });
+  return svgDocument(
+    { width, height, title: 'Confusion matrix: rows actual, columns predicted' },
+    drawText(20, 32, 'Confusion matrix', { size: style.titleSize, weight: 600 }),
+    drawText(20, 54, 'Images by actual class (rows) and predicted class (columns).', { color: style.quiet }),
+    drawText(20, 72, 'Darker: a larger share of its row.', { color: style.quiet }),
+    element('g', { class: 'cells' }, ...cells),
+    ...names.map((name, index) =>
+      drawText(left - 8, top + (index + 0.5) * side + 0.36 * size, name, { size, anchor: 'end' }),
+    ),
+    ...names.map((name, index) =>
+      drawText(left + (index + 0.5) * side + 0.36 * size, top + extent + 8, name, {
+        size,
+        anchor: 'end',
+        rotate: -90,
+      }),
+    ),
+    drawText(18, top + extent / 2, 'actual', { anchor: 'middle', rotate: -90, color: style.quiet }),
+    drawText(left + extent / 2, height - 14, 'predicted', { anchor: 'middle', color: style.quiet }),
+  );
+}
+
+/** From 0 to 1; the root lifts the few that went wrong out of the background. */
+export function strength(count: number, support: number): number {
+  return support === 0 ? 0 : Math.sqrt(count / support);
+}

@@ -1,0 +1,28 @@
+import { formatLoss } from '../figure-text.js';
+import type { PicturedLoss } from '../top-losses-picture.js';
+import { titleOf } from '../top-losses-picture.js';
+import { type Html, html } from './html.js';
+
+export function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {
+  const order = html`<b>prediction</b> / actual / loss / probability of the actual class`;
+  return html`
+<section aria-labelledby="top-losses">
+<h2 id="top-losses">Top losses</h2>
+<p class="note">The images that surprised the network most: ${order}.</p>
+<ol class="pictures">${losses.map((loss) => pictureItem(loss, classes))}</ol>
+</section>`;
+}
+
+function pictureItem(loss: PicturedLoss, classes: readonly string[]): Html {
+  const kind = loss.predicted === loss.actual ? 'right' : 'wrong';
+  const [predicted, actual] = [classes[loss.predicted]!, classes[loss.actual]!];
+  return html`<li><figure>${picture(loss, titleOf(loss, classes))}
+<figcaption><b class="${kind}">${predicted}</b> / ${actual} / ${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}<small>${loss.path}</small></figcaption></figure></li>
+`;
+}
+
+function picture({ thumbnail }: PicturedLoss, title: string): Html {
+  if (thumbnail === null) return html`<div class="missing">the image cannot be read any more</div>`;
+  const source = `data:image/jpeg;base64,${thumbnail.toString('base64')}`;
+  return html`<img src="${source}" alt="${title}" width="288" height="288">`;
+}

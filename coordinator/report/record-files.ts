@@ -1,0 +1,45 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import { type Interpretation, type Judgement, type Judgements, judgementAt } from './interpretation.js';
+
+/** predictions.jsonl: one line per validation image, in the order of the validation set. */
+export function encodePredictions(judgements: Judgements): string {
+  const { classes } = judgements;
+  const lines = judgements.paths.map((_, index) =>
+    JSON.stringify(named(judgementAt(judgements, index), classes)),
+  );
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** interpretation.json: the figures of a report, classes by name. */
+export function encodeInterpretation(
+  { runId, arch }: Pick<RunConfig, 'runId' | 'arch'>,
+  origin: string,
+  interpretation: Interpretation,
+): string {
+  const { classes, images, errors, errorRate, validLoss, confusion, mostConfused, topLosses, scores } =
+    interpretation;
+  const document = {
+    run: runId,
+    arch,
+    evaluated: origin,
+    images,
+    errors,
+    errorRate,
+    validLoss,
+    classes,
+    confusionMatrix: confusion,
+    mostConfused: mostConfused.map(({ actual, predicted, count }) => ({
+      actual: classes[actual],
+      predicted: classes[predicted],
+      count,
+    })),
+    topLosses: topLosses.map((judgement) => named(judgement, classes)),
+    scores: scores.map((score, index) => ({ class: classes[index], ...score })),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+function named(judgement: Judgement, classes: readonly string[]) {
+  const { path, actual, predicted, loss, probability } = judgement;
+  return { path, actual: classes[actual], predicted: classes[predicted], loss, probability };
+}

@@ -1,0 +1,99 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EvaluationResult } from '../cluster/cluster-events.js';
+import { temporaryName } from '../run/durable-file.js';
+import { type RunDirectory, readRunRecord } from '../run/run-directory.js';
+import { renderPng } from './charts/render-png.js';
+import { drawConfusion } from './confusion-picture.js';
+import type { History } from './history.js';
+import { type Interpretation, type InterpretOptions, interpret } from './interpretation.js';
+import { learningPanels } from './learning-charts.js';
+import { renderPage } from './page/page.js';
+import { drawPanels } from './panel.js';
+import { encodeInterpretation, encodePredictions } from './record-files.js';
+import { schedulePanels } from './schedule-charts.js';
+import { readThumbnail } from './thumbnails.js';
+import { drawTopLosses } from './top-losses-picture.js';
+
+export interface ReportRequest extends InterpretOptions {
+  readonly directory: RunDirectory;
+  readonly history: History;
+  /** Of the data set that was evaluated: its folder and, by sample id, path and label. */
+  readonly root: string;
+  readonly valid: readonly { readonly path: string; readonly label: number }[];
+  readonly evaluation: Omit<EvaluationResult, 'epoch' | 'step'>;
+  /** Which state was evaluated, such as "after epoch 3". */
+  readonly origin: string;
+}
+
+export interface WrittenReport {
+  /** Of the page. */
+  readonly index: string;
+  readonly interpretation: Interpretation;
+  /** Top losses whose image could not be read. */
+  readonly unreadable: readonly string[];
+}
+
+export const reportDefaults: InterpretOptions = { topCount: 12, minCount: 2 };
+
+/**
+ * Writes RUN/report, in place of one that is there: the page, its charts as PNG, every prediction, and the figures as
+ * JSON. The folder appears whole or not at all.
+ */
+export async function writeReport(request: ReportRequest): Promise<WrittenReport> {
+  const { directory, history, root, valid, evaluation, origin, minCount } = request;
+  const record = readRunRecord(directory);
+  const { config } = record;
+  const { sampleIds, predictions, losses, probabilities } = evaluation;
+  const samples = Array.from(sampleIds, (id) => valid[id]!);
+  const judgements = {
+    classes: config.classes,
+    paths: samples.map(({ path }) => path),
+    labels: samples.map(({ label }) => label),
+    predictions,
+    losses,
+    probabilities,
+  };
+  const interpretation = interpret(judgements, request);
+  const pictured = await Promise.all(
+    interpretation.topLosses.map(async (judgement) => ({
+      ...judgement,
+      thumbnail: await readThumbnail(root, judgement.path),
+    })),
+  );
+  const content = { record, history, interpretation, losses: pictured, origin, root, minCount };
+  const [confusion, curves, schedule, topLosses] = await Promise.all([
+    renderPng(drawConfusion(interpretation)),
+    renderPng(drawPanels('Learning curves', learningPanels(config, history))),
+    renderPng(drawPanels('Schedule', schedulePanels(config))),
+    drawTopLosses(pictured, config.classes),
+  ]);
+  await writeFolder(directory.report, {
+    'index.html': renderPage(content),
+    'predictions.jsonl': encodePredictions(judgements),
+    'interpretation.json': encodeInterpretation(config, origin, interpretation),
+    'confusion-matrix.png': confusion,
+    'learning-curves.png': curves,
+    'schedule.png': schedule,
+    'top-losses.png': topLosses,
+  });
+  return {
+    index: join(directory.report, 'index.html'),
+    interpretation,
+    unreadable: pictured.filter(({ thumbnail }) => thumbnail === null).map(({ path }) => path),
+  };
+}
+
+/** Readers of the folder that is replaced see it until the new one is whole. */
+async function writeFolder(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+  const temporary = temporaryName(folder);
+  try {
+    await mkdir(temporary);
+    for (const [name, content] of Object.entries(files)) await writeFile(join(temporary, name), content);
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
