@@ -71,7 +71,7 @@ export async function prepareGeneration(
         snapshots: resources.snapshots,
         context(trainable) {
           const [layout, vector] = [shape.reductions[trainable]!, vectors[trainable]!];
-          return { seed: config.seed, compute, ring, layout, vector, stopRequested, signal };
+          return { config, compute, ring, layout, vector, stopRequested, signal };
         },
       }),
   };

@@ -15,6 +15,7 @@ import { createExchange, type Exchange } from './collective/grpc-link.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { type Loader, openLoader } from './data/loader.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
+import { programOptions } from './model/program-options.js';
 import { startPeerServer } from './peer-server.js';
 import { createReporter } from './reporter.js';
 import { sendState } from './state-transfer.js';
@@ -135,18 +136,8 @@ async function equip(
   const { runId, natsUrl, natsToken } = welcome;
   const { workerId, cacheDir, cacheBytes } = options;
   const trainable = trainableSets(config);
-  const { arch, classes, size, presize, precision, dropout, weightDecay } = config;
   const [shape, dataset] = await Promise.all([
-    compute.open({
-      arch,
-      classes: classes.length,
-      size,
-      presize,
-      precision,
-      dropout,
-      weightDecay,
-      trainable,
-    }),
+    compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};

@@ -1,6 +1,9 @@
 import { performance } from 'node:perf_hooks';
+import { drawMixup } from '../../plan/mixup.js';
+import { averageDecay } from '../../plan/moving-average.js';
 import type { StepPlan } from '../../plan/phases.js';
 import { randomKey } from '../../plan/random.js';
+import type { RunConfig } from '../../plan/run-config.js';
 import type { ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
 import type { Compute, KeyedBatch } from './compute.js';
@@ -21,7 +24,7 @@ export interface StepCost {
 
 /** What every rank learns from a step: the same numbers everywhere. */
 export interface StepOutcome {
-  /** Mean over the global batch. */
+  /** Mean over the global batch, as training has it: smoothed, weighted and mixed where the run asks for it. */
   readonly loss: number;
   readonly correct: number;
   readonly samples: number;
@@ -32,7 +35,7 @@ export interface StepOutcome {
 }
 
 export interface StepContext {
-  readonly seed: number;
+  readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
   readonly compute: Compute;
   readonly ring: AllReduce;
   readonly layout: ReductionLayout;
@@ -44,7 +47,7 @@ export interface StepContext {
 
 /**
  * One optimizer update, together with all other ranks. `firstMicroBatch` is the position of `batches[0]` among the
- * step's micro-batches: it decides their dropout, whichever rank computes them.
+ * step's micro-batches: it decides their dropout and how they are mixed, whichever rank computes them.
  */
 export async function takeStep(
   plan: StepPlan,
@@ -52,12 +55,16 @@ export async function takeStep(
   firstMicroBatch: number,
   context: StepContext,
 ): Promise<{ outcome: StepOutcome; cost: StepCost }> {
-  const { compute, ring, layout, vector, signal } = context;
+  const { config, compute, ring, layout, vector, signal } = context;
   const started = performance.now();
   const keyed = batches.map((batch, index): KeyedBatch => {
     const { pixels, labels, transforms, lighting } = batch;
-    const key = randomKey(context.seed, plan.step, firstMicroBatch + index);
-    return { batch: { pixels, labels, transforms, lighting }, key };
+    const place = { step: plan.step, microBatch: firstMicroBatch + index, count: labels.length };
+    return {
+      batch: { pixels, labels, transforms, lighting },
+      key: randomKey(config.seed, plan.step, firstMicroBatch + index),
+      ...(config.mixup > 0 ? { mixup: drawMixup(config.mixup, config.seed, place) } : {}),
+    };
   });
   await compute.gradients(keyed, plan.trainable, vector);
   for (const batch of batches) batch.release();
@@ -69,16 +76,17 @@ export async function takeStep(
   await ring.allReduce(vector, { exactFrom: layout.exactFrom, signal });
   const reduced = performance.now();
 
-  const { lossSum, correct, samples, stopVotes } = layout.tail;
+  const { lossSum, correct, samples, weight, stopVotes } = layout.tail;
   const { updated, tensorHandles } = await compute.apply(vector, {
     trainable: plan.trainable,
     learningRates: plan.learningRates,
     momentum: plan.momentum,
     step: plan.stepInPhase + 1,
+    averageDecay: config.emaDecay === null ? null : averageDecay(config.emaDecay, plan.step),
   });
   return {
     outcome: {
-      loss: vector[lossSum] / vector[samples],
+      loss: vector[lossSum] / vector[weight],
       correct: vector[correct],
       samples: vector[samples],
       skipped: !updated,

@@ -38,7 +38,7 @@ function runWorld(
       const training = train({
         ...{ config, rank, worldSize, compute, loader, signal, startStep: options.startStep ?? 0 },
         snapshots: createSnapshots(compute, fakeShape.state),
-        context: () => ({ seed: config.seed, compute, ring, layout, vector, stopRequested, signal }),
+        context: () => ({ config, compute, ring, layout, vector, stopRequested, signal }),
       });
       let next = await training.next();
       for (; !next.done; next = await training.next()) events.push(next.value);
