@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { archs } from '../../plan/run-config.js';
+import { namedData } from '../download/named-data.js';
 import { defaults, fineTuning, recipes } from '../run/defaults.js';
 import type { StartOptionName } from '../run/start-schema.js';
 
@@ -23,8 +24,10 @@ const groups = {
 const texts: Readonly<Record<StartOptionName, OptionText>> = {
   data: {
     group: groups.data,
-    value: 'DIR|sample',
-    text: 'folder with one sub-folder of images per class, or the sample set that Rondo draws itself (default: sample)',
+    value: 'DIR|NAME',
+    text:
+      'folder with one sub-folder of images per class; or sample, which Rondo draws itself; or ' +
+      `${describeNamedData()} (default: sample)`,
   },
   'label-pattern': {
     group: groups.data,
@@ -49,8 +52,17 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
   },
   pretrained: {
     group: groups.network,
-    value: 'FILE|none',
-    text: "weights to begin with: a safetensors file with torchvision's names (default: none, from scratch)",
+    value: 'FILE|imagenet|none',
+    text:
+      "weights to begin with: imagenet fetches torchvision's for --arch, once; FILE is a safetensors file or a PyTorch " +
+      'checkpoint (.pth) with its names (default: none, from scratch)',
+  },
+  from: {
+    group: groups.network,
+    value: 'RUN|CHECKPOINT',
+    text:
+      'weights to begin with: those of another run, such as runs/first-try/checkpoints/stage-1, or its best ones; ' +
+      'the head too, when the classes are the same',
   },
   precision: {
     group: groups.network,
@@ -75,14 +87,22 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
   'freeze-epochs': {
     group: groups.recipe,
     value: 'N',
-    text: `epochs before them that train the head only, at ${fineTuning.frozenLr} (default: ${fineTuning.freezeEpochs} with --pretrained, else 0)`,
+    text: `epochs before them that train the head only (default: ${fineTuning.freezeEpochs} with --pretrained or --from, else 0)`,
   },
   lr: {
     group: groups.recipe,
     value: 'LR|MIN,MAX',
     text:
-      'peak learning rate of the epochs that train all layers; MIN,MAX spreads it geometrically over early to late ' +
-      `layers (default: ${folder.lr}; pretrained: ${fineTuning.lr.min},${fineTuning.lr.max})`,
+      'peak learning rate of the first phase: of the frozen epochs when there are any, else of those that train all ' +
+      'layers; MIN,MAX spreads it geometrically over early to late layers ' +
+      `(default: ${folder.lr}; pretrained without frozen epochs: ${fineTuning.lr.min},${fineTuning.lr.max})`,
+  },
+  'unfreeze-lr': {
+    group: groups.recipe,
+    value: 'LR|MIN,MAX',
+    text:
+      'peak learning rate of the epochs that train all layers after frozen ones ' +
+      `(default: ${fineTuning.lr.min},${fineTuning.lr.max})`,
   },
   'weight-decay': {
     group: groups.recipe,
@@ -152,8 +172,10 @@ Examples:
       train on the sample set with four workers on this machine
   coordinator start --workers 2 --data photos --epochs 10 --name first-try
       photos/cat/*.jpg, photos/dog/*.jpg …
-  coordinator start --data pets --label-pattern '/([^/]+)_\\d+.jpg$' --pretrained resnet34.safetensors
-      fine-tune: frozen epochs first, then all layers at rates from ${fineTuning.lr.min} to ${fineTuning.lr.max}
+  coordinator start --data pets --pretrained imagenet --freeze-epochs 4 --epochs 2 --lr 3e-3 --unfreeze-lr 1e-6,1e-4
+      fine-tune: the head first, then all layers at rates that rise from early to late ones
+  coordinator start --data pets --from runs/first-try/checkpoints/stage-1 --freeze-epochs 0 --epochs 2 --lr 1e-6,1e-4
+      a new run from where another one's frozen epochs ended
   coordinator start --resume first-try --workers 4
       go on where a run was stopped
 
@@ -162,4 +184,13 @@ Exit codes: 0 completed, 2 wrong input, 3 something is missing, 130 stopped, 1 a
 
 function perRecipe(key: 'batchSize' | 'microBatch'): string {
   return sample[key] === folder[key] ? String(folder[key]) : `${folder[key]}; sample: ${sample[key]}`;
+}
+
+function describeNamedData(): string {
+  return Object.entries(namedData)
+    .map(
+      ([name, { title, bytes }]) =>
+        `${name}, which is ${title}, fetched once (${Math.round(bytes / 1e6)} MB)`,
+    )
+    .join('; ');
 }

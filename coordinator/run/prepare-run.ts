@@ -11,7 +11,8 @@ import { createRunDirectory, type RunDirectory, writeRunRecord } from './run-dir
 import type { RunEvent } from './run-events.js';
 import { lockRun } from './run-lock.js';
 import type { RunServices } from './services.js';
-import type { RuntimeOptions, StartConfig, TrainingOptions } from './start-config.js';
+import type { RuntimeOptions, StartConfig } from './start-config.js';
+import type { TrainingOptions } from './training-options.js';
 
 /** A run whose directory is locked by this process, ready to be trained. */
 export interface PreparedRun {
@@ -83,10 +84,15 @@ export async function prepareNewRun(
   }
 }
 
+/** What indexing needs of a `PrepareContext`. */
+export interface IndexContext extends Pick<PrepareContext, 'report' | 'signal'> {
+  readonly services: Pick<RunServices, 'openDataset'>;
+}
+
 /** The data set of a run, with progress reported. */
 export async function indexData(
   { data, labelPattern, validPct, seed }: TrainingOptions,
-  { services, report, signal }: PrepareContext,
+  { services, report, signal }: IndexContext,
 ): ReturnType<RunServices['openDataset']> {
   return services.openDataset({
     data,

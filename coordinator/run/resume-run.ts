@@ -8,12 +8,14 @@ import { defaults } from './defaults.js';
 import { digestFile } from './file-digest.js';
 import { type LedgerLine, readLedger, settleLedger } from './ledger.js';
 import { openLineFile } from './line-file.js';
-import { indexData, type PrepareContext, type PreparedRun } from './prepare-run.js';
+import type { PrepareContext, PreparedRun } from './prepare-run.js';
+import { indexRecordedData } from './recorded-data.js';
 import { digestRunConfig } from './run-config.js';
 import { findRunDirectory, type RunDirectory, type RunRecord, readRunRecord } from './run-directory.js';
 import { lockRun } from './run-lock.js';
-import type { RuntimeOptions, StartConfig, TrainingOptions } from './start-config.js';
+import type { RuntimeOptions, StartConfig } from './start-config.js';
 import { readSummary, type Summary } from './summary.js';
+import type { TrainingOptions } from './training-options.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
 
@@ -43,7 +45,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       unlock();
       return { kind: 'finished', summary };
     }
-    const { dataset, quarantined } = await indexSameData(record, context);
+    const { dataset, quarantined } = await indexRecordedData(record, context);
     const pretrainedPath = checkpoint === null ? await findSamePretrained(record, context) : null;
     if (record.versions.rondo !== version) {
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
@@ -104,18 +106,6 @@ function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord):
   throw new RondoError('data-loss', `${path} belongs to another run than ${runId}, or run.json was changed`, {
     remedy: 'restore both from a copy, or remove the checkpoint to begin again',
   });
-}
-
-async function indexSameData({ training, config, datasetDigest }: RunRecord, context: PrepareContext) {
-  const indexed = await indexData(training, context);
-  if (indexed.dataset.digest === datasetDigest) return indexed;
-  const { train, valid } = indexed.dataset;
-  throw new RondoError(
-    'failed-precondition',
-    `the images in ${indexed.dataset.root} are not those that the run began with: ` +
-      `now ${train.length} + ${valid.length} of training and validation, then ${config.trainCount} + ${config.validCount}`,
-    { remedy: 'restore the folder as it was, or start a new run' },
-  );
 }
 
 async function findSamePretrained({ training, config }: RunRecord, context: PrepareContext) {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { defaults, fineTuning } from './defaults.js';
-import type { TrainingOptions } from './start-config.js';
+import { defaults } from './defaults.js';
+import type { TrainingOptions } from './training-options.js';
 
 /** What both programs evaluate the plan from, frozen. */
 export function buildRunConfig(
@@ -51,17 +51,11 @@ export function presizeFor(size: number): number {
   return 2 * Math.round((size * 4) / 7);
 }
 
-/** Frozen epochs train at one rate for all groups; `lr` is the unfrozen epochs', or theirs when they are all there is. */
-export function phasesFor({ epochs, freezeEpochs, lr }: TrainingOptions): PhaseConfig[] {
-  const frozenLr = epochs === 0 && typeof lr === 'number' ? lr : fineTuning.frozenLr;
+/** `lr` is the frozen epochs', `unfreezeLr` that of those after them; without frozen epochs `lr` is the only one. */
+export function phasesFor({ epochs, freezeEpochs, lr, unfreezeLr }: TrainingOptions): PhaseConfig[] {
   const phases: PhaseConfig[] = [
-    {
-      name: 'frozen',
-      epochs: freezeEpochs,
-      trainable: 'frozen',
-      learningRates: layerLearningRates(frozenLr),
-    },
-    { name: 'unfrozen', epochs, trainable: 'all', learningRates: layerLearningRates(lr) },
+    { name: 'frozen', epochs: freezeEpochs, trainable: 'frozen', learningRates: layerLearningRates(lr) },
+    { name: 'unfrozen', epochs, trainable: 'all', learningRates: layerLearningRates(unfreezeLr ?? lr) },
   ];
   return phases.filter((phase) => phase.epochs > 0);
 }

@@ -4,7 +4,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { writeDurably } from './durable-file.js';
-import type { TrainingOptions } from './start-config.js';
+import type { TrainingOptions } from './training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
 export interface RunDirectory {

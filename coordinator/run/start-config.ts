@@ -1,31 +1,7 @@
-import { resolve } from 'node:path';
-import type { Arch, FloatType } from '../../plan/run-config.js';
-import { RondoError } from '../../runtime/errors.js';
-import { defaults, fineTuning, recipes } from './defaults.js';
-import { type LearningRate, type ParsedStart, parseStart, type RawStart } from './start-schema.js';
-
-/** What decides the weights. Recorded in run.json; a resumed run keeps it. */
-export interface TrainingOptions {
-  /** Absolute path of a folder, or 'sample'. */
-  readonly data: string;
-  readonly labelPattern: string | null;
-  /** Fraction of the samples that validate, above 0 and below 1. */
-  readonly validPct: number;
-  readonly seed: number;
-  readonly arch: Arch;
-  readonly size: number;
-  readonly batchSize: number;
-  readonly microBatch: number;
-  /** Unfrozen epochs; they follow `freezeEpochs`. */
-  readonly epochs: number;
-  readonly freezeEpochs: number;
-  readonly lr: LearningRate;
-  readonly weightDecay: number;
-  /** Absolute path of a safetensors file. */
-  readonly pretrained: string | null;
-  readonly precision: FloatType;
-  readonly wire: FloatType;
-}
+import { defaults } from './defaults.js';
+import { refused } from './refused.js';
+import { type ParsedStart, parseStart, type RawStart } from './start-schema.js';
+import { givenTraining, resolveTraining, type TrainingOptions } from './training-options.js';
 
 /** Where and how a run is computed; may differ each time that it is resumed. */
 export interface RuntimeOptions {
@@ -99,79 +75,6 @@ export function resolveStart(raw: RawStart): StartConfig {
   });
 }
 
-function resolveTraining(parsed: ParsedStart): TrainingOptions {
-  const given = givenTraining(parsed);
-  const data = given.data ?? 'sample';
-  const recipe = data === 'sample' ? recipes.sample : recipes.folder;
-  const pretrained = given.pretrained ?? null;
-  const tuned = pretrained === null ? { freezeEpochs: 0, epochs: recipe.epochs, lr: recipe.lr } : fineTuning;
-  const training: TrainingOptions = {
-    data,
-    labelPattern: given.labelPattern ?? null,
-    validPct: given.validPct ?? defaults.validPct,
-    seed: given.seed ?? defaults.seed,
-    arch: given.arch ?? defaults.arch,
-    size: given.size ?? recipe.size,
-    batchSize: given.batchSize ?? recipe.batchSize,
-    microBatch: given.microBatch ?? Math.min(recipe.microBatch, given.batchSize ?? recipe.batchSize),
-    epochs: given.epochs ?? tuned.epochs,
-    freezeEpochs: given.freezeEpochs ?? tuned.freezeEpochs,
-    lr: given.lr ?? tuned.lr,
-    weightDecay: given.weightDecay ?? defaults.weightDecay,
-    pretrained,
-    precision: given.precision ?? defaults.precision,
-    wire: given.wire ?? defaults.wire,
-  };
-  checkTraining(training);
-  return Object.freeze(training);
-}
-
-function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
-  const { data, pretrained } = parsed;
-  const all = {
-    data: data === undefined || data === 'sample' ? data : resolve(data),
-    labelPattern: parsed['label-pattern'],
-    validPct: parsed['valid-pct'],
-    seed: parsed.seed,
-    arch: parsed.arch,
-    size: parsed.size,
-    batchSize: parsed['batch-size'],
-    microBatch: parsed['micro-batch'],
-    epochs: parsed.epochs,
-    freezeEpochs: parsed['freeze-epochs'],
-    lr: parsed.lr,
-    weightDecay: parsed['weight-decay'],
-    pretrained: pretrained === undefined ? undefined : pretrained === 'none' ? null : resolve(pretrained),
-    precision: parsed.precision,
-    wire: parsed.wire,
-  };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-}
-
-function checkTraining(o: TrainingOptions): void {
-  if (o.microBatch > o.batchSize) {
-    throw refused(
-      `--micro-batch is ${o.microBatch}, which is more than --batch-size ${o.batchSize}`,
-      `give --micro-batch ${o.batchSize} or less`,
-    );
-  }
-  if (o.freezeEpochs > 0 && o.pretrained === null) {
-    throw refused(
-      `--freeze-epochs is ${o.freezeEpochs}, but without --pretrained the frozen layers would stay random`,
-      'give --pretrained FILE, or leave --freeze-epochs out',
-    );
-  }
-  if (o.epochs + o.freezeEpochs === 0) {
-    throw refused('--epochs is 0, so there is nothing to train', 'give --epochs 1 or more');
-  }
-  if (o.labelPattern !== null && o.data === 'sample') {
-    throw refused(
-      '--label-pattern reads labels from the file names of --data DIR; the sample set has its own',
-      'give --data DIR, or leave --label-pattern out',
-    );
-  }
-}
-
 function checkLocalWorkers(workers: number | undefined, localWorkers: number | undefined): void {
   if (workers === undefined || localWorkers === undefined || localWorkers <= workers) return;
   throw refused(
@@ -195,8 +98,4 @@ function notesOn(parsed: ParsedStart, training: TrainingOptions, workers: number
     );
   }
   return notes;
-}
-
-function refused(message: string, remedy: string): RondoError {
-  return new RondoError('invalid-argument', message, { remedy });
 }

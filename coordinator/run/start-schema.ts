@@ -5,6 +5,7 @@ import { RondoError } from '../../runtime/errors.js';
 export type LearningRate = number | { readonly min: number; readonly max: number };
 
 const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
+const learningRateText = 'a number above 0 and up to 10, or min,max with min not above max';
 
 /**
  * Options of `coordinator start` under their names on the command line and in a config file. Values come as text
@@ -14,7 +15,7 @@ const schema = z.strictObject({
   workers: integer(1, 1024).optional(),
   'local-workers': integer(0, 1024).optional(),
   threads: integer(1, 1024).optional(),
-  data: text('a folder, or "sample"').optional(),
+  data: text('a folder, "sample", or the name of a data set').optional(),
   'label-pattern': field('a regular expression with exactly one capture group', readLabelPattern).optional(),
   'valid-pct': number('a fraction above 0 and below 1, such as 0.2', (n) => n > 0 && n < 1).optional(),
   seed: integer(0, 2 ** 32 - 1).optional(),
@@ -24,9 +25,11 @@ const schema = z.strictObject({
   'micro-batch': integer(2, 4096).optional(),
   epochs: integer(0, 100_000).optional(),
   'freeze-epochs': integer(0, 100_000).optional(),
-  lr: field('a number above 0 and up to 10, or min,max with min not above max', readLearningRate).optional(),
+  lr: field(learningRateText, readLearningRate).optional(),
+  'unfreeze-lr': field(learningRateText, readLearningRate).optional(),
   'weight-decay': number('a number from 0 up to, but not including, 1', (n) => n >= 0 && n < 1).optional(),
-  pretrained: text('a safetensors file, or "none"').optional(),
+  pretrained: text('a file of weights, "imagenet" or "none"').optional(),
+  from: text('a run, or the folder of a checkpoint').optional(),
   precision: oneOf(floatTypes).optional(),
   wire: oneOf(floatTypes).optional(),
   nats: field('a URL such as nats://127.0.0.1:4222', readNatsUrl).optional(),

@@ -37,7 +37,10 @@ describe('start --help', () => {
       expect(text).toContain(group);
     }
     expect(text).toContain('Examples:');
-    expect(text).toMatch(/--size <PIXELS>\s+side of the network's input \(default: 224; sample:\s+64\)/);
+    const unwrapped = text.replace(/\s+/g, ' ');
+    expect(unwrapped).toContain("--size <PIXELS> side of the network's input (default: 224; sample: 64)");
+    expect(unwrapped).toContain('pets, which is Oxford-IIIT Pet, fetched once (792 MB)');
+    expect(unwrapped).toContain('--pretrained <FILE|imagenet|none>');
     expect(text).toContain('coordinator start --workers 4');
     for (const option of startOptions()) expect(option.description.length).toBeGreaterThan(10);
   });

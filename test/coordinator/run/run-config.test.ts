@@ -47,11 +47,27 @@ describe('phasesFor', () => {
     }
   });
 
+  it('takes both rates as they are given', () => {
+    const lesson = { 'freeze-epochs': '4', epochs: '2', lr: '3e-3', 'unfreeze-lr': '1e-6,1e-4' };
+    expect(phasesFor(trainingOf({ pretrained: 'w', ...lesson }))).toEqual(
+      phasesFor(trainingOf({ pretrained: 'w' })),
+    );
+    const other = phasesFor(trainingOf({ pretrained: 'w', lr: '1e-3,1e-1', 'unfreeze-lr': 1e-5 }));
+    expect(
+      other.map(({ learningRates }) => learningRates.map((rate) => Number(rate.toPrecision(6)))),
+    ).toEqual([
+      [1e-3, 1e-2, 1e-1],
+      [1e-5, 1e-5, 1e-5],
+    ]);
+  });
+
   it('leaves out a phase without epochs, and gives --lr to the only one', () => {
     const frozenOnly = phasesFor(trainingOf({ pretrained: 'w', epochs: 0, lr: 1e-2 }));
     expect(frozenOnly.map(({ name, learningRates }) => [name, learningRates[0]])).toEqual([['frozen', 1e-2]]);
-    const unfrozenOnly = phasesFor(trainingOf({ pretrained: 'w', 'freeze-epochs': 0 }));
-    expect(unfrozenOnly.map(({ name }) => name)).toEqual(['unfrozen']);
+    const unfrozenOnly = phasesFor(trainingOf({ pretrained: 'w', 'freeze-epochs': 0, lr: 1e-2 }));
+    expect(unfrozenOnly.map(({ name, learningRates }) => [name, learningRates[0]])).toEqual([
+      ['unfrozen', 1e-2],
+    ]);
   });
 });
 

@@ -49,8 +49,34 @@ describe('defaults', () => {
       pretrained: resolve('w.safetensors'),
       freezeEpochs: 4,
       epochs: 2,
-      lr: { min: 1e-6, max: 1e-4 },
+      lr: 3e-3,
+      unfreezeLr: { min: 1e-6, max: 1e-4 },
     });
+  });
+
+  it('fine-tunes a run of one’s own likewise', () => {
+    const { training } = resolveNew({ data: 'photos', from: 'first' });
+    expect(training).toMatchObject({ from: 'first', pretrained: null, freezeEpochs: 4, epochs: 2, lr: 3e-3 });
+  });
+
+  it('gives the rates of fine-tuning to the epochs that are all there is', () => {
+    const { training } = resolveNew({ data: 'photos', pretrained: 'imagenet', 'freeze-epochs': 0 });
+    expect(training).toMatchObject({
+      pretrained: 'imagenet',
+      lr: { min: 1e-6, max: 1e-4 },
+      unfreezeLr: null,
+    });
+    const frozen = resolveNew({ data: 'photos', pretrained: 'imagenet', epochs: 0 });
+    expect(frozen.training).toMatchObject({ freezeEpochs: 4, lr: 3e-3, unfreezeLr: null });
+  });
+
+  it('knows data sets by name; a folder of that name has a path', () => {
+    expect(resolveNew({ data: 'pets' }).training).toMatchObject({
+      data: 'pets',
+      size: 224,
+      labelPattern: null,
+    });
+    expect(resolveNew({ data: './pets' }).training.data).toBe(resolve('pets'));
   });
 
   it('is frozen', () => {
@@ -100,7 +126,13 @@ describe('values', () => {
     [{ 'batch-size': 1 }, '--batch-size is 1'],
     [{ 'micro-batch': 32, 'batch-size': 16 }, '--micro-batch is 32, which is more than --batch-size 16'],
     [{ epochs: 0 }, '--epochs is 0, so there is nothing to train'],
-    [{ 'freeze-epochs': 2 }, 'without --pretrained the frozen layers would stay random'],
+    [{ 'freeze-epochs': 2 }, 'without --pretrained or --from the frozen layers would stay random'],
+    [{ pretrained: 'imagenet', from: 'x' }, '--pretrained and --from both say'],
+    [{ 'unfreeze-lr': 1e-4 }, 'there are no frozen epochs'],
+    [{ pretrained: 'w', 'freeze-epochs': 0, 'unfreeze-lr': '1e-6,1e-4' }, 'there are no frozen epochs'],
+    [{ pretrained: 'w', epochs: 0, 'unfreeze-lr': 1e-4 }, '--epochs is 0'],
+    [{ from: 'x', 'unfreeze-lr': '1e-4,1e-6' }, '--unfreeze-lr is "1e-4,1e-6"'],
+    [{ from: '' }, '--from is ""'],
     [{ lr: 0 }, '--lr is 0'],
     [{ lr: '1e-3,1e-5' }, 'min not above max'],
     [{ lr: '1,2,3' }, '--lr is "1,2,3"'],

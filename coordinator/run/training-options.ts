@@ -1,0 +1,141 @@
+import { resolve } from 'node:path';
+import type { Arch, FloatType } from '../../plan/run-config.js';
+import { namedData } from '../download/named-data.js';
+import { defaults, fineTuning, recipes } from './defaults.js';
+import { refused } from './refused.js';
+import type { LearningRate, ParsedStart } from './start-schema.js';
+
+/** What decides the weights. Recorded in run.json; a resumed run keeps it. */
+export interface TrainingOptions {
+  /** Absolute path of a folder, 'sample', or the name of a published data set. */
+  readonly data: string;
+  readonly labelPattern: string | null;
+  /** Fraction of the samples that validate, above 0 and below 1. */
+  readonly validPct: number;
+  readonly seed: number;
+  readonly arch: Arch;
+  readonly size: number;
+  readonly batchSize: number;
+  readonly microBatch: number;
+  /** Unfrozen epochs; they follow `freezeEpochs`. */
+  readonly epochs: number;
+  readonly freezeEpochs: number;
+  /** Peak rate of the frozen epochs, or of the unfrozen ones when they are all there is. */
+  readonly lr: LearningRate;
+  /** Peak rate of the unfrozen epochs that follow frozen ones; null when it is not both that there are. */
+  readonly unfreezeLr: LearningRate | null;
+  readonly weightDecay: number;
+  /** Absolute path of a file of weights, 'imagenet', or null. */
+  readonly pretrained: string | null;
+  /** The run or checkpoint to start from, as it was given. */
+  readonly from: string | null;
+  readonly precision: FloatType;
+  readonly wire: FloatType;
+}
+
+/** All training options: those given, and the recipe's defaults for the rest. Throws invalid-argument. */
+export function resolveTraining(parsed: ParsedStart): TrainingOptions {
+  const given = givenTraining(parsed);
+  const data = given.data ?? 'sample';
+  const recipe = data === 'sample' ? recipes.sample : recipes.folder;
+  const pretrained = given.pretrained ?? null;
+  const from = given.from ?? null;
+  const begun = pretrained !== null || from !== null;
+  const freezeEpochs = given.freezeEpochs ?? (begun ? fineTuning.freezeEpochs : 0);
+  const epochs = given.epochs ?? (begun ? fineTuning.epochs : recipe.epochs);
+  const unfrozenLr = begun ? fineTuning.lr : recipe.lr;
+  const twoPhases = freezeEpochs > 0 && epochs > 0;
+  const training: TrainingOptions = {
+    data,
+    labelPattern: given.labelPattern ?? null,
+    validPct: given.validPct ?? defaults.validPct,
+    seed: given.seed ?? defaults.seed,
+    arch: given.arch ?? defaults.arch,
+    size: given.size ?? recipe.size,
+    batchSize: given.batchSize ?? recipe.batchSize,
+    microBatch: given.microBatch ?? Math.min(recipe.microBatch, given.batchSize ?? recipe.batchSize),
+    epochs,
+    freezeEpochs,
+    lr: given.lr ?? (freezeEpochs > 0 ? fineTuning.frozenLr : unfrozenLr),
+    unfreezeLr: given.unfreezeLr ?? (twoPhases ? unfrozenLr : null),
+    weightDecay: given.weightDecay ?? defaults.weightDecay,
+    pretrained,
+    from,
+    precision: given.precision ?? defaults.precision,
+    wire: given.wire ?? defaults.wire,
+  };
+  checkTraining(training);
+  return Object.freeze(training);
+}
+
+export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
+  const { data, pretrained } = parsed;
+  const isName = (text: string) => text === 'sample' || Object.hasOwn(namedData, text);
+  const all = {
+    data: data === undefined || isName(data) ? data : resolve(data),
+    labelPattern: parsed['label-pattern'],
+    validPct: parsed['valid-pct'],
+    seed: parsed.seed,
+    arch: parsed.arch,
+    size: parsed.size,
+    batchSize: parsed['batch-size'],
+    microBatch: parsed['micro-batch'],
+    epochs: parsed.epochs,
+    freezeEpochs: parsed['freeze-epochs'],
+    lr: parsed.lr,
+    unfreezeLr: parsed['unfreeze-lr'],
+    weightDecay: parsed['weight-decay'],
+    pretrained: pretrained === undefined ? undefined : readPretrained(pretrained),
+    from: parsed.from,
+    precision: parsed.precision,
+    wire: parsed.wire,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+function checkTraining(o: TrainingOptions): void {
+  if (o.microBatch > o.batchSize) {
+    throw refused(
+      `--micro-batch is ${o.microBatch}, which is more than --batch-size ${o.batchSize}`,
+      `give --micro-batch ${o.batchSize} or less`,
+    );
+  }
+  if (o.from !== null && o.pretrained !== null) {
+    throw refused(
+      `--pretrained and --from both say which weights to begin with`,
+      'leave one of them out; --from takes a run of your own, --pretrained a file',
+    );
+  }
+  if (o.freezeEpochs > 0 && o.pretrained === null && o.from === null) {
+    throw refused(
+      `--freeze-epochs is ${o.freezeEpochs}, but without --pretrained or --from the frozen layers would stay random`,
+      'give --pretrained imagenet, or leave --freeze-epochs out',
+    );
+  }
+  if (o.unfreezeLr !== null && o.freezeEpochs === 0) {
+    throw refused(
+      '--unfreeze-lr is the rate of epochs that follow frozen ones, but there are no frozen epochs',
+      'give --lr instead, or --freeze-epochs 1 or more',
+    );
+  }
+  if (o.unfreezeLr !== null && o.epochs === 0) {
+    throw refused(
+      '--unfreeze-lr is the rate of the epochs that train all layers, but --epochs is 0',
+      'leave --unfreeze-lr out, or give --epochs 1 or more',
+    );
+  }
+  if (o.epochs + o.freezeEpochs === 0) {
+    throw refused('--epochs is 0, so there is nothing to train', 'give --epochs 1 or more');
+  }
+  if (o.labelPattern !== null && o.data === 'sample') {
+    throw refused(
+      '--label-pattern reads labels from the file names of --data DIR; the sample set has its own',
+      'give --data DIR, or leave --label-pattern out',
+    );
+  }
+}
+
+function readPretrained(value: string): string | null {
+  if (value === 'none') return null;
+  return value === 'imagenet' ? value : resolve(value);
+}
