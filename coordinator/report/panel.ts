@@ -62,10 +62,8 @@ function drawPanel({ id, title, yLabel, series, marks, ...axes }: Panel, column:
 function drawMark({ x: at, name }: Panel['marks'][number], { top, height }: Box, x: Scale): string {
   const place = x.place(at);
   const line = { x1: place, y1: top, x2: place, y2: top + height, stroke: style.quiet };
-  return (
-    element('line', { ...line, 'stroke-dasharray': '3 4' }) +
-    drawText(place + 5, top + 12, name, { size: style.tickSize, color: style.quiet })
-  );
+  const words = drawText(place + 5, top + 12, name, { size: style.tickSize, color: style.quiet });
+  return at === 0 ? words : element('line', { ...line, 'stroke-dasharray': '3 4' }) + words;
 }
 
 function drawDots(points: readonly Point[], x: Scale, y: Scale, fill: string): string {

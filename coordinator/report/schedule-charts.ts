@@ -30,7 +30,7 @@ export function schedulePanels(config: RunConfig): Panel[] {
       ...common,
       id: 'learning-rate',
       title: 'Learning rate',
-      yLabel: 'rate',
+      yLabel: '',
       y: (range) =>
         highest / lowest > linearSpan
           ? logarithmicScale([lowest * shownDecades, 10 ** Math.ceil(Math.log10(highest))], range)

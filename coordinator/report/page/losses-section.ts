@@ -17,7 +17,7 @@ function pictureItem(loss: PicturedLoss, classes: readonly string[]): Html {
   const kind = loss.predicted === loss.actual ? 'right' : 'wrong';
   const [predicted, actual] = [classes[loss.predicted]!, classes[loss.actual]!];
   return html`<li><figure>${picture(loss, titleOf(loss, classes))}
-<figcaption><b class="${kind}">${predicted}</b> / ${actual} / ${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}<small>${loss.path}</small></figcaption></figure></li>
+<figcaption><b class="${kind}">${predicted}</b> / ${actual} / <span>${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}</span><small>${loss.path}</small></figcaption></figure></li>
 `;
 }
 

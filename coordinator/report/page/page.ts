@@ -1,4 +1,3 @@
-import { formatCount } from '../../progress/count-text.js';
 import type { RunRecord } from '../../run/run-directory.js';
 import { formatInteger, formatLoss, formatPercent } from '../figure-text.js';
 import type { History } from '../history.js';
@@ -61,7 +60,7 @@ export function renderPage({
 <header>
 <p class="over">Rondo · interpretation</p>
 <h1>${runId}</h1>
-<p class="lead">${config.arch} at ${config.size} px, ${formatCount(config.classes.length, 'class').replace(/classs$/, 'classes')}, evaluated ${origin} on ${formatInteger(interpretation.images)} validation images.</p>
+<p class="lead">${config.arch} at ${config.size} px, ${config.classes.length} classes, evaluated ${origin} on ${formatInteger(interpretation.images)} validation images.</p>
 ${headline(interpretation)}
 <nav aria-label="Contents"><ul>${links}</ul></nav>
 </header>

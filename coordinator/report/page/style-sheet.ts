@@ -5,7 +5,7 @@ const repainted: readonly (readonly [drawn: string, painted: string])[] = [
   [style.ink, 'var(--ink)'],
   [style.quiet, 'var(--quiet)'],
   [style.grid, 'var(--line)'],
-  [style.faintGrid, 'var(--line)'],
+  [style.faintGrid, 'var(--faint)'],
   [style.paper, 'var(--panel)'],
   ...seriesColors.map((color, index) => [color, `var(--series-${index})`] as const),
 ];
@@ -16,10 +16,10 @@ const darkSeries = ['#4ea8e6', '#ff8b4a', '#35c79c', '#e39cc3', '#f2b73f', '#86c
   .join(' ');
 
 export const styleSheet = `
-:root { color-scheme: light dark; --ground: #fafaf8; --panel: #ffffff; --ink: #1d2126; --quiet: #68707a; --line: #e4e5e1;
+:root { color-scheme: light dark; --ground: #fafaf8; --panel: #ffffff; --ink: #1d2126; --quiet: #68707a; --line: #e4e5e1; --faint: #f3f3f0;
   --right: 0 100 170; --wrong: 213 94 0; --right-ink: #005f9e; --wrong-ink: #b34a00; --on-deep: #ffffff; ${lightSeries} }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #121416; --panel: #1a1d20; --ink: #e6e8ea; --quiet: #979fa8; --line: #2d3136;
+  :root { --ground: #121416; --panel: #1a1d20; --ink: #e6e8ea; --quiet: #979fa8; --line: #2d3136; --faint: #212529;
     --right: 78 168 230; --wrong: 255 139 74; --right-ink: #6cbbf2; --wrong-ink: #ff9c63; --on-deep: #0d1013; ${darkSeries} }
 }
 * { box-sizing: border-box; }
@@ -57,7 +57,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .plain tbody th { font-weight: 560; }
 .plain .n { text-align: right; }
 .plain tbody tr:hover { background: color-mix(in srgb, var(--ink) 4%, transparent); }
-.bar { min-width: 8.5rem; background: linear-gradient(rgb(var(--tone) / .2) 0 0) left center / calc(var(--w) * .92) 62% no-repeat; }
+.plain .bar { min-width: 8.5rem; padding-bottom: .7rem; background: linear-gradient(rgb(var(--tone) / .75) 0 0) .9rem calc(100% - .25rem) / calc(var(--w) * .8) 3px no-repeat; }
 .bar.right { --tone: var(--right); }
 .bar.wrong { --tone: var(--wrong); }
 .scores { width: 100%; }
@@ -76,11 +76,12 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .roomy { --cell: 3.1rem; font-size: .95rem; }
 .close { --cell: 2rem; font-size: .85rem; }
 .dense { --cell: 1.5rem; font-size: .72rem; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(172px, 1fr)); gap: 1.6rem 1.2rem; margin: 0; padding: 0; list-style: none; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 1.6rem 1.2rem; margin: 0; padding: 0; list-style: none; }
 figure { margin: 0; }
 figure img, .missing { display: block; width: 100%; height: auto; aspect-ratio: 1; border-radius: 8px; background: var(--line); }
 .missing { display: grid; place-items: center; padding: 1.5rem; color: var(--quiet); font-size: .85rem; text-align: center; }
 figcaption { margin-top: .5rem; font-size: .88rem; line-height: 1.4; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+figcaption span { white-space: nowrap; }
 figcaption small { display: block; color: var(--quiet); font-size: .76rem; }
 b.wrong { color: var(--wrong-ink); }
 b.right { color: var(--right-ink); }
