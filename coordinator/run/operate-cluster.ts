@@ -1,0 +1,114 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import type { ClusterListener } from '../cluster/cluster-events.js';
+import { type Checkpoint, streamCheckpoint } from './checkpoint-file.js';
+import type { RunEvent } from './run-events.js';
+import type { ClusterResult, RunServices } from './services.js';
+import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
+
+/** One task of a cluster, and what its workers begin with. */
+export interface ClusterWork {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  /** Used when there is no checkpoint. */
+  readonly pretrainedPath: string | null;
+  /** The state to begin with; null for the seed's, with the pretrained weights over it. */
+  readonly checkpoint: Checkpoint | null;
+  /** Counted over the run. */
+  readonly startStep: number;
+  readonly workers: number;
+  /** Launched on this machine; the others join at `listen`. */
+  readonly localWorkers: number;
+  /** Null divides the cores among them. */
+  readonly threads: number | null;
+  readonly listen: string;
+  readonly listener: Partial<ClusterListener>;
+}
+
+export interface OperateContext {
+  readonly services: Pick<RunServices, 'openCluster' | 'launchWorkers'>;
+  report(event: RunEvent): void;
+  /** Aborts to end the work; then, `immediate`, to end at once. */
+  readonly signals: { readonly signal: AbortSignal; readonly immediate: AbortSignal };
+}
+
+/**
+ * Gathers workers, has them do a task that leaves nothing behind (no books, no metrics), and sends them home. Nothing
+ * is left running, however it ends; only the logs of workers that failed stay, where the error says.
+ *
+ * @throws RondoError cancelled when the signal comes, else as `Cluster.run` does.
+ */
+export async function operateCluster(work: ClusterWork, context: OperateContext): Promise<ClusterResult> {
+  const { immediate } = context.signals;
+  const stage = emptyStage();
+  const leaveAtOnce = () => destroyStage(stage);
+  immediate.addEventListener('abort', leaveAtOnce, { once: true });
+  const logDir = await mkdtemp(join(tmpdir(), 'rondo-logs-'));
+  try {
+    const result = await gatherAndRun(work, context, stage, logDir);
+    await closeStage(stage, true, 'the work is done', patient);
+    await rm(logDir, { recursive: true, force: true });
+    return result;
+  } catch (thrown) {
+    const error = RondoError.from(thrown);
+    await closeStage(stage, false, error.message, brisk);
+    if (error.code === 'cancelled') await rm(logDir, { recursive: true, force: true });
+    throw error;
+  } finally {
+    immediate.removeEventListener('abort', leaveAtOnce);
+  }
+}
+
+async function gatherAndRun(
+  work: ClusterWork,
+  { services, report, signals }: OperateContext,
+  stage: Stage,
+  logDir: string,
+): Promise<ClusterResult> {
+  const { config, dataset, pretrainedPath, checkpoint, startStep, workers, localWorkers, listen } = work;
+  const { signal } = signals;
+  signal.throwIfAborted();
+  const cluster = await services.openCluster({
+    ...{ config, dataset, pretrainedPath, listen, worldSize: workers },
+    welcome: { natsUrl: '', natsToken: '' },
+    checkpoint: () => streamCheckpoint(checkpoint!),
+    listener: { ...deaf, ...work.listener },
+    endRemedy: 'nothing was changed: try again',
+  });
+  stage.cluster = cluster;
+  report({ kind: 'waiting', address: cluster.address, workers, localWorkers });
+  if (localWorkers > 0) {
+    const { threads } = work;
+    const launched = services.launchWorkers({
+      count: localWorkers,
+      coordinatorAddress: cluster.address,
+      logDir,
+      threads,
+    });
+    stage.workers = launched;
+    void launched.failed.then((error) => cluster.workerExited(error));
+  }
+  // There is no state to save: the run is rejected as cancelled, and nobody waits for the step.
+  const end = () => void cluster.close(false, RondoError.from(signal.reason).message);
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  try {
+    return await cluster.run({ step: startStep, source: checkpoint === null ? 'fresh' : 'checkpoint' });
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+const deaf: ClusterListener = {
+  assigned() {},
+  stepCommitted() {},
+  evaluated() {},
+  epochCompleted() {},
+  workerLost() {},
+};
