@@ -1,5 +1,6 @@
 import { RondoError } from '../../../runtime/errors.js';
 import type { StateLayout, TensorSpec } from '../layout.js';
+import { throughAveraged } from './averages.js';
 import type { WeightTensor } from './weight-tensor.js';
 
 /** How many names of each kind a message shows before it counts the rest. */
@@ -7,19 +8,30 @@ const shownNames = 20;
 
 /**
  * Overwrites the parameters and running statistics in `state` (flat, by `layout`) with `tensors` of the same names,
- * which are torchvision's for the body. torchvision's classifier (`fc.*`), batch counters and a checkpoint's moments
- * (`optimizer.*`) are ignored. A file without a head leaves the head as it is; a file with one must have all of it.
+ * which are torchvision's for the body. Batch counters and a checkpoint's moments (`optimizer.*`) are ignored; its moving
+ * averages take the places of what they average. A file without a head leaves the head as it is; a file with one must
+ * have all of it. torchvision's classifier (`fc.*`) is loaded where the network has one of the same shapes, that is a
+ * linear head for as many classes; otherwise it is ignored.
  * Throws invalid-argument, naming every missing, extra and misshapen tensor, before anything is written.
  */
 export function overlayPretrained(
   state: Float32Array,
   layout: StateLayout,
-  tensors: ReadonlyMap<string, WeightTensor>,
+  given: ReadonlyMap<string, WeightTensor>,
   file = 'The weights',
 ): void {
-  const names = [...tensors.keys()].filter((name) => !isIgnored(name));
+  const tensors = throughAveraged(given);
+  const network = [...layout.parameters, ...layout.statistics];
+  const classifier = network.filter(({ name }) => isClassifier(name));
+  const fits = ({ name, shape }: TensorSpec) => tensors.get(name)?.shape.join() === shape.join();
+  const takesClassifier = classifier.length > 0 && classifier.every(fits);
+  const names = [...tensors.keys()].filter(
+    (name) => !isIgnored(name) && (takesClassifier || !isClassifier(name)),
+  );
   const hasHead = names.some(isHead);
-  const wanted = [...layout.parameters, ...layout.statistics].filter(({ name }) => hasHead || !isHead(name));
+  const wanted = network.filter(({ name }) =>
+    isClassifier(name) ? takesClassifier : hasHead || !isHead(name),
+  );
   const known = new Set(wanted.map(({ name }) => name));
   const problems = [
     describe(
@@ -38,7 +50,7 @@ export function overlayPretrained(
   if (problems.length > 0) {
     throw new RondoError('invalid-argument', `${file} does not fit this network: ${problems.join('; ')}.`, {
       remedy:
-        'Give --arch the architecture that the weights were trained with, or take a file with its torchvision names.',
+        'Give --arch and --head what the weights were trained with, or take a file with torchvision names.',
     });
   }
   for (const { name, offset } of wanted) {
@@ -49,7 +61,11 @@ export function overlayPretrained(
 }
 
 function isIgnored(name: string): boolean {
-  return /^(fc|optimizer)\.|num_batches_tracked$/.test(name);
+  return /^optimizer\.|num_batches_tracked$/.test(name);
+}
+
+function isClassifier(name: string): boolean {
+  return name.startsWith('fc.');
 }
 
 function isHead(name: string): boolean {

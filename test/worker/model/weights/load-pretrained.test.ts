@@ -84,3 +84,54 @@ test('a long list is counted rather than shown whole', () => {
   for (let i = 0; i < 25; i += 1) tensors.set(`other.${i}`, tensor([1]));
   expect(() => load(tensors)).toThrow(/other\.19 and 5 more/);
 });
+
+const linear = layoutOf(
+  [
+    ['conv1.weight', [2, 1, 1, 2]],
+    ['fc.weight', [3, 2]],
+    ['fc.bias', [3]],
+  ],
+  [],
+);
+
+test.each([
+  ['as many classes goes to a linear head', [3, 2], [3], [5, 6, 7]],
+  ['other classes leaves a linear head as it is', [4, 2], [4], [-1, -1, -1]],
+  ['a part that does not fit is left out whole', [3, 2], [4], [-1, -1, -1]],
+])('torchvision’s classifier of %s', (_, weight, bias, expected) => {
+  const state = new Float32Array(linear.length).fill(-1);
+  overlayPretrained(
+    state,
+    linear,
+    new Map([
+      ['conv1.weight', tensor([2, 1, 1, 2])],
+      ['fc.weight', tensor(weight, new Float32Array(weight[0]! * weight[1]!).fill(-1))],
+      [
+        'fc.bias',
+        tensor(
+          bias,
+          Float32Array.from({ length: bias[0]! }, (_, k) => 5 + k),
+        ),
+      ],
+    ]),
+  );
+  const place = linear.parameters[2]!.offset;
+  expect([...state.subarray(place, place + 3)]).toEqual(expected);
+});
+
+test('a head of fastai’s does not go into a network with a linear one', () => {
+  const tensors = new Map([
+    ['conv1.weight', tensor([2, 1, 1, 2])],
+    ['head.8.weight', tensor([3, 2])],
+  ]);
+  const attempt = () => overlayPretrained(new Float32Array(linear.length), linear, tensors);
+  expect(attempt).toThrow('not part of this network: head.8.weight');
+  expect(attempt).toThrow(expect.objectContaining({ remedy: expect.stringContaining('--head') }));
+});
+
+test('a checkpoint’s moving averages are taken for what they average', () => {
+  const tensors = torchvision()
+    .set('average.conv1.weight', tensor([2, 1, 1, 2], Float32Array.of(9, 8, 7, 6)))
+    .set('average.bn1.weight', tensor([2], Float32Array.of(3, 4)));
+  expect(load(tensors).slice(0, 6)).toEqual([9, 8, 7, 6, 3, 4]);
+});
