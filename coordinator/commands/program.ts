@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/version.js';
+import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
 import { type StartEnvironment, startCommand } from './start.js';
 import { verifyRunCommand } from './verify-run.js';
@@ -14,6 +15,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(startCommand(environment));
   program.addCommand(verifyRunCommand(environment));
   program.addCommand(runsCommand(environment));
+  program.addCommand(predictCommand(environment));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),

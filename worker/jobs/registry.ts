@@ -5,7 +5,9 @@ import type { Job } from './job.js';
 export type JobRegistry = Readonly<Record<string, () => Promise<Job>>>;
 
 /** Jobs by name. Each is imported when it is asked for: `worker join` needs none of them. */
-export const jobs: JobRegistry = {};
+export const jobs: JobRegistry = {
+  predict: async () => (await import('./predict.js')).predict,
+};
 
 /** Throws not-found, with the nearest name, for a job that there is not. */
 export function findJob(name: string, registry: JobRegistry = jobs): Promise<Job> {

@@ -1,3 +1,4 @@
+import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
 import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '../model/program.js';
 
@@ -9,10 +10,11 @@ export interface Digests {
   readonly parameters: string;
 }
 
-/** A micro-batch, and the random key that decides its dropout. */
+/** A micro-batch, the random key that decides its dropout, and, with mixup, how its samples are mixed. */
 export interface KeyedBatch {
   readonly batch: ImageBatch;
   readonly key: readonly [number, number];
+  readonly mixup?: Mixup;
 }
 
 export interface ApplyOptions {
@@ -23,6 +25,8 @@ export interface ApplyOptions {
   readonly momentum: number;
   /** From 1 within the phase, for the bias correction. */
   readonly step: number;
+  /** What the weights' moving average keeps of itself; null where there is none. */
+  readonly averageDecay: number | null;
 }
 
 export interface Applied {
@@ -61,6 +65,8 @@ export interface ComputeOperations {
   /** Updates the state from the vector reduced over all ranks, unless that is not finite. */
   apply(vector: Float32Array, options: ApplyOptions): Applied;
   evaluate(batch: ImageBatch): EvaluatedBatch;
+  /** Probabilities [n, classes], row by row. */
+  predict(batch: Omit<ImageBatch, 'labels'>): Float32Array;
   close(): void;
 }
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Trainable } from '../../plan/run-config.js';
-import { initialState } from '../model/initialize.js';
+import { beginAverage, initialState } from '../model/initialize.js';
 import { openProgram, type Program, type ReductionLayout } from '../model/program.js';
 import { overlayPretrained } from '../model/weights/load-pretrained.js';
-import { readSafetensors } from '../model/weights/safetensors.js';
+import { readWeights } from '../model/weights/read-weights.js';
 import type { ComputeOperations, Digests } from './compute.js';
 
 /** The operations on a TensorFlow program, which `open` builds in the calling thread. */
@@ -28,8 +28,12 @@ export function createOperations(): ComputeOperations {
       return { state: opened.state, reductions };
     },
     initialize(into, seed, pretrained) {
-      into.set(initialState(program().state, seed));
-      if (pretrained) overlayPretrained(into, program().state, readSafetensors(pretrained));
+      const layout = program().state;
+      initialState(layout, seed, into);
+      if (pretrained) {
+        overlayPretrained(into, layout, readWeights(pretrained));
+        beginAverage(into, layout);
+      }
       program().load(into);
       return digest(into);
     },
@@ -48,6 +52,7 @@ export function createOperations(): ComputeOperations {
       return { updated, tensorHandles: program().tensorHandles() };
     },
     evaluate: (batch) => program().evaluate(batch),
+    predict: (batch) => program().predict(batch),
     close() {
       opened?.close();
       opened = undefined;

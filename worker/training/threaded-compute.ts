@@ -34,6 +34,7 @@ const operationNames: Record<keyof ComputeOperations, true> = {
   gradients: true,
   apply: true,
   evaluate: true,
+  predict: true,
   close: true,
 };
 

@@ -1,0 +1,54 @@
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { projectiveTransform } from '../../../plan/augmentation.js';
+import { decodeImage } from '../../../worker/data/decode.js';
+import { loadFileBatches } from '../../../worker/data/file-batches.js';
+import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
+
+const never = new AbortController().signal;
+const options = { size: 16, presize: 18, batch: 3, depth: 2, signal: never };
+
+describe('loadFileBatches', () => {
+  it('gives the images in order, decoded and placed as in validation, and names what is none', async () => {
+    const root = await makeFolder();
+    const images = await Promise.all([0, 1, 2, 3].map((index) => jpegBytes(index, 40 + 9 * index, 48)));
+    await writeFiles(root, {
+      '0.jpg': images[0]!,
+      '1.jpg': 'no image',
+      '2.jpg': images[1]!,
+      '4.jpg': images[2]!,
+      '5.jpg': images[3]!,
+      '6.jpg': images[0]!.subarray(0, 300),
+    });
+    const files = [0, 1, 2, 3, 4, 5, 6].map((index) => path.join(root, `${index}.jpg`));
+    const found: { id: number; pixels: Uint8Array; transform: number[] }[] = [];
+    const unreadable: { index: number; reason: string }[] = [];
+    let batches = 0;
+    for await (const batch of loadFileBatches(files, options)) {
+      batches += 1;
+      unreadable.push(...batch.unreadable);
+      const bytes = 18 * 18 * 3;
+      batch.ids.forEach((id, row) => {
+        const pixels = batch.pixels.slice(row * bytes, (row + 1) * bytes);
+        found.push({ id, pixels, transform: [...batch.transforms.slice(row * 8, (row + 1) * 8)] });
+      });
+      expect([...batch.lighting]).toEqual(Array.from(batch.ids).flatMap(() => [0, 1]));
+      batch.release();
+    }
+    expect(batches).toBe(3);
+    expect(found.map(({ id }) => id)).toEqual([0, 2, 4, 5]);
+    expect(unreadable.map(({ index }) => index)).toEqual([1, 3, 6]);
+    expect(unreadable[1]!.reason).toBe('there is no such file');
+    for (const [position, { pixels, transform }] of found.entries()) {
+      const decoded = await decodeImage(images[position]!, 18);
+      expect(Buffer.compare(pixels, decoded.pixels)).toBe(0);
+      expect(transform).toEqual([...projectiveTransform(null, decoded.aspect, 18, 16)]);
+    }
+  });
+
+  it('ends when the signal comes', async () => {
+    const batches = loadFileBatches(['a.jpg'], { ...options, signal: AbortSignal.abort() });
+    const first = batches[Symbol.asyncIterator]().next();
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});

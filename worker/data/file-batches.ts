@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { lighting, projectiveTransform } from '../../plan/augmentation.js';
+import type { Range } from '../../plan/micro-batches.js';
+import { RondoError } from '../../runtime/errors.js';
+import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
+import { type DecodedImage, decodeImage } from './decode.js';
+import { prefetch, throwIfAborted } from './prefetch.js';
+
+/** A file that is no image, or could not be read. */
+export interface Unreadable {
+  /** Position in the list of files. */
+  readonly index: number;
+  readonly reason: string;
+}
+
+/** Images without labels, ready for the network: `ids` are positions in the list of files, `labels` mean nothing. */
+export interface FileBatch extends BatchBuffers {
+  readonly unreadable: readonly Unreadable[];
+  /** The arrays may be reused afterwards. */
+  release(): void;
+}
+
+export interface FileBatchOptions {
+  /** Sides in pixels: of the network's input, and of the squares that images are decoded to. */
+  readonly size: number;
+  readonly presize: number;
+  /** Files of one batch, at most. */
+  readonly batch: number;
+  /** Batches that are alive at a time. */
+  readonly depth: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Decodes files the way validation images are: presized, then the middle of them. In order, read ahead; what cannot be
+ * read or decoded is left out of its batch and named there. Rejects only when the signal comes.
+ */
+export function loadFileBatches(files: readonly string[], o: FileBatchOptions): AsyncIterable<FileBatch> {
+  const { size, presize, batch, depth, signal } = o;
+  const pool = createBufferPool(presize, Math.min(batch, files.length));
+  const limit = createLimiter(threadPoolSize());
+  const ranges: Range[] = [];
+  for (let start = 0; start < files.length; start += batch) {
+    ranges.push({ start, end: Math.min(start + batch, files.length) });
+  }
+
+  const decode = (index: number, stop: AbortSignal) =>
+    limit(async (): Promise<DecodedImage | Unreadable> => {
+      throwIfAborted(stop);
+      try {
+        return await decodeImage(await readFile(files[index]!), presize);
+      } catch (error) {
+        return { index, reason: describeFault(error) };
+      }
+    });
+
+  const prepare = async ({ start, end }: Range, stop: AbortSignal): Promise<FileBatch> => {
+    const indices = Array.from({ length: end - start }, (_, position) => start + position);
+    const decoded = await Promise.all(indices.map((index) => decode(index, stop)));
+    const images = decoded.flatMap((image, position) =>
+      'pixels' in image ? [{ ...image, index: start + position }] : [],
+    );
+    const { buffers, giveBack } = pool.take(images.length);
+    images.forEach(({ pixels, aspect, index }, position) => {
+      buffers.pixels.set(pixels, position * pixels.length);
+      buffers.transforms.set(projectiveTransform(null, aspect, presize, size), position * 8);
+      buffers.lighting.set(lighting(null), position * 2);
+      buffers.ids[position] = index;
+    });
+    const unreadable = decoded.filter((image) => 'reason' in image);
+    return { ...buffers, unreadable, release: giveBack };
+  };
+
+  return prefetch(ranges, prepare, { depth, signal });
+}
+
+function describeFault(error: unknown): string {
+  const { code, message } = RondoError.from(error);
+  return code === 'not-found' ? 'there is no such file' : message.split('\n')[0]!;
+}

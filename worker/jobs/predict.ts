@@ -1,0 +1,69 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import { loadFileBatches } from '../data/file-batches.js';
+import { programOptions } from '../model/program-options.js';
+import { startComputeThread } from '../training/threaded-compute.js';
+import { readNetworkState } from './checkpoint-tensors.js';
+import type { JobContext } from './job.js';
+
+export interface PredictRequest {
+  readonly config: RunConfig;
+  /** A checkpoint's state.safetensors. */
+  readonly state: string;
+  /** Paths of images. */
+  readonly files: readonly string[];
+  /** Images of one forward pass. */
+  readonly batch: number;
+  /** How many classes to name for each image. */
+  readonly top: number;
+}
+
+/** What is told of each file, by its position in the request, in order within a batch. */
+export type PredictItem =
+  | {
+      readonly index: number;
+      /** Labels and their probabilities, the likeliest first. */
+      readonly top: readonly { readonly label: number; readonly probability: number }[];
+    }
+  | { readonly index: number; readonly reason: string };
+
+/** Batches in preparation, ready, or in the network. */
+const depth = 3;
+
+/** Classifies files as validation does, batch by batch, while the next ones are decoded. */
+export async function predict(
+  { config, state, files, batch, top }: PredictRequest,
+  { progress, item, signal }: JobContext,
+): Promise<object> {
+  const compute = startComputeThread();
+  try {
+    const { state: layout } = await compute.open(programOptions(config, []));
+    await compute.load(await readNetworkState(state, layout));
+    const { size, presize } = config;
+    let done = 0;
+    progress(done, files.length);
+    const started = performance.now();
+    for await (const loaded of loadFileBatches(files, { size, presize, batch, depth, signal })) {
+      const { pixels, transforms, lighting, ids, unreadable } = loaded;
+      const indices = Array.from(ids);
+      const rows = indices.length === 0 ? [] : await compute.predict({ pixels, transforms, lighting });
+      loaded.release();
+      const classes = config.classes.length;
+      const told: PredictItem[] = indices.map((index, row) => {
+        const probabilities = rows.slice(row * classes, (row + 1) * classes);
+        return { index, top: pickTop(probabilities, top) };
+      });
+      told.push(...unreadable);
+      for (const each of told.sort((a, b) => a.index - b.index)) item(each);
+      done += told.length;
+      progress(done, files.length);
+    }
+    return { seconds: (performance.now() - started) / 1000 };
+  } finally {
+    await compute.destroy();
+  }
+}
+
+function pickTop(probabilities: ArrayLike<number>, count: number) {
+  const all = Array.from(probabilities, (probability, label) => ({ label, probability }));
+  return all.sort((a, b) => b.probability - a.probability || a.label - b.label).slice(0, count);
+}
