@@ -58,6 +58,7 @@ function renderSummary(summary: Summary): string[] {
   }
   if (metrics.dropped > 0)
     lines.push(`${metrics.dropped} of ${metrics.dropped + metrics.published} metrics were lost`);
+  if (summary.report != null) lines.push(`report: ${summary.report}`);
   lines.push(`all of it is in ${directory}`);
   if (status === 'stopped' && resume !== null) lines.push(`go on with: ${resume}`);
   return lines;

@@ -16,6 +16,10 @@ import type { MetricsCollector } from './services.js';
 /** Hears what the cluster does and keeps the run's books: ledger, table of epochs, what to checkpoint. */
 export interface Bookkeeper extends ClusterListener {
   readonly epochs: readonly EpochRecord[];
+  /** Steps and epochs, in order. */
+  readonly history: { readonly steps: readonly StepFigures[]; readonly epochs: readonly EpochRecord[] };
+  /** Of this sitting. */
+  readonly newestEvaluation: EvaluationResult | null;
   /** Steps taken, over the run. */
   readonly steps: number;
   /** Of the last state that all workers agreed on. */
@@ -50,6 +54,7 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
   // An epoch's digest and its evaluation arrive in either order.
   let ended: EpochEnd | null = null;
   let evaluated: EvaluationResult | null = null;
+  let newestEvaluation: EvaluationResult | null = null;
 
   const closeEpoch = () => {
     if (ended === null || evaluated === null || ended.epoch !== evaluated.epoch) return;
@@ -71,6 +76,10 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
 
   return {
     epochs,
+    history: { steps, epochs },
+    get newestEvaluation() {
+      return newestEvaluation;
+    },
     get steps() {
       return steps.length;
     },
@@ -112,6 +121,7 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
     },
     evaluated(evaluation) {
       evaluated = evaluation;
+      newestEvaluation = evaluation;
       closeEpoch();
     },
     epochCompleted(end) {

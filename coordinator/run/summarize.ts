@@ -8,7 +8,7 @@ export function summarize(
   run: PreparedRun,
   books: Bookkeeper,
   ending: Ending,
-  { wallSeconds, resume }: { wallSeconds: number; resume: string },
+  { wallSeconds, resume, report }: { wallSeconds: number; resume: string; report: string | null },
 ): Summary {
   const { config, dataset, directory, quarantined, resumptions, runtime } = run;
   return {
@@ -29,5 +29,6 @@ export function summarize(
     wallSeconds,
     error: ending.error === null ? null : describeError(ending.error),
     resume: ending.status === 'completed' ? null : resume,
+    report,
   };
 }

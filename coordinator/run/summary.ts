@@ -31,6 +31,8 @@ export interface Summary {
   readonly error: { readonly code: string; readonly message: string; readonly remedy: string | null } | null;
   /** The command that goes on with the run; null when it is completed. */
   readonly resume: string | null;
+  /** The page of a completed run's report; null when there is none. */
+  readonly report: string | null;
 }
 
 /** How training ended; `error` is null unless it failed. */

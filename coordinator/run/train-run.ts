@@ -9,6 +9,7 @@ import { createLatestQueue, type LatestQueue } from './latest-queue.js';
 import { type LineFile, openLineFile } from './line-file.js';
 import { openMetricsIntake } from './metrics-intake.js';
 import type { PreparedRun } from './prepare-run.js';
+import { reportRun } from './report-run.js';
 import { digestRunConfig } from './run-config.js';
 import type { RunEvent } from './run-events.js';
 import type { ClusterResult, RunServices } from './services.js';
@@ -50,9 +51,9 @@ export async function trainRun(
   const startedMs = context.services.nowMs();
   const desk = openDesk(run, context);
   const { immediate } = context.signals;
-  const summarizeNow = (ending: Ending) => {
+  const summarizeNow = (ending: Ending, report: string | null = null) => {
     const wallSeconds = (context.services.nowMs() - startedMs) / 1000;
-    return summarize(run, desk.books, ending, { wallSeconds, resume: context.resume });
+    return summarize(run, desk.books, ending, { wallSeconds, resume: context.resume, report });
   };
   const leaveAtOnce = () => {
     destroyStage(desk.stage);
@@ -62,7 +63,9 @@ export async function trainRun(
   immediate.addEventListener('abort', leaveAtOnce, { once: true });
   try {
     const ending = await operate(desk);
-    const summary = summarizeNow(ending);
+    const completed = ending.status === 'completed';
+    const report = completed ? await reportRun(run, desk.books, context.report) : null;
+    const summary = summarizeNow(ending, report);
     await writeSummary(run.directory, summary).catch((error: Error) =>
       context.report({ kind: 'warning', text: `the summary could not be written: ${error.message}` }),
     );

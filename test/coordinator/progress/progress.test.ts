@@ -63,6 +63,7 @@ const summary: Summary = {
   wallSeconds: 75,
   error: null,
   resume: null,
+  report: 'runs/mine/report/index.html',
 };
 
 function stateAfter(events: readonly RunEvent[]) {
@@ -144,6 +145,7 @@ describe('what stays', () => {
       steps: 12,
       metrics: { published: 6, dropped: 4 },
       resume: 'coordinator start --resume mine',
+      report: null,
     };
     expect(renderLasting(stopped)).toEqual([
       'stopped after 12 of 30 steps, in 01:15',
@@ -151,6 +153,11 @@ describe('what stays', () => {
       'all of it is in runs/mine',
       'go on with: coordinator start --resume mine',
     ]);
+  });
+
+  it('says where the report of a completed run is', () => {
+    const lines = renderLasting({ kind: 'summary', ...summary });
+    expect(lines).toContain('report: runs/mine/report/index.html');
   });
 
   it('says what is about to be trained', () => {

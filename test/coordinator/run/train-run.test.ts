@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { start } from '../../../coordinator/commands/start.js';
@@ -97,9 +97,12 @@ describe('a run to its end', () => {
       'ledger.jsonl',
       'logs',
       'metrics.jsonl',
+      'report',
       'run.json',
       'summary.json',
     ]);
+    expect(summary.report).toBe(join(path, 'report', 'index.html'));
+    expect(readLines(join(path, 'report', 'predictions.jsonl'))).toHaveLength(5);
     expect(readdirSync(join(path, 'checkpoints'))).toEqual(['epoch-0000', 'epoch-0001', 'epoch-0002']);
     expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
     expect(events.filter(({ kind }) => kind === 'step')).toHaveLength(9);
@@ -107,6 +110,21 @@ describe('a run to its end', () => {
     expect(metrics.filter(({ kind }) => kind === 'epoch')).toHaveLength(3);
     expect(metrics.map(({ event }) => event)).toContain('finished');
     expect(await verifyRun('mine', join(path, '..'))).toMatchObject({ ok: true, epochs: 3, steps: 9 });
+  });
+
+  it('completes without a report when that cannot be written, and says why', async () => {
+    const runs = temporaryFolder();
+    const loseRecord = (step: number) => {
+      if (step === 8) rmSync(join(runs, 'mine', 'run.json'));
+    };
+    const { code, summary, path, events } = await runStart(runs, fresh, { beforeStep: loseRecord });
+    expect(code).toBe(0);
+    expect(summary).toMatchObject({ status: 'completed', report: null });
+    expect(readdirSync(path)).not.toContain('report');
+    expect(events).toContainEqual({
+      kind: 'warning',
+      text: expect.stringMatching(/^the report could not be written: .*run\.json/),
+    });
   });
 
   it('does not wait for checkpoints while it trains, and waits for the last at the end', async () => {

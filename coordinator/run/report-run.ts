@@ -1,0 +1,33 @@
+import { RondoError } from '../../runtime/errors.js';
+import { reportDefaults, writeReport } from '../report/write-report.js';
+import type { Bookkeeper } from './bookkeeper.js';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunEvent } from './run-events.js';
+
+/**
+ * Writes the report of a run from its newest evaluation and returns the path of its page; null when there is none to
+ * write. A run is no worse for it: what goes wrong is a warning.
+ */
+export async function reportRun(
+  { directory, dataset }: PreparedRun,
+  { history, newestEvaluation }: Bookkeeper,
+  report: (event: RunEvent) => void,
+): Promise<string | null> {
+  if (newestEvaluation === null) return null;
+  try {
+    const { index } = await writeReport({
+      ...reportDefaults,
+      directory,
+      history,
+      root: dataset.root,
+      valid: dataset.valid,
+      evaluation: newestEvaluation,
+      origin: `after epoch ${newestEvaluation.epoch + 1}`,
+    });
+    return index;
+  } catch (thrown) {
+    const text = `the report could not be written: ${RondoError.from(thrown).message}`;
+    report({ kind: 'warning', text });
+    return null;
+  }
+}
