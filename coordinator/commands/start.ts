@@ -9,6 +9,7 @@ import {
 } from '../run/prepare-run.js';
 import { resumeCommand, resumeRun } from '../run/resume-run.js';
 import type { RunServices } from '../run/services.js';
+import { adoptArch } from '../run/source-run.js';
 import { resolveStart, type StartConfig } from '../run/start-config.js';
 import type { RawStart } from '../run/start-schema.js';
 import type { Summary } from '../run/summary.js';
@@ -52,7 +53,7 @@ function gatherRaw(command: Command): RawStart {
 /** Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed. */
 export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
   const { services, output, argv } = environment;
-  const config = resolveStart(raw);
+  const config = resolveStart(adoptArch(raw));
   const lifecycle = environment.openLifecycle();
   const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
   const { report } = reporter;

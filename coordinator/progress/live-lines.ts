@@ -27,13 +27,24 @@ function linesOf(state: ProgressState, nowMs: number): string[] {
 
 /** Also what plain output prints now and then. */
 export function renderDataset(
-  { phase, done, total, sinceMs }: NonNullable<ProgressState['dataset']>,
+  {
+    phase,
+    subject = 'images',
+    unit,
+    done,
+    total,
+    sinceMs,
+    doneBefore = 0,
+  }: NonNullable<ProgressState['dataset']>,
   nowMs: number,
 ): string {
-  if (total === 0) return `${phase} images: ${done}`;
-  const left = done > 0 && done < total ? ((nowMs - sinceMs) / 1000 / done) * (total - done) : null;
+  const count = (value: number) => (unit === 'bytes' ? (value / 1e6).toFixed(1) : String(value));
+  const suffix = unit === 'bytes' ? ' MB' : '';
+  if (total === 0) return `${phase} ${subject}: ${count(done)}${suffix}`;
+  const secondsEach = (nowMs - sinceMs) / 1000 / (done - doneBefore);
+  const left = done > doneBefore && done < total ? secondsEach * (total - done) : null;
   const rest = left === null ? '' : ` · ${formatDuration(left)} left`;
-  return `${phase} images ${renderBar(done / total)} ${done}/${total}${rest}`;
+  return `${phase} ${subject} ${renderBar(done / total)} ${count(done)}/${count(total)}${suffix}${rest}`;
 }
 
 export function renderTraining(state: ProgressState): string {

@@ -1,9 +1,15 @@
 import type { DatasetProgress, PreparedEvent, RunEvent, StepEvent } from '../run/run-events.js';
 
+/** Of what comes before a run: since when its phase runs, and what a broken download had left by then. */
+export interface PhaseProgress extends DatasetProgress {
+  readonly sinceMs: number;
+  readonly doneBefore?: number;
+}
+
 /** What the terminal knows of a run. */
 export interface ProgressState {
   readonly stage: 'dataset' | 'starting' | 'waiting' | 'training' | 'stopping' | 'over';
-  readonly dataset: (DatasetProgress & { readonly sinceMs: number }) | null;
+  readonly dataset: PhaseProgress | null;
   readonly run: PreparedEvent | null;
   /** The last step, and when it was heard of. */
   readonly step: StepEvent | null;
@@ -35,8 +41,10 @@ export const initialProgress: ProgressState = {
 export function advance(state: ProgressState, event: RunEvent, nowMs: number): ProgressState {
   switch (event.kind) {
     case 'dataset': {
-      const sinceMs = state.dataset?.phase === event.phase ? state.dataset.sinceMs : nowMs;
-      return { ...state, dataset: { ...event, sinceMs } };
+      const { phase, subject, done } = event;
+      const same = state.dataset?.phase === phase && state.dataset.subject === subject;
+      const { sinceMs, doneBefore } = same ? state.dataset! : { sinceMs: nowMs, doneBefore: done };
+      return { ...state, dataset: { ...event, sinceMs, doneBefore } };
     }
     case 'prepared':
       return {

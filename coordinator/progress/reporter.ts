@@ -32,7 +32,11 @@ function openJsonReporter(output: Output, nowMs: () => number): Reporter {
   const mayRepeat = createThrottle(jsonProgressMs, nowMs);
   return {
     report(event) {
-      if (event.kind === 'dataset' && !mayRepeat(event.phase, event.done === event.total)) return;
+      if (
+        event.kind === 'dataset' &&
+        !mayRepeat(`${event.phase} ${event.subject}`, event.done === event.total)
+      )
+        return;
       output.write(`${JSON.stringify(event)}\n`);
     },
     close() {},
@@ -48,7 +52,7 @@ function openPlainReporter(output: Output, nowMs: () => number): Reporter {
       state = advance(state, event, nowMs());
       const lines = renderLasting(event);
       const counted = event.kind === 'dataset' && event.total > 0;
-      if (counted && mayRepeat(event.phase, event.done === event.total)) {
+      if (counted && mayRepeat(`${event.phase} ${event.subject}`, event.done === event.total)) {
         lines.push(renderDataset(state.dataset!, nowMs()));
       }
       if (event.kind === 'step' && mayRepeat('step', false)) lines.push(renderTraining(state));

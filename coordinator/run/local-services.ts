@@ -7,13 +7,16 @@ import { launchWorkers } from '../cluster/launcher.js';
 import { startNatsServer } from '../cluster/nats-server.js';
 import { pullState } from '../cluster/pull-state.js';
 import { divideThreads } from '../cluster/worker-environment.js';
-import { openDataset } from '../dataset/dataset.js';
+import { openData } from '../dataset/open-data.js';
+import { fetchImagenetWeights } from '../download/torchvision-weights.js';
 import { openCollector } from '../metrics/collector.js';
 import type { RunServices } from './services.js';
 
 /** A run's services on this machine. */
 export const localServices: RunServices = {
-  openDataset: (options) => openDataset({ ...options, cacheDir: installation().cacheDir }),
+  openDataset: (options) => openData({ ...options, cacheDir: installation().cacheDir }),
+  fetchWeights: (arch, options) =>
+    fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
   async startMetricsServer({ storeDir }) {
     const end = new AbortController();
     const server = await startNatsServer({ storeDir, signal: end.signal });

@@ -1,16 +1,19 @@
 import { platform, release } from 'node:os';
+import { resolve } from 'node:path';
 import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from './checkpoint-file.js';
-import { digestFile } from './file-digest.js';
 import type { LedgerState } from './ledger.js';
+import { findPretrained, type StartingWeights } from './pretrained.js';
 import { buildRunConfig } from './run-config.js';
 import { createRunDirectory, type RunDirectory, writeRunRecord } from './run-directory.js';
 import type { RunEvent } from './run-events.js';
 import { lockRun } from './run-lock.js';
 import type { RunServices } from './services.js';
+import { findSource, type SourceRun } from './source-run.js';
+import { headFits, type SourceRecord, writeSourceWeights } from './source-weights.js';
 import type { RuntimeOptions, StartConfig } from './start-config.js';
 import type { TrainingOptions } from './training-options.js';
 
@@ -47,15 +50,18 @@ export async function prepareNewRun(
 ): Promise<PreparedRun> {
   const { training, runtime } = start;
   for (const text of start.notes) context.report({ kind: 'note', text });
-  const pretrained = training.pretrained;
-  const pretrainedDigest =
-    pretrained === null ? null : await digestFile(pretrained, '--pretrained', context.signal);
+  const { from } = training;
+  const source = from === null ? null : await findSource(from, runtime.runDir, training);
+  const pretrained = await findPretrained(training, context);
   const { dataset, quarantined } = await indexData(training, context);
   const now = new Date();
   const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
   const unlock = lockRun(directory.path);
   try {
-    const config = buildRunConfig(directory.runId, training, dataset, pretrainedDigest);
+    const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
+    const taken = source === null ? null : await takeOver(source, plain, directory, context);
+    const weights = taken?.weights ?? pretrained;
+    const config = Object.freeze({ ...plain, pretrainedDigest: weights?.digest ?? null });
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),
@@ -63,6 +69,7 @@ export async function prepareNewRun(
       versions: { rondo: version, node: process.versions.node, platform: `${platform()} ${release()}` },
       workers: runtime.workers,
       training,
+      source: taken?.record ?? null,
       datasetDigest: dataset.digest,
       config,
     });
@@ -71,7 +78,7 @@ export async function prepareNewRun(
       config,
       dataset,
       quarantined,
-      pretrainedPath: pretrained,
+      pretrainedPath: weights?.path ?? null,
       runtime,
       checkpoint: null,
       restored: { steps: [], epochs: [] },
@@ -82,6 +89,27 @@ export async function prepareNewRun(
     unlock();
     throw error;
   }
+}
+
+/** Keeps the weights of another run's checkpoint in the new run's directory: that run may change or go. */
+async function takeOver(
+  source: SourceRun,
+  config: RunConfig,
+  directory: RunDirectory,
+  { report }: PrepareContext,
+): Promise<{ weights: StartingWeights; record: SourceRecord }> {
+  const { record, checkpoint } = source;
+  const withHead = headFits(record.config, config);
+  const weights = await writeSourceWeights(directory.initialWeights, source, withHead);
+  const { step, parameterDigest } = checkpoint.record;
+  const start = `starting from ${checkpoint.name} of run ${record.runId} (step ${step})`;
+  const text = withHead ? start : `${start}, with a fresh head: its classes are others than that run's`;
+  report({ kind: 'note', text });
+  const head = withHead ? 'taken over' : 'fresh';
+  return {
+    weights,
+    record: { runId: record.runId, checkpoint: resolve(checkpoint.path), step, parameterDigest, head },
+  };
 }
 
 /** What indexing needs of a `PrepareContext`. */

@@ -9,6 +9,7 @@ import { digestFile } from './file-digest.js';
 import { type LedgerLine, readLedger, settleLedger } from './ledger.js';
 import { openLineFile } from './line-file.js';
 import type { PrepareContext, PreparedRun } from './prepare-run.js';
+import { findPretrained } from './pretrained.js';
 import { indexRecordedData } from './recorded-data.js';
 import { digestRunConfig } from './run-config.js';
 import { findRunDirectory, type RunDirectory, type RunRecord, readRunRecord } from './run-directory.js';
@@ -46,7 +47,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       return { kind: 'finished', summary };
     }
     const { dataset, quarantined } = await indexRecordedData(record, context);
-    const pretrainedPath = checkpoint === null ? await findSamePretrained(record, context) : null;
+    const pretrainedPath = checkpoint === null ? await findSamePretrained(record, directory, context) : null;
     if (record.versions.rondo !== version) {
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
       context.report({ kind: 'warning', text });
@@ -108,17 +109,24 @@ function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord):
   });
 }
 
-async function findSamePretrained({ training, config }: RunRecord, context: PrepareContext) {
-  if (training.pretrained === null) return null;
-  const digest = await digestFile(training.pretrained, '--pretrained', context.signal);
-  if (digest === config.pretrainedDigest) return training.pretrained;
-  throw new RondoError(
-    'failed-precondition',
-    `${training.pretrained} is not the file that the run began with`,
-    {
-      remedy: 'restore the file, or start a new run',
-    },
-  );
+async function findSamePretrained(
+  { training, source, config }: RunRecord,
+  directory: RunDirectory,
+  context: PrepareContext,
+): Promise<string | null> {
+  const { path, digest } = source
+    ? await findTaken(directory, context)
+    : ((await findPretrained(training, context)) ?? none);
+  if (digest === config.pretrainedDigest) return path;
+  throw new RondoError('failed-precondition', `${path} is not the file that the run began with`, {
+    remedy: 'restore the file, or start a new run',
+  });
+}
+
+const none = { path: null, digest: null };
+
+async function findTaken({ initialWeights: path }: RunDirectory, { signal }: PrepareContext) {
+  return { path, digest: await digestFile(path, '--resume', signal) };
 }
 
 /** Returns the ledger's lines, with the rollback that this resumption adds. */

@@ -4,6 +4,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { writeDurably } from './durable-file.js';
+import type { SourceRecord } from './source-weights.js';
 import type { TrainingOptions } from './training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
@@ -14,6 +15,8 @@ export interface RunDirectory {
   readonly metrics: string;
   readonly ledger: string;
   readonly checkpoints: string;
+  /** What a run takes over from another one; absent in other runs. */
+  readonly initialWeights: string;
   readonly logs: string;
   readonly nats: string;
   readonly summary: string;
@@ -28,6 +31,8 @@ export interface RunRecord {
   readonly versions: { readonly rondo: string; readonly node: string; readonly platform: string };
   readonly workers: number;
   readonly training: TrainingOptions;
+  /** Null unless the run takes its weights from another one. */
+  readonly source: SourceRecord | null;
   readonly datasetDigest: string;
   readonly config: RunConfig;
 }
@@ -70,6 +75,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     metrics: join(path, 'metrics.jsonl'),
     ledger: join(path, 'ledger.jsonl'),
     checkpoints: join(path, 'checkpoints'),
+    initialWeights: join(path, 'initial.safetensors'),
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
     summary: join(path, 'summary.json'),

@@ -35,6 +35,10 @@ export type RunEvent =
 export interface DatasetProgress {
   readonly kind: 'dataset';
   readonly phase: string;
+  /** What it is done to; images when it does not say. */
+  readonly subject?: string;
+  /** What `done` and `total` count; images when it does not say. */
+  readonly unit?: 'bytes';
   readonly done: number;
   /** 0 when not known. */
   readonly total: number;

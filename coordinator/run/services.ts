@@ -1,4 +1,4 @@
-import type { RunConfig } from '../../plan/run-config.js';
+import type { Arch, RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { ClusterListener } from '../cluster/cluster-events.js';
@@ -59,6 +59,11 @@ export interface RunServices {
     dataset: Dataset;
     quarantined: readonly { readonly path: string; readonly reason: string }[];
   }>;
+  /** The path of torchvision's ImageNet weights, fetched once. */
+  fetchWeights(
+    arch: Arch,
+    options: { signal: AbortSignal; onProgress(progress: { done: number; total: number }): void },
+  ): Promise<string>;
   startMetricsServer(options: { storeDir: string }): Promise<MetricsServer>;
   openCollector(options: {
     url: string;

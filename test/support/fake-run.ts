@@ -44,6 +44,7 @@ export interface Faults {
   /** Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than that. */
   eager?: boolean;
   openCluster?(): never;
+  fetchWeights?: RunServices['fetchWeights'];
 }
 
 /** A cluster that follows the plan without computing anything. */
@@ -64,6 +65,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       onProgress({ phase: 'verifying', done: 27, total: 27 });
       return { dataset: tinyDataset(), quarantined: [{ path: 'train/bad.jpg', reason: 'is truncated' }] };
     },
+    fetchWeights: faults.fetchWeights ?? (() => Promise.reject(new Error('nothing may be fetched'))),
     async startMetricsServer() {
       return { url: 'nats://127.0.0.1:1', token: 'token', ...closing('server') };
     },

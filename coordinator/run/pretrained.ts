@@ -1,0 +1,35 @@
+import type { Arch } from '../../plan/run-config.js';
+import { digestFile } from './file-digest.js';
+import type { PrepareContext } from './prepare-run.js';
+import type { TrainingOptions } from './training-options.js';
+
+/** A file of weights that a run begins with, and its SHA-256. */
+export interface StartingWeights {
+  readonly path: string;
+  readonly digest: string;
+}
+
+/**
+ * The file that --pretrained stands for, fetched if it is not there yet; null for none. Throws what `fetchImagenetWeights` throws,
+ * and not-found that names the option.
+ */
+export async function findPretrained(
+  { pretrained, arch }: Pick<TrainingOptions, 'pretrained' | 'arch'>,
+  context: Pick<PrepareContext, 'services' | 'report' | 'signal'>,
+): Promise<StartingWeights | null> {
+  if (pretrained === null) return null;
+  const path = pretrained === 'imagenet' ? await fetchWeights(arch, context) : pretrained;
+  return { path, digest: await digestFile(path, '--pretrained', context.signal) };
+}
+
+function fetchWeights(
+  arch: Arch,
+  { services, report, signal }: Pick<PrepareContext, 'services' | 'report' | 'signal'>,
+): Promise<string> {
+  const subject = `${arch}'s weights`;
+  return services.fetchWeights(arch, {
+    signal,
+    onProgress: (progress) =>
+      report({ kind: 'dataset', phase: 'downloading', subject, unit: 'bytes', ...progress }),
+  });
+}
