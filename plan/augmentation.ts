@@ -1,5 +1,6 @@
 import { compose, type Homography, invert, type Point, scaleAndShift, squareToQuad } from './homography.js';
 import { openStream } from './random.js';
+import type { AugmentKind } from './run-config.js';
 
 /** What fastai v1's `get_transforms()` draws for one image. A transform that the coin left out has its neutral value. */
 export interface Augmentation {
@@ -28,6 +29,33 @@ const maxZoom = 1.1;
 const maxWarp = 0.2;
 const maxBrightness = 0.1;
 const maxContrast = 1.25;
+
+const neutral: Augmentation = {
+  flip: false,
+  angle: 0,
+  zoom: 1,
+  focus: [0.5, 0.5],
+  warp: [0, 0, 0, 0],
+  crop: [0.5, 0.5],
+  brightness: 0.5,
+  contrast: 1,
+};
+
+/**
+ * What one training sample gets in one epoch. `fastai`: all of `drawAugmentation`. `flip`: its flip and its random crop
+ * alone, which is what fastai's `get_transforms` leaves when everything else is turned off; the crop moves along the
+ * long side only. `none`: null, the centre crop of validation.
+ */
+export function augmentSample(
+  kind: AugmentKind,
+  seed: number,
+  epoch: number,
+  sampleId: number,
+): Augmentation | null {
+  if (kind === 'none') return null;
+  const drawn = drawAugmentation(seed, epoch, sampleId);
+  return kind === 'fastai' ? drawn : { ...neutral, flip: drawn.flip, crop: drawn.crop };
+}
 
 /** The augmentation of one sample in one epoch, whichever rank decodes it (fastai v1, `vision/transform.py`). */
 export function drawAugmentation(seed: number, epoch: number, sampleId: number): Augmentation {

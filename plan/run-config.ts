@@ -15,6 +15,10 @@ export type Task =
   | { readonly kind: 'evaluate' }
   | { readonly kind: 'lr-find'; readonly from: number; readonly to: number; readonly steps: number };
 
+/** What is done to training images: see plan/augmentation.ts. */
+export const augmentKinds = ['none', 'flip', 'fastai'] as const;
+export type AugmentKind = (typeof augmentKinds)[number];
+
 /** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
 export const layerGroupCount = 3;
 
@@ -54,8 +58,7 @@ export interface RunConfig {
   readonly weightDecay: number;
   /** Dropout before each of the head's two linear layers. */
   readonly dropout: readonly [number, number];
-  /** `flip`: left-right alone; `fastai`: the lesson's transforms. */
-  readonly augment: 'none' | 'flip' | 'fastai';
+  readonly augment: AugmentKind;
   readonly head: HeadKind;
   /** Share of a label's weight that is spread over all classes; 0 for none. */
   readonly labelSmoothing: number;

@@ -69,6 +69,13 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     value: 'TYPE',
     text: `what the network computes in: float32 or bfloat16 (default: ${defaults.precision})`,
   },
+  augment: {
+    group: groups.recipe,
+    value: 'KIND',
+    text:
+      "what is done to training images: fastai, the lesson's transforms; flip, left-right and a random crop of the long " +
+      `side alone; none, the middle of each (default: ${defaults.augment}). \`coordinator show-batch\` shows it`,
+  },
   'batch-size': {
     group: groups.recipe,
     value: 'N',

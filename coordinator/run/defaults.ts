@@ -17,6 +17,7 @@ export const defaults = {
   validPct: 0.2,
   seed: 42,
   arch: 'resnet34',
+  augment: 'fastai',
   weightDecay: 0.01,
   precision: 'float32',
   wire: 'float32',

@@ -28,7 +28,7 @@ export function buildRunConfig(
     phases: phasesFor(training),
     weightDecay: training.weightDecay,
     dropout: [...defaults.dropout],
-    augment: 'fastai',
+    augment: training.augment,
     head: 'fastai',
     labelSmoothing: 0,
     clipNorm: null,

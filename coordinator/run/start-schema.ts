@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { archs, type FloatType } from '../../plan/run-config.js';
+import { archs, augmentKinds, type FloatType } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 
 export type LearningRate = number | { readonly min: number; readonly max: number };
@@ -21,6 +21,7 @@ const schema = z.strictObject({
   seed: integer(0, 2 ** 32 - 1).optional(),
   arch: oneOf(archs).optional(),
   size: integer(32, 1024).optional(),
+  augment: oneOf(augmentKinds).optional(),
   'batch-size': integer(2, 65_536).optional(),
   'micro-batch': integer(2, 4096).optional(),
   epochs: integer(0, 100_000).optional(),

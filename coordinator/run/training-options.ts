@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { Arch, FloatType } from '../../plan/run-config.js';
+import type { Arch, AugmentKind, FloatType } from '../../plan/run-config.js';
 import { namedData } from '../download/named-data.js';
 import { defaults, fineTuning, recipes } from './defaults.js';
 import { refused } from './refused.js';
@@ -15,6 +15,7 @@ export interface TrainingOptions {
   readonly seed: number;
   readonly arch: Arch;
   readonly size: number;
+  readonly augment: AugmentKind;
   readonly batchSize: number;
   readonly microBatch: number;
   /** Unfrozen epochs; they follow `freezeEpochs`. */
@@ -52,6 +53,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     seed: given.seed ?? defaults.seed,
     arch: given.arch ?? defaults.arch,
     size: given.size ?? recipe.size,
+    augment: given.augment ?? defaults.augment,
     batchSize: given.batchSize ?? recipe.batchSize,
     microBatch: given.microBatch ?? Math.min(recipe.microBatch, given.batchSize ?? recipe.batchSize),
     epochs,
@@ -78,6 +80,7 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     seed: parsed.seed,
     arch: parsed.arch,
     size: parsed.size,
+    augment: parsed.augment,
     batchSize: parsed['batch-size'],
     microBatch: parsed['micro-batch'],
     epochs: parsed.epochs,

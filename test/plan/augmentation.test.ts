@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   type Augmentation,
+  augmentSample,
   drawAugmentation,
   lighting,
   projectiveTransform,
@@ -222,4 +223,31 @@ test('lighting is a shift by the logit of the brightness, then a scale; nothing 
   expect(1 / (1 + Math.exp(-shift))).toBeCloseTo(0.6, 12); // a mid-grey pixel becomes the brightness
   expect(scale).toBe(1.25);
   expect(lighting({ ...neutral, brightness: 0.4 })[0]).toBeCloseTo(-shift, 12);
+});
+
+test('each kind of augmentation takes its part of one and the same draw', () => {
+  const drawn = drawAugmentation(1, 2, 3);
+  expect(augmentSample('fastai', 1, 2, 3)).toEqual(drawn);
+  expect(augmentSample('none', 1, 2, 3)).toBeNull();
+  expect(augmentSample('flip', 1, 2, 3)).toEqual({ ...neutral, flip: drawn.flip, crop: drawn.crop });
+});
+
+test('a flip alone moves whole pixels: each output row and column is one of the scaled image', () => {
+  const [presize, size, aspect] = [64, 48, 1.5];
+  const wide = Math.round(size * aspect);
+  const columns = new Set<number>();
+  for (let sample = 0; sample < 60; sample += 1) {
+    const augmentation = augmentSample('flip', 5, 0, sample)!;
+    const transform = projectiveTransform(augmentation, aspect, presize, size);
+    const [x, y] = sampleAt(transform, 0, 0);
+    const column = (x / (presize - 1)) * (wide - 1);
+    expect(column).toBeCloseTo(Math.round(column), 3);
+    expect(y).toBeCloseTo(0, 4);
+    const right = (sampleAt(transform, size - 1, 0)[0] / (presize - 1)) * (wide - 1);
+    expect(right - column).toBeCloseTo(augmentation.flip ? 1 - size : size - 1, 3);
+    columns.add(Math.round(Math.min(column, right)));
+  }
+  expect(Math.min(...columns)).toBeGreaterThanOrEqual(0);
+  expect(Math.max(...columns)).toBeLessThanOrEqual(wide - size);
+  expect(columns.size).toBeGreaterThan(15);
 });

@@ -1,4 +1,4 @@
-import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -90,8 +90,8 @@ export function openLoader(o: LoaderOptions): Loader {
     const imageBytes = presize * presize * 3;
     const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
     const aspect = await fillPixels(request.split, id, into);
-    const augmented = request.epoch !== null && augment !== 'none';
-    const augmentation = augmented ? drawAugmentation(seed, request.epoch, id) : null;
+    const { epoch } = request;
+    const augmentation = epoch === null ? null : augmentSample(augment, seed, epoch, id);
     buffers.transforms.set(projectiveTransform(augmentation, aspect, presize, size), position * 8);
     buffers.lighting.set(lighting(augmentation), position * 2);
     buffers.labels[position] = o.dataset[request.split][id]!.label;
