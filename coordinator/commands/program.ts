@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/version.js';
+import { interpretCommand } from './interpret.js';
 import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
 import { type StartEnvironment, startCommand } from './start.js';
@@ -15,6 +16,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(startCommand(environment));
   program.addCommand(verifyRunCommand(environment));
   program.addCommand(runsCommand(environment));
+  program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({

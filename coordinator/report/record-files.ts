@@ -11,14 +11,16 @@ export function encodePredictions(judgements: Judgements): string {
 }
 
 /** interpretation.json: the figures of a report, classes by name. */
-export function encodeInterpretation(
+export type InterpretationRecord = ReturnType<typeof recordInterpretation>;
+
+export function recordInterpretation(
   { runId, arch }: Pick<RunConfig, 'runId' | 'arch'>,
   origin: string,
   interpretation: Interpretation,
-): string {
+) {
   const { classes, images, errors, errorRate, validLoss, confusion, mostConfused, topLosses, scores } =
     interpretation;
-  const document = {
+  return {
     run: runId,
     arch,
     evaluated: origin,
@@ -36,7 +38,6 @@ export function encodeInterpretation(
     topLosses: topLosses.map((judgement) => named(judgement, classes)),
     scores: scores.map((score, index) => ({ class: classes[index], ...score })),
   };
-  return `${JSON.stringify(document, null, 2)}\n`;
 }
 
 function named(judgement: Judgement, classes: readonly string[]) {

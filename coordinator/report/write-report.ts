@@ -10,7 +10,7 @@ import { type Interpretation, type InterpretOptions, interpret } from './interpr
 import { learningPanels } from './learning-charts.js';
 import { renderPage } from './page/page.js';
 import { drawPanels } from './panel.js';
-import { encodeInterpretation, encodePredictions } from './record-files.js';
+import { encodePredictions, type InterpretationRecord, recordInterpretation } from './record-files.js';
 import { schedulePanels } from './schedule-charts.js';
 import { readThumbnail } from './thumbnails.js';
 import { drawTopLosses } from './top-losses-picture.js';
@@ -30,6 +30,8 @@ export interface WrittenReport {
   /** Of the page. */
   readonly index: string;
   readonly interpretation: Interpretation;
+  /** What interpretation.json holds. */
+  readonly figures: InterpretationRecord;
   /** Top losses whose image could not be read. */
   readonly unreadable: readonly string[];
 }
@@ -68,10 +70,11 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
     renderPng(drawPanels('Schedule', schedulePanels(config))),
     drawTopLosses(pictured, config.classes),
   ]);
+  const figures = recordInterpretation(config, origin, interpretation);
   await writeFolder(directory.report, {
     'index.html': renderPage(content),
     'predictions.jsonl': encodePredictions(judgements),
-    'interpretation.json': encodeInterpretation(config, origin, interpretation),
+    'interpretation.json': `${JSON.stringify(figures, null, 2)}\n`,
     'confusion-matrix.png': confusion,
     'learning-curves.png': curves,
     'schedule.png': schedule,
@@ -80,6 +83,7 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
   return {
     index: join(directory.report, 'index.html'),
     interpretation,
+    figures,
     unreadable: pictured.filter(({ thumbnail }) => thumbnail === null).map(({ path }) => path),
   };
 }
