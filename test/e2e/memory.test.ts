@@ -17,7 +17,7 @@ afterAll(() => {
   rmSync(data, { recursive: true, force: true });
 });
 
-it('keeps resident memory and TensorFlow handles flat over 500 steps', { timeout: 300_000 }, async () => {
+it('keeps resident memory and TensorFlow handles flat over 500 steps', { timeout: 600_000 }, async () => {
   const inputs = runs.start(
     'long',
     data,

@@ -18,7 +18,7 @@ beforeAll(async () => {
   );
   expect(code, stderr).toBe(0);
   uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
-}, 120_000);
+});
 afterEach(killCoordinators);
 afterAll(() => {
   runs.remove();
