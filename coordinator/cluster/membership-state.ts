@@ -147,6 +147,8 @@ export interface RunResult {
   readonly step: number;
   readonly stopped: boolean;
   readonly metrics: { readonly published: number; readonly dropped: number };
+  /** Of the state of every worker, before and after, when the run leaves it as it found it. */
+  readonly restoredDigest?: string;
 }
 
 export type Effect =

@@ -176,7 +176,8 @@ export function reportFinished(
     metrics.published += Number(counted?.published ?? 0n);
     metrics.dropped += Number(counted?.dropped ?? 0n);
   }
-  return { progress: next, result: { step, stopped: report.stopped, metrics } };
+  const restored = restoresState ? { restoredDigest: report.stateDigest } : {};
+  return { progress: next, result: { step, stopped: report.stopped, metrics, ...restored } };
 }
 
 function requireRestored(generation: Generation, digest: string, reports: readonly Finished[]): void {

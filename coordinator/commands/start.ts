@@ -14,7 +14,7 @@ import { resolveStart, type StartConfig } from '../run/start-config.js';
 import type { RawStart } from '../run/start-schema.js';
 import type { Summary } from '../run/summary.js';
 import { type TrainContext, trainRun } from '../run/train-run.js';
-import { readConfigFile } from './config-file.js';
+import { gatherRaw } from './gather-raw.js';
 import { programName } from './program-name.js';
 import { startExamples, startOptions } from './start-options.js';
 
@@ -39,15 +39,6 @@ export function startCommand(environment: StartEnvironment): Command {
     .action(async () => environment.exit(await start(gatherRaw(command), environment)));
   for (const option of startOptions()) command.addOption(option);
   return command;
-}
-
-/** Options under their kebab-case names: those of the config file, then those of the command line over them. */
-function gatherRaw(command: Command): RawStart {
-  const given = command.options
-    .map((option) => [option.name(), command.getOptionValue(option.attributeName()) as unknown] as const)
-    .filter(([, value]) => value !== undefined);
-  const { config, ...line } = Object.fromEntries(given);
-  return typeof config === 'string' ? { ...readConfigFile(config), ...line } : line;
 }
 
 /** Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed. */

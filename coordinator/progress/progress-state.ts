@@ -44,7 +44,7 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
       const { phase, subject, done } = event;
       const same = state.dataset?.phase === phase && state.dataset.subject === subject;
       const { sinceMs, doneBefore } = same ? state.dataset! : { sinceMs: nowMs, doneBefore: done };
-      return { ...state, dataset: { ...event, sinceMs, doneBefore } };
+      return { ...state, stage: 'dataset', dataset: { ...event, sinceMs, doneBefore } };
     }
     case 'prepared':
       return {

@@ -59,7 +59,7 @@ export async function prepareNewRun(
   const unlock = lockRun(directory.path);
   try {
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
-    const taken = source === null ? null : await takeOver(source, plain, directory, context);
+    const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
     const config = Object.freeze({ ...plain, pretrainedDigest: weights?.digest ?? null });
     await writeRunRecord(directory, {
@@ -91,16 +91,16 @@ export async function prepareNewRun(
   }
 }
 
-/** Keeps the weights of another run's checkpoint in the new run's directory: that run may change or go. */
-async function takeOver(
+/** Copies the weights of another run's checkpoint to a file of the new one's, at `path`: that run may change or go. */
+export async function takeOver(
   source: SourceRun,
   config: RunConfig,
-  directory: RunDirectory,
-  { report }: PrepareContext,
+  path: string,
+  { report }: Pick<PrepareContext, 'report'>,
 ): Promise<{ weights: StartingWeights; record: SourceRecord }> {
   const { record, checkpoint } = source;
   const withHead = headFits(record.config, config);
-  const weights = await writeSourceWeights(directory.initialWeights, source, withHead);
+  const weights = await writeSourceWeights(path, source, withHead);
   const { step, parameterDigest } = checkpoint.record;
   const start = `starting from ${checkpoint.name} of run ${record.runId} (step ${step})`;
   const text = withHead ? start : `${start}, with a fresh head: its classes are others than that run's`;

@@ -9,6 +9,8 @@ export interface ClusterResult {
   readonly step: number;
   readonly stopped: boolean;
   readonly metrics: { readonly published: number; readonly dropped: number };
+  /** Of the workers' state, before and after, when the task leaves it as it found it. */
+  readonly restoredDigest?: string;
 }
 
 export interface RunningCluster {
