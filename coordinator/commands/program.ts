@@ -4,6 +4,7 @@ import { version } from '../../runtime/version.js';
 import { interpretCommand } from './interpret.js';
 import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
+import { showBatchCommand } from './show-batch.js';
 import { type StartEnvironment, startCommand } from './start.js';
 import { verifyRunCommand } from './verify-run.js';
 
@@ -18,6 +19,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(runsCommand(environment));
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));
+  program.addCommand(showBatchCommand(environment));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),

@@ -7,6 +7,7 @@ export type JobRegistry = Readonly<Record<string, () => Promise<Job>>>;
 /** Jobs by name. Each is imported when it is asked for: `worker join` needs none of them. */
 export const jobs: JobRegistry = {
   predict: async () => (await import('./predict.js')).predict,
+  'show-batch': async () => (await import('./show-batch.js')).showBatch,
 };
 
 /** Throws not-found, with the nearest name, for a job that there is not. */

@@ -16,8 +16,8 @@ import { projectiveTransform } from '../tensorflow/ops/images.js';
 import { constant, placeholder } from '../tensorflow/ops/sources.js';
 
 /** ImageNet's, by channel, of values in 0…1. */
-const mean = [0.485, 0.456, 0.406];
-const deviation = [0.229, 0.224, 0.225];
+export const mean = [0.485, 0.456, 0.406];
+export const deviation = [0.229, 0.224, 0.225];
 
 /** fastai keeps values this far from 0 and 1 before it takes their logit (vision/image.py). */
 const margin = 1e-7;
