@@ -34,16 +34,19 @@ export const fakeShape: ComputeShape = {
 export interface FakeCompute extends Compute {
   /** Names of the operations called so far, in order. */
   readonly calls: string[];
+  /** Of each update, in order. */
+  readonly averageDecays: (number | null)[];
   readonly state: Float32Array;
 }
 
 /**
  * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the random key
- * decides, computed without TensorFlow: what the steps around it do can be checked by hand. `poison` makes the
+ * decides, computed without TensorFlow: what the steps around it do can be checked by hand. Labels are mixed as samples are. `poison` makes the
  * gradient of that label NaN.
  */
 export function createFakeCompute(options: { poison?: number } = {}): FakeCompute {
   const calls: string[] = [];
+  const averageDecays: (number | null)[] = [];
   const state = new Float32Array(fakeShape.state.length);
   const digestOf = (values: Float32Array): Digests => ({
     state: [...values].join(),
@@ -51,6 +54,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   });
   return {
     calls,
+    averageDecays,
     state,
     async open() {
       return fakeShape;
@@ -75,8 +79,10 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     async gradients(batches, _trainable, into) {
       calls.push('gradients');
       into.fill(0);
-      for (const { batch, key } of batches) {
-        for (const label of batch.labels) {
+      for (const { batch, key, mixup } of batches) {
+        for (const [place, own] of batch.labels.entries()) {
+          const share = mixup?.shares[place] ?? 1;
+          const label = share * own + (1 - share) * (batch.labels[mixup?.partners[place] ?? place] ?? own);
           const value = label === options.poison ? Number.NaN : label + (key[0] % 7);
           for (let index = 0; index < width; index++) into[index] += value * (index + 1);
           into[width] += label;
@@ -85,8 +91,9 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
         into[width + 3] += 1;
       }
     },
-    async apply(vector, { learningRates }) {
+    async apply(vector, { learningRates, averageDecay }) {
       calls.push('apply');
+      averageDecays.push(averageDecay);
       const gradients = vector.subarray(0, width);
       const updated = gradients.every(Number.isFinite);
       if (updated) {

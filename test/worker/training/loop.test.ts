@@ -14,6 +14,7 @@ interface Outcome {
   readonly end: { step: number; stopped: boolean };
   readonly state: Float32Array;
   readonly calls: string[];
+  readonly averageDecays: readonly (number | null)[];
   readonly aliveBatches: number;
 }
 
@@ -47,6 +48,7 @@ function runWorld(
         end: next.value,
         state: compute.state,
         calls: compute.calls,
+        averageDecays: compute.averageDecays,
         aliveBatches: loader.alive(),
       };
     }),
@@ -73,6 +75,28 @@ describe('train', () => {
       expect(rank.state).toEqual(world[0].state);
       expect(rank.aliveBatches).toBe(0);
     }
+  });
+
+  it.each([2, 3, 5])('mixes the same samples in the same proportions on %i ranks', async (worldSize) => {
+    const mixing = runConfig({ mixup: 0.4 });
+    const [[alone], [plain]] = [await runWorld(mixing, 1), await runWorld(config, 1)];
+    const world = await runWorld(mixing, worldSize);
+    for (const [index, { outcome }] of steps(alone).entries()) {
+      for (const rank of world) expect(steps(rank)[index].outcome.loss).toBeCloseTo(outcome.loss, 4);
+    }
+    expect(Math.abs(alone.state[0] - plain.state[0])).toBeGreaterThan(0.01);
+    for (const rank of world) {
+      for (const [index, value] of rank.state.entries()) expect(value).toBeCloseTo(alone.state[index], 3);
+    }
+  });
+
+  it('tells each update what the moving average keeps, by the step of the run', async () => {
+    const [whole] = await runWorld(runConfig({ emaDecay: 0.3 }), 1);
+    expect(whole.averageDecays).toEqual([1 / 10, 2 / 11, 3 / 12, 0.3, 0.3, 0.3]);
+    const [rest] = await runWorld(runConfig({ emaDecay: 0.3 }), 2, { startStep: 2 });
+    expect(rest.averageDecays).toEqual([3 / 12, 0.3, 0.3, 0.3]);
+    const [plain] = await runWorld(config, 1);
+    expect(plain.averageDecays).toEqual(new Array(6).fill(null));
   });
 
   it('evaluates every validation sample exactly once, after each epoch and on a snapshot of its end', async () => {
