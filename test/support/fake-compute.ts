@@ -1,3 +1,4 @@
+import type { Mixup } from '../../plan/mixup.js';
 import type { Compute, ComputeShape, Digests } from '../../worker/training/compute.js';
 
 /** Values in the fake network's one parameter. */
@@ -36,17 +37,20 @@ export interface FakeCompute extends Compute {
   readonly calls: string[];
   /** Of each update, in order. */
   readonly averageDecays: (number | null)[];
+  /** Of each step's micro-batches. */
+  readonly mixups: (Mixup | undefined)[][];
   readonly state: Float32Array;
 }
 
 /**
  * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the random key
- * decides, computed without TensorFlow: what the steps around it do can be checked by hand. Labels are mixed as samples are. `poison` makes the
+ * decides, computed without TensorFlow: what the steps around it do can be checked by hand. `poison` makes the
  * gradient of that label NaN.
  */
 export function createFakeCompute(options: { poison?: number } = {}): FakeCompute {
   const calls: string[] = [];
   const averageDecays: (number | null)[] = [];
+  const mixups: (Mixup | undefined)[][] = [];
   const state = new Float32Array(fakeShape.state.length);
   const digestOf = (values: Float32Array): Digests => ({
     state: [...values].join(),
@@ -55,6 +59,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   return {
     calls,
     averageDecays,
+    mixups,
     state,
     async open() {
       return fakeShape;
@@ -79,10 +84,9 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     async gradients(batches, _trainable, into) {
       calls.push('gradients');
       into.fill(0);
-      for (const { batch, key, mixup } of batches) {
-        for (const [place, own] of batch.labels.entries()) {
-          const share = mixup?.shares[place] ?? 1;
-          const label = share * own + (1 - share) * (batch.labels[mixup?.partners[place] ?? place] ?? own);
+      mixups.push(batches.map(({ mixup }) => mixup));
+      for (const { batch, key } of batches) {
+        for (const label of batch.labels) {
           const value = label === options.poison ? Number.NaN : label + (key[0] % 7);
           for (let index = 0; index < width; index++) into[index] += value * (index + 1);
           into[width] += label;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Mixup } from '../../../plan/mixup.js';
 import { totalSteps } from '../../../plan/phases.js';
 import type { RunConfig } from '../../../plan/run-config.js';
 import { train } from '../../../worker/training/loop.js';
@@ -15,6 +16,7 @@ interface Outcome {
   readonly state: Float32Array;
   readonly calls: string[];
   readonly averageDecays: readonly (number | null)[];
+  readonly mixups: readonly (Mixup | undefined)[][];
   readonly aliveBatches: number;
 }
 
@@ -49,6 +51,7 @@ function runWorld(
         state: compute.state,
         calls: compute.calls,
         averageDecays: compute.averageDecays,
+        mixups: compute.mixups,
         aliveBatches: loader.alive(),
       };
     }),
@@ -79,15 +82,18 @@ describe('train', () => {
 
   it.each([2, 3, 5])('mixes the same samples in the same proportions on %i ranks', async (worldSize) => {
     const mixing = runConfig({ mixup: 0.4 });
-    const [[alone], [plain]] = [await runWorld(mixing, 1), await runWorld(config, 1)];
+    const [alone] = await runWorld(mixing, 1);
     const world = await runWorld(mixing, worldSize);
-    for (const [index, { outcome }] of steps(alone).entries()) {
-      for (const rank of world) expect(steps(rank)[index].outcome.loss).toBeCloseTo(outcome.loss, 4);
+    for (const [step, mixups] of alone.mixups.entries()) {
+      expect(world.flatMap((rank) => rank.mixups[step])).toEqual(mixups);
+      const counts = steps(alone)[step].plan.microBatches.map(({ start, end }) => end - start);
+      expect(mixups.map((mixup) => mixup?.shares.length)).toEqual(counts);
     }
-    expect(Math.abs(alone.state[0] - plain.state[0])).toBeGreaterThan(0.01);
-    for (const rank of world) {
-      for (const [index, value] of rank.state.entries()) expect(value).toBeCloseTo(alone.state[index], 3);
-    }
+    expect(new Set(alone.mixups.flat().map((mixup) => mixup?.shares.join())).size).toBe(
+      alone.mixups.flat().length,
+    );
+    const [plain] = await runWorld(config, worldSize);
+    expect(plain.mixups.flat().every((mixup) => mixup === undefined)).toBe(true);
   });
 
   it('tells each update what the moving average keeps, by the step of the run', async () => {
