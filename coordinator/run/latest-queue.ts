@@ -1,6 +1,9 @@
 import { RondoError } from '../../runtime/errors.js';
 
-/** Work done in the background, one piece at a time; a newer piece takes the place of one that still waits. */
+/**
+ * Work done in the background, one piece at a time, in order; a newer piece takes the place of one that still waits, unless
+ * that one must be done.
+ */
 export interface LatestQueue<T> {
   push(item: T): void;
   /** Resolves when nothing is left to do: to the error of the newest piece, or null when that went well. */
@@ -11,6 +14,7 @@ export interface LatestQueue<T> {
 
 export function createLatestQueue<T>(
   work: (item: T, signal: AbortSignal) => Promise<void>,
+  mustBeDone: (item: T) => boolean,
   onFailed: (item: T, error: RondoError) => void,
 ): LatestQueue<T> {
   const controller = new AbortController();
@@ -20,7 +24,7 @@ export function createLatestQueue<T>(
   let failure: RondoError | null = null;
 
   const drain = async () => {
-    for (let item = waiting.pop(); item !== undefined && !signal.aborted; item = waiting.pop()) {
+    for (let item = waiting.shift(); item !== undefined && !signal.aborted; item = waiting.shift()) {
       failure = await work(item, signal).then(() => null, RondoError.from);
       if (failure !== null && !signal.aborted) onFailed(item, failure);
     }
@@ -29,7 +33,7 @@ export function createLatestQueue<T>(
 
   return {
     push(item) {
-      waiting = [item];
+      waiting = [...waiting.filter(mustBeDone), item];
       running ??= drain();
     },
     async settle() {

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { EpochEnd } from '../cluster/cluster-events.js';
@@ -14,6 +15,7 @@ import { digestRunConfig } from './run-config.js';
 import type { RunEvent } from './run-events.js';
 import type { ClusterResult, RunServices } from './services.js';
 import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
+import { nameAgain, nameStage } from './stage-checkpoint.js';
 import { summarize } from './summarize.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from './summary.js';
 
@@ -87,6 +89,7 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
   const ledger = openLineFile(run.directory.ledger);
   const checkpoints = createLatestQueue<EpochEnd>(
     (end, signal) => saveCheckpoint(end, signal, desk),
+    (end) => nameStage(run.config, end) !== null,
     (end, error) =>
       report({ kind: 'warning', text: `${nameCheckpoint(end)} was not saved: ${error.message}` }),
   );
@@ -117,11 +120,15 @@ async function saveCheckpoint(end: EpochEnd, signal: AbortSignal, desk: Desk): P
   const { header, values } = await context.services.pullState(end.holderAddress, { ...end, signal });
   // A checkpoint promises the steps before it: they must be on the disk first.
   ledger.sync();
-  const name = nameCheckpoint(end);
-  const runConfigDigest = digestRunConfig(run.config);
-  await writeCheckpoint(`${run.directory.checkpoints}/${name}`, { ...end, header, values, runConfigDigest });
-  context.report({ kind: 'checkpoint', name, step: end.step });
-  stage.collector?.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
+  // The stage first: a crash in between then leaves no epoch that a resumed run would go on from without it.
+  const names = [nameStage(run.config, end) ?? [], nameCheckpoint(end)].flat();
+  const [path, ...otherPaths] = names.map((name) => join(run.directory.checkpoints, name));
+  await writeCheckpoint(path!, { ...end, header, values, runConfigDigest: digestRunConfig(run.config) });
+  for (const other of otherPaths) await nameAgain(path!, other);
+  for (const name of names) {
+    context.report({ kind: 'checkpoint', name, step: end.step });
+    stage.collector?.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
+  }
   await pruneCheckpoints(run.directory.checkpoints, books.epochs);
 }
 

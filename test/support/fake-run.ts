@@ -8,21 +8,19 @@ import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { lossOf, sharesOf, tinyDataset } from './tiny-run.js';
 
-const tensors = [
-  { name: 'conv1.weight', shape: [2, 3], offset: 0n },
-  { name: 'optimizer.first.conv1.weight', shape: [2, 3], offset: 6n },
-];
-
-/** The state after `step` steps: a function of the step alone, as replicas' is. */
-export function fakeState(step: number): { header: StateHeader; values: Float32Array } {
-  const values = Float32Array.from({ length: 12 }, (_, index) => step + index / 16);
-  const stateDigest = createHash('sha256').update(values).digest('hex');
+/** The state after `step` steps: a function of the step alone, as replicas' is. Each tensor is 2 by 3. */
+export function fakeState(
+  step: number,
+  names: readonly string[] = ['conv1.weight', 'optimizer.first.conv1.weight'],
+): { header: StateHeader; values: Float32Array } {
+  const length = 6 * names.length;
+  const values = Float32Array.from({ length }, (_, index) => step + index / 16);
   const header = {
     step: BigInt(step),
-    length: 12n,
-    stateDigest,
+    length: BigInt(length),
+    stateDigest: createHash('sha256').update(values).digest('hex'),
     parameterDigest: `parameters-${step}`,
-    tensors,
+    tensors: names.map((name, index) => ({ name, shape: [2, 3], offset: BigInt(6 * index) })),
   };
   return { header, values };
 }
@@ -45,6 +43,7 @@ export interface Faults {
   eager?: boolean;
   openCluster?(): never;
   fetchWeights?: RunServices['fetchWeights'];
+  openDataset?: RunServices['openDataset'];
 }
 
 /** A cluster that follows the plan without computing anything. */
@@ -60,7 +59,9 @@ export function fakeRun(faults: Faults = {}): FakeRun {
   const settled = new Set<number>();
   const pullState = faults.pullState ?? (async (_, { step }) => fakeState(step));
   const services: RunServices = {
-    async openDataset({ onProgress, signal }) {
+    async openDataset(options) {
+      if (faults.openDataset) return faults.openDataset(options);
+      const { onProgress, signal } = options;
       signal.throwIfAborted();
       onProgress({ phase: 'verifying', done: 27, total: 27 });
       return { dataset: tinyDataset(), quarantined: [{ path: 'train/bad.jpg', reason: 'is truncated' }] };

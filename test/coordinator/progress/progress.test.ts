@@ -107,6 +107,19 @@ describe('the live line', () => {
     expect(live([...trained, { kind: 'summary', ...summary }])).toEqual([]);
   });
 
+  it('counts a download in megabytes, and hopes for no speed that a broken one had', () => {
+    const download = (done: number): RunEvent => ({
+      kind: 'dataset',
+      ...{ phase: 'downloading', subject: 'pets', unit: 'bytes', done, total: 80e6 },
+    });
+    expect(live([download(40e6), download(60e6)])).toEqual([
+      `downloading pets ${'━'.repeat(18)}${'─'.repeat(6)} 60.0/80.0 MB · 00:02 left`,
+    ]);
+    expect(live([download(40e6)])).toEqual([
+      `downloading pets ${'━'.repeat(12)}${'─'.repeat(12)} 40.0/80.0 MB`,
+    ]);
+  });
+
   it('never wraps', () => {
     for (const columns of [1, 20, 80]) {
       for (const line of live([prepared, assigned, step(0)], columns)) {
