@@ -34,6 +34,13 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     value: 'REGEX',
     text: "take the label from the path instead: what the one capture group matches, such as '/([^/]+)_\\d+.jpg$'",
   },
+  labels: {
+    group: groups.data,
+    value: 'FILE.csv',
+    text:
+      'take the labels from this file instead: columns path,label (paths inside the data folder; a header is passed ' +
+      'over); images that it does not name are left out',
+  },
   'valid-pct': {
     group: groups.data,
     value: 'FRACTION',
@@ -115,6 +122,13 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     group: groups.recipe,
     value: 'WD',
     text: `decoupled weight decay (default: ${defaults.weightDecay})`,
+  },
+  'class-weights': {
+    group: groups.recipe,
+    value: 'KIND',
+    text:
+      'balanced weighs the loss so that classes with few images count as much as those with many; none counts images ' +
+      `(default: ${defaults.classWeights})`,
   },
   workers: {
     group: groups.cluster,

@@ -3,7 +3,8 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestSamples } from './digest.js';
 import { type ImageFile, listImageFiles, type Quarantined } from './image-files.js';
-import { labelByFolder, labelByPattern, labelPaths } from './labels.js';
+import { type Labeller, labelByFolder, labelByPattern, labelPaths } from './labels.js';
+import { readLabelsFile } from './labels-file.js';
 import { compareText } from './order.js';
 import { requireClasses, requireImages, requireMostUsable, resolveFolder } from './requirements.js';
 import { drawSample } from './sample.js';
@@ -15,6 +16,8 @@ export interface DatasetOptions {
   readonly data: string;
   /** Regular expression with one capture group, matched against '/' + relative path; the parent folder's name by default. */
   readonly labelPattern?: string;
+  /** CSV file with paths and labels, in place of both; images that it does not name are left out. */
+  readonly labelsFile?: string;
   /** Share of the images to validate on, between 0 and 1. */
   readonly validPct: number;
   readonly seed: number;
@@ -36,7 +39,7 @@ export interface DatasetProgress {
  */
 export async function openDataset(
   o: DatasetOptions,
-): Promise<{ dataset: Dataset; quarantined: readonly Quarantined[] }> {
+): Promise<{ dataset: Dataset; quarantined: readonly Quarantined[]; notes: readonly string[] }> {
   try {
     return await indexFolder(o);
   } catch (error) {
@@ -46,7 +49,6 @@ export async function openDataset(
 }
 
 async function indexFolder(o: DatasetOptions) {
-  const labeller = o.labelPattern === undefined ? labelByFolder() : labelByPattern(o.labelPattern);
   const report = (phase: DatasetProgress['phase']) => (done: number, total: number) =>
     o.onProgress({ phase, done, total });
   const folder =
@@ -54,11 +56,12 @@ async function indexFolder(o: DatasetOptions) {
       ? await drawSample({ cacheDir: o.cacheDir, signal: o.signal, onProgress: report('drawing') })
       : path.resolve(o.data);
   const root = await resolveFolder(folder);
-  const { files, broken } = await listImageFiles(root, {
+  const { files: images, broken } = await listImageFiles(root, {
     signal: o.signal,
     onFound: (count) => report('listing')(count, 0),
   });
-  requireImages(files, root);
+  requireImages(images, root);
+  const { labeller, files, notes } = await chooseLabels(o, images);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
   const faults = await verifyImages(root, files, {
     cacheDir: o.cacheDir,
@@ -90,5 +93,34 @@ async function indexFolder(o: DatasetOptions) {
       usable.map(({ path, size }, id) => ({ path, label: labels[id]!, size })),
     ),
   };
-  return { dataset, quarantined };
+  return { dataset, quarantined, notes };
+}
+
+interface Labelled {
+  readonly labeller: Labeller;
+  /** Those that are to have a label. */
+  readonly files: readonly ImageFile[];
+  /** What the person should know of the others. */
+  readonly notes: readonly string[];
+}
+
+async function chooseLabels(
+  { labelPattern, labelsFile }: DatasetOptions,
+  images: readonly ImageFile[],
+): Promise<Labelled> {
+  if (labelsFile === undefined) {
+    const labeller = labelPattern === undefined ? labelByFolder() : labelByPattern(labelPattern);
+    return { labeller, files: images, notes: [] };
+  }
+  const { labeller, missing } = await readLabelsFile(labelsFile, images);
+  const files = images.filter((image) => labeller(image.path) !== undefined);
+  const name = path.basename(labelsFile);
+  const left = images.length - files.length;
+  const notes = [
+    ...(left > 0 ? [`${left} of ${images.length} images are not in ${name} and are left out`] : []),
+    ...(missing.length > 0
+      ? [`${missing.length} of the files that ${name} names are not there, for example ${missing[0]}`]
+      : []),
+  ];
+  return { labeller, files, notes };
 }

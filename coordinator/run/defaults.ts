@@ -19,6 +19,7 @@ export const defaults = {
   arch: 'resnet34',
   augment: 'fastai',
   weightDecay: 0.01,
+  classWeights: 'none',
   precision: 'float32',
   wire: 'float32',
   dropout: [0.25, 0.5],

@@ -119,17 +119,20 @@ export interface IndexContext extends Pick<PrepareContext, 'report' | 'signal'> 
 
 /** The data set of a run, with progress reported. */
 export async function indexData(
-  { data, labelPattern, validPct, seed }: TrainingOptions,
+  { data, labelPattern, labels, validPct, seed }: TrainingOptions,
   { services, report, signal }: IndexContext,
 ): ReturnType<RunServices['openDataset']> {
-  return services.openDataset({
+  const indexed = await services.openDataset({
     data,
     ...(labelPattern === null ? {} : { labelPattern }),
+    ...(labels === null ? {} : { labelsFile: labels }),
     validPct,
     seed,
     onProgress: (progress) => report({ kind: 'dataset', ...progress }),
     signal,
   });
+  for (const text of indexed.notes ?? []) report({ kind: 'note', text });
+  return indexed;
 }
 
 /** What the person is told of a run before it starts. */

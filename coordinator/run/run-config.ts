@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { balanceClasses } from '../dataset/class-weights.js';
 import { defaults } from './defaults.js';
 import type { TrainingOptions } from './training-options.js';
 
@@ -34,11 +35,19 @@ export function buildRunConfig(
     clipNorm: null,
     emaDecay: null,
     mixup: 0,
-    classWeights: null,
+    classWeights: weighClasses(training, dataset),
     precision: training.precision,
     wire: training.wire,
     pretrainedDigest,
   });
+}
+
+function weighClasses({ classWeights }: TrainingOptions, { classes, train }: Dataset): number[] | null {
+  if (classWeights === 'none') return null;
+  return balanceClasses(
+    classes.length,
+    train.map(({ label }) => label),
+  );
 }
 
 /** Ties checkpoints to the config that they were trained with. */

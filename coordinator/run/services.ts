@@ -53,6 +53,7 @@ export interface RunServices {
   openDataset(options: {
     data: string;
     labelPattern?: string;
+    labelsFile?: string;
     validPct: number;
     seed: number;
     onProgress(progress: Omit<DatasetProgress, 'kind'>): void;
@@ -60,6 +61,8 @@ export interface RunServices {
   }): Promise<{
     dataset: Dataset;
     quarantined: readonly { readonly path: string; readonly reason: string }[];
+    /** What the person should know of it. */
+    notes?: readonly string[];
   }>;
   /** The path of torchvision's ImageNet weights, fetched once. */
   fetchWeights(

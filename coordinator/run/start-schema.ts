@@ -4,6 +4,10 @@ import { RondoError } from '../../runtime/errors.js';
 
 export type LearningRate = number | { readonly min: number; readonly max: number };
 
+/** `balanced`: all classes have the same share of the loss, however many images they have. */
+export const classWeightings = ['none', 'balanced'] as const;
+export type ClassWeighting = (typeof classWeightings)[number];
+
 const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
 const learningRateText = 'a number above 0 and up to 10, or min,max with min not above max';
 
@@ -17,6 +21,7 @@ const schema = z.strictObject({
   threads: integer(1, 1024).optional(),
   data: text('a folder, "sample", or the name of a data set').optional(),
   'label-pattern': field('a regular expression with exactly one capture group', readLabelPattern).optional(),
+  labels: text('a CSV file').optional(),
   'valid-pct': number('a fraction above 0 and below 1, such as 0.2', (n) => n > 0 && n < 1).optional(),
   seed: integer(0, 2 ** 32 - 1).optional(),
   arch: oneOf(archs).optional(),
@@ -29,6 +34,7 @@ const schema = z.strictObject({
   lr: field(learningRateText, readLearningRate).optional(),
   'unfreeze-lr': field(learningRateText, readLearningRate).optional(),
   'weight-decay': number('a number from 0 up to, but not including, 1', (n) => n >= 0 && n < 1).optional(),
+  'class-weights': oneOf(classWeightings).optional(),
   pretrained: text('a file of weights, "imagenet" or "none"').optional(),
   from: text('a run, or the folder of a checkpoint').optional(),
   precision: oneOf(floatTypes).optional(),

@@ -3,13 +3,15 @@ import type { Arch, AugmentKind, FloatType } from '../../plan/run-config.js';
 import { namedData } from '../download/named-data.js';
 import { defaults, fineTuning, recipes } from './defaults.js';
 import { refused } from './refused.js';
-import type { LearningRate, ParsedStart } from './start-schema.js';
+import type { ClassWeighting, LearningRate, ParsedStart } from './start-schema.js';
 
 /** What decides the weights. Recorded in run.json; a resumed run keeps it. */
 export interface TrainingOptions {
   /** Absolute path of a folder, 'sample', or the name of a published data set. */
   readonly data: string;
   readonly labelPattern: string | null;
+  /** Absolute path of a CSV file with paths and labels. */
+  readonly labels: string | null;
   /** Fraction of the samples that validate, above 0 and below 1. */
   readonly validPct: number;
   readonly seed: number;
@@ -26,6 +28,7 @@ export interface TrainingOptions {
   /** Peak rate of the unfrozen epochs that follow frozen ones; null when it is not both that there are. */
   readonly unfreezeLr: LearningRate | null;
   readonly weightDecay: number;
+  readonly classWeights: ClassWeighting;
   /** Absolute path of a file of weights, 'imagenet', or null. */
   readonly pretrained: string | null;
   /** The run or checkpoint to start from, as it was given. */
@@ -49,6 +52,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
   const training: TrainingOptions = {
     data,
     labelPattern: given.labelPattern ?? null,
+    labels: given.labels ?? null,
     validPct: given.validPct ?? defaults.validPct,
     seed: given.seed ?? defaults.seed,
     arch: given.arch ?? defaults.arch,
@@ -61,6 +65,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     lr: given.lr ?? (freezeEpochs > 0 ? fineTuning.frozenLr : unfrozenLr),
     unfreezeLr: given.unfreezeLr ?? (twoPhases ? unfrozenLr : null),
     weightDecay: given.weightDecay ?? defaults.weightDecay,
+    classWeights: given.classWeights ?? defaults.classWeights,
     pretrained,
     from,
     precision: given.precision ?? defaults.precision,
@@ -71,11 +76,12 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
 }
 
 export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
-  const { data, pretrained } = parsed;
+  const { data, labels, pretrained } = parsed;
   const isName = (text: string) => text === 'sample' || Object.hasOwn(namedData, text);
   const all = {
     data: data === undefined || isName(data) ? data : resolve(data),
     labelPattern: parsed['label-pattern'],
+    labels: labels === undefined ? undefined : resolve(labels),
     validPct: parsed['valid-pct'],
     seed: parsed.seed,
     arch: parsed.arch,
@@ -88,6 +94,7 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     lr: parsed.lr,
     unfreezeLr: parsed['unfreeze-lr'],
     weightDecay: parsed['weight-decay'],
+    classWeights: parsed['class-weights'],
     pretrained: pretrained === undefined ? undefined : readPretrained(pretrained),
     from: parsed.from,
     precision: parsed.precision,
@@ -129,6 +136,15 @@ function checkTraining(o: TrainingOptions): void {
   }
   if (o.epochs + o.freezeEpochs === 0) {
     throw refused('--epochs is 0, so there is nothing to train', 'give --epochs 1 or more');
+  }
+  if (o.labels !== null && o.labelPattern !== null) {
+    throw refused('--labels and --label-pattern both say where labels come from', 'leave one of them out');
+  }
+  if (o.labels !== null && o.data === 'sample') {
+    throw refused(
+      '--labels names the images of --data DIR; the sample set has labels of its own',
+      'give --data DIR, or leave --labels out',
+    );
   }
   if (o.labelPattern !== null && o.data === 'sample') {
     throw refused(
