@@ -6,6 +6,7 @@ import { concat, reshape, split, transpose } from '../tensorflow/ops/arrays.js';
 import { copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
+import type { Weights } from './layers.js';
 import { averageName, heldShape, type StateLayout, type TensorSpec } from './layout.js';
 import { volume } from './parameters.js';
 
@@ -34,6 +35,11 @@ export function declareState(graph: Graph, layout: StateLayout): HeldState {
       return found;
     },
   };
+}
+
+/** What layers compute with: the variables' values at the time of the run. */
+export function weightsOf(state: HeldState): Weights {
+  return (name) => read(state.variable(name));
 }
 
 /** The state as evaluation sees it: where parameters are averaged, the average stands in a parameter's place. */

@@ -3,12 +3,13 @@ import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { cast } from '../tensorflow/ops/convert.js';
 import { conv2dCentred } from '../tensorflow/ops/convolution.js';
 import { biasAdd, matMul } from '../tensorflow/ops/linear.js';
-import { read } from '../tensorflow/ops/variables.js';
 import type { ConvSpec } from './architecture.js';
-import type { HeldState } from './held-state.js';
 import { normInference, normTraining } from './norm.js';
 
-/** The layers of one forward pass over the session's variables. */
+/** Where layers take parameters and running statistics from: their names to their values, as TensorFlow holds them. */
+export type Weights = (name: string) => Tensor<'float32'>;
+
+/** The layers of one forward pass. */
 export interface Layers {
   readonly graph: Graph;
   readonly training: boolean;
@@ -26,14 +27,14 @@ export interface Layers {
  * In training a batch norm uses the batch's own statistics and notes them; otherwise the running ones. Statistics
  * and weights stay float32 whatever the layers compute in.
  */
-export function openLayers(graph: Graph, state: HeldState, training: boolean): Layers {
+export function openLayers(graph: Graph, weights: Weights, training: boolean): Layers {
   const values = new Map<string, Tensor<'float32'>>();
   const batchStatistics = new Map<string, Tensor<'float32'>>();
 
   function parameter(name: string): Tensor<'float32'> {
     const known = values.get(name);
     if (known !== undefined) return known;
-    const value = read(state.variable(name));
+    const value = weights(name);
     values.set(name, value);
     return value;
   }

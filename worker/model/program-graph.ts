@@ -1,23 +1,20 @@
 import type { Trainable } from '../../plan/run-config.js';
-import type { FloatDType } from '../tensorflow/dtype.js';
 import { Graph, type Tensor } from '../tensorflow/graph.js';
 import { softmax } from '../tensorflow/ops/activations.js';
 import { exp, negate } from '../tensorflow/ops/arithmetic.js';
 import { reshape } from '../tensorflow/ops/arrays.js';
-import { bitcastPairs, cast } from '../tensorflow/ops/convert.js';
+import { bitcastPairs } from '../tensorflow/ops/convert.js';
 import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
-import { describeBody } from './architecture.js';
-import { buildHead, buildLinearHead, type Dropout } from './head.js';
-import { buildStateGraph, declareState, type StateGraph, throughAverages } from './held-state.js';
+import { buildStateGraph, declareState, type StateGraph, throughAverages, weightsOf } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
-import { type Layers, openLayers } from './layers.js';
+import { openLayers } from './layers.js';
 import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
 import { blend, buildMixing } from './mixing.js';
+import { buildNetwork } from './network.js';
 import { describeNetwork } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
-import { buildBody } from './resnet.js';
 import { buildGradientGraph, type GradientGraph } from './training-graph.js';
 import { buildTrainingLoss } from './training-loss.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
@@ -66,7 +63,7 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
 
   const mixing = mixup ? buildMixing(graph) : null;
 
-  const layers = openLayers(graph, held, true);
+  const layers = openLayers(graph, weightsOf(held), true);
   const logits = graph.scope('training', () => {
     const mixed = mixing === null ? images : blend(images, mixing);
     return buildNetwork(layers, options, mixed, { rates: options.dropout, key });
@@ -92,26 +89,10 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     state: buildStateGraph(graph, layout, held),
     sets,
     evaluation: graph.scope('evaluation', () => {
-      const judge = openLayers(graph, throughAverages(held, layout), false);
+      const judge = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
       return buildEvaluation(buildNetwork(judge, options, images), labels);
     }),
   };
-}
-
-/** Normalised images [n, size, size, 3] to float32 logits [n, classes]; the body computes in the chosen precision. */
-function buildNetwork(
-  layers: Layers,
-  { arch, precision, head }: ProgramOptions,
-  images: Tensor<'float32'>,
-  dropout?: Dropout,
-): Tensor<'float32'> {
-  const features = buildBody<FloatDType>(layers, describeBody(arch), cast(images, precision));
-  const taken = precision === 'float64' ? features : cast(features, 'float32');
-  const logits =
-    head === 'linear'
-      ? buildLinearHead<FloatDType>(layers, taken)
-      : buildHead<FloatDType>(layers, taken, dropout);
-  return cast(logits, 'float32');
 }
 
 function buildEvaluation(logits: Tensor<'float32'>, labels: Tensor<'int32'>): EvaluationGraph {
