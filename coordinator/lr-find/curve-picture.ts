@@ -1,0 +1,106 @@
+import { type Box, drawAxes } from '../report/charts/axes.js';
+import { clipTo, drawDot, drawLegend, drawLine, type Point } from '../report/charts/lines.js';
+import { linearScale, logarithmicScale, niceDomain, type Scale } from '../report/charts/scales.js';
+import { seriesColors, style } from '../report/charts/style.js';
+import { drawText, element, svgDocument } from '../report/charts/svg.js';
+import { formatRate } from './rate-text.js';
+import { type RatePoint, type Suggestions, trimCurve } from './suggestions.js';
+
+const paper = { width: 800, height: 480 } as const;
+const box: Box = { left: 70, top: 92, width: 700, height: 320 };
+const [curveColor, steepestColor, tenthColor] = seriesColors;
+/** Room for a label beside its rule. */
+const labelWidth = 190;
+
+/** The loss over the learning rate, as SVG; `subtitle` says of which network and data. */
+export function drawRateCurve(
+  points: readonly RatePoint[],
+  suggestions: Suggestions | null,
+  subtitle: string,
+): string {
+  const trimmed = trimCurve(points);
+  const curve = trimmed.length > 1 ? trimmed : points;
+  const rates = curve.map(({ learningRate }) => learningRate);
+  if (suggestions !== null) rates.push(suggestions.minimumTenth.learningRate);
+  const smoothed = curve.map(pointOf(({ smoothed }) => smoothed));
+  const raw = curve.map(pointOf(({ loss }) => loss));
+  const [right, bottom] = [box.left + box.width, box.top + box.height];
+  const x = logarithmicScale([Math.min(...rates), Math.max(...rates)], [box.left, right]);
+  const y = linearScale(niceDomain(smoothed.map((point) => point.y)), [bottom, box.top]);
+  const title = 'Loss over the learning rate';
+  return svgDocument(
+    { ...paper, title: `${title}: ${subtitle}` },
+    drawText(box.left, 36, title, { size: style.titleSize, weight: 600 }),
+    drawText(box.left, 58, subtitle, { color: style.quiet }),
+    drawAxes({ box, x, y, xLabel: 'Learning rate of the last layers', yLabel: 'Training loss' }),
+    clipTo(
+      box,
+      'plot',
+      drawLine(raw, x, y, { color: curveColor, width: 1.5, opacity: 0.25 }),
+      drawLine(smoothed, x, y, { color: curveColor, width: 2.5 }),
+    ),
+    ...(suggestions === null ? [] : markSuggestions(suggestions, smoothed, x, y)),
+    drawLegend(
+      [
+        { name: 'smoothed', color: curveColor, width: 2.5 },
+        { name: 'of each batch', color: curveColor, width: 1.5, opacity: 0.25 },
+      ],
+      right - 120,
+      34,
+    ),
+  );
+}
+
+/** A rule at each suggested rate, its words above the plot, further apart when the rules are close. */
+function markSuggestions(
+  { steepest, minimumTenth }: Suggestions,
+  curve: readonly Point[],
+  x: Scale,
+  y: Scale,
+): string[] {
+  const marks = [
+    { rate: steepest.learningRate, name: 'steepest descent', color: steepestColor },
+    { rate: minimumTenth.learningRate, name: 'a tenth of the minimum', color: tenthColor },
+  ].toSorted((a, b) => a.rate - b.rate);
+  const near = x.place(marks[1]!.rate) - x.place(marks[0]!.rate) < labelWidth;
+  return marks.map(({ rate, name, color }, index) => {
+    const at = x.place(rate);
+    // Neighbours lean apart: the left one's words end at its rule, the right one's begin there.
+    const fits = index === 0 ? at - labelWidth > box.left : at + labelWidth < paper.width;
+    const anchor = !near ? 'middle' : (index === 0) === fits ? 'end' : 'start';
+    const inset = anchor === 'middle' ? middleInside(at) : at;
+    const dot = { x: rate, y: heightAt(curve, rate) };
+    return element(
+      'g',
+      { class: 'suggestion' },
+      element('line', {
+        ...{ x1: at, y1: box.top, x2: at, y2: box.top + box.height, stroke: color },
+        ...{ 'stroke-width': 1.5, 'stroke-dasharray': '5 4' },
+      }),
+      Number.isFinite(dot.y) ? drawDot(dot, x, y, color) : '',
+      drawText(inset, box.top - 9, `${formatRate(rate)} · ${name}`, {
+        ...{ size: style.tickSize, color, weight: 600, anchor },
+      }),
+    );
+  });
+}
+
+/** Words stay beside the tick labels, not over them. */
+function middleInside(at: number): number {
+  const [from, to] = [box.left + labelWidth / 2 - 12, paper.width - labelWidth / 2 - 4];
+  return Math.min(Math.max(at, from), to);
+}
+
+function pointOf(read: (point: RatePoint) => number | null) {
+  return (point: RatePoint): Point => ({ x: point.learningRate, y: read(point) ?? Number.NaN });
+}
+
+/** Of the curve between its points, along the logarithm of the rate; NaN outside of it. */
+function heightAt(curve: readonly Point[], rate: number): number {
+  const after = curve.findIndex((point) => point.x >= rate);
+  if (after < 0 || (after === 0 && curve[0]!.x > rate)) return Number.NaN;
+  if (after === 0) return curve[0]!.y;
+  const [left, right] = [curve[after - 1]!, curve[after]!];
+  const share = Math.log(rate / left.x) / Math.log(right.x / left.x);
+  return left.y + share * (right.y - left.y);
+}
