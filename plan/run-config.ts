@@ -6,8 +6,9 @@ export type FloatType = 'float32' | 'bfloat16';
 /** `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter. */
 export type Trainable = 'all' | 'frozen';
 
-/** `fastai`: concatenated pooling and two linear layers; `linear`: average pooling and one. */
-export type HeadKind = 'fastai' | 'linear';
+export const headKinds = ['fastai', 'linear'] as const;
+/** `fastai`: concatenated pooling and two linear layers; `linear`: average pooling and one, torchvision's `fc`. */
+export type HeadKind = (typeof headKinds)[number];
 
 /** What the workers are gathered for: the phases' epochs, one pass over the validation set, or a range test of rates. */
 export type Task =

@@ -52,6 +52,13 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     text: `decides the split, the order, the augmentation and the first weights (default: ${defaults.seed})`,
   },
   arch: { group: groups.network, value: 'NAME', text: `${archs.join(', ')} (default: ${defaults.arch})` },
+  head: {
+    group: groups.network,
+    value: 'KIND',
+    text:
+      "fastai's head of two linear layers; or linear, torchvision's single one, which an ImageNet file fills only where " +
+      `the classes are as many (default: ${defaults.head})`,
+  },
   size: {
     group: groups.network,
     value: 'PIXELS',
@@ -129,6 +136,40 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     text:
       'balanced weighs the loss so that classes with few images count as much as those with many; none counts images ' +
       `(default: ${defaults.classWeights})`,
+  },
+  'label-smoothing': {
+    group: groups.recipe,
+    value: 'SHARE',
+    text: `share of each label that is spread over all classes, such as 0.1 (default: ${defaults.labelSmoothing})`,
+  },
+  mixup: {
+    group: groups.recipe,
+    value: 'ALPHA',
+    text: `mixes each image and label with another's, by a share drawn from Beta(ALPHA, ALPHA), such as 0.4 (default: ${defaults.mixup}, none)`,
+  },
+  'clip-norm': {
+    group: groups.recipe,
+    value: 'NORM',
+    text: "largest norm of a step's gradient over all parameters (default: none)",
+  },
+  ema: {
+    group: groups.recipe,
+    value: 'DECAY',
+    text:
+      'validates, predicts and exports with a moving average of the weights that keeps DECAY of itself at each step, ' +
+      'less in the first ones (default: none)',
+  },
+  'early-stopping': {
+    group: groups.recipe,
+    value: 'EPOCHS',
+    text: 'ends the run after so many epochs without a lower valid_loss, over all phases (default: never)',
+  },
+  'keep-best': {
+    group: groups.run,
+    value: 'MEASURE',
+    text:
+      'marks the checkpoint of the epoch with the lowest valid_loss or error_rate as checkpoints/best ' +
+      '(default: valid_loss with --early-stopping, else none)',
   },
   workers: {
     group: groups.cluster,

@@ -1,10 +1,11 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { type EpochMeasure, findBestEpoch } from './best-epoch.js';
 import { type Checkpoint, readCheckpointRecord, verifyCheckpoint } from './checkpoint-file.js';
 import type { EpochRecord } from './epoch-record.js';
 
-/** A state of ResNet34 with its moments is 250 MB, so a run keeps few: what is newest, and the best by error rate. */
+/** A state of ResNet34 with its moments is 250 MB, so a run keeps few: what is newest, and the best. */
 const keptNewest = 2;
 const namePattern = /^(epoch|stopped)-\d+$/;
 
@@ -45,18 +46,25 @@ export async function removeUnfinished(folder: string): Promise<void> {
   }
 }
 
-/** Removes all but the newest checkpoints and the one with the lowest error rate. */
-export async function pruneCheckpoints(folder: string, epochs: readonly EpochRecord[]): Promise<void> {
+/** Removes all but the newest checkpoints and that of the best epoch. */
+export async function pruneCheckpoints(
+  folder: string,
+  epochs: readonly EpochRecord[],
+  measure?: EpochMeasure,
+): Promise<void> {
   const names = (await listCheckpoints(folder)).map(({ name }) => name);
-  for (const name of droppableCheckpoints(names, epochs)) {
+  for (const name of droppableCheckpoints(names, epochs, measure)) {
     await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 
 /** @param names newest first */
-export function droppableCheckpoints(names: readonly string[], epochs: readonly EpochRecord[]): string[] {
-  const rated = epochs.filter((record) => record.error_rate !== null);
-  const [best] = rated.toSorted((a, b) => a.error_rate! - b.error_rate!);
+export function droppableCheckpoints(
+  names: readonly string[],
+  epochs: readonly EpochRecord[],
+  measure: EpochMeasure = 'error_rate',
+): string[] {
+  const best = findBestEpoch(epochs, measure);
   const bestName = best && nameCheckpoint({ epoch: best.epoch, step: 0, whole: true });
   return names.slice(keptNewest).filter((name) => name !== bestName);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { archs, augmentKinds, type FloatType } from '../../plan/run-config.js';
+import { archs, augmentKinds, type FloatType, headKinds } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
+import { epochMeasures } from './best-epoch.js';
 
 export type LearningRate = number | { readonly min: number; readonly max: number };
 
@@ -25,6 +26,7 @@ const schema = z.strictObject({
   'valid-pct': number('a fraction above 0 and below 1, such as 0.2', (n) => n > 0 && n < 1).optional(),
   seed: integer(0, 2 ** 32 - 1).optional(),
   arch: oneOf(archs).optional(),
+  head: oneOf(headKinds).optional(),
   size: integer(32, 1024).optional(),
   augment: oneOf(augmentKinds).optional(),
   'batch-size': integer(2, 65_536).optional(),
@@ -35,6 +37,12 @@ const schema = z.strictObject({
   'unfreeze-lr': field(learningRateText, readLearningRate).optional(),
   'weight-decay': number('a number from 0 up to, but not including, 1', (n) => n >= 0 && n < 1).optional(),
   'class-weights': oneOf(classWeightings).optional(),
+  'label-smoothing': number('a number from 0 up to, but not including, 1', (n) => n >= 0 && n < 1).optional(),
+  mixup: number('a number from 0 to 100, such as 0.4', (n) => n >= 0 && n <= 100).optional(),
+  'clip-norm': number('a number above 0', (n) => n > 0).optional(),
+  ema: number('a number above 0 and below 1, such as 0.999', (n) => n > 0 && n < 1).optional(),
+  'early-stopping': integer(1, 100_000).optional(),
+  'keep-best': oneOf(epochMeasures).optional(),
   pretrained: text('a file of weights, "imagenet" or "none"').optional(),
   from: text('a run, or the folder of a checkpoint').optional(),
   precision: oneOf(floatTypes).optional(),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import type { Arch, AugmentKind, FloatType } from '../../plan/run-config.js';
+import type { Arch, AugmentKind, FloatType, HeadKind } from '../../plan/run-config.js';
 import { namedData } from '../download/named-data.js';
+import type { EpochMeasure } from './best-epoch.js';
 import { defaults, fineTuning, recipes } from './defaults.js';
 import { refused } from './refused.js';
 import type { ClassWeighting, LearningRate, ParsedStart } from './start-schema.js';
@@ -16,6 +17,7 @@ export interface TrainingOptions {
   readonly validPct: number;
   readonly seed: number;
   readonly arch: Arch;
+  readonly head: HeadKind;
   readonly size: number;
   readonly augment: AugmentKind;
   readonly batchSize: number;
@@ -28,6 +30,16 @@ export interface TrainingOptions {
   /** Peak rate of the unfrozen epochs that follow frozen ones; null when it is not both that there are. */
   readonly unfreezeLr: LearningRate | null;
   readonly weightDecay: number;
+  readonly labelSmoothing: number;
+  /** α of Beta(α, α); 0 for none. */
+  readonly mixup: number;
+  readonly clipNorm: number | null;
+  /** Decay of the weights' moving average, per step. */
+  readonly ema: number | null;
+  /** Epochs without a lower validation loss after which the run ends. */
+  readonly earlyStopping: number | null;
+  /** What says which checkpoint is marked as best, and kept. */
+  readonly keepBest: EpochMeasure | null;
   readonly classWeights: ClassWeighting;
   /** Absolute path of a file of weights, 'imagenet', or null. */
   readonly pretrained: string | null;
@@ -56,6 +68,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     validPct: given.validPct ?? defaults.validPct,
     seed: given.seed ?? defaults.seed,
     arch: given.arch ?? defaults.arch,
+    head: given.head ?? defaults.head,
     size: given.size ?? recipe.size,
     augment: given.augment ?? defaults.augment,
     batchSize: given.batchSize ?? recipe.batchSize,
@@ -65,6 +78,12 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     lr: given.lr ?? (freezeEpochs > 0 ? fineTuning.frozenLr : unfrozenLr),
     unfreezeLr: given.unfreezeLr ?? (twoPhases ? unfrozenLr : null),
     weightDecay: given.weightDecay ?? defaults.weightDecay,
+    labelSmoothing: given.labelSmoothing ?? defaults.labelSmoothing,
+    mixup: given.mixup ?? defaults.mixup,
+    clipNorm: given.clipNorm ?? null,
+    ema: given.ema ?? null,
+    earlyStopping: given.earlyStopping ?? null,
+    keepBest: given.keepBest ?? (given.earlyStopping === undefined ? null : 'valid_loss'),
     classWeights: given.classWeights ?? defaults.classWeights,
     pretrained,
     from,
@@ -85,6 +104,7 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     validPct: parsed['valid-pct'],
     seed: parsed.seed,
     arch: parsed.arch,
+    head: parsed.head,
     size: parsed.size,
     augment: parsed.augment,
     batchSize: parsed['batch-size'],
@@ -94,6 +114,12 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     lr: parsed.lr,
     unfreezeLr: parsed['unfreeze-lr'],
     weightDecay: parsed['weight-decay'],
+    labelSmoothing: parsed['label-smoothing'],
+    mixup: parsed.mixup,
+    clipNorm: parsed['clip-norm'],
+    ema: parsed.ema,
+    earlyStopping: parsed['early-stopping'],
+    keepBest: parsed['keep-best'],
     classWeights: parsed['class-weights'],
     pretrained: pretrained === undefined ? undefined : readPretrained(pretrained),
     from: parsed.from,

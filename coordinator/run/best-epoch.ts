@@ -1,0 +1,24 @@
+import type { EpochRecord } from './epoch-record.js';
+
+/** What says which epoch is best: the lower the better. */
+export const epochMeasures = ['valid_loss', 'error_rate'] as const;
+export type EpochMeasure = (typeof epochMeasures)[number];
+
+/** The epoch with the lowest measure, the earliest of equals; null when none could be measured. */
+export function findBestEpoch<E extends Pick<EpochRecord, EpochMeasure>>(
+  epochs: readonly E[],
+  measure: EpochMeasure,
+): E | null {
+  let best: E | null = null;
+  for (const epoch of epochs) {
+    const value = epoch[measure];
+    if (value !== null && value < (best?.[measure] ?? Number.POSITIVE_INFINITY)) best = epoch;
+  }
+  return best;
+}
+
+/** How many epochs have passed since the best one; all of them when none could be measured. */
+export function countSinceBest(epochs: readonly EpochRecord[], measure: EpochMeasure): number {
+  const best = findBestEpoch(epochs, measure);
+  return best === null ? epochs.length : epochs.length - 1 - epochs.indexOf(best);
+}
