@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/version.js';
 import { interpretCommand } from './interpret.js';
+import { lrFindCommand } from './lr-find.js';
 import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
 import { showBatchCommand } from './show-batch.js';
@@ -17,6 +18,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(startCommand(environment));
   program.addCommand(verifyRunCommand(environment));
   program.addCommand(runsCommand(environment));
+  program.addCommand(lrFindCommand(environment));
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));
   program.addCommand(showBatchCommand(environment));
