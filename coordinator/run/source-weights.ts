@@ -61,7 +61,7 @@ export async function writeSourceWeights(
 function chooseTensors(tensors: readonly Tensor[], withHead: boolean): Tensor[] {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   return tensors
-    .filter(({ name }) => !/^(optimizer|average)\./.test(name) && (withHead || !name.startsWith('head.')))
+    .filter(({ name }) => !/^(optimizer|average)\./.test(name) && (withHead || !/^(head|fc)\./.test(name)))
     .map((tensor) => ({ ...(byName.get(`average.${tensor.name}`) ?? tensor), name: tensor.name }));
 }
 

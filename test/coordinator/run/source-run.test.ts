@@ -15,7 +15,13 @@ import { tinyDataset } from '../../support/tiny-run.js';
 
 const folder = openRunFolder();
 const recipe = { data: 'photos', size: 64, 'batch-size': 8, 'micro-batch': 4 };
-const names = ['conv1.weight', 'head.8.weight', 'bn1.running_mean', 'optimizer.first.conv1.weight'];
+const names = [
+  'conv1.weight',
+  'head.8.weight',
+  'fc.bias',
+  'bn1.running_mean',
+  'optimizer.first.conv1.weight',
+];
 /** Every checkpoint of the run called `first` has these tensors. */
 const pullState: Faults['pullState'] = async (_, { step }) => fakeState(step, names);
 
@@ -94,7 +100,7 @@ describe('start --from', () => {
     expect(error).toBeNull();
     expect(pretrainedPath).toBe(join(folder.path, 'second', 'initial.safetensors'));
     expect(tensorsIn(pretrainedPath!)).toEqual(
-      Object.fromEntries(names.slice(0, 3).map((name) => [name, valuesAt(6, name)])),
+      Object.fromEntries(names.slice(0, 4).map((name) => [name, valuesAt(6, name)])),
     );
     expect(record.config).toMatchObject({
       arch: 'resnet18',
