@@ -80,6 +80,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     },
     async resetMoments() {
       calls.push('resetMoments');
+      state.fill(0, width);
     },
     async gradients(batches, _trainable, into) {
       calls.push('gradients');

@@ -1,64 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Mixup } from '../../../plan/mixup.js';
 import { totalSteps } from '../../../plan/phases.js';
-import type { RunConfig } from '../../../plan/run-config.js';
-import { train } from '../../../worker/training/loop.js';
-import { createSnapshots } from '../../../worker/training/snapshots.js';
-import type { TaskEvent } from '../../../worker/training/task.js';
-import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
-import { createFakeLoader } from '../../support/fake-loader.js';
-import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
-
-interface Outcome {
-  readonly events: TaskEvent[];
-  readonly end: { step: number; stopped: boolean };
-  readonly state: Float32Array;
-  readonly calls: string[];
-  readonly averageDecays: readonly (number | null)[];
-  readonly mixups: readonly (Mixup | undefined)[][];
-  readonly aliveBatches: number;
-}
-
-/** Runs every rank of a world in this process. `stopAt`: rank 1 (or the only one) asks to stop during that step. */
-function runWorld(
-  config: RunConfig,
-  worldSize: number,
-  options: { stopAt?: number; startStep?: number; poison?: number } = {},
-): Promise<Outcome[]> {
-  const rings = createFakeRings(worldSize);
-  return Promise.all(
-    rings.map(async (ring, rank) => {
-      const compute = createFakeCompute({ poison: options.poison });
-      const loader = createFakeLoader();
-      const layout = fakeShape.reductions.all!;
-      const vector = new Float32Array(layout.length);
-      const { signal } = new AbortController();
-      const events: TaskEvent[] = [];
-      const stopRequested = () =>
-        rank === Math.min(1, worldSize - 1) &&
-        events.filter((e) => e.kind === 'step').length === options.stopAt;
-      const training = train({
-        ...{ config, rank, worldSize, compute, loader, signal, startStep: options.startStep ?? 0 },
-        snapshots: createSnapshots(compute, fakeShape.state),
-        context: () => ({ config, compute, ring, layout, vector, stopRequested, signal }),
-      });
-      let next = await training.next();
-      for (; !next.done; next = await training.next()) events.push(next.value);
-      return {
-        events,
-        end: next.value,
-        state: compute.state,
-        calls: compute.calls,
-        averageDecays: compute.averageDecays,
-        mixups: compute.mixups,
-        aliveBatches: loader.alive(),
-      };
-    }),
-  );
-}
-
-const steps = (outcome: Outcome) => outcome.events.filter((event) => event.kind === 'step');
+import { runWorld, stepsOf as steps } from '../../support/task-world.js';
 
 describe('train', () => {
   const config = runConfig();

@@ -1,0 +1,81 @@
+import type { Mixup } from '../../plan/mixup.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Compute } from '../../worker/training/compute.js';
+import { performTask } from '../../worker/training/perform-task.js';
+import { createSnapshots } from '../../worker/training/snapshots.js';
+import type { StepEvent, TaskEnd, TaskEvent } from '../../worker/training/task.js';
+import { createFakeCompute, fakeShape } from './fake-compute.js';
+import { createFakeLoader } from './fake-loader.js';
+import { createFakeRings } from './fake-ring.js';
+
+export interface RankOutcome {
+  readonly events: TaskEvent[];
+  readonly end: TaskEnd;
+  readonly state: Float32Array;
+  readonly calls: string[];
+  readonly averageDecays: readonly (number | null)[];
+  readonly mixups: readonly (Mixup | undefined)[][];
+  readonly aliveBatches: number;
+}
+
+export interface WorldOptions {
+  /** Rank 1 (or the only one) asks to stop during that step, counted from the first one taken. */
+  readonly stopAt?: number;
+  readonly startStep?: number;
+  /** The label whose gradient is NaN. */
+  readonly poison?: number;
+  /** The state that every rank begins with. */
+  readonly state?: Float32Array;
+  /** Each sample's loss in a step, instead of its label. */
+  lossAt?(step: number): number;
+}
+
+/** Runs a task on every rank of a world in this process, without TensorFlow. */
+export function runWorld(
+  config: RunConfig,
+  worldSize: number,
+  options: WorldOptions = {},
+): Promise<RankOutcome[]> {
+  const { startStep = 0, stopAt, poison, state, lossAt } = options;
+  return Promise.all(
+    createFakeRings(worldSize).map(async (ring, rank) => {
+      const fake = createFakeCompute(poison === undefined ? {} : { poison });
+      if (state) fake.state.set(state);
+      const compute = lossAt === undefined ? fake : bendLoss(fake, lossAt);
+      const loader = createFakeLoader();
+      const layout = fakeShape.reductions.all!;
+      const vector = new Float32Array(layout.length);
+      const { signal } = new AbortController();
+      const events: TaskEvent[] = [];
+      const stopRequested = () =>
+        rank === Math.min(1, worldSize - 1) && events.filter((e) => e.kind === 'step').length === stopAt;
+      const run = performTask({
+        ...{ config, rank, worldSize, compute, loader, signal, startStep },
+        snapshots: createSnapshots(compute, fakeShape.state),
+        context: () => ({ config, compute, ring, layout, vector, stopRequested, signal }),
+      });
+      let next = await run.next();
+      for (; !next.done; next = await run.next()) events.push(next.value);
+      const { calls, averageDecays, mixups } = fake;
+      const aliveBatches = loader.alive();
+      return { events, end: next.value, state: fake.state, calls, averageDecays, mixups, aliveBatches };
+    }),
+  );
+}
+
+export function stepsOf({ events }: Pick<RankOutcome, 'events'>): StepEvent[] {
+  return events.filter((event) => event.kind === 'step');
+}
+
+function bendLoss(compute: Compute, lossAt: (step: number) => number): Compute {
+  const { lossSum, samples } = fakeShape.reductions.all!.tail;
+  let step = 0;
+  return {
+    ...compute,
+    async gradients(batches, trainable, into) {
+      await compute.gradients(batches, trainable, into);
+      into[lossSum] = lossAt(step) * into[samples]!;
+      step += 1;
+    },
+  };
+}
