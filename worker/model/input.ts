@@ -32,6 +32,14 @@ export function lightUp(images: Tensor<'float32'>, lighting: Tensor<'float32'>):
   return sigmoid(multiply(add(logit, perImage(0)), perImage(1)));
 }
 
+/** ImageNet's normalisation of values in 0…1. */
+export function normalize(images: Tensor<'float32'>): Tensor<'float32'> {
+  const graph = images.node.graph;
+  const centred = subtract(images, constant(graph, 'float32', mean));
+  const scale = deviation.map((value) => 1 / value);
+  return multiply(centred, constant(graph, 'float32', scale));
+}
+
 /**
  * The network's input [n, size, size, 3] from placeholders `pixels` (uint8 [n, presize, presize, 3]), `transforms`
  * (float32 [n, 8], output to input pixel) and `lighting` (float32 [n, 2]: shift, scale): one bilinear sampling, then
@@ -43,10 +51,7 @@ export function buildPixelInput(graph: Graph, presize: number, size: number): Te
   const lighting = placeholder(graph, 'lighting', 'float32', [null, 2]);
   return graph.scope('input', () => {
     const sampled = projectiveTransform(cast(pixels, 'float32'), transforms, size);
-    const lit = lightUp(multiply(sampled, constant(graph, 'float32', 1 / 255)), lighting);
-    const centred = subtract(lit, constant(graph, 'float32', mean));
-    const scale = deviation.map((value) => 1 / value);
-    return multiply(centred, constant(graph, 'float32', scale));
+    return normalize(lightUp(multiply(sampled, constant(graph, 'float32', 1 / 255)), lighting));
   });
 }
 

@@ -4,6 +4,7 @@ export const dtypeCodes = {
   float64: 2,
   int32: 3,
   uint8: 4,
+  string: 7,
   int64: 9,
   bool: 10,
   bfloat16: 14,

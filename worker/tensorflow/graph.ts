@@ -19,7 +19,22 @@ export type Attribute =
   | { readonly kind: 'type'; readonly value: DType }
   | { readonly kind: 'shape'; readonly value: Shape }
   | { readonly kind: 'tensor'; readonly dtype: DType; readonly shape: Shape; readonly bytes: Uint8Array }
-  | { readonly kind: 'ints'; readonly value: readonly number[] };
+  /** A tensor of strings. */
+  | { readonly kind: 'strings'; readonly shape: Shape; readonly values: readonly Uint8Array[] }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'types'; readonly value: readonly DType[] }
+  | { readonly kind: 'shapes'; readonly value: readonly Shape[] }
+  /** The name of one of the graph's functions. */
+  | { readonly kind: 'function'; readonly value: string };
+
+/** A graph that operations of another one call by name. */
+export interface GraphFunction {
+  readonly name: string;
+  readonly body: Graph;
+  /** Placeholders of the body. */
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+}
 
 export interface Node {
   readonly graph: Graph;
@@ -48,6 +63,8 @@ const hostDevice = '/device:CPU:0';
 /** A TensorFlow graph under construction. Nodes are listed in an order in which they could run. */
 export class Graph {
   readonly nodes: Node[] = [];
+  /** What its nodes call. */
+  readonly functions: GraphFunction[] = [];
   private readonly uses = new Map<string, number>();
   private scopes: readonly string[] = [];
   private controls: readonly Node[] = [];

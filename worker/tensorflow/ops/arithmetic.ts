@@ -59,6 +59,8 @@ export function finite(x: Tensor<'float32'>): Tensor<'bool'> {
   return output(x.node.graph.add({ op: 'IsFinite', inputs: [x], attributes, outputs }));
 }
 
+/** The largest whole number that is not above each value. */
+export const floor = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Floor', x);
 export const zerosLike = <D extends Numeric>(x: Tensor<D>): Tensor<D> => unary('ZerosLike', x);
 /** 1 / √x */
 export const reciprocalRoot = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Rsqrt', x);

@@ -32,6 +32,18 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> 
   return output(graph.add({ op: 'Reshape', inputs: [x, sizes], attributes, outputs }));
 }
 
+/** A batch of one: [1, …]. */
+export function asBatch<D extends DType>(x: Tensor<D>): Tensor<D> {
+  const graph = x.node.graph;
+  const attributes = {
+    T: { kind: 'type', value: x.dtype },
+    Tdim: { kind: 'type', value: 'int32' },
+  } as const;
+  const inputs = [x, constant(graph, 'int32', 0)];
+  const outputs = [{ dtype: x.dtype, shape: [1, ...x.shape] }];
+  return output(graph.add({ op: 'ExpandDims', inputs, attributes, outputs }));
+}
+
 /** Gives `x` the shape of `like` when the graph runs; the two must have the same number of elements. */
 export function reshapeLike<D extends DType>(x: Tensor<D>, like: Tensor): Tensor<D> {
   const unknown = like.shape.filter((size) => size === null).length;

@@ -16,6 +16,11 @@ export function placeholder<D extends ArrayDType>(
     'Placeholder',
     `${name} has ${unknown} unknown dimensions; one at most can be inferred`,
   );
+  return argument(graph, name, dtype, shape);
+}
+
+/** A value that whoever loads or calls the graph gives by name, in any shape that fits. */
+export function argument<D extends DType>(graph: Graph, name: string, dtype: D, shape: Shape): Tensor<D> {
   const attributes = {
     dtype: { kind: 'type', value: dtype },
     shape: { kind: 'shape', value: shape },
@@ -31,8 +36,37 @@ function constantOf<D extends DType>(graph: Graph, dtype: D, shape: Shape, bytes
   return output(graph.add({ op: 'Const', attributes, outputs: [{ dtype, shape }] }));
 }
 
+/** `values` in row-major order. */
+export function constantArray(
+  graph: Graph,
+  values: Float32Array,
+  shape: readonly number[],
+): Tensor<'float32'> {
+  check(
+    values.length === elementCount(shape),
+    'Const',
+    `${values.length} values do not fill [${shape.join(', ')}]`,
+  );
+  return constantOf(
+    graph,
+    'float32',
+    shape,
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  );
+}
+
+/** A vector of strings, in UTF-8. */
+export function constantStrings(graph: Graph, texts: readonly string[]): Tensor<'string'> {
+  const shape = [texts.length];
+  const attributes = {
+    dtype: { kind: 'type', value: 'string' },
+    value: { kind: 'strings', shape, values: texts.map((text) => Buffer.from(text)) },
+  } as const;
+  return output(graph.add({ op: 'Const', attributes, outputs: [{ dtype: 'string', shape }] }));
+}
+
 /** Reads `values` in row-major order; a scalar if no shape is given. */
-export function constant<D extends 'float32' | 'int32' | 'uint64'>(
+export function constant<D extends 'float32' | 'float64' | 'int32' | 'uint64'>(
   graph: Graph,
   dtype: D,
   values: number | readonly number[],
@@ -49,7 +83,9 @@ export function constant<D extends 'float32' | 'int32' | 'uint64'>(
       ? Float32Array.from(list)
       : dtype === 'int32'
         ? Int32Array.from(list)
-        : BigUint64Array.from(list, BigInt);
+        : dtype === 'float64'
+          ? Float64Array.from(list)
+          : BigUint64Array.from(list, BigInt);
   return constantOf(graph, dtype, shape, new Uint8Array(array.buffer));
 }
 

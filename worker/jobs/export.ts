@@ -1,0 +1,61 @@
+import { createWriteStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { RunConfig } from '../../plan/run-config.js';
+import { layOutState } from '../model/layout.js';
+import { describeNetwork, volume } from '../model/parameters.js';
+import { programOptions } from '../model/program-options.js';
+import { buildServingGraph, type NetworkTensor } from '../model/serving/serving-graph.js';
+import { throughAveraged } from '../model/weights/averages.js';
+import { writeSafetensors } from '../model/weights/safetensors.js';
+import { encodeSavedModel } from '../tensorflow/saved-model.js';
+import { readTensors } from './checkpoint-tensors.js';
+import type { JobContext } from './job.js';
+
+export interface ExportRequest {
+  readonly config: RunConfig;
+  /** A checkpoint's state.safetensors. */
+  readonly state: string;
+  readonly format: 'saved-model' | 'safetensors';
+  /** An empty folder that receives saved_model.pb or model.safetensors. */
+  readonly directory: string;
+}
+
+/** Writes the network that evaluation uses, without what training needs beside it. */
+export async function exportNetwork(
+  { config, state, format, directory }: ExportRequest,
+  { signal }: JobContext,
+): Promise<object> {
+  const tensors = await readEvaluated(config, state);
+  signal.throwIfAborted();
+  const { classes } = config;
+  const parameters = tensors
+    .filter(({ name }) => !/\.running_(mean|var)$/.test(name))
+    .reduce((sum, { shape }) => sum + volume(shape), 0);
+  if (format === 'safetensors') {
+    const metadata = { format: 'pt', arch: config.arch, head: config.head, classes: JSON.stringify(classes) };
+    const file = createWriteStream(path.join(directory, 'model.safetensors'));
+    await pipeline(Readable.from(writeSafetensors(tensors, metadata)), file, { signal });
+  } else {
+    const options = programOptions(config, []);
+    const { graph, signatures } = buildServingGraph({ ...options, classes, tensors });
+    await writeFile(path.join(directory, 'saved_model.pb'), encodeSavedModel(graph, signatures), { signal });
+  }
+  return { parameters };
+}
+
+/** Parameters, or their moving average where the run keeps one, and running statistics, in PyTorch's names and layouts. */
+async function readEvaluated(config: RunConfig, state: string): Promise<NetworkTensor[]> {
+  const network = describeNetwork(config.arch, config.classes.length, config.head);
+  const layout = layOutState(network, { averaged: config.emaDecay !== null });
+  const held = [...layout.parameters, ...layout.statistics, ...layout.average].map(({ name, shape }) => ({
+    name,
+    shape,
+    values: new Float32Array(volume(shape)),
+  }));
+  await readTensors(state, held, ({ values }) => values);
+  const evaluated = throughAveraged(new Map(held.map((tensor) => [tensor.name, tensor])));
+  return [...evaluated].map(([name, { shape, values }]) => ({ name, shape, values }));
+}
