@@ -52,8 +52,11 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
     const context = { services, report, signal: lifecycle.signal, command: argv };
     const prepared = await prepare(config, context);
     if (prepared.kind === 'finished') {
-      const { runId, steps } = prepared.summary;
-      report({ kind: 'note', text: `run ${runId} is completed: all of its ${steps} steps are taken` });
+      const { runId, steps, earlyStopped } = prepared.summary;
+      const how = earlyStopped
+        ? `it stopped early, after ${steps} steps`
+        : `all of its ${steps} steps are taken`;
+      report({ kind: 'note', text: `run ${runId} is completed: ${how}` });
       report({ kind: 'summary', ...prepared.summary });
       return 0;
     }

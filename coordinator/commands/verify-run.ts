@@ -34,7 +34,8 @@ export function verifyRunCommand({ output, exit }: VerifyEnvironment): Command {
 export async function verifyRun(run: string, runDir: string): Promise<Verdict> {
   const directory = findRunDirectory(run, runDir);
   const { config } = readRunRecord(directory);
-  const complete = (await readSummary(directory))?.status === 'completed';
+  const summary = await readSummary(directory);
+  const complete = summary?.status === 'completed' && !summary.earlyStopped;
   return verifyLedger(config, readLedger(directory.ledger), { complete });
 }
 

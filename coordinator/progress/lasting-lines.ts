@@ -23,6 +23,8 @@ export function renderLasting(event: RunEvent): string[] {
       return [`lost ${event.worker} (rank ${event.rank}) at step ${event.step}: ${event.reason}`];
     case 'stopping':
       return [`${event.reason}: finishing the step and saving it; once more to stop at once`];
+    case 'early-stop':
+      return [renderEarlyStop(event)];
     case 'summary':
       return renderSummary(event);
     default:
@@ -48,6 +50,15 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
   return [`waiting for ${elsewhere} of ${event.workers} workers: worker join --coordinator ${event.address}`];
 }
 
+function renderEarlyStop({
+  patience,
+  bestEpoch,
+  validLoss,
+}: Extract<RunEvent, { kind: 'early-stop' }>): string {
+  const best = bestEpoch === null ? '' : `, ${validLoss?.toFixed(6)} after epoch ${bestEpoch}`;
+  return `stopping early: valid_loss has not fallen for ${formatCount(patience, 'epoch')}${best}`;
+}
+
 function renderSummary(summary: Summary): string[] {
   const { status, steps, totalSteps, wallSeconds, directory, metrics, resume } = summary;
   if (status === 'failed' && steps === 0) return [];
@@ -56,6 +67,9 @@ function renderSummary(summary: Summary): string[] {
   if (status === 'completed' && last?.error_rate != null) {
     lines.push(`error rate ${last.error_rate.toFixed(4)} on ${summary.counts.valid} validation images`);
   }
+  if (summary.earlyStopped) lines.push(`stopped early: epoch ${summary.bestEpoch} was the best`);
+  if (summary.bestCheckpoint != null)
+    lines.push(`best: ${directory}/checkpoints/best, ${summary.bestCheckpoint}`);
   if (metrics.dropped > 0)
     lines.push(`${metrics.dropped} of ${metrics.dropped + metrics.published} metrics were lost`);
   if (summary.report != null) lines.push(`report: ${summary.report}`);

@@ -73,6 +73,7 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
         epochSeconds: 0,
       };
     case 'stopping':
+    case 'early-stop':
       return { ...state, stage: 'stopping' };
     case 'summary':
       return { ...state, stage: 'over' };

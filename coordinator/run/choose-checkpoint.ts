@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
+import { bestName } from './best-checkpoint.js';
+import { findBestEpoch } from './best-epoch.js';
 import { type Checkpoint, readCheckpointRecord, verifyCheckpoint } from './checkpoint-file.js';
 import { findNewestCheckpoint, nameCheckpoint } from './checkpoints.js';
 import { type EpochLine, readLedger, settleLedger } from './ledger.js';
@@ -18,7 +20,8 @@ export interface ChosenCheckpoint extends Checkpoint {
 }
 
 /**
- * The checkpoint called `name`; without a name, the one with the lowest error rate if it is kept, else the newest.
+ * The checkpoint called `name`; without a name, the one marked as best, else the one with the lowest error rate if it is kept,
+ * else the newest.
  * Throws not-found when there is none (with the nearest name), data-loss when its bytes are not what was written.
  */
 export async function chooseCheckpoint(
@@ -41,9 +44,9 @@ async function findBest(
   { checkpoints, runId }: RunDirectory,
   epochs: readonly EpochLine[],
 ): Promise<Checkpoint> {
-  const rated = epochs.filter(({ error_rate: rate }) => rate !== null);
-  const [best] = rated.toSorted((a, b) => a.error_rate! - b.error_rate!);
-  if (best !== undefined) {
+  if (existsSync(join(checkpoints, bestName))) return readWhole(join(checkpoints, bestName));
+  const best = findBestEpoch(epochs, 'error_rate');
+  if (best !== null) {
     const path = join(checkpoints, nameCheckpoint({ epoch: best.epoch, step: best.step, whole: true }));
     if (existsSync(path)) return readWhole(path);
   }

@@ -21,6 +21,7 @@ import type { TrainingOptions } from './training-options.js';
 export interface PreparedRun {
   readonly directory: RunDirectory;
   readonly config: RunConfig;
+  readonly training: TrainingOptions;
   readonly dataset: Dataset;
   readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
   readonly pretrainedPath: string | null;
@@ -76,6 +77,7 @@ export async function prepareNewRun(
     return {
       directory,
       config,
+      training,
       dataset,
       quarantined,
       pretrainedPath: weights?.path ?? null,

@@ -42,7 +42,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     if (checkpoint !== null) requireOwn(checkpoint, record);
     const step = checkpoint?.record.step ?? 0;
     const summary = await readSummary(directory);
-    if (summary?.status === 'completed' && step === totalSteps(record.config)) {
+    if (summary?.status === 'completed' && (summary.earlyStopped || step === totalSteps(record.config))) {
       unlock();
       return { kind: 'finished', summary };
     }
@@ -58,6 +58,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       run: {
         directory,
         config: record.config,
+        training: record.training,
         dataset,
         quarantined,
         pretrainedPath,

@@ -1,3 +1,4 @@
+import type { EarlyStop } from './early-stopping.js';
 import type { EpochRecord } from './epoch-record.js';
 import type { Summary } from './summary.js';
 
@@ -30,6 +31,7 @@ export type RunEvent =
       readonly reason: string;
     }
   | { readonly kind: 'stopping'; readonly reason: string }
+  | ({ readonly kind: 'early-stop' } & EarlyStop)
   | ({ readonly kind: 'summary' } & Summary);
 
 export interface DatasetProgress {

@@ -1,4 +1,6 @@
 import { totalSteps } from '../../plan/phases.js';
+import { readBest } from './best-checkpoint.js';
+import { findBestEpoch } from './best-epoch.js';
 import type { Bookkeeper } from './bookkeeper.js';
 import type { PreparedRun } from './prepare-run.js';
 import { describeError, type Ending, type Summary } from './summary.js';
@@ -10,7 +12,7 @@ export function summarize(
   ending: Ending,
   { wallSeconds, resume, report }: { wallSeconds: number; resume: string; report: string | null },
 ): Summary {
-  const { config, dataset, directory, quarantined, resumptions, runtime } = run;
+  const { config, training, dataset, directory, quarantined, resumptions, runtime } = run;
   return {
     status: ending.status,
     runId: config.runId,
@@ -22,6 +24,9 @@ export function summarize(
     steps: books.steps,
     totalSteps: totalSteps(config),
     epochs: [...books.epochs],
+    earlyStopped: ending.earlyStopped ?? false,
+    bestEpoch: findBestEpoch(books.epochs, training.keepBest ?? 'error_rate')?.epoch ?? null,
+    bestCheckpoint: readBest(directory.checkpoints),
     parameterDigest: books.parameterDigest,
     quarantined,
     recoveries: resumptions + books.regroupings,

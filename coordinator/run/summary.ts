@@ -19,6 +19,12 @@ export interface Summary {
   readonly steps: number;
   readonly totalSteps: number;
   readonly epochs: readonly EpochRecord[];
+  /** Completed before its last epoch, because the validation loss had not fallen for long enough. */
+  readonly earlyStopped: boolean;
+  /** By the measure of --keep-best, else by the error rate; null when none could be measured. */
+  readonly bestEpoch: number | null;
+  /** The checkpoint that `checkpoints/best` is another name of; null when none is marked. */
+  readonly bestCheckpoint: string | null;
   /** Of the last state that all workers agreed on; null before the first. */
   readonly parameterDigest: string | null;
   readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
@@ -38,6 +44,7 @@ export interface Summary {
 /** How training ended; `error` is null unless it failed. */
 export interface Ending {
   readonly status: Summary['status'];
+  readonly earlyStopped?: boolean;
   readonly error: RondoError | null;
   readonly metrics: { readonly published: number; readonly dropped: number };
 }

@@ -1,21 +1,20 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { totalEpochs } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { EpochEnd } from '../cluster/cluster-events.js';
 import { type Bookkeeper, keepBooks } from './bookkeeper.js';
-import { streamCheckpoint, writeCheckpoint } from './checkpoint-file.js';
-import { nameCheckpoint, pruneCheckpoints } from './checkpoints.js';
-import { createLatestQueue, type LatestQueue } from './latest-queue.js';
+import { streamCheckpoint } from './checkpoint-file.js';
+import { keepCheckpoints } from './checkpoint-keeper.js';
+import { decideEarlyStop } from './early-stopping.js';
+import type { LatestQueue } from './latest-queue.js';
 import { type LineFile, openLineFile } from './line-file.js';
 import { openMetricsIntake } from './metrics-intake.js';
 import type { PreparedRun } from './prepare-run.js';
 import { reportRun } from './report-run.js';
-import { digestRunConfig } from './run-config.js';
 import type { RunEvent } from './run-events.js';
-import type { ClusterResult, RunServices } from './services.js';
+import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
 import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
-import { nameAgain, nameStage } from './stage-checkpoint.js';
 import { summarize } from './summarize.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from './summary.js';
 
@@ -40,6 +39,7 @@ interface Desk {
   readonly metrics: LineFile;
   readonly books: Bookkeeper;
   readonly checkpoints: LatestQueue<EpochEnd>;
+  stoppedEarly: boolean;
 }
 
 /**
@@ -87,20 +87,23 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
   const { services, report } = context;
   const stage = emptyStage();
   const ledger = openLineFile(run.directory.ledger);
-  const checkpoints = createLatestQueue<EpochEnd>(
-    (end, signal) => saveCheckpoint(end, signal, desk),
-    (end) => nameStage(run.config, end) !== null,
-    (end, error) =>
-      report({ kind: 'warning', text: `${nameCheckpoint(end)} was not saved: ${error.message}` }),
-  );
+  const publish: MetricsCollector['publish'] = (metric) => stage.collector?.publish(metric);
+  const checkpoints = keepCheckpoints({
+    ...{ run, ledger, report, publish },
+    pullState: services.pullState,
+    epochs: () => books.epochs,
+  });
   const books = keepBooks({
     config: run.config,
     labels: run.dataset.valid.map((sample) => sample.label),
     ledger,
     restored: run.restored,
     report,
-    publish: (metric) => stage.collector?.publish(metric),
-    checkpoint: (end) => checkpoints.push(end),
+    publish,
+    checkpoint(end) {
+      checkpoints.push(end);
+      considerStopping(desk);
+    },
     nowMs: services.nowMs,
   });
   const desk: Desk = {
@@ -111,25 +114,20 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
     metrics: openLineFile(run.directory.metrics),
     books,
     checkpoints,
+    stoppedEarly: false,
   };
   return desk;
 }
 
-async function saveCheckpoint(end: EpochEnd, signal: AbortSignal, desk: Desk): Promise<void> {
-  const { run, context, ledger, books, stage } = desk;
-  const { header, values } = await context.services.pullState(end.holderAddress, { ...end, signal });
-  // A checkpoint promises the steps before it: they must be on the disk first.
-  ledger.sync();
-  // The stage first: a crash in between then leaves no epoch that a resumed run would go on from without it.
-  const names = [nameStage(run.config, end) ?? [], nameCheckpoint(end)].flat();
-  const [path, ...otherPaths] = names.map((name) => join(run.directory.checkpoints, name));
-  await writeCheckpoint(path!, { ...end, header, values, runConfigDigest: digestRunConfig(run.config) });
-  for (const other of otherPaths) await nameAgain(path!, other);
-  for (const name of names) {
-    context.report({ kind: 'checkpoint', name, step: end.step });
-    stage.collector?.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
-  }
-  await pruneCheckpoints(run.directory.checkpoints, books.epochs);
+/** Ends the run on all ranks, after the step that they are at, when the validation loss has not fallen for long enough. */
+function considerStopping(desk: Desk): void {
+  const { run, books, context, stage } = desk;
+  const { earlyStopping } = run.training;
+  const stop = decideEarlyStop(books.epochs, earlyStopping, totalEpochs(run.config));
+  if (stop === null || desk.stoppedEarly) return;
+  desk.stoppedEarly = true;
+  context.report({ kind: 'early-stop', ...stop });
+  stage.cluster?.stop(`valid_loss has not fallen for ${stop.patience} epochs`);
 }
 
 async function operate(desk: Desk): Promise<Ending> {
@@ -139,11 +137,12 @@ async function operate(desk: Desk): Promise<Ending> {
     const { stopped, metrics } = await openAndTrain(desk);
     const unsaved = await checkpoints.settle();
     if (unsaved !== null) throw unsaved;
-    const status = stopped ? 'stopped' : 'completed';
-    const event = stopped ? 'stopped' : 'finished';
+    const earlyStopped = stopped && desk.stoppedEarly;
+    const status = stopped && !earlyStopped ? 'stopped' : 'completed';
+    const event = status === 'stopped' ? 'stopped' : 'finished';
     stage.collector?.publish({ kind: 'event', event, step: books.steps });
     await closeStage(stage, true, `the run is ${status}`, patient);
-    return { status, error: null, metrics };
+    return { status, earlyStopped, error: null, metrics };
   } catch (thrown) {
     const error = RondoError.from(thrown);
     await withDeadline(checkpoints.settle(), { timeoutMs: lastCheckpointMs, what: 'the checkpoint' }).catch(

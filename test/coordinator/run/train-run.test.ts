@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { start } from '../../../coordinator/commands/start.js';
 import { verifyRun } from '../../../coordinator/commands/verify-run.js';
+import { readBest } from '../../../coordinator/run/best-checkpoint.js';
+import { chooseCheckpoint } from '../../../coordinator/run/choose-checkpoint.js';
 import { readLedger } from '../../../coordinator/run/ledger.js';
 import { readLines } from '../../../coordinator/run/line-file.js';
+import { runDirectoryAt } from '../../../coordinator/run/run-directory.js';
 import type { RunEvent } from '../../../coordinator/run/run-events.js';
 import type { RawStart } from '../../../coordinator/run/start-schema.js';
 import type { Summary } from '../../../coordinator/run/summary.js';
@@ -195,6 +198,102 @@ describe('a run that is stopped', () => {
     );
     expect(JSON.parse(seen[0]!)).toMatchObject({ status: 'stopped', steps: 4 });
     expect(calls.slice(0, 4)).toEqual(['launch 2', 'destroy workers', 'destroy cluster', 'destroy server']);
+  });
+});
+
+describe('a run that stops early', () => {
+  const losses = [3, 1, 2, 2, 2, 2];
+  const faults = { validLoss: (epoch: number) => losses[epoch]! };
+  const early = { ...fresh, epochs: 6, 'early-stopping': 2 };
+
+  it('ends on all ranks, is completed, and names and marks the best epoch', async () => {
+    const runs = temporaryFolder();
+    const { code, summary, events, path } = await runStart(runs, early, faults);
+    expect(code).toBe(0);
+    expect(summary).toMatchObject({
+      status: 'completed',
+      earlyStopped: true,
+      bestEpoch: 1,
+      bestCheckpoint: 'epoch-0001',
+      steps: 13,
+      totalSteps: 18,
+      resume: null,
+    });
+    expect(events).toContainEqual({ kind: 'early-stop', patience: 2, bestEpoch: 1, validLoss: 1 });
+    const kept = ['best', 'epoch-0001', 'epoch-0003', 'stopped-000013'];
+    expect(readdirSync(join(path, 'checkpoints')).sort()).toEqual(kept);
+    const best = JSON.parse(readFileSync(join(path, 'checkpoints', 'best', 'checkpoint.json'), 'utf8'));
+    expect(best).toMatchObject({ epoch: 1, step: 6, whole: true });
+    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 4, steps: 13 });
+
+    const again = await runStart(runs, resume);
+    expect([again.code, again.calls]).toEqual([0, []]);
+    expect(again.events[0]).toEqual({
+      kind: 'note',
+      text: 'run mine is completed: it stopped early, after 13 steps',
+    });
+  });
+
+  it('decides after a resumption as if it had never been interrupted', async () => {
+    const runs = temporaryFolder();
+    const interrupted = await runStart(runs, early, { ...faults, loseWorkerAt: 10 });
+    expect(interrupted.summary).toMatchObject({ status: 'failed', earlyStopped: false, bestEpoch: 1 });
+    const resumed = await runStart(runs, resume, faults);
+    expect(resumed.summary).toMatchObject({
+      status: 'completed',
+      earlyStopped: true,
+      steps: 13,
+      bestEpoch: 1,
+    });
+  });
+
+  it('goes to its end when the loss falls in time', async () => {
+    const { summary } = await runStart(temporaryFolder(), { ...early, 'early-stopping': 5 }, faults);
+    expect(summary).toMatchObject({ status: 'completed', earlyStopped: false, steps: 18, bestEpoch: 1 });
+  });
+
+  it('is stopped, not completed, by a signal', async () => {
+    const signals = new Signals();
+    const beforeStep = (step: number) => {
+      if (step === 4) signals.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    };
+    const { code, summary } = await runStart(temporaryFolder(), early, { ...faults, beforeStep }, signals);
+    expect(code).toBe(130);
+    expect(summary).toMatchObject({ status: 'stopped', earlyStopped: false });
+  });
+});
+
+describe('a run that keeps the best', () => {
+  it('marks it by the measure it is told, moves the mark when there is a better one, and keeps it', async () => {
+    const losses = [3, 1, 2, 0.5, 2, 2];
+    const keep = { ...fresh, epochs: 6, 'keep-best': 'valid_loss' };
+    const runs = temporaryFolder();
+    const marked: (string | null)[] = [];
+    const { summary, path } = await runStart(runs, keep, {
+      validLoss: (epoch) => losses[epoch]!,
+      beforeStep(step) {
+        if (step > 0 && step % 3 === 0) marked.push(readBest(join(runs, 'mine', 'checkpoints')));
+      },
+    });
+    expect(marked).toEqual(['epoch-0000', 'epoch-0001', 'epoch-0001', 'epoch-0003', 'epoch-0003']);
+    expect(summary).toMatchObject({ bestEpoch: 3, bestCheckpoint: 'epoch-0003', earlyStopped: false });
+    expect(readdirSync(join(path, 'checkpoints')).sort()).toEqual([
+      'best',
+      'epoch-0003',
+      'epoch-0004',
+      'epoch-0005',
+    ]);
+    const chosen = await chooseCheckpoint(runDirectoryAt(path), undefined);
+    expect(chosen).toMatchObject({
+      name: 'best',
+      record: { epoch: 3 },
+      epoch: { epoch: 3, valid_loss: 0.5 },
+    });
+  });
+
+  it('marks nothing unless it is asked to', async () => {
+    const { summary } = await runStart(temporaryFolder(), fresh);
+    expect(summary).toMatchObject({ bestEpoch: 0, bestCheckpoint: null });
   });
 });
 

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import type { EpochEnd } from '../cluster/cluster-events.js';
+import { markBest } from './best-checkpoint.js';
+import { findBestEpoch } from './best-epoch.js';
+import { writeCheckpoint } from './checkpoint-file.js';
+import { nameCheckpoint, pruneCheckpoints } from './checkpoints.js';
+import type { EpochRecord } from './epoch-record.js';
+import { createLatestQueue, type LatestQueue } from './latest-queue.js';
+import type { LineFile } from './line-file.js';
+import type { PreparedRun } from './prepare-run.js';
+import { digestRunConfig } from './run-config.js';
+import type { RunEvent } from './run-events.js';
+import type { MetricsCollector, RunServices } from './services.js';
+import { nameAgain, nameStage } from './stage-checkpoint.js';
+
+export interface CheckpointKeeperOptions {
+  readonly run: PreparedRun;
+  readonly pullState: RunServices['pullState'];
+  readonly ledger: LineFile;
+  /** The epochs that have ended so far. */
+  epochs(): readonly EpochRecord[];
+  report(event: RunEvent): void;
+  readonly publish: MetricsCollector['publish'];
+}
+
+/**
+ * Saves complete states in the background, as many as there is time for: the newest always, the end of a stage and the
+ * best epoch unless a better one comes first.
+ */
+export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<EpochEnd> {
+  const { config, training } = o.run;
+  const isBest = (end: EpochEnd) =>
+    training.keepBest !== null &&
+    end.whole &&
+    findBestEpoch(o.epochs(), training.keepBest)?.epoch === end.epoch;
+  return createLatestQueue<EpochEnd>(
+    (end, signal) => saveCheckpoint(end, signal, o),
+    (end) => nameStage(config, end) !== null || isBest(end),
+    (end, error) =>
+      o.report({ kind: 'warning', text: `${nameCheckpoint(end)} was not saved: ${error.message}` }),
+  );
+}
+
+async function saveCheckpoint(end: EpochEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
+  const { config, training, directory } = o.run;
+  const { header, values } = await o.pullState(end.holderAddress, { ...end, signal });
+  // A checkpoint promises the steps before it: they must be on the disk first.
+  o.ledger.sync();
+  // The stage first: a crash in between then leaves no epoch that a resumed run would go on from without it.
+  const names = [nameStage(config, end) ?? [], nameCheckpoint(end)].flat();
+  const [path, ...otherPaths] = names.map((name) => join(directory.checkpoints, name));
+  await writeCheckpoint(path!, { ...end, header, values, runConfigDigest: digestRunConfig(config) });
+  for (const other of otherPaths) await nameAgain(path!, other);
+  if (training.keepBest !== null) await markBest(directory.checkpoints, o.epochs(), training.keepBest);
+  for (const name of names) {
+    o.report({ kind: 'checkpoint', name, step: end.step });
+    o.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
+  }
+  await pruneCheckpoints(directory.checkpoints, o.epochs(), training.keepBest ?? undefined);
+}
