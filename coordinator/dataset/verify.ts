@@ -7,6 +7,9 @@ import { openVerificationRecord } from './verification-record.js';
 
 /** Side that files are decoded to: JPEGs shrink eightfold while they are decoded, yet every byte is read. */
 const probeSide = 16;
+/** What sharp says when libvips failed without a message. */
+const lostMessage = 'Unknown error';
+const mostTries = 4;
 
 /** First bytes of formats that are often found under another one's name. */
 const formats: readonly (readonly [name: string, test: RegExp])[] = [
@@ -63,12 +66,24 @@ async function findFault(file: string): Promise<string | null> {
     return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
   }
   if (bytes.length === 0) return 'is empty';
-  try {
-    await openImage(bytes).resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-    return null;
-  } catch (error) {
-    return describeFault(bytes, (error as Error).message);
+  // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
+  for (let tries = 1; ; tries += 1) {
+    const message = await tryDecoding(bytes);
+    if (message === null) return null;
+    if (message !== lostMessage || tries === mostTries) return describeFault(bytes, message);
   }
+}
+
+/** The decoder's complaint, or null. */
+async function tryDecoding(bytes: Buffer): Promise<string | null> {
+  return openImage(bytes)
+    .resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' })
+    .raw()
+    .toBuffer()
+    .then(
+      () => null,
+      (error: Error) => error.message,
+    );
 }
 
 function describeFault(bytes: Buffer, message: string): string {

@@ -142,6 +142,26 @@ describe('openDataset', () => {
     ).toBe(true);
   });
 
+  it('takes labels from a file, leaves other images out, and says how many', async () => {
+    const root = await makeImages(20, { 'extra.jpg': 'never looked at' });
+    const rows = Array.from({ length: 18 }, (_, i) => `${i % 2 === 0 ? 'a' : 'b'}/0${10 + i}.jpg,${i % 3}`);
+    const labelsFile = path.join(root, 'labels.csv');
+    await writeFiles(root, { 'labels.csv': ['path,label', ...rows].join('\n') });
+    const { dataset, quarantined, notes } = await open(root, { labelsFile });
+    expect(dataset.classes).toEqual(['0', '1', '2']);
+    const labelled = [...dataset.train, ...dataset.valid].map(({ path: name, label }) => `${name},${label}`);
+    expect(labelled.sort()).toEqual(rows.slice(0, 10).sort());
+    expect(quarantined).toEqual([]);
+    expect(notes).toEqual([
+      '11 of 21 images are not in labels.csv and are left out',
+      '8 of the files that labels.csv names are not there, for example a/020.jpg',
+    ]);
+    const other = rows.map((row) => row.replace(/.$/, (label) => String((Number(label) + 1) % 3)));
+    await writeFiles(root, { 'labels.csv': other.join('\n') });
+    expect((await open(root, { labelsFile })).dataset.digest).not.toBe(dataset.digest);
+    expect((await open(await makeImages(20))).notes).toEqual([]);
+  });
+
   it('says what is wrong with a folder, and what to do', async () => {
     const root = await makeImages(10);
     const empty = await makeFolder();
