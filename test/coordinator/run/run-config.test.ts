@@ -26,6 +26,31 @@ describe('presizeFor', () => {
   });
 });
 
+describe('the recipe’s further choices', () => {
+  it('reach both programs under the names of the configuration', () => {
+    const choices = { head: 'linear', 'label-smoothing': '0.1', mixup: '0.4', 'clip-norm': '1', ema: '0.99' };
+    const stopping = { 'early-stopping': 3, 'keep-best': 'error_rate' };
+    const config = buildRunConfig('mine', trainingOf({ ...choices, ...stopping }), tinyDataset(), null);
+    expect(config).toMatchObject({
+      head: 'linear',
+      labelSmoothing: 0.1,
+      mixup: 0.4,
+      clipNorm: 1,
+      emaDecay: 0.99,
+    });
+    const plain = buildRunConfig('mine', trainingOf({}), tinyDataset(), null);
+    expect(plain).toMatchObject({
+      head: 'fastai',
+      labelSmoothing: 0,
+      mixup: 0,
+      clipNorm: null,
+      emaDecay: null,
+    });
+    const stopped = buildRunConfig('mine', trainingOf(stopping), tinyDataset(), null);
+    expect(digestRunConfig(stopped)).toBe(digestRunConfig(plain));
+  });
+});
+
 describe('phasesFor', () => {
   it('is one unfrozen phase from scratch', () => {
     expect(phasesFor(trainingOf({ epochs: 5 }))).toEqual([
@@ -80,5 +105,19 @@ describe('buildRunConfig', () => {
     expect(reread).toEqual(config);
     expect(digestRunConfig(reread)).toBe(digestRunConfig(config));
     expect(digestRunConfig({ ...reread, seed: 1 })).not.toBe(digestRunConfig(config));
+  });
+});
+
+describe('class weights', () => {
+  it('are those of the training images, when asked for', () => {
+    const dataset = tinyDataset();
+    const uneven = {
+      ...dataset,
+      train: dataset.train.map((sample, id) => ({ ...sample, label: Number(id < 2) })),
+    };
+    const weightsOf = (raw: RawStart) => buildRunConfig('run', trainingOf(raw), uneven, null).classWeights;
+    expect(weightsOf({})).toBeNull();
+    expect(weightsOf({ 'class-weights': 'none' })).toBeNull();
+    expect(weightsOf({ 'class-weights': 'balanced' })).toEqual([22 / (2 * 20), 22 / (2 * 2)]);
   });
 });

@@ -79,6 +79,27 @@ describe('defaults', () => {
     expect(resolveNew({ data: './pets' }).training.data).toBe(resolve('pets'));
   });
 
+  it('leaves the recipe’s further choices off', () => {
+    expect(resolveNew({}).training).toMatchObject({
+      head: 'fastai',
+      labelSmoothing: 0,
+      mixup: 0,
+      clipNorm: null,
+      ema: null,
+      earlyStopping: null,
+      keepBest: null,
+    });
+  });
+
+  it('keeps the best by what early stopping looks at', () => {
+    expect(resolveNew({ 'early-stopping': 3 }).training).toMatchObject({
+      earlyStopping: 3,
+      keepBest: 'valid_loss',
+    });
+    const both = { 'early-stopping': '3', 'keep-best': 'error_rate' };
+    expect(resolveNew(both).training).toMatchObject({ earlyStopping: 3, keepBest: 'error_rate' });
+  });
+
   it('is frozen', () => {
     const start = resolveNew({});
     expect(Object.isFrozen(start)).toBe(true);
@@ -115,6 +136,9 @@ describe('values', () => {
     [{ data: 'x', 'label-pattern': '(' }, '--label-pattern'],
     [{ data: 'x', 'label-pattern': 'no-group' }, 'exactly one capture group'],
     [{ data: 'x', 'label-pattern': '(a)(b)' }, 'exactly one capture group'],
+    [{ labels: 'x.csv' }, '--labels names the images of --data DIR'],
+    [{ data: 'x', labels: 'x.csv', 'label-pattern': '(a)' }, '--labels and --label-pattern both say'],
+    [{ 'class-weights': 'heavy' }, 'one of none, balanced'],
     [{ 'label-pattern': '(a)' }, '--label-pattern reads labels from the file names of --data DIR'],
     [{ 'valid-pct': 20 }, '--valid-pct is 20, but must be a fraction above 0 and below 1'],
     [{ 'valid-pct': 0 }, '--valid-pct is 0'],
@@ -138,6 +162,16 @@ describe('values', () => {
     [{ lr: '1,2,3' }, '--lr is "1,2,3"'],
     [{ lr: 'fast' }, '--lr is "fast"'],
     [{ 'weight-decay': 1 }, '--weight-decay is 1'],
+    [
+      { 'label-smoothing': 1 },
+      '--label-smoothing is 1, but must be a number from 0 up to, but not including, 1',
+    ],
+    [{ mixup: -0.1 }, '--mixup is -0.1'],
+    [{ 'clip-norm': 0 }, '--clip-norm is 0, but must be a number above 0'],
+    [{ ema: 1 }, '--ema is 1, but must be a number above 0 and below 1'],
+    [{ head: 'none' }, '--head is "none", but must be one of fastai, linear'],
+    [{ 'early-stopping': 0 }, '--early-stopping is 0'],
+    [{ 'keep-best': 'accuracy' }, '--keep-best is "accuracy", but must be one of valid_loss, error_rate'],
     [{ precision: 'float16' }, 'one of float32, bfloat16'],
     [{ wire: 'int8' }, 'one of float32, bfloat16'],
     [{ nats: 'localhost:4222' }, '--nats is "localhost:4222", but must be a URL'],
