@@ -18,7 +18,7 @@ export function overlayPretrained(
   state: Float32Array,
   layout: StateLayout,
   given: ReadonlyMap<string, WeightTensor>,
-  file = 'The weights',
+  file = 'The weights file',
 ): void {
   const tensors = throughAveraged(given);
   const network = [...layout.parameters, ...layout.statistics];
