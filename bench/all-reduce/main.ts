@@ -12,7 +12,7 @@ import { type AllReduceReport, formatReport, summarize } from './report.js';
 import { openRondo } from './rondo.js';
 
 const usage =
-  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--rounds 20] [--repeats 3] [--peers] [--json]';
+  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--rounds 20] [--repeats 3] [--peers] [--json]';
 
 await runMain(async (args) => {
   const o = parseArguments(args);
@@ -23,8 +23,7 @@ await runMain(async (args) => {
   const rondo = await openRondo(o.ranks);
   const gloo = torch === null ? null : await openGloo(o.ranks);
   const lanes: [Contestant, FloatType][] = [
-    [rondo, 'float32'],
-    [rondo, 'bfloat16'],
+    ...o.wires.map((wire): [Contestant, FloatType] => [rondo, wire]),
     ...(gloo === null ? [] : [[gloo, 'float32'] as [Contestant, FloatType]]),
   ];
   const results = [];
@@ -61,6 +60,7 @@ function parseArguments(args: readonly string[]) {
       options: {
         ranks: { type: 'string', default: '4' },
         megabytes: { type: 'string', default: '87,2.2' },
+        wires: { type: 'string', default: 'float32,bfloat16' },
         rounds: { type: 'string', default: '20' },
         repeats: { type: 'string', default: '3' },
         peers: { type: 'boolean', default: false },
@@ -75,9 +75,13 @@ function parseArguments(args: readonly string[]) {
     };
     const megabytes = values.megabytes.split(',').map(Number);
     if (!megabytes.every((value) => value > 0)) throw new Error('--megabytes must be positive numbers.');
+    const wires = values.wires.split(',').map((wire): FloatType => {
+      if (wire !== 'float32' && wire !== 'bfloat16') throw new Error('--wires are float32 and bfloat16.');
+      return wire;
+    });
     const ranks = count('ranks');
     if (ranks < 2) throw new Error('--ranks must be at least 2.');
-    return { ranks, rounds: count('rounds'), repeats: count('repeats'), megabytes, peers, json };
+    return { ranks, wires, rounds: count('rounds'), repeats: count('repeats'), megabytes, peers, json };
   } catch (error) {
     throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
   }

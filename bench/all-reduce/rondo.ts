@@ -1,13 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
 import { type Contestant, mergeRanks } from './contestant.js';
 import type { FromRank, ToRank } from './rank.js';
 
-/** Rondo's ring: one Node process per rank, connected over gRPC on loopback. */
+/** Rondo's ring: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. */
 export async function openRondo(worldSize: number): Promise<Contestant> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
-  const ranks = Array.from({ length: worldSize }, () => fork(script));
+  const ranks = Array.from({ length: worldSize }, (_, index) =>
+    fork(script, { env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }) }),
+  );
   const listening = await Promise.all(ranks.map((rank) => answerOf(rank, 'listening')));
   const addresses = listening.map(({ address }) => address);
   for (const [rank, child] of ranks.entries()) tell(child, { kind: 'join', rank, addresses });

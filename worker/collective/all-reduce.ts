@@ -4,7 +4,7 @@ import { RondoError } from '../../runtime/errors.js';
 import type { Link } from './link.js';
 import * as ring from './ring.js';
 import { segmentCodecs } from './segment-codec.js';
-import { allocateChunk, type FramedChunk, wireTypes } from './wire-format.js';
+import { allocateChunk, type FramedChunk, releaseChunk, wireTypes } from './wire-format.js';
 
 export interface Ring {
   /**
@@ -85,8 +85,12 @@ async function runRound(o: Round): Promise<void> {
       const chunk = await Promise.race([o.link.receive(), breakage.promise]);
       takeIn(o, blocks[index], hop, chunk);
       const following = blocks[index + ring.blocksUnderWay];
-      if (hop + 1 < ring.hopCount(o.worldSize)) send(Object.assign(chunk, { hop: hop + 1 }));
-      else if (following !== undefined) send(firstChunk(o, following));
+      if (hop + 1 < ring.hopCount(o.worldSize)) {
+        send(Object.assign(chunk, { hop: hop + 1 }));
+        continue;
+      }
+      releaseChunk(chunk);
+      if (following !== undefined) send(firstChunk(o, following));
     }
     await Promise.race([Promise.all(outgoing), breakage.promise]);
   } finally {

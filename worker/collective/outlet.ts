@@ -3,7 +3,7 @@ import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Chunk, ExchangeRequest } from '../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
-import type { FramedChunk } from './wire-format.js';
+import { type FramedChunk, releaseChunk } from './wire-format.js';
 
 export type Pull = ServerWritableStream<ExchangeRequest, Chunk>;
 
@@ -64,7 +64,10 @@ export function createOutlet(generation: bigint, successor: number): Outlet {
     send(chunk) {
       if (state.kind === 'ended') return Promise.reject(state.error);
       assert(state.kind === 'attached', 'nothing is sent before the successor pulls');
-      if (state.pull.write(chunk)) return Promise.resolve();
+      const onWritten = (error: Error | null | undefined) => {
+        if (!error) releaseChunk(chunk);
+      };
+      if (state.pull.write(chunk, onWritten)) return Promise.resolve();
       drained ??= createDeferred<void>();
       return drained.promise;
     },

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
 import type { FloatType } from '../../plan/run-config.js';
 import { Chunk, PeerService, WireType } from '../../proto/gen/peer.js';
+import { createFramePool } from './frame-pool.js';
+import { chunkBytes } from './ring.js';
 
 /**
  * A chunk whose payload lies in one buffer with room for its header before it. It is built once, summed into in
@@ -17,7 +19,10 @@ export interface FramedChunk extends Chunk {
 }
 
 const headerBytes = 43;
-const grpcPrefixBytes = 5;
+/** What gRPC puts before a message: a flag and the length. */
+export const grpcPrefixBytes = 5;
+
+const pool = createFramePool(grpcPrefixBytes + headerBytes + chunkBytes);
 
 /** Tag byte and varint width of each field, in order. */
 const fields = [
@@ -34,9 +39,17 @@ assert.equal(endianness(), 'LE', 'payloads are little-endian, and so must the ma
 
 /** A chunk with an uninitialised payload of `payloadBytes` bytes. */
 export function allocateChunk(header: Omit<Chunk, 'payload'>, payloadBytes: number): FramedChunk {
-  // Slow, because a slice of Buffer's pool would keep 8 KiB alive for a few bytes.
-  const buffer = Buffer.allocUnsafeSlow(grpcPrefixBytes + headerBytes + payloadBytes);
-  return frameOf(header, buffer.subarray(grpcPrefixBytes));
+  return frameOf(header, allocateMessage(headerBytes + payloadBytes));
+}
+
+/** Uninitialised memory for a message of `bytes` bytes, at the place where gRPC's prefix would put it. */
+export function allocateMessage(bytes: number): Buffer {
+  return Buffer.from(pool.take(grpcPrefixBytes + bytes), grpcPrefixBytes, bytes);
+}
+
+/** Gives a chunk's memory back for the next one. Only its last owner may, once. */
+export function releaseChunk({ frame }: FramedChunk): void {
+  pool.give(frame.buffer as ArrayBuffer);
 }
 
 function frameOf(header: Omit<Chunk, 'payload'>, frame: Buffer): FramedChunk {
