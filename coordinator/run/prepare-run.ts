@@ -8,12 +8,12 @@ import type { Checkpoint } from './checkpoint-file.js';
 import type { LedgerState } from './ledger.js';
 import { findPretrained, type StartingWeights } from './pretrained.js';
 import { buildRunConfig } from './run-config.js';
-import { createRunDirectory, type RunDirectory, writeRunRecord } from './run-directory.js';
+import { createRunDirectory, type RunDirectory, type SourceRecord, writeRunRecord } from './run-directory.js';
 import type { RunEvent } from './run-events.js';
 import { lockRun } from './run-lock.js';
 import type { RunServices } from './services.js';
 import { findSource, type SourceRun } from './source-run.js';
-import { headFits, type SourceRecord, writeSourceWeights } from './source-weights.js';
+import { headFits, writeSourceWeights } from './source-weights.js';
 import type { RuntimeOptions, StartConfig } from './start-config.js';
 import type { TrainingOptions } from './training-options.js';
 

@@ -1,7 +1,14 @@
 import type { Arch } from '../../plan/run-config.js';
 import { digestFile } from './file-digest.js';
-import type { PrepareContext } from './prepare-run.js';
+import type { RunEvent } from './run-events.js';
+import type { RunServices } from './services.js';
 import type { TrainingOptions } from './training-options.js';
+
+interface FetchContext {
+  readonly services: Pick<RunServices, 'fetchWeights'>;
+  report(event: RunEvent): void;
+  readonly signal: AbortSignal;
+}
 
 /** A file of weights that a run begins with, and its SHA-256. */
 export interface StartingWeights {
@@ -15,17 +22,14 @@ export interface StartingWeights {
  */
 export async function findPretrained(
   { pretrained, arch }: Pick<TrainingOptions, 'pretrained' | 'arch'>,
-  context: Pick<PrepareContext, 'services' | 'report' | 'signal'>,
+  context: FetchContext,
 ): Promise<StartingWeights | null> {
   if (pretrained === null) return null;
   const path = pretrained === 'imagenet' ? await fetchWeights(arch, context) : pretrained;
   return { path, digest: await digestFile(path, '--pretrained', context.signal) };
 }
 
-function fetchWeights(
-  arch: Arch,
-  { services, report, signal }: Pick<PrepareContext, 'services' | 'report' | 'signal'>,
-): Promise<string> {
+function fetchWeights(arch: Arch, { services, report, signal }: FetchContext): Promise<string> {
   const subject = `${arch}'s weights`;
   return services.fetchWeights(arch, {
     signal,

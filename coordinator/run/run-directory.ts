@@ -4,7 +4,6 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { writeDurably } from './durable-file.js';
-import type { SourceRecord } from './source-weights.js';
 import type { TrainingOptions } from './training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
@@ -21,6 +20,17 @@ export interface RunDirectory {
   readonly nats: string;
   readonly summary: string;
   readonly report: string;
+}
+
+/** Where a new run's weights come from; recorded in its run.json. */
+export interface SourceRecord {
+  readonly runId: string;
+  /** Absolute path of the checkpoint's folder. */
+  readonly checkpoint: string;
+  readonly step: number;
+  readonly parameterDigest: string;
+  /** A head is taken over only by a run with the same classes. */
+  readonly head: 'taken over' | 'fresh';
 }
 
 /** run.json: what was asked for, and what it was resolved to. Never rewritten. */

@@ -14,17 +14,6 @@ import type { SourceRun } from './source-run.js';
 
 type Tensor = CheckpointRecord['tensors'][number];
 
-/** Where a new run's weights come from; recorded in its run.json. */
-export interface SourceRecord {
-  readonly runId: string;
-  /** Absolute path of the checkpoint's folder. */
-  readonly checkpoint: string;
-  readonly step: number;
-  readonly parameterDigest: string;
-  /** A head is taken over only by a run with the same classes. */
-  readonly head: 'taken over' | 'fresh';
-}
-
 /** Whether a head of `source` means the same in `config`: the classes agree by name and order. */
 export function headFits(source: RunConfig, config: RunConfig): boolean {
   return source.head === config.head && isDeepStrictEqual(source.classes, config.classes);
