@@ -1,0 +1,111 @@
+import { readFileSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openDataset } from '../../coordinator/dataset/dataset.js';
+import { readLines } from '../../coordinator/run/line-file.js';
+import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readSummaryFile } from '../support/run-files.js';
+import { findAll, parseStrictHtml, textOf } from '../support/strict-html.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const runs = openQuickRuns();
+const rough = '<b>&"green';
+let data: string;
+/** Path and class of every validation image, as a fresh index of the folder has them. */
+let valid: { path: string; actual: string }[];
+
+interface Line {
+  readonly path: string;
+  readonly actual: string;
+  readonly predicted: string;
+  readonly loss: number;
+  readonly probability: number;
+}
+
+beforeAll(async () => {
+  data = await drawTinyFolder(20);
+  renameSync(path.join(data, 'green'), path.join(data, rough));
+  const { dataset } = await openDataset({
+    data,
+    validPct: 0.2,
+    seed: 42,
+    cacheDir: path.join(runs.root, 'cache'),
+    onProgress: () => {},
+    signal: new AbortController().signal,
+  });
+  valid = dataset.valid.map(({ path: name, label }) => ({ path: name, actual: dataset.classes[label]! }));
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+function readReport(name: string) {
+  const folder = path.join(runs.run(name), 'report');
+  return {
+    lines: readLines(path.join(folder, 'predictions.jsonl')) as Line[],
+    figures: JSON.parse(readFileSync(path.join(folder, 'interpretation.json'), 'utf8')),
+    page: parseStrictHtml(readFileSync(path.join(folder, 'index.html'), 'utf8')),
+  };
+}
+
+/** What interpretation.json must say of the lines, counted again. */
+function recount(lines: readonly Line[], classes: readonly string[]) {
+  const times = (actual: string, predicted: string) =>
+    lines.filter((line) => line.actual === actual && line.predicted === predicted).length;
+  const errors = lines.filter(({ actual, predicted }) => actual !== predicted).length;
+  return {
+    images: lines.length,
+    errors,
+    errorRate: errors / lines.length,
+    confusionMatrix: classes.map((actual) => classes.map((predicted) => times(actual, predicted))),
+  };
+}
+
+describe('the report', () => {
+  it('is left by a run, with every validation image once, and counts what the run counted', async () => {
+    const { code, stderr } = await runCoordinator(
+      runs.start('whole', data, '--workers', '2', '--epochs', '1'),
+    );
+    expect(code, stderr).toBe(0);
+    const summary = readSummaryFile(runs.run('whole'));
+    expect(summary.report).toBe(path.join(runs.run('whole'), 'report', 'index.html'));
+    const { lines, figures, page } = readReport('whole');
+    expect(lines.map(({ path: name, actual }) => ({ path: name, actual }))).toEqual(valid);
+    expect(figures.classes).toEqual([rough, 'blue', 'red']);
+    expect(figures).toMatchObject(recount(lines, figures.classes));
+    expect(figures.errorRate).toBe(summary.epochs[0]!.error_rate);
+    expect(figures.validLoss).toBeCloseTo(summary.epochs[0]!.valid_loss!, 9);
+    for (const { loss, probability } of lines) expect(Math.exp(-loss)).toBeCloseTo(probability, 4);
+    expect(findAll(page, 'img')).toHaveLength(Math.min(12, valid.length));
+    expect(findAll(page, 'th').map(textOf)).toContain(rough);
+  });
+
+  it.each([1, 5])('is written again by interpret, over %d workers', async (workers) => {
+    const before = readReport('whole');
+    const inputs = ['interpret', runs.run('whole'), '--workers', String(workers), '--top', '4', '--json'];
+    const { code, stderr, events } = await runCoordinator(inputs);
+    expect(code, stderr).toBe(0);
+    const { lines, figures, page } = readReport('whole');
+    expect(events.at(-1)).toMatchObject({ kind: 'interpretation', checkpoint: 'epoch-0000', ...figures });
+    expect(figures).toMatchObject(recount(lines, figures.classes));
+    expect(findAll(page, 'figcaption')).toHaveLength(4);
+    expect(lines.map(({ path: name }) => name)).toEqual(valid.map(({ path: name }) => name));
+    for (const [index, { loss }] of lines.entries()) expect(loss).toBeCloseTo(before.lines[index]!.loss, 3);
+  });
+
+  it('says what it lacks', async () => {
+    const cases: [string[], number, RegExp][] = [
+      [['interpret', runs.run('hole')], 2, /there is no run/],
+      [['interpret', runs.run('whole'), '--checkpoint', 'epoch-0001'], 2, /no checkpoint epoch-0001/],
+      [['interpret', runs.run('whole'), '--top', 'all'], 2, /whole number from 1 to 1000/],
+    ];
+    for (const [inputs, exitCode, message] of cases) {
+      const { code, stderr } = await runCoordinator(inputs);
+      expect(stderr).toMatch(message);
+      expect(code).toBe(exitCode);
+    }
+  });
+});
