@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { formatCount } from '../progress/count-text.js';
 import { openReporter } from '../progress/reporter.js';
 import { renderInterpretation } from '../report/interpretation-table.js';
 import { reportDefaults, writeReport } from '../report/write-report.js';
@@ -66,10 +67,13 @@ async function interpretRun(
   const record = readRunRecord(directory);
   const lifecycle = openLifecycle();
   const reporter = openReporter(output, { json: json ?? false }, services.nowMs);
+  const workerCount = workers ?? record.workers;
   try {
+    const task = `evaluating ${formatCount(record.config.validCount, 'image')}`;
+    reporter.report({ kind: 'note', text: `${task} on ${formatCount(workerCount, 'worker')}` });
     const evaluation = await evaluateRun({
       directory,
-      workers: workers ?? record.workers,
+      workers: workerCount,
       ...(checkpoint === undefined ? {} : { checkpoint }),
       ...{ services, report: reporter.report, signals: lifecycle },
     });

@@ -53,7 +53,7 @@ export function requireClasses(
     const found = classes.length === 0 ? 'no class folder' : `only one class, ${classes[0]},`;
     throw new RondoError('invalid-argument', `found ${found} in ${root}: ${looked}`, {
       remedy:
-        'put each class into a folder of its own, or take the label from the file name with --label-pattern',
+        'put each class into a folder of its own, or take labels from file names with --label-pattern, or from a CSV file with --labels',
     });
   }
 }

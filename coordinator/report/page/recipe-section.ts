@@ -31,8 +31,17 @@ function phasesTable(phases: readonly PhaseConfig[]): Html {
 </table>`;
 }
 
-function originEntries({ createdAt, workers, versions, command }: RunRecord): RecipeEntry[] {
+function originEntries({
+  createdAt,
+  workers,
+  versions,
+  command,
+  training,
+  source,
+}: RunRecord): RecipeEntry[] {
   return [
+    ['Labels from', training.labels ?? training.labelPattern ?? 'names of folders'],
+    ...(source == null ? [] : [['Started from', source.checkpoint] as const]),
     ['Workers', String(workers)],
     ['Started', `${createdAt.slice(0, 16).replace('T', ' ')} UTC`],
     ['Versions', `Rondo ${versions.rondo}, Node ${versions.node}, ${versions.platform}`],
