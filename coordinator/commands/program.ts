@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/version.js';
+import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
 import { lrFindCommand } from './lr-find.js';
 import { predictCommand } from './predict.js';
@@ -22,6 +23,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));
   program.addCommand(showBatchCommand(environment));
+  program.addCommand(exportCommand(environment));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),

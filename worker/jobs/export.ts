@@ -7,10 +7,9 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { layOutState } from '../model/layout.js';
 import { describeNetwork, volume } from '../model/parameters.js';
 import { programOptions } from '../model/program-options.js';
-import { buildServingGraph, type NetworkTensor } from '../model/serving/serving-graph.js';
+import { encodeServingModel, type NetworkTensor } from '../model/serving/serving-graph.js';
 import { throughAveraged } from '../model/weights/averages.js';
 import { writeSafetensors } from '../model/weights/safetensors.js';
-import { encodeSavedModel } from '../tensorflow/saved-model.js';
 import { readTensors } from './checkpoint-tensors.js';
 import type { JobContext } from './job.js';
 
@@ -26,9 +25,9 @@ export interface ExportRequest {
 /** Writes the network that evaluation uses, without what training needs beside it. */
 export async function exportNetwork(
   { config, state, format, directory }: ExportRequest,
-  { signal }: JobContext,
+  { signal, progress }: JobContext,
 ): Promise<object> {
-  const tensors = await readEvaluated(config, state);
+  const tensors = await readEvaluated(config, state, progress);
   signal.throwIfAborted();
   const { classes } = config;
   const parameters = tensors
@@ -40,14 +39,18 @@ export async function exportNetwork(
     await pipeline(Readable.from(writeSafetensors(tensors, metadata)), file, { signal });
   } else {
     const options = programOptions(config, []);
-    const { graph, signatures } = buildServingGraph({ ...options, classes, tensors });
-    await writeFile(path.join(directory, 'saved_model.pb'), encodeSavedModel(graph, signatures), { signal });
+    const bytes = encodeServingModel({ ...options, classes, tensors });
+    await writeFile(path.join(directory, 'saved_model.pb'), bytes, { signal });
   }
   return { parameters };
 }
 
 /** Parameters, or their moving average where the run keeps one, and running statistics, in PyTorch's names and layouts. */
-async function readEvaluated(config: RunConfig, state: string): Promise<NetworkTensor[]> {
+async function readEvaluated(
+  config: RunConfig,
+  state: string,
+  progress: JobContext['progress'],
+): Promise<NetworkTensor[]> {
   const network = describeNetwork(config.arch, config.classes.length, config.head);
   const layout = layOutState(network, { averaged: config.emaDecay !== null });
   const held = [...layout.parameters, ...layout.statistics, ...layout.average].map(({ name, shape }) => ({
@@ -55,7 +58,12 @@ async function readEvaluated(config: RunConfig, state: string): Promise<NetworkT
     shape,
     values: new Float32Array(volume(shape)),
   }));
-  await readTensors(state, held, ({ values }) => values);
+  let begun = 0;
+  await readTensors(state, held, ({ values }) => {
+    progress(begun, held.length);
+    begun += 1;
+    return values;
+  });
   const evaluated = throughAveraged(new Map(held.map((tensor) => [tensor.name, tensor])));
   return [...evaluated].map(([name, { shape, values }]) => ({ name, shape, values }));
 }

@@ -5,7 +5,7 @@ import { memoryOutput } from '../../support/memory-output.js';
 function progressAt(times: readonly number[], terminal: { isTTY?: boolean; columns?: number } = {}) {
   const output = memoryOutput(terminal);
   let now = 0;
-  const progress = openWorkProgress('predicting', output, () => now);
+  const progress = openWorkProgress('predicting', output, { nowMs: () => now });
   for (const [index, time] of times.entries()) {
     now = time;
     progress.report({ done: index + 1, total: times.length + 1 });

@@ -6,7 +6,7 @@ import { identity } from '../../tensorflow/ops/convert.js';
 import { decodeJpeg } from '../../tensorflow/ops/images.js';
 import { mapRows } from '../../tensorflow/ops/map-rows.js';
 import { argument, constantArray, constantStrings } from '../../tensorflow/ops/sources.js';
-import type { Signature } from '../../tensorflow/saved-model.js';
+import { encodeSavedModel, type Signature } from '../../tensorflow/saved-model.js';
 import { openLayers, type Weights } from '../layers.js';
 import { heldShape } from '../layout.js';
 import { buildNetwork } from '../network.js';
@@ -28,17 +28,12 @@ export interface ServingOptions
   readonly tensors: readonly NetworkTensor[];
 }
 
-export interface ServingGraph {
-  readonly graph: Graph;
-  readonly signatures: readonly Signature[];
-}
-
 /**
  * The trained network alone, its weights baked in as constants, with ways in for images as a caller has them:
  * `serving_default` (uint8 pixels), `serve_float` (float32 pixels of 0 … 255) and `serve_jpeg` (JPEG files, each of its
- * own size). All give `probabilities` [n, classes] and the names of the `classes`.
+ * own size). All give `probabilities` [n, classes] and the names of the `classes`. Answers the bytes of saved_model.pb.
  */
-export function buildServingGraph(options: ServingOptions): ServingGraph {
+export function encodeServingModel(options: ServingOptions): Uint8Array {
   const graph = new Graph();
   const weights = bakeWeights(graph, options.tensors);
   const names = identity(graph.scope('classes', () => constantStrings(graph, options.classes)));
@@ -53,19 +48,16 @@ export function buildServingGraph(options: ServingOptions): ServingGraph {
     inputs,
     outputs: { probabilities: graph.scope(name, () => classify(images())), classes: names },
   });
-  return {
-    graph,
-    signatures: [
-      answer('serving_default', { pixels }, () => buildServedInput(pixels, options)),
-      answer('serve_float', { pixels: floats }, () => buildServedInput(floats, options)),
-      answer('serve_jpeg', { jpeg }, () =>
-        mapRows('prepare_jpeg', jpeg, (file) => {
-          const image = buildServedInput(asBatch(decodeJpeg(file)), options);
-          return reshape(image, [options.size, options.size, 3]);
-        }),
-      ),
-    ],
-  };
+  return encodeSavedModel(graph, [
+    answer('serving_default', { pixels }, () => buildServedInput(pixels, options)),
+    answer('serve_float', { pixels: floats }, () => buildServedInput(floats, options)),
+    answer('serve_jpeg', { jpeg }, () =>
+      mapRows('prepare_jpeg', jpeg, (file) => {
+        const image = buildServedInput(asBatch(decodeJpeg(file)), options);
+        return reshape(image, [options.size, options.size, 3]);
+      }),
+    ),
+  ]);
 }
 
 function bakeWeights(graph: Graph, tensors: readonly NetworkTensor[]): Weights {
