@@ -10,7 +10,7 @@ import { jpegBytes, writeFiles } from './images.js';
 import { lossOf, tinyConfig } from './tiny-run.js';
 
 /** Names that would break a page that did not escape them. */
-export const roughClasses = ['<b>&"bold"', "it's", '</style><script>', 'plain', 'ünï'];
+export const roughClasses = ['<b>&"bold"', "it's", '</style><script>', 'plain_old_name', 'ünï'];
 
 export function reportConfig(changes: Partial<RunConfig> = {}): RunConfig {
   return tinyConfig({ runId: 'a <run> & "more"', classes: roughClasses, validCount: 40, ...changes });

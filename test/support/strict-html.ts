@@ -6,7 +6,7 @@ export interface HtmlNode {
   readonly text: string;
 }
 
-const voidElements = new Set(['meta', 'img', 'br', 'hr', 'link', 'input']);
+const voidElements = new Set(['meta', 'img', 'br', 'hr', 'link', 'input', 'wbr']);
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"' };
 const tag = /<(\/?)([a-zA-Z][a-zA-Z0-9]*)((?: [a-zA-Z][a-zA-Z0-9-]*(?:="[^"<]*")?)*)(\/?)>/y;
 

@@ -1,7 +1,7 @@
 import { formatLoss } from '../figure-text.js';
 import type { PicturedLoss } from '../top-losses-picture.js';
 import { titleOf } from '../top-losses-picture.js';
-import { type Html, html } from './html.js';
+import { type Html, html, nothing } from './html.js';
 
 export function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {
   const order = html`<b>prediction</b> / actual / loss / probability of the actual class`;
@@ -17,8 +17,13 @@ function pictureItem(loss: PicturedLoss, classes: readonly string[]): Html {
   const kind = loss.predicted === loss.actual ? 'right' : 'wrong';
   const [predicted, actual] = [classes[loss.predicted]!, classes[loss.actual]!];
   return html`<li><figure>${picture(loss, titleOf(loss, classes))}
-<figcaption><b class="${kind}">${predicted}</b> / ${actual} / <span>${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}</span><small>${loss.path}</small></figcaption></figure></li>
+<figcaption><b class="${kind}">${breakable(predicted)}</b> / ${breakable(actual)} / <span>${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}</span><small>${loss.path}</small></figcaption></figure></li>
 `;
+}
+
+/** Long names of several words may go on in the next line between two of them. */
+function breakable(name: string): readonly Html[] {
+  return name.split(/(?<=_)/).flatMap((word, index) => [index === 0 ? nothing : html`<wbr>`, html`${word}`]);
 }
 
 function picture({ thumbnail }: PicturedLoss, title: string): Html {
