@@ -1,0 +1,93 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { RatePoint, Suggestions } from '../../coordinator/lr-find/suggestions.js';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { descendantsOf, isAlive } from '../support/processes.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+interface SearchRecord {
+  readonly points: readonly (RatePoint & { readonly learningRates: readonly number[] })[];
+  readonly suggestions: Suggestions;
+  readonly diverged: boolean;
+  readonly stateDigest: string;
+}
+
+const runs = openQuickRuns();
+let data: string;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(50);
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+const recipe =
+  '--arch resnet18 --size 64 --batch-size 32 --micro-batch 8 --lr 1e-4,1e-2 --threads 1 --json'.split(' ');
+const inputs = (out: string, ...more: string[]) =>
+  ['lr-find', '--data', data, '--run-dir', runs.root, '--out', out, ...recipe, ...more] as const;
+
+describe('coordinator lr-find', () => {
+  it('draws the same curve on 1 and 4 workers, and leaves the state as it was', {
+    timeout: 600_000,
+  }, async () => {
+    const [alone, four] = [await search(1), await search(4)];
+
+    // Each worker's digest after the test was compared with the one before it; both worlds begin with the same state.
+    expect(alone.stateDigest).toMatch(/^[0-9a-f]{64}$/);
+    expect(four.stateDigest).toBe(alone.stateDigest);
+
+    expect(alone.diverged).toBe(true);
+    expect(four.diverged).toBe(true);
+    // Where the loss explodes it grows tenfold with each step: rounding moves the end by a step or two at most.
+    expect(Math.abs(alone.points.length - four.points.length)).toBeLessThanOrEqual(2);
+    const shared = Math.min(alone.points.length, four.points.length);
+    for (let step = 0; step < shared; step++) {
+      const [one, other] = [alone.points[step], four.points[step]];
+      expect(other.learningRates).toEqual(one.learningRates);
+      expect(one.learningRates[2] / one.learningRates[0]).toBeCloseTo(100, 9);
+    }
+    // While the rates are small, nothing but the order of summation differs; later training itself is chaotic.
+    for (let step = 0; step < 9; step++) {
+      const [one, other] = [alone.points[step].loss!, four.points[step].loss!];
+      expect(Math.abs(one - other) / one, `loss of step ${step}`).toBeLessThan(1e-4);
+    }
+    expect(alone.points[0].learningRate).toBe(1e-7);
+    expect(alone.points[0].loss).not.toBe(alone.points[8].loss);
+  });
+
+  it('ends at once when it is told to, and leaves nothing behind', async () => {
+    const out = path.join(runs.root, 'stopped');
+    const coordinator = startCoordinator(inputs(out, '--workers', '2'));
+    await coordinator.event((event) => event.kind === 'dataset' && event.phase === 'trying');
+    const processes = descendantsOf(coordinator.pid);
+    expect(processes.filter(({ command }) => command.includes('worker/main.js join'))).toHaveLength(2);
+    coordinator.kill('SIGINT');
+    const { code } = await coordinator.exited;
+    expect(code).toBe(130);
+    for (const { pid } of processes) expect(isAlive(pid)).toBe(false);
+    expect(existsSync(path.join(out, 'lr-find.json'))).toBe(false);
+  });
+});
+
+async function search(workers: number): Promise<SearchRecord> {
+  const out = path.join(runs.root, `world-${workers}`);
+  const { code, stderr, events } = await runCoordinator(
+    inputs(out, '--workers', String(workers), '--steps', '30'),
+  );
+  expect(code, stderr).toBe(0);
+  const record = JSON.parse(readFileSync(path.join(out, 'lr-find.json'), 'utf8')) as SearchRecord;
+  const { suggestions, stateDigest } = record;
+  expect(events.at(-1)).toMatchObject({
+    kind: 'lr-find',
+    suggestions,
+    stateDigest,
+    steps: record.points.length,
+  });
+  for (const name of ['lr-find.svg', 'lr-find.png']) expect(existsSync(path.join(out, name))).toBe(true);
+  return record;
+}
