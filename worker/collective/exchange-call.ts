@@ -1,10 +1,11 @@
 import { connect, constants, type IncomingHttpHeaders } from 'node:http2';
 import { status } from '@grpc/grpc-js';
 import { ExchangeRequest, PeerService } from '../../proto/gen/peer.js';
+import { grpcPrefixBytes } from './frame-pool.js';
 import { createMessageAssembler } from './message-assembler.js';
 import { chunkBytes } from './ring.js';
 import { connectTapped } from './tapped-connection.js';
-import { type FramedChunk, grpcPrefixBytes } from './wire-format.js';
+import type { FramedChunk } from './wire-format.js';
 
 /** How a call ended: gRPC's status code, and what the server, or the network, said. */
 export interface CallEnd {

@@ -1,26 +1,54 @@
-/** Memory for frames of at most one size, used again and again: fresh pages and their collection cost as much as a copy. */
-export interface FramePool {
-  /** At least `bytes` bytes of whatever was there before; memory of its own when that is more than the pool's size. */
-  take(bytes: number): ArrayBuffer;
-  /** The memory's only owner gives it up. Memory of another size is left to the garbage collector. */
-  give(memory: ArrayBuffer): void;
+import assert from 'node:assert/strict';
+import { chunkBytes } from './ring.js';
+import { openKernels } from './simd-module.js';
+
+/** Room for a chunk and the headers before it, on cache lines of its own. */
+const slotBytes = chunkBytes + 64;
+
+/** What gRPC puts before a message: a flag and the length. With the header, it leaves payloads 16-byte aligned. */
+export const grpcPrefixBytes = 5;
+
+/** More than a ring has under way; whoever wants more gets fresh memory. */
+const slotCount = 64;
+
+/** Floats that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
+const scratchFloats = 4096;
+
+const slotsAt = 4 * scratchFloats;
+
+/**
+ * Frames live in the memory of the kernels that sum them, and are used again and again: fresh pages and their collection
+ * cost as much as a copy.
+ */
+export const kernels = openKernels(Math.ceil((slotsAt + slotCount * slotBytes) / 65_536));
+
+/** Where kernels find floats: at address 0. */
+export const scratch = new Float32Array(kernels.memory, 0, scratchFloats);
+
+const free = Array.from({ length: slotCount }, (_, slot) => slotCount - 1 - slot);
+const taken = new Set<number>();
+
+/** What an aborted round leaves with streams and queues comes back when they are collected. */
+const forgotten = new FinalizationRegistry(putBack);
+
+/** `bytes` bytes of whatever was there before, from the pool when it has them, with room for gRPC's prefix before them. */
+export function takeFrame(bytes: number): Buffer {
+  const slot = grpcPrefixBytes + bytes <= slotBytes ? free.pop() : undefined;
+  if (slot === undefined) return Buffer.allocUnsafeSlow(grpcPrefixBytes + bytes).subarray(grpcPrefixBytes);
+  const frame = Buffer.from(kernels.memory, slotsAt + slot * slotBytes + grpcPrefixBytes, bytes);
+  taken.add(slot);
+  forgotten.register(frame, slot, frame);
+  return frame;
 }
 
-/** More than a ring has under way; what is given beyond that is let go. */
-const heldAtMost = 64;
+/** The frame's only owner gives it up. Memory from elsewhere is left to the garbage collector. */
+export function giveFrame(frame: Buffer): void {
+  if (frame.buffer !== kernels.memory) return;
+  forgotten.unregister(frame);
+  putBack(Math.floor((frame.byteOffset - slotsAt) / slotBytes));
+}
 
-export function createFramePool(frameBytes: number): FramePool {
-  const free: ArrayBuffer[] = [];
-  return {
-    take(bytes) {
-      // Buffer's own allocation leaves the memory as it is; an ArrayBuffer's constructor would clear it.
-      return (
-        (bytes <= frameBytes ? free.pop() : undefined) ??
-        (Buffer.allocUnsafeSlow(Math.max(bytes, frameBytes)).buffer as ArrayBuffer)
-      );
-    },
-    give(memory) {
-      if (memory.byteLength === frameBytes && free.length < heldAtMost) free.push(memory);
-    },
-  };
+function putBack(slot: number): void {
+  assert(taken.delete(slot), `frame ${slot} is given up twice`);
+  free.push(slot);
 }

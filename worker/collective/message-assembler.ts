@@ -1,5 +1,6 @@
 import { RondoError } from '../../runtime/errors.js';
-import { allocateMessage, deserializeChunk, type FramedChunk, grpcPrefixBytes } from './wire-format.js';
+import { grpcPrefixBytes, takeFrame } from './frame-pool.js';
+import { deserializeChunk, type FramedChunk } from './wire-format.js';
 
 /**
  * Puts gRPC's length-prefixed messages together from a byte stream that is cut anywhere, each in memory of its own from
@@ -23,7 +24,7 @@ export function createMessageAssembler(o: {
       throw new RondoError('data-loss', `a chunk of ${length} bytes came; the largest has ${o.maxBytes}`);
     }
     filled = 0;
-    return allocateMessage(length);
+    return takeFrame(length);
   };
 
   return (bytes) => {

@@ -1,4 +1,6 @@
 import type { FloatType } from '../../plan/run-config.js';
+import { kernels, scratch } from './frame-pool.js';
+import type { Kernels } from './simd-module.js';
 
 /**
  * Arithmetic between a vector and a chunk's payload in one wire type. Payloads are 4-byte aligned. Sums are formed
@@ -13,6 +15,9 @@ export interface SegmentCodec {
   store(vector: Float32Array, offset: number, payload: Uint8Array): void;
 }
 
+/** What a kernel handles at once. */
+const turnBytes = 16;
+
 const float32: SegmentCodec = {
   write(vector, offset, payload) {
     const wire = floatsOf(payload);
@@ -20,36 +25,30 @@ const float32: SegmentCodec = {
   },
   add(vector, offset, payload) {
     const wire = floatsOf(payload);
-    const count = wire.length;
-    for (let i = 0; i < count; i += 1) wire[i] = wire[i] + vector[offset + i];
+    const done = runKernel('addFloat32', 4, vector, offset, payload);
+    for (let i = done; i < wire.length; i += 1) wire[i] = wire[i] + vector[offset + i];
   },
   store(vector, offset, payload) {
     vector.set(floatsOf(payload), offset);
   },
 };
 
-/** Floats and their bits; small enough to stay in the processor's nearest cache between the passes. */
-const scratch = new Float32Array(4096);
-const scratchBits = new Int32Array(scratch.buffer);
+/** A float and its bits. */
+const single = new Float32Array(1);
+const singleBits = new Int32Array(single.buffer);
 
 const bfloat16: SegmentCodec = {
   write(vector, offset, payload) {
     const wire = halvesOf(payload);
-    for (let start = 0; start < wire.length; start += scratch.length) {
-      const count = Math.min(scratch.length, wire.length - start);
-      const base = offset + start;
-      scratch.set(vector.subarray(base, base + count));
-      packScratch(wire, start, count);
-    }
+    const done = runKernel('packBfloat16', 2, vector, offset, payload);
+    for (let i = done; i < wire.length; i += 1) wire[i] = roundToBfloat16(vector[offset + i]);
   },
   add(vector, offset, payload) {
     const wire = halvesOf(payload);
-    for (let start = 0; start < wire.length; start += scratch.length) {
-      const count = Math.min(scratch.length, wire.length - start);
-      const base = offset + start;
-      for (let i = 0; i < count; i += 1) scratchBits[i] = wire[start + i] << 16;
-      for (let i = 0; i < count; i += 1) scratch[i] = scratch[i] + vector[base + i];
-      packScratch(wire, start, count);
+    const done = runKernel('addBfloat16', 2, vector, offset, payload);
+    for (let i = done; i < wire.length; i += 1) {
+      singleBits[0] = wire[i] << 16;
+      wire[i] = roundToBfloat16(single[0] + vector[offset + i]);
     }
   },
   store(vector, offset, payload) {
@@ -60,12 +59,33 @@ const bfloat16: SegmentCodec = {
 };
 
 /** Round to nearest, ties to even; a NaN stays one (its upper bits alone might read as infinity). */
-function packScratch(wire: Uint16Array, start: number, count: number): void {
-  for (let i = 0; i < count; i += 1) {
-    const bits = scratchBits[i];
-    wire[start + i] =
-      (bits & 0x7fffffff) > 0x7f800000 ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+function roundToBfloat16(value: number): number {
+  single[0] = value;
+  const bits = singleBits[0];
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/**
+ * Runs a kernel on the whole turns of a payload that lies where kernels reach it, with the vector's part copied beside it
+ * piece by piece. Returns how many elements are done; the rest is for the caller.
+ */
+function runKernel(
+  name: keyof Kernels,
+  elementBytes: number,
+  vector: Float32Array,
+  offset: number,
+  payload: Uint8Array,
+): number {
+  if (payload.buffer !== kernels.memory) return 0;
+  const whole = Math.floor(payload.byteLength / turnBytes) * (turnBytes / elementBytes);
+  for (let start = 0; start < whole; start += scratch.length) {
+    const count = Math.min(scratch.length, whole - start);
+    scratch.set(vector.subarray(offset + start, offset + start + count));
+    const at = payload.byteOffset + start * elementBytes;
+    kernels[name](at, scratch.byteOffset, at + count * elementBytes);
   }
+  return whole;
 }
 
 export const segmentCodecs: Record<FloatType, SegmentCodec> = { float32, bfloat16 };

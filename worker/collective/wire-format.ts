@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
 import type { FloatType } from '../../plan/run-config.js';
 import { Chunk, PeerService, WireType } from '../../proto/gen/peer.js';
-import { createFramePool } from './frame-pool.js';
-import { chunkBytes } from './ring.js';
+import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
  * A chunk whose payload lies in one buffer with room for its header before it. It is built once, summed into in
@@ -19,10 +18,6 @@ export interface FramedChunk extends Chunk {
 }
 
 const headerBytes = 43;
-/** What gRPC puts before a message: a flag and the length. */
-export const grpcPrefixBytes = 5;
-
-const pool = createFramePool(grpcPrefixBytes + headerBytes + chunkBytes);
 
 /** Tag byte and varint width of each field, in order. */
 const fields = [
@@ -39,17 +34,12 @@ assert.equal(endianness(), 'LE', 'payloads are little-endian, and so must the ma
 
 /** A chunk with an uninitialised payload of `payloadBytes` bytes. */
 export function allocateChunk(header: Omit<Chunk, 'payload'>, payloadBytes: number): FramedChunk {
-  return frameOf(header, allocateMessage(headerBytes + payloadBytes));
-}
-
-/** Uninitialised memory for a message of `bytes` bytes, at the place where gRPC's prefix would put it. */
-export function allocateMessage(bytes: number): Buffer {
-  return Buffer.from(pool.take(grpcPrefixBytes + bytes), grpcPrefixBytes, bytes);
+  return frameOf(header, takeFrame(headerBytes + payloadBytes));
 }
 
 /** Gives a chunk's memory back for the next one. Only its last owner may, once. */
 export function releaseChunk({ frame }: FramedChunk): void {
-  pool.give(frame.buffer as ArrayBuffer);
+  giveFrame(frame);
 }
 
 function frameOf(header: Omit<Chunk, 'payload'>, frame: Buffer): FramedChunk {
