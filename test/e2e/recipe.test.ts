@@ -1,0 +1,81 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors } from '../../worker/model/weights/safetensors.js';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readSummaryFile } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const runs = openQuickRuns();
+let data: string;
+
+/** Everything that a recipe can ask for beyond the lesson's. */
+const everything = [
+  ...['--label-smoothing', '0.1', '--mixup', '0.4', '--clip-norm', '0.5', '--ema', '0.9', '--head', 'linear'],
+  ...['--class-weights', 'balanced', '--keep-best', 'valid_loss'],
+];
+
+beforeAll(async () => {
+  data = await drawTinyFolder(25); // 60 training images: 3 steps an epoch
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+const stateFile = (run: string, name: string) =>
+  path.join(runs.run(run), 'checkpoints', name, 'state.safetensors');
+const digestOf = (run: string, name: string): string =>
+  JSON.parse(readFileSync(path.join(runs.run(run), 'checkpoints', name, 'checkpoint.json'), 'utf8'))
+    .stateDigest;
+
+describe('a run with every choice of the recipe', () => {
+  it('ends at the same state after an interruption, moving average included', {
+    timeout: 600_000,
+  }, async () => {
+    const recipe = [...everything, '--epochs', '2'];
+    const straight = await runCoordinator(runs.start('straight', data, '--workers', '2', ...recipe));
+    expect(straight.code, straight.stderr).toBe(0);
+    const interrupted = startCoordinator(runs.start('again', data, '--workers', '2', ...recipe));
+    await interrupted.event((event) => event.kind === 'step' && event.step === 2);
+    interrupted.kill('SIGINT');
+    expect((await interrupted.exited).code).toBe(130);
+    const resumed = await runCoordinator(runs.resume('again'));
+    expect(resumed.code, resumed.stderr).toBe(0);
+    const [whole, again] = ['straight', 'again'].map((run) => readSummaryFile(runs.run(run)));
+    expect(again).toMatchObject({ status: 'completed', steps: 6, parameterDigest: whole!.parameterDigest });
+    expect(digestOf('again', 'epoch-0001')).toBe(digestOf('straight', 'epoch-0001'));
+    const figures = (summary: typeof whole) =>
+      summary!.epochs.map((epoch) => [epoch.valid_loss, epoch.error_rate]);
+    expect(figures(again)).toEqual(figures(whole));
+
+    const tensors = readSafetensors(readFileSync(stateFile('straight', 'epoch-0001')));
+    const [average, trained] = ['average.fc.weight', 'fc.weight'].map((name) => tensors.get(name)!);
+    expect(average!.shape).toEqual([3, 512]);
+    expect(Array.from(average!.values as Float32Array)).not.toEqual(
+      Array.from(trained!.values as Float32Array),
+    );
+    expect(existsSync(stateFile('straight', 'best'))).toBe(true);
+    expect(digestOf('straight', 'best')).toBe(digestOf('straight', whole!.bestCheckpoint!));
+  });
+});
+
+describe('early stopping', () => {
+  it('ends all workers, and the run is completed', { timeout: 600_000 }, async () => {
+    // At a rate of 10 the loss goes up and never comes back.
+    const bad = ['--epochs', '30', '--lr', '10', '--early-stopping', '1'];
+    const { code, stderr, events } = await runCoordinator(
+      runs.start('early', data, '--workers', '2', ...bad),
+    );
+    expect(code, stderr).toBe(0);
+    const summary = readSummaryFile(runs.run('early'));
+    expect(summary).toMatchObject({ status: 'completed', earlyStopped: true, resume: null });
+    expect(summary.steps).toBeLessThan(summary.totalSteps);
+    const stop = events.find(({ kind }) => kind === 'early-stop');
+    expect(stop).toMatchObject({ patience: 1, bestEpoch: summary.bestEpoch });
+    const verified = await runCoordinator(['verify-run', runs.run('early')]);
+    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+  });
+});
