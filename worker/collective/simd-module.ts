@@ -79,6 +79,10 @@ const kernels: Readonly<Record<keyof Kernels, readonly number[]>> = {
     ...[...getLocal(floats), ...load(16), ...setLocal(high)],
     ...storePacked,
   ]),
+  unpackBfloat16: kernel(32, [
+    ...[...getLocal(floats), ...getLocal(payload), ...load(0), ...extendLow, ...shiftLeft(16), ...store(0)],
+    ...[...getLocal(floats), ...getLocal(payload), ...load(0), ...extendHigh, ...shiftLeft(16), ...store(16)],
+  ]),
 };
 
 /** Addresses in the module's memory; both operands hold whole turns of 16 bytes of payload. */
@@ -91,6 +95,8 @@ export interface Kernels {
   readonly addBfloat16: Kernel;
   /** payload := bfloat16(floats) */
   readonly packBfloat16: Kernel;
+  /** floats := payload */
+  readonly unpackBfloat16: Kernel;
 }
 
 /** Compiles the kernels over a memory of `pages` times 64 KiB, of which the system gives only what is written to. */
