@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import type { ClusterListener, WorkerPlace } from '../../coordinator/cluster/cluster-events.js';
+import type {
+  ClusterListener,
+  EvaluationResult,
+  WorkerPlace,
+} from '../../coordinator/cluster/cluster-events.js';
 import type { ClusterResult, RunServices } from '../../coordinator/run/services.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
@@ -162,7 +166,10 @@ async function playRun(
     while (plan.lastOfEpoch && !faults.eager && !settled.has(step + 1)) await setImmediate();
     if (stopped) return { ...result, step: step + 1, stopped: true };
   }
-  return { ...result, step: totalSteps(config), stopped: false };
+  const { kind } = config.task;
+  if (kind === 'evaluate') listener.evaluated(evaluationOf(0, start, 3));
+  const step = kind === 'evaluate' ? start : totalSteps(config);
+  return { ...result, step, stopped: false, ...(kind === 'lr-find' ? { restoredDigest: 'restored' } : {}) };
 }
 
 /** Of 5 validation samples, labelled 0 1 0 1 0, all are taken for 0. */
@@ -185,12 +192,16 @@ function endEpoch(
   };
   listener.epochCompleted(end);
   if (!whole) return;
-  listener.evaluated({
+  listener.evaluated(evaluationOf(epoch, step, validLoss));
+}
+
+function evaluationOf(epoch: number, step: number, validLoss: number): EvaluationResult {
+  return {
     epoch,
     step,
     sampleIds: Uint32Array.of(0, 1, 2, 3, 4),
     losses: Float32Array.of(-2, -1, 0, 1, 2).map((offset) => validLoss + offset),
     predictions: new Uint32Array(5),
     probabilities: new Float32Array(5),
-  });
+  };
 }

@@ -1,0 +1,125 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { CommittedStep } from '../../../coordinator/cluster/cluster-events.js';
+import { operateCluster } from '../../../coordinator/run/operate-cluster.js';
+import type { ClusterResult, RunServices } from '../../../coordinator/run/services.js';
+import { createDeferred } from '../../../runtime/deferred.js';
+import { RondoError } from '../../../runtime/errors.js';
+import { tinyConfig, tinyDataset } from '../../support/tiny-run.js';
+
+const result: ClusterResult = { step: 0, stopped: false, metrics: { published: 0, dropped: 0 } };
+
+type Opened = Parameters<RunServices['openCluster']>[0];
+
+/** A cluster whose run ends as `run` does, or as cancelled when it is closed first. */
+function openTheatre(run: (opened: Opened) => Promise<ClusterResult>) {
+  const calls: string[] = [];
+  const logDirs: string[] = [];
+  const outcome = createDeferred<ClusterResult>();
+  const started = createDeferred<void>();
+  const services: Pick<RunServices, 'openCluster' | 'launchWorkers'> = {
+    async openCluster(opened) {
+      calls.push(`open for ${opened.worldSize}, metrics at "${opened.welcome.natsUrl}"`);
+      return {
+        address: '127.0.0.1:2',
+        run({ step, source }) {
+          calls.push(`run from step ${step}, ${source}`);
+          started.resolve();
+          run(opened).then(outcome.resolve, outcome.reject);
+          return outcome.promise;
+        },
+        stop: () => calls.push('stop'),
+        workerExited: (error) => outcome.reject(error),
+        async close(ok) {
+          calls.push(`close cluster ${ok}`);
+          outcome.reject(new RondoError('cancelled', 'the cluster was closed'));
+        },
+        destroy: () => calls.push('destroy cluster'),
+      };
+    },
+    launchWorkers({ count, logDir, threads }) {
+      calls.push(`launch ${count} of ${threads} threads`);
+      logDirs.push(logDir);
+      writeFileSync(join(logDir, 'worker-0.log'), 'a line');
+      return {
+        exited: Promise.resolve(),
+        failed: new Promise(() => {}),
+        close: async () => void calls.push('close workers'),
+        destroy: () => calls.push('destroy workers'),
+      };
+    },
+  };
+  const [graceful, immediate] = [new AbortController(), new AbortController()];
+  const operate = (listener: { stepCommitted?(step: CommittedStep): void } = {}) =>
+    operateCluster(
+      {
+        ...{ config: tinyConfig(), dataset: tinyDataset(), pretrainedPath: null, checkpoint: null },
+        ...{ startStep: 0, workers: 3, localWorkers: 2, threads: 1, listen: '127.0.0.1:0', listener },
+      },
+      { services, report: () => {}, signals: { signal: graceful.signal, immediate: immediate.signal } },
+    );
+  return { calls, operate, graceful, immediate, started: started.promise, logs: () => logDirs[0]! };
+}
+
+describe('operateCluster', () => {
+  it('gathers workers, does the task without metrics, and takes everything down', async () => {
+    const theatre = openTheatre(async () => result);
+    expect(await theatre.operate()).toEqual(result);
+    expect(theatre.calls).toEqual([
+      'open for 3, metrics at ""',
+      'launch 2 of 1 threads',
+      'run from step 0, fresh',
+      'close cluster true',
+      'close workers',
+    ]);
+    expect(existsSync(theatre.logs())).toBe(false);
+  });
+
+  it('lets the caller hear what it asked for, and nothing else be missed', async () => {
+    const heard: number[] = [];
+    const theatre = openTheatre(async ({ listener }) => {
+      listener.assigned(1n, []);
+      listener.stepCommitted({ step: 4 } as CommittedStep);
+      return result;
+    });
+    await theatre.operate({ stepCommitted: ({ step }) => heard.push(step) });
+    expect(heard).toEqual([4]);
+  });
+
+  it('keeps the logs of a failure, for its message names them', async () => {
+    const lost = new RondoError('unavailable', 'worker-1 was lost');
+    const theatre = openTheatre(() => Promise.reject(lost));
+    await expect(theatre.operate()).rejects.toBe(lost);
+    expect(theatre.calls.slice(-2)).toEqual(['close cluster false', 'close workers']);
+    expect(existsSync(join(theatre.logs(), 'worker-0.log'))).toBe(true);
+    rmSync(theatre.logs(), { recursive: true });
+  });
+
+  it('ends with the signal’s reason, at once, without logs', async () => {
+    const theatre = openTheatre(() => new Promise(() => {}));
+    const running = theatre.operate();
+    await theatre.started;
+    theatre.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    await expect(running).rejects.toThrow('stopped by SIGINT');
+    expect(theatre.calls).toContain('close workers');
+    expect(existsSync(theatre.logs())).toBe(false);
+  });
+
+  it('opens nothing when it was cancelled before', async () => {
+    const theatre = openTheatre(async () => result);
+    theatre.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    await expect(theatre.operate()).rejects.toThrow('stopped by SIGINT');
+    expect(theatre.calls).toEqual([]);
+  });
+
+  it('breaks everything off when there is no time', async () => {
+    const theatre = openTheatre(() => new Promise(() => {}));
+    const running = theatre.operate();
+    await theatre.started;
+    theatre.immediate.abort();
+    expect(theatre.calls.slice(-2)).toEqual(['destroy workers', 'destroy cluster']);
+    theatre.graceful.abort(new RondoError('cancelled', 'stopped'));
+    await expect(running).rejects.toThrow('stopped');
+  });
+});
