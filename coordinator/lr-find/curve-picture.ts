@@ -6,8 +6,8 @@ import { drawText, element, svgDocument } from '../report/charts/svg.js';
 import { formatRate } from './rate-text.js';
 import { type RatePoint, type Suggestions, trimCurve } from './suggestions.js';
 
-const paper = { width: 800, height: 480 } as const;
-const box: Box = { left: 70, top: 92, width: 700, height: 320 };
+const paper = { width: 800, height: 496 } as const;
+const box: Box = { left: 70, top: 108, width: 700, height: 320 };
 const [curveColor, steepestColor, tenthColor] = seriesColors;
 /** Room for a label beside its rule. */
 const labelWidth = 190;
@@ -51,7 +51,7 @@ export function drawRateCurve(
   );
 }
 
-/** A rule at each suggested rate, its words above the plot, further apart when the rules are close. */
+/** A rule at each suggested rate, its words above the plot, and a dot on the curve. */
 function markSuggestions(
   { steepest, minimumTenth }: Suggestions,
   curve: readonly Point[],
@@ -62,13 +62,16 @@ function markSuggestions(
     { rate: steepest.learningRate, name: 'steepest descent', color: steepestColor },
     { rate: minimumTenth.learningRate, name: 'a tenth of the minimum', color: tenthColor },
   ].toSorted((a, b) => a.rate - b.rate);
-  const near = x.place(marks[1]!.rate) - x.place(marks[0]!.rate) < labelWidth;
+  const [left, right] = marks.map(({ rate }) => x.place(rate)) as [number, number];
+  const near = middleInside(right) - middleInside(left) < labelWidth;
+  // Neighbours lean apart, the left one's words ending at its rule and the right one's beginning there; at the paper's
+  // edge they stand one above the other instead.
+  const leaning = near && left - labelWidth > box.left && right + labelWidth < paper.width;
   return marks.map(({ rate, name, color }, index) => {
     const at = x.place(rate);
-    // Neighbours lean apart: the left one's words end at its rule, the right one's begin there.
-    const fits = index === 0 ? at - labelWidth > box.left : at + labelWidth < paper.width;
-    const anchor = !near ? 'middle' : (index === 0) === fits ? 'end' : 'start';
-    const inset = anchor === 'middle' ? middleInside(at) : at;
+    const anchor = !leaning ? 'middle' : index === 0 ? 'end' : 'start';
+    const inset = leaning ? at : middleInside(at);
+    const row = near && !leaning && index === 0 ? 1 : 0;
     const dot = { x: rate, y: heightAt(curve, rate) };
     return element(
       'g',
@@ -78,7 +81,7 @@ function markSuggestions(
         ...{ 'stroke-width': 1.5, 'stroke-dasharray': '5 4' },
       }),
       Number.isFinite(dot.y) ? drawDot(dot, x, y, color) : '',
-      drawText(inset, box.top - 9, `${formatRate(rate)} · ${name}`, {
+      drawText(inset, box.top - 9 - 17 * row, `${formatRate(rate)} · ${name}`, {
         ...{ size: style.tickSize, color, weight: 600, anchor },
       }),
     );

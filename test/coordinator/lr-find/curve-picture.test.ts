@@ -62,7 +62,32 @@ describe('drawRateCurve', () => {
       expect(x).toBeGreaterThanOrEqual(0);
       expect(x).toBeLessThanOrEqual(800);
       expect(y).toBeGreaterThanOrEqual(0);
-      expect(y).toBeLessThanOrEqual(480);
+      expect(y).toBeLessThanOrEqual(496);
+    }
+  });
+
+  it('keeps the words of both suggestions apart, wherever they are', () => {
+    for (let first = 0; first < 75; first += 3) {
+      for (const gap of [0, 1, 5, 10, 20, 40]) {
+        const at = (index: number) => ({
+          learningRate: points[10 + Math.min(74, index)]!.learningRate,
+          step: 0,
+        });
+        const drawn = drawRateCurve(points, { steepest: at(first), minimumTenth: at(first + gap) }, '');
+        const words = [
+          ...drawn.matchAll(/x="([\d.]+)" y="([\d.]+)"[^>]*?text-anchor="(\w+)">[^<]*(?:descent|minimum)</g),
+        ];
+        expect(words).toHaveLength(2);
+        const [one, other] = words.map(([, x, y, anchor]) => {
+          const start = Number(x) - { start: 0, middle: 88, end: 176 }[anchor!]!;
+          expect(start, `${first} ${gap}`).toBeGreaterThanOrEqual(0);
+          expect(start + 176).toBeLessThanOrEqual(800);
+          return { start, y: Number(y) };
+        });
+        expect(one!.y !== other!.y || Math.abs(one!.start - other!.start) >= 176, `${first} ${gap}`).toBe(
+          true,
+        );
+      }
     }
   });
 
@@ -72,7 +97,7 @@ describe('drawRateCurve', () => {
       const { width, height } = await sharp(
         await renderPng(drawRateCurve(few, suggestRates(few), 'few')),
       ).metadata();
-      expect([width, height]).toEqual([1600, 960]);
+      expect([width, height]).toEqual([1600, 992]);
     }
   });
 });
