@@ -8,6 +8,8 @@ export interface Position {
   generation: bigint;
   /** Steps committed since the run's beginning. */
   step: bigint;
+  /** Images judged in the evaluation that it is at, or was at last. */
+  evaluated: number;
 }
 
 /** What a generation works with; opened on Welcome, and perhaps not yet open when the first assignment comes. */
@@ -50,11 +52,17 @@ export function startGeneration(
       const { number, startStep, stateDigest } = generation;
       position.generation = number;
       position.step = BigInt(startStep);
+      position.evaluated = 0;
       session.send({ $case: 'ready', value: { generation: number, step: BigInt(startStep), stateDigest } });
       await begun;
       signal.throwIfAborted();
 
-      const events = generation.perform(() => stopRequested);
+      const events = generation.perform({
+        stopRequested: () => stopRequested,
+        onEvaluated: (images) => {
+          position.evaluated = images;
+        },
+      });
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
         if (next.value.kind === 'step') position.step = BigInt(next.value.plan.step + 1);

@@ -4,6 +4,7 @@ import {
   type CoordinatorMessage,
   type Dataset,
   type FileChunk,
+  type Heartbeat,
   type Register,
   type StateChunk,
   type WorkerMessage,
@@ -42,7 +43,7 @@ export interface CoordinatorSession {
 export async function openSession(
   address: string,
   register: Register,
-  progress: () => { generation: bigint; step: bigint },
+  progress: () => Heartbeat,
 ): Promise<CoordinatorSession> {
   const client = new CoordinatorClient(address, credentials.createInsecure(), channelOptions);
   await connect(client, address);

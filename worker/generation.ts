@@ -34,7 +34,7 @@ export interface Generation {
   readonly startStep: number;
   readonly stateDigest: string;
   /** The run's task, once. */
-  perform(stopRequested: () => boolean): TaskRun;
+  perform(o: { stopRequested(): boolean; onEvaluated(images: number): void }): TaskRun;
 }
 
 /** Loads the state that `assignment` names and joins its ring. */
@@ -64,9 +64,9 @@ export async function prepareGeneration(
     worldSize,
     startStep,
     stateDigest: digests.state,
-    perform: (stopRequested) =>
+    perform: ({ stopRequested, onEvaluated }) =>
       performTask({
-        ...{ config, rank, worldSize, startStep, compute, signal },
+        ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
         loader: resources.loader,
         snapshots: resources.snapshots,
         context(trainable) {

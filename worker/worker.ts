@@ -56,7 +56,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     exchange: exchange.handler,
     copyState: (call) => void sendState(call, opened.snapshots),
   });
-  const position: Position = { generation: 0n, step: 0n };
+  const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
   try {
     const { workerId } = options;
     const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };

@@ -62,6 +62,8 @@ export interface WorkerLoss {
 export interface ClusterListener {
   assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
   stepCommitted(step: CommittedStep): void;
+  /** Now and then while an evaluation is on: how many images `rank` has judged. */
+  evaluating(rank: number, images: number): void;
   evaluated(evaluation: EvaluationResult): void;
   epochCompleted(end: EpochEnd): void;
   workerLost(loss: WorkerLoss): void;

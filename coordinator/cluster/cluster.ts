@@ -157,6 +157,7 @@ function tellWorker(sessions: Sessions, effect: Effect): boolean {
 function tellListener(listener: ClusterListener, effect: Effect): void {
   if (effect.kind === 'assigned') listener.assigned(effect.generation.number, effect.generation.places);
   if (effect.kind === 'stepCommitted') listener.stepCommitted(effect.value);
+  if (effect.kind === 'evaluating') listener.evaluating(effect.rank, effect.images);
   if (effect.kind === 'evaluated') listener.evaluated(effect.value);
   if (effect.kind === 'epochCompleted') listener.epochCompleted(effect.value);
   if (effect.kind === 'workerLost') listener.workerLost(effect.value);

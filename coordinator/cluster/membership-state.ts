@@ -159,6 +159,7 @@ export type Effect =
   | { readonly kind: 'refuse'; readonly session: number; readonly error: RondoError }
   | { readonly kind: 'assigned'; readonly generation: Generation }
   | { readonly kind: 'stepCommitted'; readonly value: CommittedStep }
+  | { readonly kind: 'evaluating'; readonly rank: number; readonly images: number }
   | { readonly kind: 'evaluated'; readonly value: EvaluationResult }
   | { readonly kind: 'epochCompleted'; readonly value: EpochEnd }
   | { readonly kind: 'workerLost'; readonly value: WorkerLoss }

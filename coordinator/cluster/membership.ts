@@ -1,4 +1,4 @@
-import type { CoordinatorMessage, WorkerMessage } from '../../proto/gen/coordinator.js';
+import type { CoordinatorMessage, Heartbeat, WorkerMessage } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { checkTime, fail, failureOf, hearFailure, loseMember } from './loss.js';
 import type {
@@ -119,9 +119,8 @@ function hear(
     before.kind === 'failed' ? -1 : before.members.findIndex((member) => member.session === session);
   if (rank < 0) return meet(rules, before, session, message, nowMs);
   const state = touch(before, rank, nowMs);
-  if (message === undefined || message.$case === 'heartbeat' || message.$case === 'register') {
-    return { state, effects: [] };
-  }
+  if (message?.$case === 'heartbeat') return { state, effects: followHeartbeat(state, rank, message.value) };
+  if (message === undefined || message.$case === 'register') return { state, effects: [] };
   if (state.kind === 'gathering' && message.$case === 'failed') {
     return fail(state, failureOf(rules, state.members[rank]!.workerId, message.value));
   }
@@ -156,6 +155,12 @@ function meet(
     state,
     effects: [{ kind: 'refuse', session, error: refuseLateComer(message.value.workerId, reason) }],
   };
+}
+
+/** A heartbeat of this generation tells how far its rank is with an evaluation. */
+function followHeartbeat(state: Membership, rank: number, beat: Heartbeat): Effect[] {
+  const current = state.kind === 'running' && beat.generation === state.generation.number;
+  return current && beat.evaluated > 0 ? [{ kind: 'evaluating', rank, images: beat.evaluated }] : [];
 }
 
 function prepare(state: Preparing, rank: number, message: Message): Transition {

@@ -119,6 +119,7 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
       const { epoch, loss, samples, seconds, skipped } = line;
       o.report({ kind: 'step', step: step.step, epoch, loss, samples, seconds, skipped });
     },
+    evaluating() {},
     evaluated(evaluation) {
       evaluated = evaluation;
       newestEvaluation = evaluation;

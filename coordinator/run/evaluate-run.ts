@@ -40,6 +40,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const checkpoint = await chooseCheckpoint(directory, options.checkpoint);
   const context = { services, report, signal: signals.signal };
   const { dataset } = await indexRecordedData(record, context);
+  const judged = new Array<number>(workers).fill(0);
   let result: EvaluationResult | null = null;
   await operateCluster(
     {
@@ -50,6 +51,10 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
       startStep: checkpoint.record.step,
       ...{ workers, localWorkers: workers, threads: options.threads ?? null, listen: defaults.listen },
       listener: {
+        evaluating(rank, images) {
+          judged[rank] = images;
+          report({ kind: 'dataset', phase: 'evaluating', done: sum(judged), total: dataset.valid.length });
+        },
         evaluated(evaluation) {
           result = evaluation;
         },
@@ -67,4 +72,8 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
     dataset,
     checkpoint,
   };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

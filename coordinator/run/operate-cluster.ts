@@ -108,6 +108,7 @@ async function gatherAndRun(
 const deaf: ClusterListener = {
   assigned() {},
   stepCommitted() {},
+  evaluating() {},
   evaluated() {},
   epochCompleted() {},
   workerLost() {},

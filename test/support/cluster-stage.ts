@@ -48,6 +48,7 @@ export async function openStage(worldSize: number, listener: Partial<ClusterList
     listener: {
       assigned: () => {},
       stepCommitted: (step) => committed.push(step),
+      evaluating: () => {},
       evaluated: (evaluation) => evaluations.push(evaluation),
       epochCompleted: (end) => ends.push(end),
       workerLost: (loss) => losses.push(loss),

@@ -167,7 +167,10 @@ async function playRun(
     if (stopped) return { ...result, step: step + 1, stopped: true };
   }
   const { kind } = config.task;
-  if (kind === 'evaluate') listener.evaluated(evaluationOf(0, start, 3));
+  if (kind === 'evaluate') {
+    for (const images of [1, 3, 5]) listener.evaluating(0, images);
+    listener.evaluated(evaluationOf(0, start, 3));
+  }
   const step = kind === 'evaluate' ? start : totalSteps(config);
   return { ...result, step, stopped: false, ...(kind === 'lr-find' ? { restoredDigest: 'restored' } : {}) };
 }

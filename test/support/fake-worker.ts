@@ -56,7 +56,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (altered !== null && !hung) call.write({ message: altered });
   };
   const heartbeats = setInterval(() => {
-    if (!hung) call.write({ message: { $case: 'heartbeat', value: { generation, step: 0n } } });
+    if (!hung) call.write({ message: { $case: 'heartbeat', value: { generation, step: 0n, evaluated: 0 } } });
   }, options.heartbeatMs ?? 100);
 
   const worker: FakeWorker = {

@@ -68,8 +68,8 @@ export function readyMessage(stateDigest = 'same', step = 0, generation = 1n): M
   return { $case: 'ready', value: { generation, step: BigInt(step), stateDigest } };
 }
 
-export function heartbeatMessage(generation = 1n): Message {
-  return { $case: 'heartbeat', value: { generation, step: 0n } };
+export function heartbeatMessage(generation = 1n, evaluated = 0): Message {
+  return { $case: 'heartbeat', value: { generation, step: 0n, evaluated } };
 }
 
 /** Two samples per rank, ids that follow from step and rank. */

@@ -16,6 +16,8 @@ export interface RankOutcome {
   readonly averageDecays: readonly (number | null)[];
   readonly mixups: readonly (Mixup | undefined)[][];
   readonly aliveBatches: number;
+  /** What it said, in order, of how far its evaluations are. */
+  readonly evaluated: readonly number[];
 }
 
 export interface WorldOptions {
@@ -47,10 +49,20 @@ export function runWorld(
       const vector = new Float32Array(layout.length);
       const { signal } = new AbortController();
       const events: TaskEvent[] = [];
+      const evaluated: number[] = [];
       const stopRequested = () =>
         rank === Math.min(1, worldSize - 1) && events.filter((e) => e.kind === 'step').length === stopAt;
       const run = performTask({
-        ...{ config, rank, worldSize, compute, loader, signal, startStep },
+        ...{
+          config,
+          rank,
+          worldSize,
+          compute,
+          loader,
+          signal,
+          startStep,
+          onEvaluated: (images) => evaluated.push(images),
+        },
         snapshots: createSnapshots(compute, fakeShape.state),
         context: () => ({ config, compute, ring, layout, vector, stopRequested, signal }),
       });
@@ -58,7 +70,16 @@ export function runWorld(
       for (; !next.done; next = await run.next()) events.push(next.value);
       const { calls, averageDecays, mixups } = fake;
       const aliveBatches = loader.alive();
-      return { events, end: next.value, state: fake.state, calls, averageDecays, mixups, aliveBatches };
+      return {
+        events,
+        end: next.value,
+        state: fake.state,
+        calls,
+        averageDecays,
+        mixups,
+        aliveBatches,
+        evaluated,
+      };
     }),
   );
 }

@@ -18,7 +18,7 @@ export interface EvaluationShare {
 /** Evaluates rank's share of the validation set with the running statistics and without augmentation. */
 export async function evaluateShare(
   config: RunConfig,
-  { rank, worldSize }: { rank: number; worldSize: number },
+  { rank, worldSize, onEvaluated }: { rank: number; worldSize: number; onEvaluated(images: number): void },
   compute: Compute,
   loader: BatchLoader,
   signal: AbortSignal,
@@ -40,6 +40,7 @@ export async function evaluateShare(
     epoch: null,
   }));
   let at = 0;
+  onEvaluated(at);
   for await (const batch of loader.load(requests, { depth: 2, signal })) {
     const { pixels, labels, transforms, lighting } = batch;
     const evaluated = await compute.evaluate({ pixels, labels, transforms, lighting });
@@ -48,6 +49,7 @@ export async function evaluateShare(
     result.predictions.set(evaluated.predictions, at);
     result.probabilities.set(evaluated.probabilities, at);
     at += evaluated.losses.length;
+    onEvaluated(at);
   }
   return result;
 }

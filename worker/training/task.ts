@@ -18,6 +18,8 @@ export interface TaskOptions {
   /** A step's context for each set of trainable parameters that the run has. */
   context(trainable: Trainable): StepContext;
   readonly signal: AbortSignal;
+  /** Hears how many images of its share of an evaluation this rank has judged. */
+  onEvaluated(images: number): void;
 }
 
 export interface StepEvent {

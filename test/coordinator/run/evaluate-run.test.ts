@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateRun } from '../../../coordinator/run/evaluate-run.js';
 import { prepareNewRun } from '../../../coordinator/run/prepare-run.js';
+import type { RunEvent } from '../../../coordinator/run/run-events.js';
 import type { RunServices } from '../../../coordinator/run/services.js';
 import { resolveStart } from '../../../coordinator/run/start-config.js';
 import { trainRun } from '../../../coordinator/run/train-run.js';
@@ -36,10 +37,14 @@ describe('evaluateRun', () => {
       },
     };
     fake.loaded.length = 0;
-    const evaluation = await evaluateRun({ directory, workers: 3, services, report, signals });
+    const events: RunEvent[] = [];
+    const hear = (event: RunEvent) => void events.push(event);
+    const evaluation = await evaluateRun({ directory, workers: 3, services, report: hear, signals });
 
     expect(configs.map(({ task }) => task)).toEqual([{ kind: 'evaluate' }]);
     const { step } = evaluation.checkpoint.record;
+    const progress = events.filter((event) => event.kind === 'dataset' && event.phase === 'evaluating');
+    expect(progress).toMatchObject([1, 3, 5].map((done) => ({ done, total: 5 })));
     // The fake's state after k steps begins with k.
     expect(fake.loaded[0]).toBe(step);
     expect(evaluation).toMatchObject({ step, epoch: evaluation.checkpoint.record.epoch });

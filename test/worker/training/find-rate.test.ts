@@ -96,13 +96,16 @@ describe('an evaluation', () => {
       for (const validCount of [1, 31, 32, 33, 64, 70, 129, 200]) {
         const once = runConfig({ task: { kind: 'evaluate' }, validCount });
         const world = await runWorld(once, worldSize, { startStep: 6, state: before });
-        const shares = world.map(({ events, end, state }) => {
+        const shares = world.map(({ events, end, state, evaluated }) => {
           expect(end).toEqual({ step: 6, stopped: false, restoredDigest: null });
           expect(state).toEqual(before);
           expect(events).toHaveLength(1);
           const [event] = events;
           if (event?.kind !== 'evaluation') throw new Error('no evaluation');
           expect(event.step).toBe(6);
+          expect(evaluated[0]).toBe(0);
+          expect(evaluated.at(-1)).toBe(event.share.sampleIds.length);
+          expect(evaluated).toEqual(evaluated.toSorted((a, b) => a - b));
           return event.share;
         });
         const ids = shares.flatMap((share) => [...share.sampleIds]);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   driveRunning,
   finishedMessage,
+  heartbeatMessage,
   onlyRejection,
   sessionOf,
   stepMessage,
@@ -18,6 +19,16 @@ function drive(digests: readonly string[], restoresState = true) {
   }
   return driver;
 }
+
+describe('a heartbeat', () => {
+  it('tells how far its rank is with an evaluation, in its own generation only', () => {
+    const driver = driveRunning(2);
+    driver.say(sessionOf(1), heartbeatMessage(1n, 0));
+    driver.say(sessionOf(1), heartbeatMessage(1n, 32));
+    driver.say(sessionOf(0), heartbeatMessage(2n, 64));
+    expect(driver.of('evaluating')).toEqual([{ kind: 'evaluating', rank: 1, images: 32 }]);
+  });
+});
 
 describe('a run that leaves states as they were', () => {
   it('ends before its last planned step, with the digest that all began with', () => {
