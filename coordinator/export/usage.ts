@@ -53,7 +53,7 @@ ${head === 'fastai' ? fastaiLoading(arch, classes.length, dropout) : linearLoadi
 network.eval()
 \`\`\`
 
-In Rondo: \`coordinator start --arch ${arch} --pretrained model.safetensors\`.
+In Rondo: \`coordinator start --arch ${arch}${head === 'linear' ? ' --head linear' : ''} --pretrained model.safetensors\`.
 `;
 }
 
