@@ -6,10 +6,10 @@ import { openKernels } from './simd-module.js';
 const slotBytes = chunkBytes + 64;
 
 /** What gRPC puts before a message: a flag and the length. With the header, it leaves payloads 16-byte aligned. */
-export const grpcPrefixBytes = 5;
+const grpcPrefixBytes = 5;
 
 /** More than a ring has under way; whoever wants more gets fresh memory. */
-const slotCount = 64;
+const slotCount = 32;
 
 /** Floats that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
 const scratchFloats = 4096;

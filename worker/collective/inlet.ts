@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
-import { status } from '@grpc/grpc-js';
+import {
+  type ClientReadableStream,
+  credentials,
+  makeGenericClientConstructor,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import type { PeerClient } from '../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
-import { type CallEnd, openExchangeCall } from './exchange-call.js';
-import type { FramedChunk } from './wire-format.js';
+import { chunkBytes } from './ring.js';
+import { type FramedChunk, peerService } from './wire-format.js';
 
 /** The half of a link that pulls from the predecessor: the client side of one generation's exchange. */
 export interface Inlet {
@@ -13,6 +20,24 @@ export interface Inlet {
   /** Waiting and later receives are rejected with `error`. May be called twice. */
   close(error: RondoError): void;
 }
+
+const Client = makeGenericClientConstructor(peerService, 'rondo.peer.v1.Peer') as unknown as new (
+  ...args: ConstructorParameters<typeof import('../../proto/gen/peer.js').PeerClient>
+) => PeerClient;
+
+const channelOptions = {
+  // The default of 64 KiB lets little of a chunk through per round trip.
+  'grpc-node.flow_control_window': 8 * 1024 * 1024,
+  'grpc.max_receive_message_length': 2 * chunkBytes,
+  // A replayed stream would send chunks twice.
+  'grpc.enable_retries': 0,
+  // One connection per generation: closing the client closes it.
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+/** Chunks held here before the stream is paused, and when it goes on. */
+const pauseAt = 16;
+const resumeAt = 8;
 
 /** What a predecessor answers when it refuses; any other status means that it is gone. */
 const refusals: readonly number[] = [
@@ -34,30 +59,39 @@ export function openInlet(o: {
   let waiting: Deferred<FramedChunk> | null = null;
   let ended: RondoError | null = null;
 
+  const client = new Client(o.address, credentials.createInsecure(), channelOptions);
+  const pull = client.exchange({
+    generation: o.generation,
+    rank: o.rank,
+  }) as ClientReadableStream<FramedChunk>;
+
   const end = (error: RondoError) => {
     if (ended !== null) return;
     ended = error;
     accepted.reject(error);
     waiting?.reject(error);
     waiting = null;
-    call.close();
+    pull.cancel();
+    client.close();
   };
   const name = `rank ${o.predecessor} at ${o.address}`;
 
-  const call = openExchangeCall({
-    address: o.address,
-    request: { generation: o.generation, rank: o.rank },
-    onAccepted: accepted.resolve,
-    onChunk(chunk) {
-      if (waiting === null) {
-        arrived.push(chunk);
-        return;
-      }
-      call.taken(chunk);
+  pull.on('metadata', () => accepted.resolve());
+  pull.on('data', (chunk: FramedChunk) => {
+    if (waiting !== null) {
       waiting.resolve(chunk);
       waiting = null;
-    },
-    onEnd: (outcome) => end(explain(outcome, name, o.generation)),
+      return;
+    }
+    arrived.push(chunk);
+    if (arrived.length >= pauseAt) pull.pause();
+  });
+  pull.on('error', (error: ServiceError) => end(explain(error, name, o.generation)));
+  pull.on('end', () => {
+    // An error follows the end within the same tick, and says more.
+    setImmediate(() =>
+      end(new RondoError('unavailable', `${name} ended its exchange of generation ${o.generation}`)),
+    );
   });
 
   return {
@@ -66,7 +100,7 @@ export function openInlet(o: {
       assert(waiting === null, 'one receive at a time');
       const chunk = arrived.shift();
       if (chunk !== undefined) {
-        call.taken(chunk);
+        if (arrived.length <= resumeAt && pull.isPaused()) pull.resume();
         return Promise.resolve(chunk);
       }
       if (ended !== null) return Promise.reject(ended);
@@ -80,15 +114,15 @@ export function openInlet(o: {
   };
 }
 
-function explain(outcome: CallEnd, name: string, generation: bigint): RondoError {
-  if (outcome.code === status.OK) {
-    return new RondoError('unavailable', `${name} ended its exchange of generation ${generation}`);
+function explain(error: ServiceError, name: string, generation: bigint): RondoError {
+  const cause = { cause: error };
+  if (refusals.includes(error.code)) {
+    const text = `${name} refused the exchange of generation ${generation}: ${error.details}`;
+    return new RondoError(RondoError.from(error).code, text, cause);
   }
-  const cause = Object.assign(new Error(outcome.details), outcome);
-  if (refusals.includes(outcome.code)) {
-    const text = `${name} refused the exchange of generation ${generation}: ${outcome.details}`;
-    return new RondoError(RondoError.from(cause).code, text, { cause });
-  }
-  const text = `${name} is gone in generation ${generation}: ${outcome.details}`;
-  return new RondoError('unavailable', text, { cause });
+  return new RondoError(
+    'unavailable',
+    `${name} is gone in generation ${generation}: ${error.details}`,
+    cause,
+  );
 }

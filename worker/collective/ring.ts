@@ -26,11 +26,11 @@ export interface Segment {
   readonly count: number;
 }
 
-/** A chunk's payload is at most this long: 4 KiB to 4 MiB all work, this is where the rate has levelled off. */
-export const chunkBytes = 512 * 1024;
+/** A chunk's payload is at most this long. Fewer and longer chunks take less processor time up to here. */
+export const chunkBytes = 2 * 1024 * 1024;
 
 /** Blocks under way at once. A link never holds more than `worldSize * blocksUnderWay` chunks. */
-export const blocksUnderWay = 4;
+export const blocksUnderWay = 2;
 
 export const elementBytes: Record<FloatType, number> = { float32: 4, bfloat16: 2 };
 

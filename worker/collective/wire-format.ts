@@ -9,8 +9,7 @@ import { giveFrame, takeFrame } from './frame-pool.js';
  * place, and travels on without being copied by us; whoever hands it to a link gives it away.
  *
  * The header is protobuf (peer.proto's Chunk) with every varint padded to a fixed width, which any reader accepts.
- * It is 43 bytes long: gRPC puts 5 of its own before it, so that the payload of a received message is 4-byte
- * aligned and can be read as floats where it lies.
+ * It is 43 bytes long: with room for gRPC's own 5 before it, payloads lie on 16 bytes.
  */
 export interface FramedChunk extends Chunk {
   /** Header and payload. */
@@ -62,14 +61,19 @@ export function serializeChunk(chunk: Chunk): Buffer {
   return frame;
 }
 
-/** gRPC's deserializer: a view of `message` when the header is one of ours, else the generated codec and a copy. */
+/**
+ * gRPC's deserializer. The message is copied once, to where the kernels reach it; one whose header is not ours is read by the
+ * generated codec.
+ */
 export function deserializeChunk(message: Buffer): FramedChunk {
   const values = readHeader(message);
   if (values === null) return withFrame(Chunk.decode(message));
   const [generation, round, hop, offset, count, wireType] = values;
+  const frame = takeFrame(message.length);
+  message.copy(frame);
   return frameOf(
     { generation: BigInt(generation), round: BigInt(round), hop, offset, count, wireType },
-    message,
+    frame,
   );
 }
 
@@ -80,7 +84,7 @@ function withFrame(chunk: Chunk): FramedChunk {
 }
 
 function readHeader(message: Buffer): number[] | null {
-  if (message.byteLength < headerBytes || (message.byteOffset + headerBytes) % 4 !== 0) return null;
+  if (message.byteLength < headerBytes) return null;
   const values: number[] = [];
   let at = 0;
   for (const { tag, width } of fields) {

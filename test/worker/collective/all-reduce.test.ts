@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RondoError } from '../../../runtime/errors.js';
 import { createRing } from '../../../worker/collective/all-reduce.js';
+import { chunkBytes } from '../../../worker/collective/ring.js';
 import type { FramedChunk } from '../../../worker/collective/wire-format.js';
 import { createMemoryRing, type Fault, type MemoryLink } from '../../support/memory-link.js';
 import { rankVector, sameBits, toShared, worstDeviation } from '../../support/vectors.js';
@@ -125,7 +126,8 @@ describe('a chunk that is not the one due', () => {
     const lost: Fault = (chunk, sent) => (sent === 1 ? null : chunk);
     const links = createMemoryRing(2, { faults: new Map([[0, lost]]) });
     const rings = createRings(links, 'float32');
-    const length = 400_000;
+    // Several blocks: chunks follow the lost one, and the first of them tells.
+    const length = 3 * 2 * (chunkBytes / 4);
     const first = rings[0].allReduce(rankVector(0, length), { exactFrom: length, signal });
     const settled = Promise.allSettled([first]);
     await expect(rings[1].allReduce(rankVector(1, length), { exactFrom: length, signal })).rejects.toThrow(
