@@ -28,5 +28,7 @@ try {
     process.exitCode = printError(error, { json: process.argv.includes('--json'), debug }, process);
   }
 }
+// A pipe holds 64 KiB: what a slow reader has not taken yet must not end with the process.
+await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
 // Whatever a dependency still holds open must not keep a finished program alive.
 process.exit();
