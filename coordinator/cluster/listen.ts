@@ -38,7 +38,10 @@ export async function listen(address: string, service: CoordinatorServer): Promi
       'permission-denied',
       `listening on ${address} would let anybody who reaches this machine take part in the run: ` +
         'without credentials the coordinator listens on loopback only',
-      { remedy: 'use --listen 127.0.0.1:PORT, and an SSH tunnel for workers on other machines' },
+      {
+        remedy:
+          'use --listen 127.0.0.1:PORT; workers on other machines cannot join until there are credentials',
+      },
     );
   }
   // What it logs, its callbacks say too; stderr belongs to this program's own words.
