@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { RondoError } from '../runtime/errors.js';
+import { parseHostPort } from '../runtime/host-port.js';
 import { openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
 import { findJob } from './jobs/registry.js';
@@ -90,8 +91,7 @@ async function job(name: string): Promise<void> {
 }
 
 function hostAndPort(value: string): string {
-  if (!/^(\[[^\]]+\]|[^:]+):\d{1,5}$/.test(value))
-    throw new InvalidArgumentError('expected HOST:PORT, as in 127.0.0.1:7070');
+  parseHostPort(value);
   return value;
 }
 

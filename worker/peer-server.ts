@@ -1,6 +1,7 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../proto/gen/peer.js';
 import { RondoError } from '../runtime/errors.js';
+import { formatHostPort, requireLoopback } from '../runtime/host-port.js';
 import { peerService } from './collective/wire-format.js';
 
 export interface PeerServerHandle {
@@ -12,7 +13,7 @@ export interface PeerServerHandle {
 
 /** Serves peer.proto on `listen` (HOST:PORT, port 0 for a free one). Only loopback: there are no credentials yet. */
 export async function startPeerServer(listen: string, service: PeerServer): Promise<PeerServerHandle> {
-  const host = listen.slice(0, listen.lastIndexOf(':'));
+  const { host } = requireLoopback(listen);
   const unlimited = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
   const server = new Server(unlimited);
   server.addService(peerService, service);
@@ -28,5 +29,5 @@ export async function startPeerServer(listen: string, service: PeerServer): Prom
       } else resolve(bound);
     });
   });
-  return { address: `${host}:${port}`, destroy: () => server.forceShutdown() };
+  return { address: formatHostPort({ host, port }), destroy: () => server.forceShutdown() };
 }

@@ -2,7 +2,7 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/
 import { HealthImplementation } from 'grpc-health-check';
 import { type CoordinatorServer, CoordinatorService } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { formatHostPort, isLoopback, parseHostPort } from './host-port.js';
+import { formatHostPort, parseHostPort, requireLoopback } from '../../runtime/host-port.js';
 
 /** A bound gRPC server. Both ways of ending it are safe to call twice. */
 export interface Listening {
@@ -32,18 +32,7 @@ const serverOptions = {
  *   failed-precondition when the port is taken.
  */
 export async function listen(address: string, service: CoordinatorServer): Promise<Listening> {
-  const { host, port } = parseHostPort(address);
-  if (!isLoopback(host)) {
-    throw new RondoError(
-      'permission-denied',
-      `listening on ${address} would let anybody who reaches this machine take part in the run: ` +
-        'without credentials the coordinator listens on loopback only',
-      {
-        remedy:
-          'use --listen 127.0.0.1:PORT; workers on other machines cannot join until there are credentials',
-      },
-    );
-  }
+  const { host, port } = requireLoopback(address);
   // What it logs, its callbacks say too; stderr belongs to this program's own words.
   if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions);

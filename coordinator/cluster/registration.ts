@@ -1,7 +1,7 @@
 import { type Register, StateSource } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { parseHostPort } from '../../runtime/host-port.js';
 import type { WorkerPlace } from './cluster-events.js';
-import { parseHostPort } from './host-port.js';
 import type { Effect, Gathering, Generation, Member, Rules, Start, Transition } from './membership-state.js';
 
 /** Host names pass; whatever would tear a NATS subject (spaces, wildcards, empty tokens) does not. */

@@ -2,39 +2,20 @@ import { expect, test } from 'vitest';
 import { shareOf } from '../../plan/micro-batches.js';
 import { planStep, stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import { runConfig } from '../support/run-config.js';
 
 function configOf(changes: Partial<RunConfig>): RunConfig {
-  return {
-    runId: 'test',
-    task: { kind: 'train' },
+  return runConfig({
     seed: 11,
-    arch: 'resnet18',
-    classes: ['a', 'b'],
     trainCount: 100,
-    validCount: 20,
-    datasetDigest: '',
-    size: 32,
-    presize: 40,
     batchSize: 16,
     microBatch: 4,
     phases: [
       { name: 'frozen', epochs: 2, trainable: 'frozen', learningRates: [3e-4, 3e-4, 3e-3] },
       { name: 'all', epochs: 1, trainable: 'all', learningRates: [1e-6, 1e-5, 1e-4] },
     ],
-    weightDecay: 0.01,
-    dropout: [0.25, 0.5],
-    augment: 'fastai',
-    head: 'fastai',
-    labelSmoothing: 0,
-    clipNorm: null,
-    emaDecay: null,
-    mixup: 0,
-    classWeights: null,
-    precision: 'float32',
-    wire: 'float32',
-    pretrainedDigest: null,
     ...changes,
-  };
+  });
 }
 
 const trainCounts = [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 97, 130];

@@ -7,6 +7,7 @@ import { shareOf } from '../../plan/micro-batches.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { runConfig } from './run-config.js';
 
 /** A folder that is gone when the test is over. */
 export function temporaryFolder(): string {
@@ -17,37 +18,21 @@ export function temporaryFolder(): string {
 
 /** 22 samples in steps of 8, so that an epoch has 3 steps and the last is partial; 2 phases, 3 epochs. */
 export function tinyConfig(changes: Partial<RunConfig> = {}): RunConfig {
-  return {
+  return runConfig({
     runId: 'tiny',
-    task: { kind: 'train' },
-    seed: 7,
-    arch: 'resnet18',
     classes: ['cat', 'dog'],
     trainCount: 22,
     validCount: 5,
     datasetDigest: 'd'.repeat(64),
     size: 64,
     presize: 74,
-    batchSize: 8,
     microBatch: 4,
     phases: [
       { name: 'frozen', epochs: 1, trainable: 'frozen', learningRates: [1e-3, 1e-3, 1e-3] },
       { name: 'unfrozen', epochs: 2, trainable: 'all', learningRates: [1e-4, 1e-4, 1e-4] },
     ],
-    weightDecay: 0.01,
-    dropout: [0.25, 0.5],
-    augment: 'fastai',
-    head: 'fastai',
-    labelSmoothing: 0,
-    clipNorm: null,
-    emaDecay: null,
-    mixup: 0,
-    classWeights: null,
-    precision: 'float32',
-    wire: 'float32',
-    pretrainedDigest: null,
     ...changes,
-  };
+  });
 }
 
 export function tinyDataset(): Dataset {

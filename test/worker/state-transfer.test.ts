@@ -116,3 +116,10 @@ describe('copying state between workers', () => {
     }
   });
 });
+
+describe('the peer server', () => {
+  it('refuses to listen where other machines reach it', async () => {
+    const service = { exchange: () => {}, copyState: () => {} };
+    await expect(startPeerServer('0.0.0.0:0', service)).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatHostPort, isLoopback, parseHostPort } from '../../../coordinator/cluster/host-port.js';
+import { formatHostPort, isLoopback, parseHostPort } from '../../runtime/host-port.js';
 
 describe('parseHostPort', () => {
   it.each([

@@ -1,4 +1,4 @@
-import { RondoError } from '../../runtime/errors.js';
+import { RondoError } from './errors.js';
 
 /** An address as people write it: `127.0.0.1:7070`, `localhost:0`, `[::1]:7070`. */
 export interface HostPort {
@@ -31,4 +31,20 @@ export function formatHostPort({ host, port }: HostPort): string {
 /** True for addresses that only this machine can reach. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/**
+ * The address to listen on, when only this machine can reach it.
+ *
+ * @throws RondoError invalid-argument for what is no address, permission-denied beyond loopback.
+ */
+export function requireLoopback(address: string): HostPort {
+  const parsed = parseHostPort(address);
+  if (isLoopback(parsed.host)) return parsed;
+  throw new RondoError(
+    'permission-denied',
+    `listening on ${address} would let anybody who reaches this machine take part in the run: ` +
+      'without credentials only loopback is listened on',
+    { remedy: 'use --listen 127.0.0.1:PORT; other machines cannot join until there are credentials' },
+  );
 }
