@@ -9,11 +9,14 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   step: () => import('./step/main.js'),
 };
 
+const usage = `Usage: npm run bench -- ${Object.keys(benches).join(' | ')} [options]
+bench/README.md says what each measures and how to read it; a wrong option names the right ones.`;
+
 await runMain(async ([name]) => {
-  const load = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined;
+  if (name === undefined || name === '--help' || name === '-h') return console.log(usage);
+  const load = Object.hasOwn(benches, name) ? benches[name] : undefined;
   if (load === undefined) {
-    const remedy = `Usage: npm run bench -- ${Object.keys(benches).join(' | ')} [options]`;
-    throw new RondoError('invalid-argument', `there is no bench ${name ?? 'without a name'}`, { remedy });
+    throw new RondoError('invalid-argument', `there is no bench ${name}`, { remedy: usage });
   }
   process.argv.splice(2, 1);
   await load();
