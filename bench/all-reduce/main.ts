@@ -1,5 +1,5 @@
 // `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, of Rondo's ring with both
-// wire types, and with --peers of torch.distributed's gloo beside it.
+// wire types, through shared memory and over gRPC alone, and with --peers of torch.distributed's gloo beside it.
 import { parseArgs } from 'node:util';
 import type { FloatType } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -20,29 +20,29 @@ await runMain(async (args) => {
   if (o.peers && torch === null) {
     console.error(`no peer: ${python} cannot import torch (RONDO_BENCH_PYTHON names another)`);
   }
-  const rondo = await openRondo(o.ranks);
+  const rings = await Promise.all([openRondo(o.ranks, 'memory'), openRondo(o.ranks, 'grpc')]);
   const gloo = torch === null ? null : await openGloo(o.ranks);
-  const lanes: [Contestant, FloatType][] = [
-    ...o.wires.map((wire): [Contestant, FloatType] => [rondo, wire]),
+  const entries: [Contestant, FloatType][] = [
+    ...rings.flatMap((ring) => o.wires.map((wire): [Contestant, FloatType] => [ring, wire])),
     ...(gloo === null ? [] : [[gloo, 'float32'] as [Contestant, FloatType]]),
   ];
   const results = [];
   try {
     for (const megabytes of o.megabytes) {
       const length = Math.round((megabytes * 1e6) / 4);
-      const figures: Figures[][] = lanes.map(() => []);
+      const figures: Figures[][] = entries.map(() => []);
       // Alternating, so that what the machine does beside meets them alike.
       for (let repeat = 0; repeat < o.repeats; repeat += 1) {
-        for (const [index, [contestant, wire]] of lanes.entries()) {
+        for (const [index, [contestant, wire]] of entries.entries()) {
           figures[index].push(await contestant.measure({ length, wire, rounds: o.rounds }));
         }
       }
-      for (const [index, [{ name }, wire]] of lanes.entries()) {
+      for (const [index, [{ name }, wire]] of entries.entries()) {
         results.push(summarize({ name, wire, length, ranks: o.ranks }, figures[index]));
       }
     }
   } finally {
-    await Promise.all([rondo.close(), gloo?.close()]);
+    await Promise.all([...rings, gloo].map((contestant) => contestant?.close()));
   }
   const { ranks, rounds, repeats } = o;
   const environment = describeEnvironment();

@@ -1,4 +1,5 @@
-// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC.
+// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC. With the argument `grpc`
+// payloads do not pass through shared memory.
 import assert from 'node:assert/strict';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../../proto/gen/peer.js';
@@ -17,7 +18,9 @@ export type FromRank =
   | { readonly kind: 'measured'; readonly figures: RankFigures };
 
 const { signal } = new AbortController();
-const exchange = createExchange();
+const exchange = createExchange(process.argv[2] === 'grpc' ? { sharedMemory: null } : {});
+/** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
+const warmUpRounds = 1000;
 let join: Extract<ToRank, { kind: 'join' }>;
 let generation = 0n;
 
@@ -62,6 +65,7 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
     'the sum is wrong',
   );
   vector.fill(0);
+  if (generation === 1n) for (let round = 0; round < warmUpRounds; round += 1) await meet(ring);
 
   const seconds: number[] = [];
   const cpuBefore = process.cpuUsage();

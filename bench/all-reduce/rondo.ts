@@ -5,17 +5,20 @@ import { workerEnvironment } from '../../coordinator/cluster/worker-environment.
 import { type Contestant, mergeRanks } from './contestant.js';
 import type { FromRank, ToRank } from './rank.js';
 
-/** Rondo's ring: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. */
-export async function openRondo(worldSize: number): Promise<Contestant> {
+/**
+ * Rondo's ring: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. Payloads pass through
+ * `memory` that the ranks share, as between local workers, or over `grpc` too, as between machines.
+ */
+export async function openRondo(worldSize: number, payloads: 'memory' | 'grpc'): Promise<Contestant> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>
-    fork(script, { env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }) }),
+    fork(script, [payloads], { env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }) }),
   );
   const listening = await Promise.all(ranks.map((rank) => answerOf(rank, 'listening')));
   const addresses = listening.map(({ address }) => address);
   for (const [rank, child] of ranks.entries()) tell(child, { kind: 'join', rank, addresses });
   return {
-    name: 'rondo',
+    name: payloads === 'memory' ? 'rondo' : 'rondo over gRPC alone',
     async measure(task) {
       const answers = ranks.map((rank) => answerOf(rank, 'measured'));
       for (const rank of ranks) tell(rank, { kind: 'measure', task });

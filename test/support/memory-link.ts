@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Link } from '../../worker/collective/link.js';
 import { deserializeChunk, type FramedChunk, serializeChunk } from '../../worker/collective/wire-format.js';
 
@@ -27,6 +28,7 @@ export function createMemoryRing(
       incoming.fail(error);
     };
     return {
+      takeSlot: () => null,
       send: outgoing.send,
       receive: incoming.receive,
       close: () => fail(new Error(`rank ${rank} closed its link`)),
@@ -45,6 +47,7 @@ function createPipe(capacity: number, delayMs?: () => number, fault?: Fault) {
 
   const deliver = (bytes: Buffer) => {
     const original = deserializeChunk(bytes);
+    assert('frame' in original);
     const chunk = fault === undefined ? original : fault(original, sent);
     sent += 1;
     if (chunk === null) return;

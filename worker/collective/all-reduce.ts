@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import type { FloatType } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
-import type { Link } from './link.js';
+import { checkChunk, type Due } from './due-chunk.js';
+import type { IncomingChunk, Link, OutgoingChunk } from './link.js';
+import { passSegment } from './passage.js';
 import * as ring from './ring.js';
 import { segmentCodecs } from './segment-codec.js';
-import { allocateChunk, type FramedChunk, releaseChunk, wireTypes } from './wire-format.js';
+import { allocateChunk, releaseChunk, wireTypes } from './wire-format.js';
 
 export interface Ring {
   /**
@@ -74,23 +76,19 @@ async function runRound(o: Round): Promise<void> {
   }
   const outgoing: Promise<void>[] = [];
   const breakage = watchBreakage(o.signal);
-  const send = (chunk: FramedChunk) => {
+  const send = (chunk: OutgoingChunk) => {
     const sent = o.link.send(chunk);
     sent.catch(breakage.report);
     outgoing.push(sent);
   };
   try {
-    for (const block of blocks.slice(0, ring.blocksUnderWay)) send(firstChunk(o, block));
+    for (const block of blocks.slice(0, ring.blocksUnderWay)) send(setOut(o, block));
     for (const { index, hop } of arrivals(blocks.length, o.worldSize)) {
       const chunk = await Promise.race([o.link.receive(), breakage.promise]);
-      takeIn(o, blocks[index], hop, chunk);
+      const next = passOn(o, blocks[index], hop, chunk);
+      if (next !== null) send(next);
       const following = blocks[index + ring.blocksUnderWay];
-      if (hop + 1 < ring.hopCount(o.worldSize)) {
-        send(Object.assign(chunk, { hop: hop + 1 }));
-        continue;
-      }
-      releaseChunk(chunk);
-      if (following !== undefined) send(firstChunk(o, following));
+      if (next === null && following !== undefined) send(setOut(o, following));
     }
     await Promise.race([Promise.all(outgoing), breakage.promise]);
   } finally {
@@ -109,53 +107,43 @@ export function* arrivals(blockCount: number, worldSize: number): Generator<{ in
 }
 
 /** This rank's own part of a block, on its first hop. */
-function firstChunk(o: Round, block: ring.Block): FramedChunk {
-  const { offset, count } = ring.segmentOf(block, o.worldSize, ring.sentSegment(o.rank, o.worldSize, 0));
+function setOut(o: Round, block: ring.Block): OutgoingChunk {
+  const segment = ring.segmentOf(block, o.worldSize, ring.sentSegment(o.rank, o.worldSize, 0));
   const { generation, round } = o;
-  const header = { generation, round, hop: 0, offset, count, wireType: wireTypes[block.wire] };
-  const chunk = allocateChunk(header, count * ring.elementBytes[block.wire]);
-  segmentCodecs[block.wire].write(o.vector, offset, chunk.payload);
+  const chunk = outgoingChunk(o.link, { ...segment, generation, round, hop: 0, wire: block.wire }, null);
+  const passage = { ...segment, vector: o.vector, wire: block.wire, adds: false, finishes: false };
+  passSegment(passage, null, chunk);
   return chunk;
 }
 
-/** Adds this rank's part to a partial sum, in the chunk; stores a finished sum in the vector. */
-function takeIn(o: Round, block: ring.Block, hop: number, chunk: FramedChunk): void {
-  const index = ring.receivedSegment(o.rank, o.worldSize, hop);
-  const { offset, count } = ring.segmentOf(block, o.worldSize, index);
-  checkChunk(o, chunk, { hop, offset, count, wire: block.wire });
-  const codec = segmentCodecs[block.wire];
-  if (ring.addsAt(hop, o.worldSize)) codec.add(o.vector, offset, chunk.payload);
-  if (ring.finishesAt(hop, o.worldSize)) codec.store(o.vector, offset, chunk.payload);
+/** Does this rank's part in a chunk that came: adds, keeps what is finished. Returns what goes on to the next rank, if it does. */
+function passOn(o: Round, block: ring.Block, hop: number, chunk: IncomingChunk): OutgoingChunk | null {
+  const segment = ring.segmentOf(block, o.worldSize, ring.receivedSegment(o.rank, o.worldSize, hop));
+  const { generation, round } = o;
+  const due = { ...segment, generation, round, hop, wire: block.wire };
+  checkChunk(chunk, due, ring.predecessorOf(o.rank, o.worldSize));
+  const isLast = hop + 1 === ring.hopCount(o.worldSize);
+  const next = isLast ? null : outgoingChunk(o.link, { ...due, hop: hop + 1 }, chunk);
+  const adds = ring.addsAt(hop, o.worldSize);
+  const finishes = ring.finishesAt(hop, o.worldSize);
+  passSegment({ ...segment, vector: o.vector, wire: block.wire, adds, finishes }, chunk, next);
+  if ('room' in chunk) chunk.room.release();
+  else if (next !== chunk) releaseChunk(chunk);
+  return next;
 }
 
-function checkChunk(
-  o: Round,
-  chunk: FramedChunk,
-  due: { hop: number; offset: number; count: number; wire: FloatType },
-): void {
-  const from = `rank ${ring.predecessorOf(o.rank, o.worldSize)}`;
-  if (chunk.generation !== o.generation) {
-    const text = `a chunk of generation ${chunk.generation} from ${from} came in generation ${o.generation}`;
-    throw new RondoError('aborted', text);
-  }
-  const isDue =
-    chunk.round === o.round &&
-    chunk.hop === due.hop &&
-    chunk.offset === due.offset &&
-    chunk.count === due.count &&
-    chunk.wireType === wireTypes[due.wire] &&
-    chunk.payload.byteLength === due.count * ring.elementBytes[due.wire];
-  if (isDue) return;
-  const came = `round ${chunk.round}, hop ${chunk.hop}, elements ${chunk.offset} + ${chunk.count}, wire type ${chunk.wireType}, ${chunk.payload.byteLength} bytes`;
-  const wanted = `round ${o.round}, hop ${due.hop}, elements ${due.offset} + ${due.count}, wire type ${wireTypes[due.wire]}`;
-  throw new RondoError(
-    'data-loss',
-    `the chunk from ${from} is not the one that is due: ${came}; due: ${wanted}`,
-    {
-      remedy: 'All workers of a run must have the same version and the same run configuration.',
-    },
-  );
+/** A chunk in shared memory if there is room, else in the frame that came, else in one from the pool. */
+function outgoingChunk(link: Link, due: Due, came: IncomingChunk | null): OutgoingChunk {
+  const { wire, ...place } = due;
+  const header = { ...place, wireType: wireTypes[wire] };
+  const bytes = due.count * ring.elementBytes[wire];
+  const room = link.takeSlot(bytes);
+  if (room !== null) return { ...header, payload: nothing, slot: room.index, room };
+  if (came !== null && 'frame' in came) return Object.assign(came, { hop: due.hop });
+  return allocateChunk(header, bytes);
 }
+
+const nothing = new Uint8Array(0);
 
 function roundInPlace(vector: Float32Array, block: ring.Block): void {
   if (block.wire === 'float32') return;

@@ -3,29 +3,39 @@ import { chunkBytes } from './ring.js';
 import { openKernels } from './simd-module.js';
 
 /** Room for a chunk and the headers before it, on cache lines of its own. */
-const slotBytes = chunkBytes + 64;
+const frameBytes = chunkBytes + 64;
 
 /** What gRPC puts before a message: a flag and the length. With the header, it leaves payloads 16-byte aligned. */
 const grpcPrefixBytes = 5;
 
 /** More than a ring has under way; whoever wants more gets fresh memory. */
-const slotCount = 32;
+const frameCount = 32;
 
 /** Floats that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
-const scratchFloats = 4096;
+export const scratchFloats = 16_384;
 
-const slotsAt = 4 * scratchFloats;
+/**
+ * What passes from one shared slot to the next, or to the vector, passes in pieces of this size: they stay in the processor's cache
+ * and are worth a system call each.
+ */
+export const pieceBytes = 256 * 1024;
+
+const pieceAt = 4 * scratchFloats;
+const framesAt = pieceAt + pieceBytes;
 
 /**
  * Frames live in the memory of the kernels that sum them, and are used again and again: fresh pages and their collection
  * cost as much as a copy.
  */
-export const kernels = openKernels(Math.ceil((slotsAt + slotCount * slotBytes) / 65_536));
+export const kernels = openKernels(Math.ceil((framesAt + frameCount * frameBytes) / 65_536));
 
 /** Where kernels find floats: at address 0. */
-export const scratch = new Float32Array(kernels.memory, 0, scratchFloats);
+export const scratch = new Uint8Array(kernels.memory, 0, 4 * scratchFloats);
 
-const free = Array.from({ length: slotCount }, (_, slot) => slotCount - 1 - slot);
+/** The memory of one piece, for whoever passes one on before anybody else runs. */
+export const piece = new Uint8Array(kernels.memory, pieceAt, pieceBytes);
+
+const free = Array.from({ length: frameCount }, (_, slot) => frameCount - 1 - slot);
 const taken = new Set<number>();
 
 /** What an aborted round leaves with streams and queues comes back when they are collected. */
@@ -33,9 +43,9 @@ const forgotten = new FinalizationRegistry(putBack);
 
 /** `bytes` bytes of whatever was there before, from the pool when it has them, with room for gRPC's prefix before them. */
 export function takeFrame(bytes: number): Buffer {
-  const slot = grpcPrefixBytes + bytes <= slotBytes ? free.pop() : undefined;
+  const slot = grpcPrefixBytes + bytes <= frameBytes ? free.pop() : undefined;
   if (slot === undefined) return Buffer.allocUnsafeSlow(grpcPrefixBytes + bytes).subarray(grpcPrefixBytes);
-  const frame = Buffer.from(kernels.memory, slotsAt + slot * slotBytes + grpcPrefixBytes, bytes);
+  const frame = Buffer.from(kernels.memory, framesAt + slot * frameBytes + grpcPrefixBytes, bytes);
   taken.add(slot);
   forgotten.register(frame, slot, frame);
   return frame;
@@ -45,7 +55,7 @@ export function takeFrame(bytes: number): Buffer {
 export function giveFrame(frame: Buffer): void {
   if (frame.buffer !== kernels.memory) return;
   forgotten.unregister(frame);
-  putBack(Math.floor((frame.byteOffset - slotsAt) / slotBytes));
+  putBack(Math.floor((frame.byteOffset - framesAt) / frameBytes));
 }
 
 function putBack(slot: number): void {

@@ -3,7 +3,8 @@ import { RondoError } from '../../runtime/errors.js';
 import { type Inlet, openInlet } from './inlet.js';
 import type { Link } from './link.js';
 import { createOutlet, type Outlet, type Pull } from './outlet.js';
-import { predecessorOf, successorOf } from './ring.js';
+import { blocksUnderWay, chunkBytes, predecessorOf, successorOf } from './ring.js';
+import type { SlotShape } from './slot-file.js';
 
 export interface Exchange {
   /** `exchange` of the process's peer server, which is to be made with wire-format's `peerService`. */
@@ -31,11 +32,16 @@ interface Waiting {
   settle(outlet: Outlet | RondoError): void;
 }
 
-/**
- * A process's end of all its exchanges. `waitMs` is how long a pull waits for this process to open its generation,
- * and how long opening one waits for the neighbours.
- */
-export function createExchange({ waitMs = 120_000 } = {}): Exchange {
+export interface ExchangeOptions {
+  /** How long a pull waits for this process to open its generation, and opening one for the neighbours. */
+  readonly waitMs?: number;
+  /** Where payloads between processes of one machine pass through memory; null leaves them to gRPC. */
+  readonly sharedMemory?: string | null;
+}
+
+/** A process's end of all its exchanges. */
+export function createExchange(options: ExchangeOptions = {}): Exchange {
+  const { waitMs = 120_000, sharedMemory = '/dev/shm' } = options;
   const waiting = new Set<Waiting>();
   let newest: { outlet: Outlet; close(error: RondoError): void } | null = null;
   let closed = false;
@@ -88,8 +94,9 @@ export function createExchange({ waitMs = 120_000 } = {}): Exchange {
       newest?.close(outdated(before, generation));
 
       const predecessor = predecessorOf(rank, worldSize);
-      const outlet = createOutlet(generation, successorOf(rank, worldSize));
-      const inlet = openInlet({ generation, rank, predecessor, address: predecessorAddress });
+      const outlet = createOutlet({ generation, successor: successorOf(rank, worldSize), sharedMemory });
+      const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
+      const inlet = openInlet({ generation, rank, predecessor, address: predecessorAddress, slots });
       const onAbort = () => close(abortion(signal, generation));
       const close = (error: RondoError) => {
         signal.removeEventListener('abort', onAbort);
@@ -106,6 +113,7 @@ export function createExchange({ waitMs = 120_000 } = {}): Exchange {
         throw error;
       }
       return {
+        takeSlot: outlet.takeSlot,
         send: outlet.send,
         receive: inlet.receive,
         close: () => close(new RondoError('aborted', `the link of generation ${generation} was closed`)),
@@ -119,6 +127,11 @@ export function createExchange({ waitMs = 120_000 } = {}): Exchange {
       newest?.close(error);
     },
   };
+}
+
+/** Room for all that a link ever holds. */
+function slotShape(worldSize: number): SlotShape {
+  return { slotCount: worldSize * blocksUnderWay, slotBytes: chunkBytes };
 }
 
 async function meetNeighbours(inlet: Inlet, outlet: Outlet, waitMs: number): Promise<void> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   type ClientReadableStream,
   credentials,
+  type Metadata,
   makeGenericClientConstructor,
   type ServiceError,
   status,
@@ -9,14 +10,17 @@ import {
 import type { PeerClient } from '../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
+import type { IncomingChunk } from './link.js';
 import { chunkBytes } from './ring.js';
-import { type FramedChunk, peerService } from './wire-format.js';
+import { openIncomingSlots } from './shared-slots.js';
+import { makeSlotFile, type SlotShape } from './slot-file.js';
+import { type ChunkInSlot, type FramedChunk, peerService } from './wire-format.js';
 
 /** The half of a link that pulls from the predecessor: the client side of one generation's exchange. */
 export interface Inlet {
   /** Resolves when the predecessor has taken the pull; rejects when it refuses, is gone, or the inlet closes. */
   readonly accepted: Promise<void>;
-  receive(): Promise<FramedChunk>;
+  receive(): Promise<IncomingChunk>;
   /** Waiting and later receives are rejected with `error`. May be called twice. */
   close(error: RondoError): void;
 }
@@ -52,22 +56,28 @@ export function openInlet(o: {
   rank: number;
   predecessor: number;
   address: string;
+  /** Shared slots to offer, and the directory to make them in; null leaves payloads to gRPC. */
+  slots: (SlotShape & { directory: string }) | null;
 }): Inlet {
   const accepted = createDeferred<void>();
   accepted.promise.catch(() => {});
-  const arrived: FramedChunk[] = [];
-  let waiting: Deferred<FramedChunk> | null = null;
+  const arrived: IncomingChunk[] = [];
+  let waiting: Deferred<IncomingChunk> | null = null;
   let ended: RondoError | null = null;
+  const file = o.slots && makeSlotFile(o.slots.directory, o.slots);
+  const slots = file && openIncomingSlots(file.fd, file.offer);
 
   const client = new Client(o.address, credentials.createInsecure(), channelOptions);
   const pull = client.exchange({
     generation: o.generation,
     rank: o.rank,
-  }) as ClientReadableStream<FramedChunk>;
+    slots: file?.offer,
+  }) as ClientReadableStream<FramedChunk | ChunkInSlot>;
 
   const end = (error: RondoError) => {
     if (ended !== null) return;
     ended = error;
+    file?.unlink();
     accepted.reject(error);
     waiting?.reject(error);
     waiting = null;
@@ -76,8 +86,14 @@ export function openInlet(o: {
   };
   const name = `rank ${o.predecessor} at ${o.address}`;
 
-  pull.on('metadata', () => accepted.resolve());
-  pull.on('data', (chunk: FramedChunk) => {
+  pull.on('metadata', (metadata: Metadata) => {
+    file?.unlink();
+    if (metadata.get('rondo-slots')[0] !== 'open') {
+      slots?.close(new RondoError('data-loss', `${name} put a chunk in shared memory that it had not taken`));
+    }
+    accepted.resolve();
+  });
+  const arrive = (chunk: IncomingChunk) => {
     if (waiting !== null) {
       waiting.resolve(chunk);
       waiting = null;
@@ -85,6 +101,15 @@ export function openInlet(o: {
     }
     arrived.push(chunk);
     if (arrived.length >= pauseAt) pull.pause();
+  };
+  pull.on('data', (chunk: FramedChunk | ChunkInSlot) => {
+    if ('frame' in chunk) return arrive(chunk);
+    if (slots === null) return end(new RondoError('data-loss', `${name} named a slot where none is`));
+    try {
+      arrive(Object.assign(chunk, { room: slots.open(chunk.slot) }));
+    } catch (error) {
+      end(RondoError.from(error));
+    }
   });
   pull.on('error', (error: ServiceError) => end(explain(error, name, o.generation)));
   pull.on('end', () => {
@@ -104,12 +129,13 @@ export function openInlet(o: {
         return Promise.resolve(chunk);
       }
       if (ended !== null) return Promise.reject(ended);
-      waiting = createDeferred<FramedChunk>();
+      waiting = createDeferred<IncomingChunk>();
       return waiting.promise;
     },
     close(error) {
       arrived.length = 0;
       end(error);
+      slots?.close(error);
     },
   };
 }

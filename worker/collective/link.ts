@@ -1,14 +1,25 @@
-import type { FramedChunk } from './wire-format.js';
+import type { IncomingSlot, OutgoingSlot } from './shared-slots.js';
+import type { ChunkInSlot, FramedChunk } from './wire-format.js';
+
+/** A chunk whose payload lies in memory shared with a neighbour. */
+export interface SlottedChunk<Slot> extends ChunkInSlot {
+  readonly room: Slot;
+}
+
+export type IncomingChunk = FramedChunk | SlottedChunk<IncomingSlot>;
+export type OutgoingChunk = FramedChunk | SlottedChunk<OutgoingSlot>;
 
 /** One rank's place in the ring: chunks go to its successor and come from its predecessor, in order. */
 export interface Link {
+  /** Room for a payload of `bytes` bytes where the successor reads it; null when there is none, and the chunk needs a frame. */
+  takeSlot(bytes: number): OutgoingSlot | null;
   /**
    * Resolves when the link can take more; may be called before it has, and chunks then leave in the order of the
    * calls. The chunk belongs to the link from here on.
    */
-  send(chunk: FramedChunk): Promise<void>;
+  send(chunk: OutgoingChunk): Promise<void>;
   /** The next chunk, which belongs to the caller. One call at a time. */
-  receive(): Promise<FramedChunk>;
+  receive(): Promise<IncomingChunk>;
   /** What was sent still leaves; whatever waits is rejected. May be called twice. */
   close(): void;
 }

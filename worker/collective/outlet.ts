@@ -3,7 +3,10 @@ import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Chunk, ExchangeRequest } from '../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
-import { type FramedChunk, releaseChunk } from './wire-format.js';
+import type { OutgoingChunk } from './link.js';
+import { type OutgoingSlot, type OutgoingSlots, openOutgoingSlots } from './shared-slots.js';
+import { findSlotFile } from './slot-file.js';
+import { releaseChunk } from './wire-format.js';
 
 export type Pull = ServerWritableStream<ExchangeRequest, Chunk>;
 
@@ -14,7 +17,9 @@ export interface Outlet {
   readonly attached: Promise<void>;
   /** @throws RondoError when the pull is not the successor's, or not the first. */
   attach(pull: Pull): void;
-  send(chunk: FramedChunk): Promise<void>;
+  /** As Link's. */
+  takeSlot(bytes: number): OutgoingSlot | null;
+  send(chunk: OutgoingChunk): Promise<void>;
   /** Ends the successor's pull after what was sent; later sends are rejected with `error`. May be called twice. */
   close(error: RondoError): void;
 }
@@ -24,14 +29,22 @@ type State =
   | { readonly kind: 'attached'; readonly pull: Pull }
   | { readonly kind: 'ended'; readonly error: RondoError };
 
-export function createOutlet(generation: bigint, successor: number): Outlet {
+export function createOutlet(o: {
+  generation: bigint;
+  successor: number;
+  /** Where the successor's shared slots are looked for; null leaves payloads to gRPC. */
+  sharedMemory: string | null;
+}): Outlet {
+  const { generation, successor, sharedMemory } = o;
   let state: State = { kind: 'waiting' };
   const attached = createDeferred<void>();
   attached.promise.catch(() => {});
   /** What sends wait for while the stream's buffer is full. */
   let drained: Deferred<void> | null = null;
+  let slots: OutgoingSlots | null = null;
 
   const end = (error: RondoError) => {
+    slots?.close(error);
     state = { kind: 'ended', error };
     attached.reject(error);
     drained?.reject(error);
@@ -58,14 +71,18 @@ export function createOutlet(generation: bigint, successor: number): Outlet {
         const text = `rank ${successor} at ${pull.getPeer()} no longer pulls in generation ${generation}`;
         end(new RondoError('unavailable', text));
       });
-      pull.sendMetadata(new Metadata());
+      slots = findSlots(pull, sharedMemory);
+      const metadata = new Metadata();
+      if (slots !== null) metadata.set('rondo-slots', 'open');
+      pull.sendMetadata(metadata);
       attached.resolve();
     },
+    takeSlot: (bytes) => slots?.take(bytes) ?? null,
     send(chunk) {
       if (state.kind === 'ended') return Promise.reject(state.error);
       assert(state.kind === 'attached', 'nothing is sent before the successor pulls');
       const onWritten = (error: Error | null | undefined) => {
-        if (!error) releaseChunk(chunk);
+        if (!error && 'frame' in chunk) releaseChunk(chunk);
       };
       if (state.pull.write(chunk, onWritten)) return Promise.resolve();
       drained ??= createDeferred<void>();
@@ -77,4 +94,11 @@ export function createOutlet(generation: bigint, successor: number): Outlet {
       end(error);
     },
   };
+}
+
+function findSlots(pull: Pull, directory: string | null): OutgoingSlots | null {
+  const offer = pull.request.slots;
+  if (directory === null || offer === undefined) return null;
+  const fd = findSlotFile(directory, offer);
+  return fd === null ? null : openOutgoingSlots(fd, offer);
 }

@@ -1,5 +1,5 @@
 import type { FloatType } from '../../plan/run-config.js';
-import { kernels, scratch } from './frame-pool.js';
+import { kernels, scratch, scratchFloats } from './frame-pool.js';
 import type { Kernels } from './simd-module.js';
 
 /**
@@ -20,8 +20,7 @@ const turnBytes = 16;
 
 const float32: SegmentCodec = {
   write(vector, offset, payload) {
-    const wire = floatsOf(payload);
-    wire.set(vector.subarray(offset, offset + wire.length));
+    copyBytes(bytesOf(vector, offset, payload.byteLength), payload);
   },
   add(vector, offset, payload) {
     const wire = floatsOf(payload);
@@ -29,7 +28,7 @@ const float32: SegmentCodec = {
     for (let i = done; i < wire.length; i += 1) wire[i] = wire[i] + vector[offset + i];
   },
   store(vector, offset, payload) {
-    vector.set(floatsOf(payload), offset);
+    copyBytes(payload, bytesOf(vector, offset, payload.byteLength));
   },
 };
 
@@ -80,19 +79,27 @@ function runKernel(
 ): number {
   if (payload.buffer !== kernels.memory) return 0;
   const whole = Math.floor(payload.byteLength / turnBytes) * (turnBytes / elementBytes);
-  for (let start = 0; start < whole; start += scratch.length) {
-    const count = Math.min(scratch.length, whole - start);
-    const part = vector.subarray(offset + start, offset + start + count);
+  for (let start = 0; start < whole; start += scratchFloats) {
+    const count = Math.min(scratchFloats, whole - start);
+    const part = bytesOf(vector, offset + start, 4 * count);
     const at = payload.byteOffset + start * elementBytes;
-    // A copy between views runs at memory's speed also where one is shared memory; a loop over elements, at a quarter of it.
-    if (name !== 'unpackBfloat16') scratch.set(part);
+    if (name !== 'unpackBfloat16') copyBytes(part, scratch);
     kernels[name](at, scratch.byteOffset, at + count * elementBytes);
-    if (name === 'unpackBfloat16') part.set(scratch.subarray(0, count));
+    if (name === 'unpackBfloat16') copyBytes(scratch.subarray(0, part.byteLength), part);
   }
   return whole;
 }
 
 export const segmentCodecs: Record<FloatType, SegmentCodec> = { float32, bfloat16 };
+
+function bytesOf(vector: Float32Array, offset: number, bytes: number): Uint8Array {
+  return new Uint8Array(vector.buffer, vector.byteOffset + 4 * offset, bytes);
+}
+
+/** Buffer's fill copies as the processor does, `set` word by word where either side is shared memory. */
+function copyBytes(from: Uint8Array, to: Uint8Array): void {
+  Buffer.prototype.fill.call(to, from, 0, from.byteLength);
+}
 
 function floatsOf(payload: Uint8Array): Float32Array {
   return new Float32Array(payload.buffer, payload.byteOffset, payload.byteLength >>> 2);

@@ -16,6 +16,11 @@ export interface FramedChunk extends Chunk {
   readonly frame: Buffer;
 }
 
+/** A chunk that only says where its payload lies. */
+export interface ChunkInSlot extends Chunk {
+  readonly slot: number;
+}
+
 const headerBytes = 43;
 
 /** Tag byte and varint width of each field, in order. */
@@ -31,8 +36,10 @@ const fields = [
 
 assert.equal(endianness(), 'LE', 'payloads are little-endian, and so must the machine be');
 
+export type ChunkHeader = Omit<Chunk, 'payload' | 'slot'>;
+
 /** A chunk with an uninitialised payload of `payloadBytes` bytes. */
-export function allocateChunk(header: Omit<Chunk, 'payload'>, payloadBytes: number): FramedChunk {
+export function allocateChunk(header: ChunkHeader, payloadBytes: number): FramedChunk {
   return frameOf(header, takeFrame(headerBytes + payloadBytes));
 }
 
@@ -41,7 +48,7 @@ export function releaseChunk({ frame }: FramedChunk): void {
   giveFrame(frame);
 }
 
-function frameOf(header: Omit<Chunk, 'payload'>, frame: Buffer): FramedChunk {
+function frameOf(header: ChunkHeader, frame: Buffer): FramedChunk {
   const { generation, round, hop, offset, count, wireType } = header;
   const payload = frame.subarray(headerBytes);
   return { generation, round, hop, offset, count, wireType, payload, frame };
@@ -49,6 +56,7 @@ function frameOf(header: Omit<Chunk, 'payload'>, frame: Buffer): FramedChunk {
 
 /** gRPC's serializer: writes the header before the payload; copies only a payload that has no frame. */
 export function serializeChunk(chunk: Chunk): Buffer {
+  if (chunk.slot !== undefined) return Buffer.from(Chunk.encode(chunk).finish());
   const framed = 'frame' in chunk ? (chunk as FramedChunk) : withFrame(chunk);
   const { frame, generation, round, hop, offset, count, wireType, payload } = framed;
   const values = [generation, round, hop, offset, count, wireType, payload.byteLength];
@@ -63,11 +71,14 @@ export function serializeChunk(chunk: Chunk): Buffer {
 
 /**
  * gRPC's deserializer. The message is copied once, to where the kernels reach it; one whose header is not ours is read by the
- * generated codec.
+ * generated codec, and so is one that names a slot.
  */
-export function deserializeChunk(message: Buffer): FramedChunk {
+export function deserializeChunk(message: Buffer): FramedChunk | ChunkInSlot {
   const values = readHeader(message);
-  if (values === null) return withFrame(Chunk.decode(message));
+  if (values === null) {
+    const chunk = Chunk.decode(message);
+    return inSlot(chunk) ? chunk : withFrame(chunk);
+  }
   const [generation, round, hop, offset, count, wireType] = values;
   const frame = takeFrame(message.length);
   message.copy(frame);
@@ -75,6 +86,10 @@ export function deserializeChunk(message: Buffer): FramedChunk {
     { generation: BigInt(generation), round: BigInt(round), hop, offset, count, wireType },
     frame,
   );
+}
+
+function inSlot(chunk: Chunk): chunk is ChunkInSlot {
+  return chunk.slot !== undefined;
 }
 
 function withFrame(chunk: Chunk): FramedChunk {

@@ -1,45 +1,11 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { PeerServer } from '../../../proto/gen/peer.js';
 import { createRing } from '../../../worker/collective/all-reduce.js';
-import { createExchange, type Exchange } from '../../../worker/collective/grpc-link.js';
-import { allocateChunk, peerService, wireTypes } from '../../../worker/collective/wire-format.js';
+import { createExchange } from '../../../worker/collective/grpc-link.js';
+import { allocateChunk, wireTypes } from '../../../worker/collective/wire-format.js';
+import { openLink, openLinks, startPeers, stopPeers } from '../../support/grpc-peers.js';
 import { rankVector, sameBits, toShared, worstDeviation } from '../../support/vectors.js';
 
-interface Peer {
-  readonly exchange: Exchange;
-  readonly server: Server;
-  readonly address: string;
-}
-
-const peers: Peer[] = [];
 const signal = new AbortController().signal;
-
-async function startPeers(count: number, waitMs = 10_000): Promise<Peer[]> {
-  for (let i = 0; i < count; i += 1) {
-    const exchange = createExchange({ waitMs });
-    const server = new Server();
-    const copyState: PeerServer['copyState'] = (call) => call.end();
-    server.addService(peerService, { exchange: exchange.handler, copyState });
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-    peers.push({ exchange, server, address: `127.0.0.1:${port}` });
-  }
-  return peers;
-}
-
-function openLinks(ring: readonly Peer[], generation: bigint, abort = signal) {
-  return Promise.all(ring.map((_, rank) => openLink(ring, rank, generation, abort)));
-}
-
-function openLink(ring: readonly Peer[], rank: number, generation: bigint, abort = signal) {
-  const worldSize = ring.length;
-  const predecessorAddress = ring[(rank + worldSize - 1) % worldSize].address;
-  return ring[rank].exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal: abort });
-}
 
 function chunkOf(generation: bigint, round: number) {
   const header = {
@@ -53,12 +19,7 @@ function chunkOf(generation: bigint, round: number) {
   return allocateChunk(header, 4);
 }
 
-afterEach(() => {
-  for (const { exchange, server } of peers.splice(0)) {
-    exchange.close();
-    server.forceShutdown();
-  }
-});
+afterEach(stopPeers);
 
 describe('a ring over gRPC', () => {
   it.each([2, 3, 4])('sums alike on all of %i ranks, over generations and both wires', async (worldSize) => {
@@ -176,7 +137,7 @@ describe('an exchange refuses', () => {
   });
 
   it('a pull that nobody opens in time', async () => {
-    const [peer] = await startPeers(1, 200);
+    const [peer] = await startPeers(1, { waitMs: 200 });
     const alone = createExchange({ waitMs: 5000 });
     const pull = alone.openLink({
       generation: 9n,

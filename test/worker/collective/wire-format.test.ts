@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';
 import { Chunk, WireType } from '../../../proto/gen/peer.js';
 import { kernels } from '../../../worker/collective/frame-pool.js';
@@ -63,6 +64,7 @@ describe('the chunk serializer', () => {
 
   it.each(chunks)('reads what it wrote, to where kernels reach it (generation $generation)', (chunk) => {
     const read = deserializeChunk(serializeChunk(framed(chunk)));
+    assert('frame' in read);
     expect(plain(read)).toEqual(chunk);
     expect(read.payload.buffer).toBe(kernels.memory);
     expect(read.payload.byteOffset % 16).toBe(0);
@@ -75,6 +77,14 @@ describe('the chunk serializer', () => {
     const message = serializeChunk(chunk);
     expect(message).toBe(chunk.frame);
     expect(Chunk.decode(message).hop).toBe(5);
+  });
+
+  it('writes and reads a slot instead of a payload, and takes no frame for it', () => {
+    const chunk = { ...chunks[1], payload: new Uint8Array(0), slot: 0 };
+    const message = serializeChunk(chunk);
+    expect(Chunk.decode(message)).toEqual(chunk);
+    expect(deserializeChunk(message)).toEqual(chunk);
+    expect('frame' in deserializeChunk(message)).toBe(false);
   });
 
   it('refuses bytes that are no chunk', () => {

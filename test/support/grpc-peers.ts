@@ -1,0 +1,57 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { PeerServer } from '../../proto/gen/peer.js';
+import { createExchange, type Exchange, type ExchangeOptions } from '../../worker/collective/grpc-link.js';
+import type { Link } from '../../worker/collective/link.js';
+import { peerService } from '../../worker/collective/wire-format.js';
+
+/** A worker's end of its exchanges behind a real gRPC server. */
+export interface Peer {
+  readonly exchange: Exchange;
+  readonly server: Server;
+  readonly address: string;
+}
+
+const peers: Peer[] = [];
+const never = new AbortController().signal;
+
+export function startPeers(count: number, options: ExchangeOptions = {}): Promise<Peer[]> {
+  return Promise.all(Array.from({ length: count }, () => startPeer(options)));
+}
+
+export async function startPeer(options: ExchangeOptions = {}): Promise<Peer> {
+  const exchange = createExchange({ waitMs: 10_000, ...options });
+  const server = new Server();
+  const copyState: PeerServer['copyState'] = (call) => call.end();
+  server.addService(peerService, { exchange: exchange.handler, copyState });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  const peer = { exchange, server, address: `127.0.0.1:${port}` };
+  peers.push(peer);
+  return peer;
+}
+
+/** Ends all that were started. For afterEach. */
+export function stopPeers(): void {
+  for (const { exchange, server } of peers.splice(0)) {
+    exchange.close();
+    server.forceShutdown();
+  }
+}
+
+export function openLinks(ring: readonly Peer[], generation: bigint, signal = never): Promise<Link[]> {
+  return Promise.all(ring.map((_, rank) => openLink(ring, rank, generation, signal)));
+}
+
+export function openLink(
+  ring: readonly Peer[],
+  rank: number,
+  generation: bigint,
+  signal = never,
+): Promise<Link> {
+  const worldSize = ring.length;
+  const predecessorAddress = ring[(rank + worldSize - 1) % worldSize].address;
+  return ring[rank].exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
+}
