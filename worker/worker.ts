@@ -3,7 +3,6 @@ import { trainableSets } from '../plan/phases.js';
 import type { RunConfig, Trainable } from '../plan/run-config.js';
 import type { Welcome } from '../proto/gen/coordinator.js';
 import { RondoError } from '../runtime/errors.js';
-import { allocateShared } from '../runtime/shared-buffer.js';
 import { version } from '../runtime/version.js';
 import {
   type ActiveGeneration,
@@ -12,6 +11,7 @@ import {
   startGeneration,
 } from './active-generation.js';
 import { createExchange, type Exchange } from './collective/grpc-link.js';
+import { allocateReductionVector } from './collective/reduction-vector.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { type Loader, openLoader } from './data/loader.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
@@ -142,8 +142,7 @@ async function equip(
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
-    const { length } = shape.reductions[set]!;
-    vectors[set] = new Float32Array(allocateShared(length * 4), 0, length);
+    vectors[set] = allocateReductionVector(shape.reductions[set]!.length);
   }
   const snapshots = createSnapshots(compute, shape.state);
   const loader = openLoader({ dataset, config, cacheBytes, cacheDir });

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../../proto/gen/peer.js';
-import { allocateShared } from '../../runtime/shared-buffer.js';
 import { createRing, type Ring } from '../../worker/collective/all-reduce.js';
 import { createExchange } from '../../worker/collective/grpc-link.js';
+import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
 import { peerService } from '../../worker/collective/wire-format.js';
 import type { RankFigures, Task } from './contestant.js';
 
@@ -55,7 +55,7 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
   const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
   const ring = createRing({ rank, worldSize, generation, link, wire });
-  const vector = new Float32Array(allocateShared(length * 4), 0, length);
+  const vector = allocateReductionVector(length);
 
   vector.fill(rank + 1);
   await ring.allReduce(vector, { exactFrom: length, signal });

@@ -1,4 +1,4 @@
-import { allocateShared } from '../../runtime/shared-buffer.js';
+import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
 
 /** What rank `rank` brings to an all-reduce: values of mixed size and sign, different on every rank. */
 export function rankVector(rank: number, length: number): Float32Array {
@@ -13,7 +13,7 @@ export function rankVector(rank: number, length: number): Float32Array {
 
 /** The same values in shared memory, as workers keep them. */
 export function toShared(vector: Float32Array): Float32Array {
-  const shared = new Float32Array(allocateShared(vector.byteLength), 0, vector.length);
+  const shared = allocateReductionVector(vector.length);
   shared.set(vector);
   return shared;
 }

@@ -5,7 +5,6 @@ import { checkChunk, type Due } from './due-chunk.js';
 import type { IncomingChunk, Link, OutgoingChunk } from './link.js';
 import { passSegment } from './passage.js';
 import * as ring from './ring.js';
-import { segmentCodecs } from './segment-codec.js';
 import { allocateChunk, releaseChunk, wireTypes } from './wire-format.js';
 
 export interface Ring {
@@ -71,7 +70,8 @@ async function runRound(o: Round): Promise<void> {
   if (o.signal.aborted) throw abortion(o.signal);
   const blocks = ring.cutBlocks({ ...o, length: o.vector.length });
   if (o.worldSize === 1) {
-    for (const block of blocks) roundInPlace(o.vector, block);
+    for (const block of blocks)
+      passSegment({ ...block, vector: o.vector, adds: false, finishes: true }, null, null);
     return;
   }
   const outgoing: Promise<void>[] = [];
@@ -144,13 +144,6 @@ function outgoingChunk(link: Link, due: Due, came: IncomingChunk | null): Outgoi
 }
 
 const nothing = new Uint8Array(0);
-
-function roundInPlace(vector: Float32Array, block: ring.Block): void {
-  if (block.wire === 'float32') return;
-  const payload = new Uint8Array(block.count * ring.elementBytes[block.wire]);
-  segmentCodecs[block.wire].write(vector, block.offset, payload);
-  segmentCodecs[block.wire].store(vector, block.offset, payload);
-}
 
 /** A promise that only ever rejects: when the signal aborts, or with what is reported first. */
 function watchBreakage(signal: AbortSignal) {

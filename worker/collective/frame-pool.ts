@@ -22,18 +22,23 @@ export const pieceBytes = 256 * 1024;
 
 const pieceAt = 4 * scratchFloats;
 const framesAt = pieceAt + pieceBytes;
+const pageCount = Math.ceil((framesAt + frameCount * frameBytes) / 65_536);
+
+const memory = new WebAssembly.Memory<false>({ initial: pageCount, maximum: pageCount });
 
 /**
  * Frames live in the memory of the kernels that sum them, and are used again and again: fresh pages and their collection
  * cost as much as a copy.
  */
-export const kernels = openKernels(Math.ceil((framesAt + frameCount * frameBytes) / 65_536));
+export const poolMemory = memory.buffer;
+
+export const poolKernels = openKernels(memory);
 
 /** Where kernels find floats: at address 0. */
-export const scratch = new Uint8Array(kernels.memory, 0, 4 * scratchFloats);
+export const scratch = new Uint8Array(poolMemory, 0, 4 * scratchFloats);
 
-/** The memory of one piece, for whoever passes one on before anybody else runs. */
-export const piece = new Uint8Array(kernels.memory, pieceAt, pieceBytes);
+/** Memory for whoever passes a piece on before anybody else runs. */
+export const piece = new Uint8Array(poolMemory, pieceAt, pieceBytes);
 
 const free = Array.from({ length: frameCount }, (_, slot) => frameCount - 1 - slot);
 const taken = new Set<number>();
@@ -45,7 +50,7 @@ const forgotten = new FinalizationRegistry(putBack);
 export function takeFrame(bytes: number): Buffer {
   const slot = grpcPrefixBytes + bytes <= frameBytes ? free.pop() : undefined;
   if (slot === undefined) return Buffer.allocUnsafeSlow(grpcPrefixBytes + bytes).subarray(grpcPrefixBytes);
-  const frame = Buffer.from(kernels.memory, framesAt + slot * frameBytes + grpcPrefixBytes, bytes);
+  const frame = Buffer.from(poolMemory, framesAt + slot * frameBytes + grpcPrefixBytes, bytes);
   taken.add(slot);
   forgotten.register(frame, slot, frame);
   return frame;
@@ -53,7 +58,7 @@ export function takeFrame(bytes: number): Buffer {
 
 /** The frame's only owner gives it up. Memory from elsewhere is left to the garbage collector. */
 export function giveFrame(frame: Buffer): void {
-  if (frame.buffer !== kernels.memory) return;
+  if (frame.buffer !== poolMemory) return;
   forgotten.unregister(frame);
   putBack(Math.floor((frame.byteOffset - framesAt) / frameBytes));
 }

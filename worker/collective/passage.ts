@@ -1,6 +1,7 @@
 import type { FloatType } from '../../plan/run-config.js';
-import { piece, pieceBytes } from './frame-pool.js';
+import { pieceBytes, piece as poolPiece } from './frame-pool.js';
 import type { IncomingChunk, OutgoingChunk } from './link.js';
+import { workspaceOf } from './reduction-vector.js';
 import { elementBytes } from './ring.js';
 import { segmentCodecs } from './segment-codec.js';
 
@@ -28,6 +29,7 @@ export function passSegment(o: Passage, source: IncomingChunk | null, target: Ou
   const frame = framePayload(source) ?? framePayload(target);
   // Between slots and the vector float32 goes straight.
   const straight = frame === null && wire === 'float32' && !o.adds;
+  const piece = workspaceOf(vector)?.piece ?? poolPiece;
   const step = pieceBytes / bytesEach;
   for (let start = 0; start < count; start += step) {
     const elements = Math.min(step, count - start);

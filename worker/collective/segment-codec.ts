@@ -1,6 +1,7 @@
 import type { FloatType } from '../../plan/run-config.js';
-import { kernels, scratch, scratchFloats } from './frame-pool.js';
-import type { Kernels } from './simd-module.js';
+import { poolKernels, poolMemory, scratch, scratchFloats } from './frame-pool.js';
+import { workspaceOf } from './reduction-vector.js';
+import { type Kernels, turnBytes } from './simd-module.js';
 
 /**
  * Arithmetic between a vector and a chunk's payload in one wire type. Payloads are 4-byte aligned. Sums are formed
@@ -14,9 +15,6 @@ export interface SegmentCodec {
   /** vector[offset …] := payload */
   store(vector: Float32Array, offset: number, payload: Uint8Array): void;
 }
-
-/** What a kernel handles at once. */
-const turnBytes = 16;
 
 const float32: SegmentCodec = {
   write(vector, offset, payload) {
@@ -67,8 +65,8 @@ function roundToBfloat16(value: number): number {
 }
 
 /**
- * Runs a kernel on the whole turns of a payload that lies where kernels reach it, by way of floats beside it that are copied
- * from the vector, or to it, piece by piece. Returns how many elements are done; the rest is for the caller.
+ * Runs a kernel on the whole turns of a payload that lies where kernels reach it: beside the vector, or in the pool, where floats are
+ * copied from the vector or to it piece by piece. Returns how many elements are done; the rest is for the caller.
  */
 function runKernel(
   name: keyof Kernels,
@@ -77,14 +75,21 @@ function runKernel(
   offset: number,
   payload: Uint8Array,
 ): number {
-  if (payload.buffer !== kernels.memory) return 0;
   const whole = Math.floor(payload.byteLength / turnBytes) * (turnBytes / elementBytes);
+  if (whole === 0) return 0;
+  if (payload.buffer === vector.buffer) {
+    const { byteOffset } = payload;
+    const direct = workspaceOf(vector)?.kernels;
+    direct?.[name](byteOffset, vector.byteOffset + 4 * offset, byteOffset + whole * elementBytes);
+    return direct === undefined ? 0 : whole;
+  }
+  if (payload.buffer !== poolMemory) return 0;
   for (let start = 0; start < whole; start += scratchFloats) {
     const count = Math.min(scratchFloats, whole - start);
     const part = bytesOf(vector, offset + start, 4 * count);
     const at = payload.byteOffset + start * elementBytes;
     if (name !== 'unpackBfloat16') copyBytes(part, scratch);
-    kernels[name](at, scratch.byteOffset, at + count * elementBytes);
+    poolKernels[name](at, scratch.byteOffset, at + count * elementBytes);
     if (name === 'unpackBfloat16') copyBytes(scratch.subarray(0, part.byteLength), part);
   }
   return whole;

@@ -42,50 +42,60 @@ const roundToBfloat16 = (local: number) => [
   ...[...getLocal(local), ...getLocal(local), ...notEqual, ...select],
 ];
 
-const storePacked = [
+const storePacked = (at: number) => [
   ...getLocal(payload),
   ...[...roundToBfloat16(low), ...roundToBfloat16(high), ...narrowUnsigned],
-  ...store(0),
+  ...store(at),
 ];
 
-/** One turn handles 16 bytes of payload and `floatBytes` of floats; there is at least one turn. */
-const kernel = (floatBytes: number, turn: readonly number[]) => {
+/** What a kernel handles in one turn: a payload's bytes, and how many vectors of 16. */
+export const turnBytes = 64;
+const vectorsPerTurn = turnBytes / 16;
+
+/**
+ * A loop of turns, at least one. `part` handles 16 bytes of payload at an offset, and `floatBytes` of floats at another: several
+ * of them in a turn, since counting takes as long as adding.
+ */
+const kernel = (floatBytes: number, part: (at: number, floatsAt: number) => readonly number[]) => {
   const advance = (local: number, bytes: number) => [
     ...[...getLocal(local), ...i32Const(bytes), ...i32Add, ...setLocal(local)],
   ];
+  const turn = Array.from({ length: vectorsPerTurn }, (_, i) => part(16 * i, floatBytes * i)).flat();
   return [
     ...[1, 2, v128],
-    ...[0x03, 0x40, ...turn, ...advance(payload, 16), ...advance(floats, floatBytes)],
+    ...[0x03, 0x40, ...turn, ...advance(payload, turnBytes), ...advance(floats, vectorsPerTurn * floatBytes)],
     ...[...getLocal(payload), ...getLocal(payloadEnd), ...i32LessUnsigned, 0x0d, 0, 0x0b],
     0x0b,
   ];
 };
 
 const kernels: Readonly<Record<keyof Kernels, readonly number[]>> = {
-  addFloat32: kernel(16, [
+  addFloat32: kernel(16, (at, floatsAt) => [
     ...getLocal(payload),
-    ...[...getLocal(payload), ...load(0), ...getLocal(floats), ...load(0), ...addFloats],
-    ...store(0),
+    ...[...getLocal(payload), ...load(at), ...getLocal(floats), ...load(floatsAt), ...addFloats],
+    ...store(at),
   ]),
-  addBfloat16: kernel(32, [
-    ...[...getLocal(payload), ...load(0), ...extendLow, ...shiftLeft(16)],
-    ...[...getLocal(floats), ...load(0), ...addFloats, ...setLocal(low)],
-    ...[...getLocal(payload), ...load(0), ...extendHigh, ...shiftLeft(16)],
-    ...[...getLocal(floats), ...load(16), ...addFloats, ...setLocal(high)],
-    ...storePacked,
+  addBfloat16: kernel(32, (at, floatsAt) => [
+    ...[...getLocal(payload), ...load(at), ...extendLow, ...shiftLeft(16)],
+    ...[...getLocal(floats), ...load(floatsAt), ...addFloats, ...setLocal(low)],
+    ...[...getLocal(payload), ...load(at), ...extendHigh, ...shiftLeft(16)],
+    ...[...getLocal(floats), ...load(floatsAt + 16), ...addFloats, ...setLocal(high)],
+    ...storePacked(at),
   ]),
-  packBfloat16: kernel(32, [
-    ...[...getLocal(floats), ...load(0), ...setLocal(low)],
-    ...[...getLocal(floats), ...load(16), ...setLocal(high)],
-    ...storePacked,
+  packBfloat16: kernel(32, (at, floatsAt) => [
+    ...[...getLocal(floats), ...load(floatsAt), ...setLocal(low)],
+    ...[...getLocal(floats), ...load(floatsAt + 16), ...setLocal(high)],
+    ...storePacked(at),
   ]),
-  unpackBfloat16: kernel(32, [
-    ...[...getLocal(floats), ...getLocal(payload), ...load(0), ...extendLow, ...shiftLeft(16), ...store(0)],
-    ...[...getLocal(floats), ...getLocal(payload), ...load(0), ...extendHigh, ...shiftLeft(16), ...store(16)],
+  unpackBfloat16: kernel(32, (at, floatsAt) => [
+    ...[...getLocal(floats), ...getLocal(payload), ...load(at), ...extendLow, ...shiftLeft(16)],
+    ...store(floatsAt),
+    ...[...getLocal(floats), ...getLocal(payload), ...load(at), ...extendHigh, ...shiftLeft(16)],
+    ...store(floatsAt + 16),
   ]),
 };
 
-/** Addresses in the module's memory; both operands hold whole turns of 16 bytes of payload. */
+/** Addresses in the module's memory; both operands hold whole turns. */
 type Kernel = (payload: number, floats: number, payloadEnd: number) => void;
 
 export interface Kernels {
@@ -99,19 +109,21 @@ export interface Kernels {
   readonly unpackBfloat16: Kernel;
 }
 
-/** Compiles the kernels over a memory of `pages` times 64 KiB, of which the system gives only what is written to. */
-export function openKernels(pages: number): Kernels & { readonly memory: ArrayBuffer } {
-  const memory = new WebAssembly.Memory<false>({ initial: pages, maximum: pages });
-  const module = new WebAssembly.Module(encodeModule(pages));
+/** The kernels over a memory, which may be shared. */
+export function openKernels(memory: WebAssembly.Memory<boolean>): Kernels {
+  const isShared = memory.buffer instanceof SharedArrayBuffer;
+  const module = new WebAssembly.Module(encodeModule(isShared));
   const { exports } = new WebAssembly.Instance(module, { ring: { memory } });
-  return { ...(exports as unknown as Kernels), memory: memory.buffer };
+  return exports as unknown as Kernels;
 }
 
-function encodeModule(pages: number): Uint8Array<ArrayBuffer> {
+function encodeModule(isShared: boolean): Uint8Array<ArrayBuffer> {
   const entries = Object.entries(kernels);
+  // Of any size: from none to all 65536 pages.
+  const memoryLimits = [isShared ? 3 : 1, 0, ...varint(65_536)];
   const sections = [
     section(1, [[0x60, 3, i32, i32, i32, 0]]),
-    section(2, [[...name('ring'), ...name('memory'), 2, 1, ...varint(pages), ...varint(pages)]]),
+    section(2, [[...name('ring'), ...name('memory'), 2, ...memoryLimits]]),
     section(
       3,
       entries.map(() => [0]),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { giveFrame, kernels, takeFrame } from '../../../worker/collective/frame-pool.js';
+import { giveFrame, poolMemory, takeFrame } from '../../../worker/collective/frame-pool.js';
 import { chunkBytes } from '../../../worker/collective/ring.js';
 
 describe('the frame pool', () => {
@@ -10,11 +10,11 @@ describe('the frame pool', () => {
       expect(frame.length).toBe(43 + chunkBytes);
       expect([frame[0], frame[frame.length - 1]]).toEqual([index, index]);
     }
-    const pooled = frames.filter(({ buffer }) => buffer === kernels.memory);
+    const pooled = frames.filter(({ buffer }) => buffer === poolMemory);
     expect(pooled.length).toBeGreaterThan(0);
     expect(pooled.length).toBeLessThan(frames.length);
     for (const frame of frames) giveFrame(frame);
-    expect(takeFrame(10).buffer).toBe(kernels.memory);
+    expect(takeFrame(10).buffer).toBe(poolMemory);
   });
 
   it('takes a frame back once', () => {
@@ -25,7 +25,7 @@ describe('the frame pool', () => {
 
   it('leaves what does not fit to fresh memory', () => {
     const frame = takeFrame(2 * chunkBytes);
-    expect(frame.buffer).not.toBe(kernels.memory);
+    expect(frame.buffer).not.toBe(poolMemory);
     expect(() => giveFrame(frame)).not.toThrow();
   });
 });

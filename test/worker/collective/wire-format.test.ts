@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';
 import { Chunk, WireType } from '../../../proto/gen/peer.js';
-import { kernels } from '../../../worker/collective/frame-pool.js';
+import { poolMemory } from '../../../worker/collective/frame-pool.js';
 import {
   allocateChunk,
   deserializeChunk,
@@ -66,7 +66,7 @@ describe('the chunk serializer', () => {
     const read = deserializeChunk(serializeChunk(framed(chunk)));
     assert('frame' in read);
     expect(plain(read)).toEqual(chunk);
-    expect(read.payload.buffer).toBe(kernels.memory);
+    expect(read.payload.buffer).toBe(poolMemory);
     expect(read.payload.byteOffset % 16).toBe(0);
     releaseChunk(read);
   });
