@@ -17,6 +17,10 @@ export const fakeShape: ComputeShape = {
   reductions: {
     all: {
       length: width + 5,
+      parts: [
+        { start: 0, end: 2 },
+        { start: 2, end: width + 5 },
+      ],
       exactFrom: width,
       gradients: [{ name: 'w', offset: 0, shape: [width] }],
       statistics: [],
@@ -82,19 +86,21 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       calls.push('resetMoments');
       state.fill(0, width);
     },
-    async gradients(batches, _trainable, into) {
-      calls.push('gradients');
-      into.fill(0);
-      mixups.push(batches.map(({ mixup }) => mixup));
+    async gradientPart(part, batches, _trainable, into) {
+      calls.push(`gradientPart ${part}`);
+      if (part === 0) mixups.push(batches.map(({ mixup }) => mixup));
+      const sum = new Float32Array(into.length);
       for (const { batch, key } of batches) {
         for (const label of batch.labels) {
           const value = label === options.poison ? Number.NaN : label + (key[0] % 7);
-          for (let index = 0; index < width; index++) into[index] += value * (index + 1);
-          into[width] += label;
-          into[width + 2] += 1;
+          for (let index = 0; index < width; index++) sum[index] += value * (index + 1);
+          sum[width] += label;
+          sum[width + 2] += 1;
         }
-        into[width + 3] += 1;
+        sum[width + 3] += 1;
       }
+      const { start, end } = fakeShape.reductions.all!.parts[part];
+      into.set(sum.subarray(start, end), start);
     },
     async apply(vector, { learningRates, averageDecay }) {
       calls.push('apply');

@@ -1,4 +1,4 @@
-import type { AllReduce } from '../../worker/training/step.js';
+import type { AllReduce } from '../../worker/training/reduce-parts.js';
 
 /** Rings of `worldSize` ranks in one process: each call waits for all ranks and leaves the same sum with each. */
 export function createFakeRings(worldSize: number): AllReduce[] {

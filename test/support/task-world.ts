@@ -89,13 +89,14 @@ export function stepsOf({ events }: Pick<RankOutcome, 'events'>): StepEvent[] {
 }
 
 function bendLoss(compute: Compute, lossAt: (step: number) => number): Compute {
-  const { lossSum, samples } = fakeShape.reductions.all!.tail;
+  const { tail, parts } = fakeShape.reductions.all!;
   let step = 0;
   return {
     ...compute,
-    async gradients(batches, trainable, into) {
-      await compute.gradients(batches, trainable, into);
-      into[lossSum] = lossAt(step) * into[samples]!;
+    async gradientPart(part, batches, trainable, into) {
+      await compute.gradientPart(part, batches, trainable, into);
+      if (part < parts.length - 1) return;
+      into[tail.lossSum] = lossAt(step) * into[tail.samples]!;
       step += 1;
     },
   };

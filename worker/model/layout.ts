@@ -24,9 +24,14 @@ export interface StateLayout {
   readonly parameterLength: number;
 }
 
-/** Where the vector is that ranks add up. Every part is a sum over samples or over micro-batches. */
+/**
+ * Where everything is in the vector that ranks add up: sums over samples or over micro-batches. Each tensor, the tail and
+ * the end are at multiples of `rowLength`, with zeros between.
+ */
 export interface ReductionLayout {
   readonly length: number;
+  /** Without gap and in the order in which the backward pass makes them known: offsets of the first value and past the last. */
+  readonly parts: readonly { readonly start: number; readonly end: number }[];
   /** From here to the end everything travels as float32. */
   readonly exactFrom: number;
   /** Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has it. */
@@ -45,15 +50,24 @@ export interface ReductionLayout {
   };
 }
 
-/** Lays tensors one behind the other from `start`. */
+/** Floats in 64 bytes. TensorFlow shares memory that begins at a multiple of 64, and copies other memory. */
+export const rowLength = 16;
+
+/** How many rows `count` values fill. */
+export function rowsOf(count: number): number {
+  return Math.ceil(count / rowLength);
+}
+
+/** Lays tensors one behind the other from `start`, each in whole units of `unit` values. */
 function place<T extends { readonly name: string; readonly shape: readonly number[] }>(
   tensors: readonly T[],
   start: number,
+  unit = 1,
 ): { placed: (T & TensorSpec)[]; end: number } {
   let offset = start;
   const placed = tensors.map((tensor) => {
     const spec = { ...tensor, offset };
-    offset += volume(tensor.shape);
+    offset += unit * Math.ceil(volume(tensor.shape) / unit);
     return spec;
   });
   return { placed, end: offset };
@@ -109,8 +123,8 @@ export function layOutReduction(
     .filter((parameter) => isTrained(parameter, trainable))
     .map(({ name, shape }) => ({ name, shape: heldShape(shape) }))
     .reverse();
-  const gradients = place(trained, 0);
-  const statistics = place(describeStatistics(network), gradients.end);
+  const gradients = place(trained, 0, rowLength);
+  const statistics = place(describeStatistics(network), gradients.end, rowLength);
   const end = statistics.end;
   const tail = {
     lossSum: end,
@@ -120,11 +134,27 @@ export function layOutReduction(
     stopVotes: end + 4,
     weight: weighted ? end + 5 : end + 2,
   };
+  const length = end + rowLength;
   return {
-    length: end + (weighted ? 6 : 5),
+    length,
+    parts: cutParts(gradients.placed, trainable, length),
     exactFrom: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,
     tail,
   };
+}
+
+/**
+ * The head and layer4, then layer3, then the rest: nine tenths of a ResNet34's bytes are known, and can travel, while the
+ * larger half of the backward pass is still to come. A frozen set is too small to be worth it.
+ */
+function cutParts(
+  gradients: readonly TensorSpec[],
+  trainable: Trainable,
+  length: number,
+): ReductionLayout['parts'] {
+  const firstOf = (stage: string) => gradients.find(({ name }) => name.startsWith(stage))!.offset;
+  const starts = trainable === 'frozen' ? [0] : [0, firstOf('layer3.'), firstOf('layer2.')];
+  return starts.map((start, index) => ({ start, end: starts[index + 1] ?? length }));
 }

@@ -7,7 +7,14 @@ import { bitcastPairs } from '../tensorflow/ops/convert.js';
 import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
-import { buildStateGraph, declareState, type StateGraph, throughAverages, weightsOf } from './held-state.js';
+import {
+  buildStateGraph,
+  declareState,
+  type HeldState,
+  type StateGraph,
+  throughAverages,
+  weightsOf,
+} from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
 import { openLayers } from './layers.js';
 import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
@@ -15,7 +22,7 @@ import { blend, buildMixing } from './mixing.js';
 import { buildNetwork } from './network.js';
 import { describeNetwork } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
-import { buildGradientGraph, type GradientGraph } from './training-graph.js';
+import { buildGradientGraph, type GradientGraph, type TrainingPass } from './training-graph.js';
 import { buildTrainingLoss } from './training-loss.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
 
@@ -45,31 +52,39 @@ export interface ProgramGraph {
 }
 
 /**
- * One graph with every entry point of a program. Placeholders: pixels, transforms, lighting, labels, key; with mixup,
- * shares and partners.
+ * The forward pass in training, and the input that it shares with evaluation. Placeholders: pixels, transforms, lighting,
+ * labels, key; with mixup, shares and partners.
  */
-export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
-  const graph = new Graph();
-  const { classes, labelSmoothing = 0, classWeights = null, mixup = false, averaged = false } = options;
-  const network = describeNetwork(options.arch, classes, options.head);
-  const layout = layOutState(network, { averaged });
-  const held = declareState(graph, layout);
+export function buildTrainingPass(
+  graph: Graph,
+  held: HeldState,
+  options: ProgramOptions,
+): TrainingPass & { readonly images: Tensor<'float32'> } {
+  const { classes, labelSmoothing = 0, classWeights = null, mixup = false } = options;
   const images =
     options.input === 'normalized'
       ? buildNormalizedInput(graph, options.size)
       : buildPixelInput(graph, options.presize, options.size);
   const labels = placeholder(graph, 'labels', 'int32', [null]);
   const key = bitcastPairs(reshape(placeholder(graph, 'key', 'int32', [2]), [1, 2]));
-
   const mixing = mixup ? buildMixing(graph) : null;
-
   const layers = openLayers(graph, weightsOf(held), true);
   const logits = graph.scope('training', () => {
     const mixed = mixing === null ? images : blend(images, mixing);
     return buildNetwork(layers, options, mixed, { rates: options.dropout, key });
   });
   const loss = buildTrainingLoss(logits, labels, { classes, labelSmoothing, classWeights }, mixing);
-  const pass = { layers, logits, labels, loss };
+  return { images, layers, logits, labels, loss };
+}
+
+/** One graph with every entry point of a program. */
+export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
+  const graph = new Graph();
+  const { classes, classWeights = null, averaged = false } = options;
+  const network = describeNetwork(options.arch, classes, options.head);
+  const layout = layOutState(network, { averaged });
+  const held = declareState(graph, layout);
+  const pass = buildTrainingPass(graph, held, options);
   const sets = new Map(
     options.trainable.map((trainable) => {
       const reduction = layOutReduction(network, trainable, { weighted: classWeights !== null });
@@ -90,7 +105,7 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     sets,
     evaluation: graph.scope('evaluation', () => {
       const judge = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
-      return buildEvaluation(buildNetwork(judge, options, images), labels);
+      return buildEvaluation(buildNetwork(judge, options, pass.images), pass.labels);
     }),
   };
 }

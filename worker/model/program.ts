@@ -23,6 +23,15 @@ export interface Evaluation {
   readonly probabilities: Float32Array;
 }
 
+/** A micro-batch and what decides its chances. */
+export interface Keyed<B extends Batch> {
+  readonly batch: B;
+  /** Dropout's. */
+  readonly key: readonly [number, number];
+  /** Where the program mixes samples. */
+  readonly mixup?: Mixup;
+}
+
 /**
  * A network with its optimizer in a TensorFlow session. Every call blocks the thread. Vectors in 64-byte aligned memory
  * (`allocateShared`) enter and leave without a copy.
@@ -37,16 +46,12 @@ export interface Program<B extends Batch = ImageBatch> {
   /** Sets the optimizer's moments to zero. */
   resetMoments(): void;
   /** Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. */
-  gradients(
-    batches: readonly {
-      readonly batch: B;
-      readonly key: readonly [number, number];
-      /** Where the program mixes samples. */
-      readonly mixup?: Mixup;
-    }[],
-    trainable: Trainable,
-    into: Float32Array,
-  ): void;
+  gradients(batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
+  /**
+   * One part of that sum, written to its place in `into`. The parts of a sum are asked for in order, 0 first; it does the
+   * forward pass, and everything for all micro-batches but the last one.
+   */
+  gradientPart(part: number, batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /** Whether a reduced vector has neither NaN nor infinity in it. */
   isFinite(vector: Float32Array, trainable: Trainable): boolean;
   /** One update from a reduced vector: trained parameters, their moments, and the running statistics. */
@@ -88,14 +93,22 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       session.run({}, { reset: built.state.momentsReset });
     },
     gradients(batches, trainable, into) {
-      const { gradient } = entries(trainable);
-      if (batches.length === 0) into.fill(0);
-      batches.forEach(({ batch, key, mixup = {} }, index) => {
-        const feeds = { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key), ...mixup };
-        const last = index === batches.length - 1;
-        if (last) runHandOver(session, index === 0 ? gradient.only : gradient.last, feeds, into);
-        else session.run(feeds, { done: index === 0 ? gradient.started : gradient.added });
+      const { parts } = entries(trainable).reduction;
+      for (const part of parts.keys()) program.gradientPart(part, batches, trainable, into);
+    },
+    gradientPart(part, batches, trainable, into) {
+      const { reduction, gradient } = entries(trainable);
+      const { start, end } = reduction.parts[part]!;
+      const place = into.subarray(start, end);
+      const last = batches.at(-1);
+      if (last === undefined) return void place.fill(0);
+      const earlier = part === 0 ? batches.slice(0, -1) : [];
+      earlier.forEach((each, index) => {
+        session.run(trainingFeeds(each), { done: index === 0 ? gradient.started : gradient.added });
       });
+      const run = gradient.parts[part]!;
+      const feeds = Object.entries(trainingFeeds(last)).filter(([name]) => run.feeds.has(name));
+      runHandOver(session, batches.length === 1 ? run.only : run.last, Object.fromEntries(feeds), place);
     },
     isFinite(vector, trainable) {
       const { update } = entries(trainable);
@@ -114,6 +127,10 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     close: () => session.close(),
   };
   return program;
+}
+
+function trainingFeeds({ batch, key, mixup }: Keyed<Batch>): Feeds {
+  return { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key), ...mixup };
 }
 
 function feedsOf(batch: Omit<Batch, 'labels'>): Feeds {

@@ -9,8 +9,10 @@ import { cast } from '../tensorflow/ops/convert.js';
 import { argMax, sum } from '../tensorflow/ops/reductions.js';
 import { constant, sizeOf } from '../tensorflow/ops/sources.js';
 import { assign, assignAdd, done, read, variable } from '../tensorflow/ops/variables.js';
+import { cutIntoParts } from '../tensorflow/parts.js';
 import type { Layers } from './layers.js';
 import type { ReductionLayout } from './layout.js';
+import { joinParts } from './reduction-vector.js';
 import type { TrainingLoss } from './training-loss.js';
 
 /** One micro-batch through the network in training mode. */
@@ -21,12 +23,20 @@ export interface TrainingPass {
   readonly loss: TrainingLoss;
 }
 
-/** Entry points for a sum over micro-batches: `only`, or `start`, any number of `more`, `last`. */
-export interface GradientGraph {
+/** One run of the last micro-batch: it ends with one part of the vector. */
+export interface GradientPart {
+  /** When there was no other micro-batch, and when there was. */
   readonly only: HandOver;
+  readonly last: HandOver;
+  /** Names of the placeholders that the run reads. */
+  readonly feeds: ReadonlySet<string>;
+}
+
+/** Entry points for a sum over micro-batches: `start`, then `add`, for all but the last one, then its `parts` in order. */
+export interface GradientGraph {
   readonly started: Tensor<'int32'>;
   readonly added: Tensor<'int32'>;
-  readonly last: HandOver;
+  readonly parts: readonly GradientPart[];
 }
 
 /** The reverse pass for one set of trainable parameters, and the vector that ranks add up. */
@@ -43,15 +53,31 @@ export function buildGradientGraph(
       assert(found !== undefined, `the forward pass has no ${name}`);
       return found;
     });
-    const parts = [...gradients(pass.loss.lossSum, wanted), ...statistics] as Tensor<'float32'>[];
-    const flat = parts.map((part) => reshape(part, [null]));
-    const vector = concat([...flat, buildTail(graph, pass)], 0);
-    const accumulated = variable(graph, 'accumulated', 'float32', [layout.length]);
+    const vectors = joinParts(graph, layout, {
+      gradients: gradients(pass.loss.lossSum, wanted) as Tensor<'float32'>[],
+      statistics,
+      tail: buildTail(graph, pass),
+    });
+    const accumulated = vectors.map(({ shape }, part) =>
+      variable(graph, `accumulated/${trainable}/${part}`, 'float32', shape),
+    );
+    const parts = cutIntoParts(graph, `parts-${trainable}`, vectors);
     return {
-      only: handOver(graph, 'only', vector),
-      started: done(graph, 'started', [assign(accumulated, vector)]),
-      added: done(graph, 'added', [assignAdd(accumulated, vector)]),
-      last: handOver(graph, 'last', add(read(accumulated), vector)),
+      started: done(
+        graph,
+        'started',
+        vectors.map((vector, part) => assign(accumulated[part]!, vector)),
+      ),
+      added: done(
+        graph,
+        'added',
+        vectors.map((vector, part) => assignAdd(accumulated[part]!, vector)),
+      ),
+      parts: parts.map(({ tensor, alongside, feeds }, part) => ({
+        only: handOver(graph, 'only', tensor, alongside),
+        last: handOver(graph, 'last', add(read(accumulated[part]!), tensor), alongside),
+        feeds,
+      })),
     };
   });
 }

@@ -8,7 +8,7 @@ import { constant, placeholder } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
-import { volume } from './parameters.js';
+import { takeApart } from './reduction-vector.js';
 
 const beta2 = 0.99;
 const epsilon = 1e-8;
@@ -69,28 +69,21 @@ export function buildUpdateGraph(
   layouts: { state: StateLayout; reduction: ReductionLayout },
   { trainable, clips }: { trainable: Trainable; clips: boolean },
 ): UpdateGraph {
-  const { gradients, statistics, tail, length } = layouts.reduction;
+  const { gradients, statistics } = layouts.reduction;
   const groups = new Map(layouts.state.parameters.map(({ name, group }) => [name, group]));
   return graph.scope(`update-${trainable}`, () => {
-    const vector = placeholder(graph, 'vector', 'float32', [length]);
+    const reduced = takeApart(graph, layouts.reduction);
     const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
     const [beta1, scaledEpsilon, clip, replaced, ...byGroup] = scalarsOf(settings, settingCount);
-    const tailLength = length - tail.lossSum;
-    const pieces = split(
-      vector,
-      [...[...gradients, ...statistics].map(({ shape }) => volume(shape)), tailLength],
-      0,
-    );
-    const counts = scalarsOf(pieces.at(-1)!, tailLength);
-    const perWeight = divide(number(1), counts[tail.weight - tail.lossSum]!);
+    const perWeight = divide(number(1), reduced.tail.weight);
     const scale = clips ? multiply(perWeight, clip!) : perWeight;
-    const weight = divide(number(statisticsMomentum), counts[tail.microBatches - tail.lossSum]!);
+    const weight = divide(number(statisticsMomentum), reduced.tail.microBatches);
 
-    const updates = gradients.map(({ name, shape }, index) => {
+    const updates = gradients.map(({ name }, index) => {
       const group = groups.get(name)!;
       const parameter = state.variable(name);
-      const gradient = reshape(multiply(pieces[index]!, scale), shape);
+      const gradient = multiply(reduced.gradients[index]!, scale);
       const decay = byGroup[layerGroupCount + group]!;
       const decayed = assignSubtract(parameter, multiply(read(parameter), decay));
       const [first, second] = ['first', 'second'].map((order) =>
@@ -108,7 +101,7 @@ export function buildUpdateGraph(
     const followed = statistics.map(({ name }, index) => {
       const running = state.variable(name);
       const kept = multiply(read(running), number(1 - statisticsMomentum));
-      return assign(running, add(kept, multiply(pieces[gradients.length + index]!, weight)));
+      return assign(running, add(kept, multiply(reduced.statistics[index]!, weight)));
     });
     const updateOf = new Map(gradients.map(({ name }, index) => [name, updates[index]!]));
     const averaged = layouts.state.average.map(({ name }, index) => {
@@ -119,10 +112,10 @@ export function buildUpdateGraph(
       );
     });
     return {
-      vector: vector.node.name,
+      vector: reduced.vector.node.name,
       settings: settings.node.name,
       applied: done(graph, 'applied', [...updates, ...followed, ...averaged]),
-      finite: all(finite(vector)),
+      finite: all(finite(reduced.vector)),
     };
   });
 }

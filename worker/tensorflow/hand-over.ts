@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Graph, Tensor } from './graph.js';
+import type { Graph, Node, Tensor } from './graph.js';
 import { bitcast32, overwrite } from './ops/convert.js';
 import { placeholder } from './ops/sources.js';
 import type { Feeds, Session } from './session.js';
@@ -12,11 +12,18 @@ export interface HandOver {
 }
 
 /**
+ * The vector's way out; its run includes `alongside`.
+ *
  * A fetch costs a copy into fresh memory, whose page faults take longer than the copy. So the caller's own memory is fed
  * to the graph, which writes over it in place. The bits travel as int32 on the host, because the binding moves fed
  * floats to the GPU where there is one.
  */
-export function handOver(graph: Graph, name: string, vector: Tensor<'float32'>): HandOver {
+export function handOver(
+  graph: Graph,
+  name: string,
+  vector: Tensor<'float32'>,
+  alongside: readonly Node[] = [],
+): HandOver {
   const length = vector.shape[0];
   assert(
     vector.shape.length === 1 && typeof length === 'number',
@@ -24,7 +31,9 @@ export function handOver(graph: Graph, name: string, vector: Tensor<'float32'>):
   );
   return graph.onHost(() => {
     const target = placeholder(graph, name, 'int32', [1, length]);
-    return { target: target.node.name, length, written: overwrite(target, bitcast32(vector, 'int32')) };
+    const bits = bitcast32(vector, 'int32');
+    const written = graph.after(alongside, () => overwrite(target, bits));
+    return { target: target.node.name, length, written };
   });
 }
 

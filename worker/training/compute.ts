@@ -60,8 +60,11 @@ export interface ComputeOperations {
   load(state: Float32Array): Digests;
   save(into: Float32Array): Digests;
   resetMoments(): void;
-  /** The sum over these micro-batches, in the layout of the reduction vector. */
-  gradients(batches: readonly KeyedBatch[], trainable: Trainable, into: Float32Array): void;
+  /**
+   * One part of the sum over these micro-batches, at its place in a reduction vector. All parts are asked for in order, with
+   * the same batches, and nothing else between them.
+   */
+  gradientPart(part: number, batches: readonly KeyedBatch[], trainable: Trainable, into: Float32Array): void;
   /** Updates the state from the vector reduced over all ranks, unless that is not finite. */
   apply(vector: Float32Array, options: ApplyOptions): Applied;
   evaluate(batch: ImageBatch): EvaluatedBatch;

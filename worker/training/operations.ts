@@ -45,7 +45,7 @@ export function createOperations(): ComputeOperations {
       return digest(program().save(into));
     },
     resetMoments: () => program().resetMoments(),
-    gradients: (batches, trainable, into) => program().gradients(batches, trainable, into),
+    gradientPart: (...inputs) => program().gradientPart(...inputs),
     apply(vector, options) {
       const updated = program().isFinite(vector, options.trainable);
       if (updated) program().apply(vector, options);

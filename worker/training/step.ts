@@ -7,16 +7,15 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
 import type { Compute, KeyedBatch } from './compute.js';
-
-/** Sums a vector over all ranks, in place: what a step needs of the ring. */
-export interface AllReduce {
-  allReduce(vector: Float32Array, options: { exactFrom: number; signal: AbortSignal }): Promise<void>;
-}
+import { type AllReduce, reduceParts } from './reduce-parts.js';
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */
 export interface StepCost {
   readonly gradients: number;
+  /** In which the ring was at work, most of it while gradients were computed. */
   readonly ring: number;
+  /** The end of `ring`: from the last gradient to the last sum. The step's time is gradients + ringExposed + apply. */
+  readonly ringExposed: number;
   readonly apply: number;
   /** Tensors that the binding holds for JavaScript after the step. */
   readonly tensorHandles: number;
@@ -46,7 +45,7 @@ export interface StepContext {
 }
 
 /**
- * One optimizer update, together with all other ranks. `firstMicroBatch` is the position of `batches[0]` among the
+ * One optimizer update, together with all other ranks; when it ends, well or not, nothing of it runs any more. `firstMicroBatch` is the position of `batches[0]` among the
  * step's micro-batches: it decides their dropout and how they are mixed, whichever rank computes them.
  */
 export async function takeStep(
@@ -55,7 +54,7 @@ export async function takeStep(
   firstMicroBatch: number,
   context: StepContext,
 ): Promise<{ outcome: StepOutcome; cost: StepCost }> {
-  const { config, compute, ring, layout, vector, signal } = context;
+  const { config, compute, layout, vector } = context;
   const started = performance.now();
   const keyed = batches.map((batch, index): KeyedBatch => {
     const { pixels, labels, transforms, lighting } = batch;
@@ -66,15 +65,17 @@ export async function takeStep(
       ...(config.mixup > 0 ? { mixup: drawMixup(config.mixup, config.seed, place) } : {}),
     };
   });
-  await compute.gradients(keyed, plan.trainable, vector);
-  for (const batch of batches) batch.release();
-  signal.throwIfAborted();
-
-  // A wish to stop travels with the gradients, so that all ranks hear of it at the same step.
-  vector[layout.tail.stopVotes] = context.stopRequested() ? 1 : 0;
-  const computed = performance.now();
-  await ring.allReduce(vector, { exactFrom: layout.exactFrom, signal });
-  const reduced = performance.now();
+  // All at once: the compute thread goes from one to the next while the ring carries what is known.
+  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, plan.trainable, vector));
+  const computed = Promise.allSettled(parts).then(() => {
+    for (const batch of batches) batch.release();
+    return performance.now();
+  });
+  const ringSeconds = await reduceParts(parts, context, () => {
+    // A wish to stop travels with the gradients, so that all ranks hear of it at the same step.
+    vector[layout.tail.stopVotes] = context.stopRequested() ? 1 : 0;
+  }).finally(() => computed);
+  const [computedAt, reducedAt] = [await computed, performance.now()];
 
   const { lossSum, correct, samples, weight, stopVotes } = layout.tail;
   const { updated, tensorHandles } = await compute.apply(vector, {
@@ -93,9 +94,10 @@ export async function takeStep(
       stop: vector[stopVotes] > 0,
     },
     cost: {
-      gradients: (computed - started) / 1000,
-      ring: (reduced - computed) / 1000,
-      apply: (performance.now() - reduced) / 1000,
+      gradients: (computedAt - started) / 1000,
+      ring: ringSeconds,
+      ringExposed: (reducedAt - computedAt) / 1000,
+      apply: (performance.now() - reducedAt) / 1000,
       tensorHandles,
     },
   };

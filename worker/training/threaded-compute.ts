@@ -31,7 +31,7 @@ const operationNames: Record<keyof ComputeOperations, true> = {
   load: true,
   save: true,
   resetMoments: true,
-  gradients: true,
+  gradientPart: true,
   apply: true,
   evaluate: true,
   predict: true,

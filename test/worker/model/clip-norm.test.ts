@@ -8,6 +8,7 @@ function layoutOf(count: number, weighted = false): ReductionLayout {
   const end = count + 1;
   return {
     length: end + (weighted ? 6 : 5),
+    parts: [],
     exactFrom: count,
     gradients: [],
     statistics: [],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import { layOutReduction, layOutState } from '../../../worker/model/layout.js';
+import { layOutReduction, layOutState, rowLength, rowsOf } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 
 /** torchvision's parameter counts without the last layer (`fc`), and the channels that it took. */
@@ -36,24 +36,44 @@ describe.each(archs)('%s', (arch) => {
   });
 
   test.each(['all', 'frozen'] as const)(
-    'the reduction vector of %s: head first, then statistics, then the tail',
+    'the reduction vector of %s: head first, then statistics, then the tail, each in whole rows',
     (trainable) => {
       const reduction = layOutReduction(network, trainable);
       let offset = 0;
       for (const spec of [...reduction.gradients, ...reduction.statistics]) {
         expect(spec.offset).toBe(offset);
-        offset += volume(spec.shape);
+        offset += rowLength * rowsOf(volume(spec.shape));
       }
       const { lossSum, correct, samples, microBatches, stopVotes } = reduction.tail;
       expect([lossSum, correct, samples, microBatches, stopVotes]).toEqual(
         [0, 1, 2, 3, 4].map((k) => offset + k),
       );
-      expect(reduction.length).toBe(offset + 5);
+      expect(reduction.length).toBe(offset + rowLength);
       expect(reduction.exactFrom).toBe(reduction.statistics[0]!.offset);
       expect(reduction.gradients[0]!.name).toBe('head.8.bias');
       expect(reduction.gradients.at(-1)!.name).toBe(trainable === 'all' ? 'conv1.weight' : 'bn1.weight');
     },
   );
+
+  test('the parts of the reduction vector follow the backward pass', () => {
+    const { parts, gradients, exactFrom, length } = layOutReduction(network, 'all');
+    expect(parts.map(({ start }) => start)).toEqual([0, ...parts.slice(0, -1).map(({ end }) => end)]);
+    expect(parts.at(-1)!.end).toBe(length);
+    expect(parts.at(-1)!.start).toBeLessThan(exactFrom);
+    const stages = parts.map(({ start, end }) => {
+      const own = gradients.filter(({ offset }) => offset >= start && offset < end);
+      return [...new Set(own.map(({ name }) => name.split('.')[0]))].join(' ');
+    });
+    expect(stages).toEqual(['head layer4', 'layer3', 'layer2 layer1 bn1 conv1']);
+    for (const { start } of parts) expect((4 * start) % 64).toBe(0);
+    expect(layOutReduction(network, 'frozen').parts).toHaveLength(1);
+  });
+});
+
+test('a linear head leads the first part', () => {
+  const { parts, gradients } = layOutReduction(describeNetwork('resnet18', classes, 'linear'), 'all');
+  expect(gradients[0]!.name).toBe('fc.bias');
+  expect(parts).toHaveLength(3);
 });
 
 describe('ResNet34', () => {

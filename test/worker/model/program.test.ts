@@ -4,6 +4,7 @@ import { volume } from '../../../worker/model/parameters.js';
 import { type ImageBatch, openProgram, type ProgramOptions } from '../../../worker/model/program.js';
 import { noiseBatch, plausibleState } from '../../support/tensorflow/model-state.js';
 import { relativeDistance } from '../../support/tensorflow/random-values.js';
+import { sameBits } from '../../support/tensorflow/same-bits.js';
 
 const classes = 5;
 const options = {
@@ -32,14 +33,6 @@ const pieces: readonly Piece[] = [
   { batch: second!, key: [3, 4] },
   { batch: third!, key: [5, 6] },
 ];
-
-/** Comparing millions of values one by one takes the test runner minutes. */
-function sameBits(a: Float32Array, b: Float32Array): boolean {
-  const [left, right] = [a, b].map(({ buffer, byteOffset, byteLength }) =>
-    Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength),
-  );
-  return left!.equals(right!);
-}
 
 function gradientsOf(batches: readonly Piece[], trainable: 'all' | 'frozen' = 'all'): Float32Array {
   const vector = new Float32Array(program.reduction(trainable).length).fill(Number.NaN);

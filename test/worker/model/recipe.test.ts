@@ -74,7 +74,7 @@ describe('class weights', () => {
     const vector = new Float32Array(layout.length);
     const piece = { batch, key, mixup: unmixed };
     rich.gradients([piece, piece, piece], 'all', vector);
-    expect(layout.tail.weight).toBe(layout.length - 1);
+    expect(layout.tail.weight).toBe(layout.tail.stopVotes + 1);
     expect(vector[layout.tail.weight]).toBeCloseTo(3 * 2 * (0.5 + 2 + 1.25), 5);
     expect(vector[layout.tail.samples]).toBe(18);
   });

@@ -55,6 +55,12 @@ export function constantArray(
   );
 }
 
+/** Zeros; with a size of 0 in `shape`, a tensor without elements. */
+export function zeros<D extends DType>(graph: Graph, dtype: D, shape: readonly number[]): Tensor<D> {
+  // A TensorProto without content is filled with its dtype's zero.
+  return constantOf(graph, dtype, shape, new Uint8Array(0));
+}
+
 /** A vector of strings, in UTF-8. */
 export function constantStrings(graph: Graph, texts: readonly string[]): Tensor<'string'> {
   const shape = [texts.length];

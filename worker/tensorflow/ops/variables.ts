@@ -1,22 +1,19 @@
-import type { FloatDType } from '../dtype.js';
+import type { DType } from '../dtype.js';
 import { type Graph, type Node, output, type Tensor } from '../graph.js';
+import type { Shape } from '../shape.js';
 import { check, checkDType, checkShape } from './checks.js';
 import { identity } from './convert.js';
 import { constant } from './sources.js';
 
 /** A value that stays in the session between runs. */
-export interface Variable<D extends FloatDType = 'float32'> {
+export interface Variable<D extends DType = 'float32'> {
   readonly handle: Tensor<'resource'>;
   readonly dtype: D;
-  readonly shape: readonly number[];
+  /** A size of null may differ from one value to the next. */
+  readonly shape: Shape;
 }
 
-export function variable<D extends FloatDType>(
-  graph: Graph,
-  name: string,
-  dtype: D,
-  shape: readonly number[],
-): Variable<D> {
+export function variable<D extends DType>(graph: Graph, name: string, dtype: D, shape: Shape): Variable<D> {
   const attributes = {
     dtype: { kind: 'type', value: dtype },
     shape: { kind: 'shape', value: shape },
@@ -28,17 +25,13 @@ export function variable<D extends FloatDType>(
 }
 
 /** The value at the time of the read; order it against updates with `graph.after`. */
-export function read<D extends FloatDType>({ handle, dtype, shape }: Variable<D>): Tensor<D> {
+export function read<D extends DType>({ handle, dtype, shape }: Variable<D>): Tensor<D> {
   const attributes = { dtype: { kind: 'type', value: dtype } } as const;
   const outputs = [{ dtype, shape }];
   return output(handle.node.graph.add({ op: 'ReadVariableOp', inputs: [handle], attributes, outputs }));
 }
 
-function update<D extends FloatDType>(
-  op: string,
-  { handle, dtype, shape }: Variable<D>,
-  value: Tensor,
-): Node {
+function update<D extends DType>(op: string, { handle, dtype, shape }: Variable<D>, value: Tensor): Node {
   checkDType(op, [dtype], value);
   checkShape(op, shape, value);
   const attributes = { dtype: { kind: 'type', value: dtype } } as const;
@@ -46,11 +39,11 @@ function update<D extends FloatDType>(
 }
 
 /** The variable takes over the value's memory: give a `copy` of anything that was fed. */
-export const assign = <D extends FloatDType>(target: Variable<D>, value: Tensor<D>): Node =>
+export const assign = <D extends DType>(target: Variable<D>, value: Tensor<D>): Node =>
   update('AssignVariableOp', target, value);
-export const assignAdd = <D extends FloatDType>(target: Variable<D>, value: Tensor<D>): Node =>
+export const assignAdd = <D extends DType>(target: Variable<D>, value: Tensor<D>): Node =>
   update('AssignAddVariableOp', target, value);
-export const assignSubtract = <D extends FloatDType>(target: Variable<D>, value: Tensor<D>): Node =>
+export const assignSubtract = <D extends DType>(target: Variable<D>, value: Tensor<D>): Node =>
   update('AssignSubVariableOp', target, value);
 
 export interface AdamScalars {
