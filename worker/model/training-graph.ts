@@ -12,7 +12,7 @@ import { assign, assignAdd, done, read, variable } from '../tensorflow/ops/varia
 import { cutIntoParts } from '../tensorflow/parts.js';
 import type { Layers } from './layers.js';
 import type { ReductionLayout } from './layout.js';
-import { joinParts } from './reduction-vector.js';
+import { joinParts } from './reduction-graph.js';
 import type { TrainingLoss } from './training-loss.js';
 
 /** One micro-batch through the network in training mode. */

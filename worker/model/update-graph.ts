@@ -8,7 +8,7 @@ import { constant, placeholder } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
-import { takeApart } from './reduction-vector.js';
+import { takeApart } from './reduction-graph.js';
 
 const beta2 = 0.99;
 const epsilon = 1e-8;
