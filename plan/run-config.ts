@@ -75,6 +75,8 @@ export interface RunConfig {
   readonly precision: FloatType;
   /** What gradients travel as. */
   readonly wire: FloatType;
+  /** Threads of every worker among which the ring's work is divided. */
+  readonly lanes: number;
   /** SHA-256 of the file given as --pretrained, or null for training from scratch. */
   readonly pretrainedDigest: string | null;
 }

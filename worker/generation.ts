@@ -3,9 +3,10 @@ import type { RunConfig, Trainable } from '../plan/run-config.js';
 import { type Assignment, StateSource } from '../proto/gen/coordinator.js';
 import { PeerClient } from '../proto/gen/peer.js';
 import { RondoError } from '../runtime/errors.js';
-import { createRing } from './collective/all-reduce.js';
 import type { Exchange } from './collective/grpc-link.js';
 import type { CoordinatorSession } from './coordinator-session.js';
+import type { LaneThread } from './lanes.js';
+import { openRing } from './open-ring.js';
 import { receiveState, type StateStream } from './state-transfer.js';
 import type { BatchLoader } from './training/batches.js';
 import type { Compute, ComputeShape, Digests } from './training/compute.js';
@@ -18,6 +19,8 @@ export interface WorkerResources {
   readonly config: RunConfig;
   readonly session: CoordinatorSession;
   readonly exchange: Exchange;
+  /** Further lanes of the ring. */
+  readonly lanes: readonly LaneThread[];
   readonly compute: Compute;
   readonly shape: ComputeShape;
   readonly snapshots: Snapshots;
@@ -44,19 +47,16 @@ export async function prepareGeneration(
   signal: AbortSignal,
 ): Promise<Generation> {
   const { generation, rank, worldSize, peerAddresses } = assignment;
-  const { config, compute, exchange, shape, vectors } = resources;
+  const { config, compute, exchange, lanes, shape, vectors } = resources;
   const startStep = Number(assignment.startStep);
-  const [digests, link] = await Promise.all([
+  const predecessorAddress = peerAddresses[(rank + worldSize - 1) % worldSize];
+  const [digests, ring] = await Promise.all([
     prepareState(assignment, resources),
-    exchange.openLink({
-      generation,
-      rank,
-      worldSize,
-      predecessorAddress: peerAddresses[(rank + worldSize - 1) % worldSize],
-      signal,
+    openRing({
+      ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
+      wire: config.wire,
     }),
   ]);
-  const ring = createRing({ rank, worldSize, generation, link, wire: config.wire });
 
   return {
     number: generation,

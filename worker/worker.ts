@@ -3,6 +3,7 @@ import { trainableSets } from '../plan/phases.js';
 import type { RunConfig, Trainable } from '../plan/run-config.js';
 import type { Welcome } from '../proto/gen/coordinator.js';
 import { RondoError } from '../runtime/errors.js';
+import { formatHostPort, parseHostPort } from '../runtime/host-port.js';
 import { version } from '../runtime/version.js';
 import {
   type ActiveGeneration,
@@ -14,6 +15,7 @@ import { createExchange, type Exchange } from './collective/grpc-link.js';
 import { allocateReductionVector } from './collective/reduction-vector.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { type Loader, openLoader } from './data/loader.js';
+import { type LaneThread, startLaneThread } from './lanes.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
 import { programOptions } from './model/program-options.js';
 import { startPeerServer } from './peer-server.js';
@@ -41,6 +43,7 @@ interface Opened {
   snapshots?: Snapshots;
   loader?: Loader;
   publisher?: MetricsPublisher;
+  readonly lanes: LaneThread[];
 }
 
 /**
@@ -49,7 +52,7 @@ interface Opened {
  * `signal` aborts.
  */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
-  const opened: Opened = {};
+  const opened: Opened = { lanes: [] };
   const compute = startComputeThread();
   const exchange = createExchange();
   const peers = await startPeerServer(options.listen, {
@@ -79,6 +82,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     await opened.loader?.close();
     peers.destroy();
     exchange.close();
+    await Promise.all(opened.lanes.map((lane) => lane.destroy()));
     await compute.destroy();
   }
 }
@@ -139,6 +143,7 @@ async function equip(
   const [shape, dataset] = await Promise.all([
     compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
+    openLanes(config.lanes - 1, options.listen, opened.lanes),
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
@@ -149,11 +154,19 @@ async function equip(
   const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
   Object.assign(opened, { snapshots, loader, publisher });
   return {
-    resources: { config, session, exchange, compute, shape, snapshots, loader, vectors },
+    resources: { config, session, exchange, lanes: opened.lanes, compute, shape, snapshots, loader, vectors },
     reporter: createReporter(session, publisher, { runId, workerId }),
     async settleMetrics() {
       await publisher.close({ timeoutMs: publisherCloseTimeoutMs });
       return publisher.counts();
     },
   };
+}
+
+/** Threads for the lanes beside the main thread's, in order. */
+async function openLanes(count: number, listen: string, opened: LaneThread[]): Promise<void> {
+  const { host } = parseHostPort(listen);
+  for (let lane = 0; lane < count; lane += 1) {
+    opened.push(await startLaneThread(formatHostPort({ host, port: 0 })));
+  }
 }

@@ -12,7 +12,7 @@ import { type AllReduceReport, formatReport, summarize } from './report.js';
 import { openRondo } from './rondo.js';
 
 const usage =
-  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--rounds 20] [--repeats 3] [--peers] [--json]';
+  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--lanes 1] [--rounds 20] [--repeats 3] [--peers] [--json]';
 
 await runMain(async (args) => {
   const o = parseArguments(args);
@@ -20,7 +20,7 @@ await runMain(async (args) => {
   if (o.peers && torch === null) {
     console.error(`no peer: ${python} cannot import torch (RONDO_BENCH_PYTHON names another)`);
   }
-  const rings = await Promise.all([openRondo(o.ranks, 'memory'), openRondo(o.ranks, 'grpc')]);
+  const rings = await Promise.all([openRondo(o.ranks, 'memory', o.lanes), openRondo(o.ranks, 'grpc', 1)]);
   const gloo = torch === null ? null : await openGloo(o.ranks);
   const entries: [Contestant, FloatType][] = [
     ...rings.flatMap((ring) => o.wires.map((wire): [Contestant, FloatType] => [ring, wire])),
@@ -44,10 +44,10 @@ await runMain(async (args) => {
   } finally {
     await Promise.all([...rings, gloo].map((contestant) => contestant?.close()));
   }
-  const { ranks, rounds, repeats } = o;
+  const { ranks, lanes, rounds, repeats } = o;
   const environment = describeEnvironment();
   const report: AllReduceReport = {
-    ...{ bench: 'all-reduce', ranks, rounds, repeats, environment, peers: torch, results },
+    ...{ bench: 'all-reduce', ranks, lanes, rounds, repeats, environment, peers: torch, results },
   };
   if (!o.json) console.log(`${formatReport(report)}\n`);
   console.log(JSON.stringify(report));
@@ -61,6 +61,7 @@ function parseArguments(args: readonly string[]) {
         ranks: { type: 'string', default: '4' },
         megabytes: { type: 'string', default: '87,2.2' },
         wires: { type: 'string', default: 'float32,bfloat16' },
+        lanes: { type: 'string', default: '1' },
         rounds: { type: 'string', default: '20' },
         repeats: { type: 'string', default: '3' },
         peers: { type: 'boolean', default: false },
@@ -68,7 +69,7 @@ function parseArguments(args: readonly string[]) {
       },
     });
     const { peers, json } = values;
-    const count = (name: 'ranks' | 'rounds' | 'repeats'): number => {
+    const count = (name: 'ranks' | 'lanes' | 'rounds' | 'repeats'): number => {
       const value = Number(values[name]);
       if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer.`);
       return value;
@@ -81,7 +82,16 @@ function parseArguments(args: readonly string[]) {
     });
     const ranks = count('ranks');
     if (ranks < 2) throw new Error('--ranks must be at least 2.');
-    return { ranks, wires, rounds: count('rounds'), repeats: count('repeats'), megabytes, peers, json };
+    return {
+      ranks,
+      lanes: count('lanes'),
+      wires,
+      rounds: count('rounds'),
+      repeats: count('repeats'),
+      megabytes,
+      peers,
+      json,
+    };
   } catch (error) {
     throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
   }

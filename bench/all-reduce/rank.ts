@@ -1,12 +1,14 @@
-// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC. With the argument `grpc`
-// payloads do not pass through shared memory.
+// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: what
+// carries payloads (`memory` or `grpc`), and the number of lanes.
 import assert from 'node:assert/strict';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../../proto/gen/peer.js';
-import { createRing, type Ring } from '../../worker/collective/all-reduce.js';
+import type { Ring } from '../../worker/collective/all-reduce.js';
 import { createExchange } from '../../worker/collective/grpc-link.js';
 import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
 import { peerService } from '../../worker/collective/wire-format.js';
+import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
+import { openRing } from '../../worker/open-ring.js';
 import type { RankFigures, Task } from './contestant.js';
 
 export type ToRank =
@@ -18,7 +20,10 @@ export type FromRank =
   | { readonly kind: 'measured'; readonly figures: RankFigures };
 
 const { signal } = new AbortController();
-const exchange = createExchange(process.argv[2] === 'grpc' ? { sharedMemory: null } : {});
+const [payloads, laneCount] = process.argv.slice(2);
+const exchange = createExchange(payloads === 'grpc' ? { sharedMemory: null } : {});
+const lanes: LaneThread[] = [];
+for (let lane = 1; lane < Number(laneCount); lane += 1) lanes.push(await startLaneThread('127.0.0.1:0'));
 /** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 1000;
 let join: Extract<ToRank, { kind: 'join' }>;
@@ -53,8 +58,9 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   const worldSize = addresses.length;
   generation += 1n;
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
-  const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
-  const ring = createRing({ rank, worldSize, generation, link, wire });
+  const ring = await openRing({
+    ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, wire, signal },
+  });
   const vector = allocateReductionVector(length);
 
   vector.fill(rank + 1);
@@ -77,7 +83,7 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   }
   const { user, system } = process.cpuUsage(cpuBefore);
   await meet(ring);
-  link.close();
+  ring.close();
   return { seconds, cpuSeconds: (user + system) / 1e6 };
 }
 

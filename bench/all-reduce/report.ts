@@ -21,6 +21,8 @@ export interface Result {
 export interface AllReduceReport {
   readonly bench: 'all-reduce';
   readonly ranks: number;
+  /** Of Rondo's ring through shared memory. */
+  readonly lanes: number;
   readonly rounds: number;
   readonly repeats: number;
   readonly environment: Environment;

@@ -9,10 +9,16 @@ import type { FromRank, ToRank } from './rank.js';
  * Rondo's ring: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. Payloads pass through
  * `memory` that the ranks share, as between local workers, or over `grpc` too, as between machines.
  */
-export async function openRondo(worldSize: number, payloads: 'memory' | 'grpc'): Promise<Contestant> {
+export async function openRondo(
+  worldSize: number,
+  payloads: 'memory' | 'grpc',
+  lanes: number,
+): Promise<Contestant> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>
-    fork(script, [payloads], { env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }) }),
+    fork(script, [payloads, String(lanes)], {
+      env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }),
+    }),
   );
   const listening = await Promise.all(ranks.map((rank) => answerOf(rank, 'listening')));
   const addresses = listening.map(({ address }) => address);

@@ -31,6 +31,11 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
     value: 'TYPE',
     text: `what gradients travel as: float32 or bfloat16 (default: ${defaults.wire})`,
   },
+  lanes: {
+    group: groups.cluster,
+    value: 'N',
+    text: 'threads of each worker that carry gradients, 1 to 4 (default: 1, more where cores are idle)',
+  },
   nats: {
     group: groups.cluster,
     value: 'URL',

@@ -5,6 +5,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from './checkpoint-file.js';
+import { chooseLanes } from './lanes.js';
 import type { LedgerState } from './ledger.js';
 import { findPretrained, type StartingWeights } from './pretrained.js';
 import { buildRunConfig } from './run-config.js';
@@ -62,7 +63,8 @@ export async function prepareNewRun(
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
     const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
-    const config = Object.freeze({ ...plain, pretrainedDigest: weights?.digest ?? null });
+    const lanes = training.lanes ?? chooseLanes(runtime);
+    const config = Object.freeze({ ...plain, lanes, pretrainedDigest: weights?.digest ?? null });
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),

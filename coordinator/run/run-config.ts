@@ -38,6 +38,7 @@ export function buildRunConfig(
     classWeights: weighClasses(training, dataset),
     precision: training.precision,
     wire: training.wire,
+    lanes: training.lanes ?? 1,
     pretrainedDigest,
   });
 }

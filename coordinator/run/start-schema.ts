@@ -47,6 +47,7 @@ const schema = z.strictObject({
   from: text('a run, or the folder of a checkpoint').optional(),
   precision: oneOf(floatTypes).optional(),
   wire: oneOf(floatTypes).optional(),
+  lanes: integer(1, 4).optional(),
   nats: field('a URL such as nats://127.0.0.1:4222', readNatsUrl).optional(),
   listen: field('HOST:PORT, such as 0.0.0.0:7070 (port 0: any free one)', readAddress).optional(),
   'run-dir': text('a folder').optional(),

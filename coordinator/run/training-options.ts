@@ -47,6 +47,8 @@ export interface TrainingOptions {
   readonly from: string | null;
   readonly precision: FloatType;
   readonly wire: FloatType;
+  /** Threads of each worker for the ring; null lets the machine decide. */
+  readonly lanes: number | null;
 }
 
 /** All training options: those given, and the recipe's defaults for the rest. Throws invalid-argument. */
@@ -89,6 +91,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     from,
     precision: given.precision ?? defaults.precision,
     wire: given.wire ?? defaults.wire,
+    lanes: given.lanes ?? null,
   };
   checkTraining(training);
   return Object.freeze(training);
@@ -125,6 +128,7 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     from: parsed.from,
     precision: parsed.precision,
     wire: parsed.wire,
+    lanes: parsed.lanes,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

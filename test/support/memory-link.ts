@@ -28,6 +28,7 @@ export function createMemoryRing(
       incoming.fail(error);
     };
     return {
+      predecessorLanes: [],
       takeSlot: () => null,
       send: outgoing.send,
       receive: incoming.receive,

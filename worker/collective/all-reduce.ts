@@ -23,13 +23,23 @@ export interface Ring {
   allReduce(vector: Float32Array, o: { exactFrom: number; signal: AbortSignal }): Promise<void>;
 }
 
-export function createRing(o: {
-  rank: number;
-  worldSize: number;
-  generation: bigint;
-  link: Link;
-  wire: FloatType;
-}): Ring {
+export interface RingOptions {
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly generation: bigint;
+  readonly wire: FloatType;
+  /** Which of how many lanes this is: it sums every `count`th block of a vector. All of them without lanes. */
+  readonly lane?: Lane;
+}
+
+export interface Lane {
+  readonly index: number;
+  readonly count: number;
+}
+
+const onlyLane: Lane = { index: 0, count: 1 };
+
+export function createRing(o: RingOptions & { link: Link }): Ring {
   assert(o.rank >= 0 && o.rank < o.worldSize, `rank ${o.rank} of ${o.worldSize}`);
   let round = 0n;
   let busy = false;
@@ -42,7 +52,7 @@ export function createRing(o: {
       if (broken !== null) throw broken;
       busy = true;
       try {
-        await runRound({ ...o, vector, exactFrom, round, signal });
+        await runRound({ lane: onlyLane, ...o, vector, exactFrom, round, signal });
         round += 1n;
       } catch (error) {
         broken = RondoError.from(error);
@@ -60,6 +70,7 @@ interface Round {
   readonly generation: bigint;
   readonly link: Link;
   readonly wire: FloatType;
+  readonly lane: Lane;
   readonly vector: Float32Array;
   readonly exactFrom: number;
   readonly round: bigint;
@@ -68,7 +79,8 @@ interface Round {
 
 async function runRound(o: Round): Promise<void> {
   if (o.signal.aborted) throw abortion(o.signal);
-  const blocks = ring.cutBlocks({ ...o, length: o.vector.length });
+  const cut = ring.cutBlocks({ ...o, length: o.vector.length });
+  const blocks = cut.filter((_, index) => index % o.lane.count === o.lane.index);
   if (o.worldSize === 1) {
     for (const block of blocks)
       passSegment({ ...block, vector: o.vector, adds: false, finishes: true }, null, null);

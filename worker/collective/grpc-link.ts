@@ -22,6 +22,8 @@ export interface Exchange {
     rank: number;
     worldSize: number;
     predecessorAddress: string;
+    /** HOST:PORT of this rank's further lanes; none without. The successor's link says them. */
+    laneAddresses?: readonly string[];
     signal: AbortSignal;
   }): Promise<Link>;
   close(): void;
@@ -86,7 +88,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
         .catch((error) => refuse(pull, error));
     },
 
-    async openLink({ generation, rank, worldSize, predecessorAddress, signal }) {
+    async openLink({ generation, rank, worldSize, predecessorAddress, laneAddresses = [], signal }) {
       if (signal.aborted) throw abortion(signal, generation);
       if (closed) throw new RondoError('cancelled', 'the exchange is closed');
       const before = newest?.outlet.generation ?? 0n;
@@ -94,7 +96,12 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
       newest?.close(outdated(before, generation));
 
       const predecessor = predecessorOf(rank, worldSize);
-      const outlet = createOutlet({ generation, successor: successorOf(rank, worldSize), sharedMemory });
+      const outlet = createOutlet({
+        generation,
+        successor: successorOf(rank, worldSize),
+        sharedMemory,
+        laneAddresses,
+      });
       const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
       const inlet = openInlet({ generation, rank, predecessor, address: predecessorAddress, slots });
       const onAbort = () => close(abortion(signal, generation));
@@ -106,13 +113,15 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
       signal.addEventListener('abort', onAbort, { once: true });
       newest = { outlet, close };
       serveWaiting(outlet);
+      let predecessorLanes: readonly string[];
       try {
-        await meetNeighbours(inlet, outlet, waitMs);
+        predecessorLanes = await meetNeighbours(inlet, outlet, waitMs);
       } catch (error) {
         close(RondoError.from(error));
         throw error;
       }
       return {
+        predecessorLanes,
         takeSlot: outlet.takeSlot,
         send: outlet.send,
         receive: inlet.receive,
@@ -134,14 +143,15 @@ function slotShape(worldSize: number): SlotShape {
   return { slotCount: worldSize * blocksUnderWay, slotBytes: chunkBytes };
 }
 
-async function meetNeighbours(inlet: Inlet, outlet: Outlet, waitMs: number): Promise<void> {
+async function meetNeighbours(inlet: Inlet, outlet: Outlet, waitMs: number): Promise<readonly string[]> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
     const text = `found no predecessor and successor for generation ${outlet.generation}`;
     timer = setTimeout(() => reject(late(text, waitMs)), waitMs);
   });
   try {
-    await Promise.race([Promise.all([inlet.accepted, outlet.attached]), deadline]);
+    const [lanes] = await Promise.race([Promise.all([inlet.accepted, outlet.attached]), deadline]);
+    return lanes;
   } finally {
     clearTimeout(timer);
   }

@@ -18,8 +18,8 @@ import { type ChunkInSlot, type FramedChunk, peerService } from './wire-format.j
 
 /** The half of a link that pulls from the predecessor: the client side of one generation's exchange. */
 export interface Inlet {
-  /** Resolves when the predecessor has taken the pull; rejects when it refuses, is gone, or the inlet closes. */
-  readonly accepted: Promise<void>;
+  /** Resolves to the predecessor's further lanes when it has taken the pull; rejects when it refuses, is gone, or the inlet closes. */
+  readonly accepted: Promise<readonly string[]>;
   receive(): Promise<IncomingChunk>;
   /** Waiting and later receives are rejected with `error`. May be called twice. */
   close(error: RondoError): void;
@@ -59,7 +59,7 @@ export function openInlet(o: {
   /** Shared slots to offer, and the directory to make them in; null leaves payloads to gRPC. */
   slots: (SlotShape & { directory: string }) | null;
 }): Inlet {
-  const accepted = createDeferred<void>();
+  const accepted = createDeferred<readonly string[]>();
   accepted.promise.catch(() => {});
   const arrived: IncomingChunk[] = [];
   let waiting: Deferred<IncomingChunk> | null = null;
@@ -91,7 +91,8 @@ export function openInlet(o: {
     if (metadata.get('rondo-slots')[0] !== 'open') {
       slots?.close(new RondoError('data-loss', `${name} put a chunk in shared memory that it had not taken`));
     }
-    accepted.resolve();
+    // grpc-js joins what came more than once.
+    accepted.resolve(metadata.get('rondo-lane').flatMap((value) => String(value).split(', ')));
   });
   const arrive = (chunk: IncomingChunk) => {
     if (waiting !== null) {

@@ -11,6 +11,8 @@ export type OutgoingChunk = FramedChunk | SlottedChunk<OutgoingSlot>;
 
 /** One rank's place in the ring: chunks go to its successor and come from its predecessor, in order. */
 export interface Link {
+  /** Where the predecessor's further lanes are pulled from: HOST:PORT, in order. */
+  readonly predecessorLanes: readonly string[];
   /** Room for a payload of `bytes` bytes where the successor reads it; null when there is none, and the chunk needs a frame. */
   takeSlot(bytes: number): OutgoingSlot | null;
   /**

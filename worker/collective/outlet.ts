@@ -34,8 +34,10 @@ export function createOutlet(o: {
   successor: number;
   /** Where the successor's shared slots are looked for; null leaves payloads to gRPC. */
   sharedMemory: string | null;
+  /** HOST:PORT of this process's further lanes, which the successor is told. */
+  laneAddresses: readonly string[];
 }): Outlet {
-  const { generation, successor, sharedMemory } = o;
+  const { generation, successor, sharedMemory, laneAddresses } = o;
   let state: State = { kind: 'waiting' };
   const attached = createDeferred<void>();
   attached.promise.catch(() => {});
@@ -74,6 +76,7 @@ export function createOutlet(o: {
       slots = findSlots(pull, sharedMemory);
       const metadata = new Metadata();
       if (slots !== null) metadata.set('rondo-slots', 'open');
+      for (const address of laneAddresses) metadata.add('rondo-lane', address);
       pull.sendMetadata(metadata);
       attached.resolve();
     },

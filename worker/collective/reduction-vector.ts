@@ -1,12 +1,17 @@
+import assert from 'node:assert/strict';
 import { pieceBytes } from './frame-pool.js';
 import { type Kernels, openKernels } from './simd-module.js';
 
 /** Where a vector's memory lets kernels work on pieces of it without copying them first. */
 export interface Workspace {
+  readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
-  /** Memory beside the vector, for whoever passes a piece on before anybody else runs. */
+  /** Memory beside the vector, for whoever passes a piece on before anybody else of this thread runs. */
   readonly piece: Uint8Array;
 }
+
+/** Threads that may work on one vector at once. */
+export const mostLanes = 4;
 
 const pageBytes = 65_536;
 const workspaces = new WeakMap<ArrayBufferLike, Workspace>();
@@ -16,15 +21,21 @@ const workspaces = new WeakMap<ArrayBufferLike, Workspace>();
  * other vector can be all-reduced too; its pieces are then copied to where kernels reach them.
  */
 export function allocateReductionVector(length: number): Float32Array<SharedArrayBuffer> {
-  const pieceAt = Math.ceil((4 * length) / pageBytes) * pageBytes;
-  const pages = (pieceAt + pieceBytes) / pageBytes;
+  const pages = Math.ceil((4 * length + mostLanes * pieceBytes) / pageBytes);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const piece = new Uint8Array(memory.buffer, pieceAt, pieceBytes);
-  workspaces.set(memory.buffer, { kernels: openKernels(memory), piece });
-  return new Float32Array(memory.buffer, 0, length);
+  return new Float32Array(adoptMemory(memory, 0), 0, length);
 }
 
-/** Null for a vector that was not allocated here. */
+/** Makes the memory of another thread's reduction vectors known to this one, which is to be its lane `lane`. */
+export function adoptMemory(memory: WebAssembly.Memory, lane: number): SharedArrayBuffer {
+  assert(lane >= 0 && lane < mostLanes, `lane ${lane}`);
+  const { buffer } = memory;
+  const piece = new Uint8Array(buffer, buffer.byteLength - (lane + 1) * pieceBytes, pieceBytes);
+  workspaces.set(buffer, { memory, kernels: openKernels(memory), piece });
+  return buffer;
+}
+
+/** Null for a vector whose memory was neither allocated nor adopted here. */
 export function workspaceOf(vector: Float32Array): Workspace | null {
   return workspaces.get(vector.buffer) ?? null;
 }

@@ -1,0 +1,81 @@
+import type { FloatType } from '../plan/run-config.js';
+import { RondoError } from '../runtime/errors.js';
+import { createRing, type Ring } from './collective/all-reduce.js';
+import type { Exchange } from './collective/grpc-link.js';
+import { joinLanes } from './collective/joint-ring.js';
+import type { LaneThread } from './lanes.js';
+
+export interface OpenRing extends Ring {
+  /** What was sent still leaves. */
+  close(): void;
+}
+
+/**
+ * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its first answer where its
+ * lanes are.
+ *
+ * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another number of lanes.
+ */
+export async function openRing(o: {
+  exchange: Exchange;
+  lanes: readonly LaneThread[];
+  generation: bigint;
+  rank: number;
+  worldSize: number;
+  predecessorAddress: string;
+  wire: FloatType;
+  signal: AbortSignal;
+}): Promise<OpenRing> {
+  const { signal } = o;
+  const ending = new AbortController();
+  const end = (reason: unknown) => {
+    signal.removeEventListener('abort', onAbort);
+    ending.abort(reason);
+  };
+  const onAbort = () => end(signal.reason);
+  signal.addEventListener('abort', onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    return await openLanes(o, ending.signal, end);
+  } catch (error) {
+    end(error);
+    throw error;
+  }
+}
+
+async function openLanes(
+  o: Parameters<typeof openRing>[0],
+  signal: AbortSignal,
+  end: (reason: unknown) => void,
+): Promise<OpenRing> {
+  const { generation, rank, worldSize, wire, predecessorAddress } = o;
+  const laneAddresses = o.lanes.map(({ address }) => address);
+  const place = { generation, rank, worldSize };
+  const link = await o.exchange.openLink({ ...place, predecessorAddress, laneAddresses, signal });
+  const theirs = link.predecessorLanes;
+  if (theirs.length !== o.lanes.length) {
+    const text = `the predecessor has ${theirs.length + 1} lanes, this rank ${o.lanes.length + 1}`;
+    throw new RondoError('failed-precondition', text, {
+      remedy: 'All workers of a run must have the same version.',
+    });
+  }
+  const count = o.lanes.length + 1;
+  const optionsOf = (index: number) => ({ ...place, wire, lane: { index, count } });
+  const further = await Promise.all(
+    o.lanes.map((lane, index) =>
+      lane.openRing({
+        ring: optionsOf(index + 1),
+        predecessorAddress: theirs[index],
+        signal,
+      }),
+    ),
+  );
+  const own = createRing({ ...optionsOf(0), link });
+  return {
+    ...joinLanes({ lanes: [own, ...further], worldSize, wire }),
+    close() {
+      link.close();
+      end(new RondoError('aborted', `the ring of generation ${generation} was closed`));
+    },
+  };
+}
