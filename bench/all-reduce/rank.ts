@@ -25,7 +25,7 @@ const exchange = createExchange(payloads === 'grpc' ? { sharedMemory: null } : {
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < Number(laneCount); lane += 1) lanes.push(await startLaneThread('127.0.0.1:0'));
 /** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
-const warmUpRounds = 1000;
+const warmUpRounds = 300;
 let join: Extract<ToRank, { kind: 'join' }>;
 let generation = 0n;
 
