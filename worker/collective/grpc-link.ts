@@ -138,7 +138,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
   };
 }
 
-/** Room for all that a link ever holds. */
+/** Room for all that a link ever holds: a chunk that must go over gRPC keeps those behind it waiting. */
 function slotShape(worldSize: number): SlotShape {
   return { slotCount: worldSize * blocksUnderWay, slotBytes: chunkBytes };
 }
