@@ -41,7 +41,7 @@ export const nonceBytes = 16;
 const bareName = /^rondo-\d+-[0-9a-f]{16}$/;
 
 /** A process that was killed leaves its file behind. None is waited for nearly as long. */
-const leftoverMs = 3_600_000;
+const leftoverMs = 600_000;
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
 
@@ -57,7 +57,11 @@ export function makeSlotFile(directory: string, shape: SlotShape): MadeSlotFile 
   } catch {
     return null;
   }
-  const unlink = () => rmSync(path, { force: true });
+  const unlink = () => {
+    process.off('exit', unlink);
+    rmSync(path, { force: true });
+  };
+  process.once('exit', unlink);
   // Written whole, so that memory that is not there is missed now and not in the middle of a sum.
   if (writeWhole(fd, nonce, sizeOf(shape))) return { fd, offer: { name, nonce, ...shape }, unlink };
   closeSync(fd);

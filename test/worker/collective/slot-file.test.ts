@@ -58,6 +58,15 @@ describe('a slot file', () => {
     expect(isFound(offer)).toBe(false);
   });
 
+  it('loses its name when the process exits before anybody has opened it', () => {
+    const before = process.listeners('exit');
+    make();
+    const added = process.listeners('exit').filter((listener) => !before.includes(listener));
+    for (const listener of added) listener(0);
+    expect(readdirSync(directory)).toEqual([]);
+    expect(process.listeners('exit')).toEqual(before);
+  });
+
   it('is not made where there is no directory', () => {
     expect(makeSlotFile(join(directory, 'nowhere'), shape)).toBeNull();
   });
