@@ -57,6 +57,7 @@ async function carryOut(call: LaneCall): Promise<void> {
     const { predecessorAddress, ring: options } = call;
     lane = options.lane.index;
     ending = new AbortController();
+    memories.clear();
     const link = await exchange.openLink({ ...options, predecessorAddress, signal: ending.signal });
     ring = createRing({ ...options, link });
     return;

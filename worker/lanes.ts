@@ -112,6 +112,8 @@ export async function startLaneThread(listen: string, program: URL = laneProgram
   return {
     address: await listening.promise,
     async openRing({ ring, predecessorAddress, signal }) {
+      // A generation may bring vectors of its own; those before are let go.
+      memoryIds.clear();
       await request({ name: 'open', predecessorAddress, ring }, 'end', signal);
       return { allReduce: sum };
     },
