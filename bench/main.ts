@@ -6,6 +6,7 @@ import { runMain } from './support/run-main.js';
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   'all-reduce': () => import('./all-reduce/main.js'),
   loader: () => import('./loader/main.js'),
+  overlap: () => import('./overlap/main.js'),
   step: () => import('./step/main.js'),
 };
 

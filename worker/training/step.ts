@@ -33,6 +33,12 @@ export interface StepOutcome {
   readonly stop: boolean;
 }
 
+/** What a step needs of its plan. */
+export type StepSettings = Pick<
+  StepPlan,
+  'step' | 'stepInPhase' | 'trainable' | 'learningRates' | 'momentum'
+>;
+
 export interface StepContext {
   readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
   readonly compute: Compute;
@@ -49,7 +55,7 @@ export interface StepContext {
  * step's micro-batches: it decides their dropout and how they are mixed, whichever rank computes them.
  */
 export async function takeStep(
-  plan: StepPlan,
+  plan: StepSettings,
   batches: readonly LoadedBatch[],
   firstMicroBatch: number,
   context: StepContext,

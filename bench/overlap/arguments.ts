@@ -1,0 +1,71 @@
+import { parseArgs } from 'node:util';
+import type { Arch, FloatType } from '../../plan/run-config.js';
+import { RondoError } from '../../runtime/errors.js';
+
+const usage =
+  'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--steps 2] [--repeats 3] [--json]';
+
+export interface OverlapArguments {
+  readonly ranks: number;
+  /** Of each rank's TensorFlow. */
+  readonly threads: number;
+  readonly arch: Arch;
+  readonly size: number;
+  /** Of each rank. */
+  readonly batch: number;
+  /** MB/s (10^6 bytes) that a rank can send. */
+  readonly rate: number;
+  readonly wires: readonly FloatType[];
+  /** Of each measurement. */
+  readonly steps: number;
+  readonly repeats: number;
+  readonly json: boolean;
+}
+
+/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+export function parseOverlapArguments(args: readonly string[]): OverlapArguments {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        ranks: { type: 'string', default: '4' },
+        threads: { type: 'string', default: '1' },
+        arch: { type: 'string', default: 'resnet34' },
+        size: { type: 'string', default: '224' },
+        batch: { type: 'string', default: '16' },
+        rate: { type: 'string', default: '200' },
+        wires: { type: 'string', default: 'float32,bfloat16' },
+        steps: { type: 'string', default: '2' },
+        repeats: { type: 'string', default: '3' },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    const count = (name: 'ranks' | 'threads' | 'size' | 'batch' | 'rate' | 'steps' | 'repeats'): number => {
+      const value = Number(values[name]);
+      if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer.`);
+      return value;
+    };
+    const ranks = count('ranks');
+    if (ranks < 2 || ranks > 250) throw new Error('--ranks must be 2 to 250.');
+    return {
+      ranks,
+      threads: count('threads'),
+      arch: oneOf('arch', values.arch, ['resnet34', 'resnet18', 'resnet50']),
+      size: count('size'),
+      batch: count('batch'),
+      rate: count('rate'),
+      wires: values.wires.split(',').map((wire) => oneOf('wires', wire, ['float32', 'bfloat16'])),
+      steps: count('steps'),
+      repeats: count('repeats'),
+      json: values.json,
+    };
+  } catch (error) {
+    throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
+  }
+}
+
+function oneOf<Name extends string>(option: string, text: string, names: readonly Name[]): Name {
+  const found = names.find((name) => name === text);
+  if (found === undefined) throw new Error(`--${option} takes ${names.join(', ')}, not ${text}.`);
+  return found;
+}

@@ -1,0 +1,39 @@
+// `npm run bench -- overlap`: how long a step waits for the ring between machines on slow links, with the ring at work
+// while gradients are computed and with the ring after them.
+import { describeEnvironment } from '../support/environment.js';
+import { runMain } from '../support/run-main.js';
+import { parseOverlapArguments } from './arguments.js';
+import { openNetwork } from './network.js';
+import { exposedRatios, formatReport, type OverlapReport, summarize } from './report.js';
+import { openWorld, type WorldFigures } from './world.js';
+
+await runMain(async (args) => {
+  const configuration = parseOverlapArguments(args);
+  const { ranks, threads, rate, wires, steps, repeats, json } = configuration;
+  const network = openNetwork(ranks, rate);
+  const leave = () => {
+    network.destroy();
+    process.exit(130);
+  };
+  process.once('SIGINT', leave).once('SIGTERM', leave);
+  const world = openWorld(network, configuration, threads);
+  const ways = wires.flatMap((wire) => [false, true].map((overlapped) => ({ wire, overlapped })));
+  const figures: WorldFigures[][] = ways.map(() => []);
+  try {
+    await world.measure({ ...ways[0]!, steps: 1 });
+    // Alternating, so that what the machine does beside meets them alike.
+    for (let repeat = 0; repeat < repeats; repeat += 1) {
+      for (const [index, way] of ways.entries()) figures[index]!.push(await world.measure({ ...way, steps }));
+    }
+  } finally {
+    await world.close();
+    network.destroy();
+  }
+  const results = ways.map((way, index) => summarize(way, figures[index]!));
+  const report: OverlapReport = {
+    ...{ bench: 'overlap', configuration, environment: describeEnvironment(), results },
+    exposedRatios: exposedRatios(results),
+  };
+  if (!json) console.log(`${formatReport(report)}\n`);
+  console.log(JSON.stringify(report));
+});

@@ -1,0 +1,77 @@
+import { execFileSync } from 'node:child_process';
+import { RondoError } from '../../runtime/errors.js';
+
+/** Network namespaces on one switch, each behind a link of its own. */
+export interface Network {
+  /** By rank: the namespace's name, and its address. */
+  readonly hosts: readonly { readonly namespace: string; readonly address: string }[];
+  /** Takes everything away again. May be called twice. */
+  destroy(): void;
+}
+
+/** What each namespace calls its end of its link. */
+const device = 'eth0';
+/** Bytes that a link may send at once before its rate holds it. */
+const burst = '256kb';
+/** How long a packet may wait in a link's queue before it is dropped. */
+const queueTime = '50ms';
+
+/**
+ * `count` network namespaces, each joined by a pair of virtual interfaces to a bridge in one more, and held to
+ * `megabytesPerSecond` (10^6 bytes) of what it sends. They are named after this process.
+ *
+ * @throws RondoError `failed-precondition` without root's rights, or without iproute2's `ip` and `tc`.
+ */
+export function openNetwork(count: number, megabytesPerSecond: number): Network {
+  if (process.getuid?.() !== 0) {
+    throw new RondoError('failed-precondition', 'network namespaces need root', {
+      remedy: 'Run it as root.',
+    });
+  }
+  const name = (what: string | number) => `rondo-${process.pid}-${what}`;
+  const names = ['switch', ...Array(count).keys()].map(name);
+  const [hub] = names;
+  let made = 0;
+  const destroy = () => {
+    for (const each of names.slice(0, made)) call('ip', 'netns', 'delete', each);
+    made = 0;
+  };
+  try {
+    for (const each of names) {
+      call('ip', 'netns', 'add', each);
+      made += 1;
+      call('ip', '-n', each, 'link', 'set', 'lo', 'up');
+    }
+    call('ip', '-n', hub!, 'link', 'add', 'bridge', 'type', 'bridge');
+    call('ip', '-n', hub!, 'link', 'set', 'bridge', 'up');
+    const hosts = names.slice(1).map((namespace, rank) => {
+      const [port, address] = [`port${rank}`, `10.0.0.${rank + 1}`];
+      call('ip', '-n', hub!, 'link', 'add', port, 'type', 'veth', 'peer', 'name', device, 'netns', namespace);
+      call('ip', '-n', hub!, 'link', 'set', port, 'master', 'bridge', 'up');
+      call('ip', '-n', namespace, 'address', 'add', `${address}/24`, 'dev', device);
+      call('ip', '-n', namespace, 'link', 'set', device, 'up');
+      const rate = `${Math.round(8 * megabytesPerSecond)}mbit`;
+      const bucket = ['tbf', 'rate', rate, 'burst', burst, 'latency', queueTime];
+      call('tc', '-n', namespace, 'qdisc', 'add', 'dev', device, 'root', ...bucket);
+      return { namespace, address };
+    });
+    return { hosts, destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}
+
+function call(program: string, ...args: string[]): void {
+  try {
+    execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (cause) {
+    const { stderr } = cause as { stderr?: Buffer };
+    const why = stderr?.toString().trim() || (cause as Error).message;
+    throw new RondoError('failed-precondition', `${program} ${args.join(' ')}: ${why}`, {
+      remedy:
+        'Install iproute2, and run where network namespaces can be made (not in a restricted container).',
+      cause,
+    });
+  }
+}

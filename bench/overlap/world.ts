@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { RondoError } from '../../runtime/errors.js';
+import { openLineProcess } from '../support/line-process.js';
+import type { Network } from './network.js';
+import { type Answer, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
+
+const port = 7000;
+
+/** What a task took: its steps, each over all ranks, and the processor time of all ranks per step. */
+export interface WorldFigures {
+  readonly times: readonly StepTimes[];
+  readonly cpuSeconds: number;
+}
+
+/** A ring of processes, each in its namespace. */
+export interface World {
+  measure(task: Task): Promise<WorldFigures>;
+  close(): Promise<void>;
+}
+
+export function openWorld(
+  { hosts }: Network,
+  setting: Omit<Setting, 'rank' | 'addresses'>,
+  threads: number,
+): World {
+  const script = fileURLToPath(new URL('rank.js', import.meta.url));
+  const addresses = hosts.map(({ address }) => `${address}:${port}`);
+  const ranks = hosts.map(({ namespace }, rank) => {
+    const argument = JSON.stringify({ ...setting, rank, addresses } satisfies Setting);
+    const env = workerEnvironment(process.env, { index: rank, threads, gpus: [] });
+    return openLineProcess('ip', ['netns', 'exec', namespace, process.execPath, script, argument], env);
+  });
+  return {
+    async measure(task) {
+      const answers = await Promise.all(ranks.map((rank) => rank.ask<Answer>(task)));
+      if (new Set(answers.map(({ digest }) => digest)).size > 1) {
+        throw new RondoError('data-loss', 'the ranks have come to different states');
+      }
+      return {
+        times: Array.from({ length: task.steps }, (_, step) =>
+          mergeRanks(answers.map(({ times }) => times[step]!)),
+        ),
+        cpuSeconds: answers.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+      };
+    },
+    async close() {
+      await Promise.all(ranks.map((rank) => rank.close()));
+    },
+  };
+}
