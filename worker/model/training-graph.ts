@@ -32,7 +32,7 @@ export interface GradientPart {
   readonly feeds: ReadonlySet<string>;
 }
 
-/** Entry points for a sum over micro-batches: `start`, then `add`, for all but the last one, then its `parts` in order. */
+/** Entry points for a sum over micro-batches: `started`, then `added`, for all but the last one; its `parts`, in order. */
 export interface GradientGraph {
   readonly started: Tensor<'int32'>;
   readonly added: Tensor<'int32'>;
