@@ -1,6 +1,7 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { type CoordinatorServer, CoordinatorService } from '../../proto/gen/coordinator.js';
+import { serializeStateChunk } from '../../proto/state-chunk.js';
 import { RondoError } from '../../runtime/errors.js';
 import { formatHostPort, parseHostPort, requireLoopback } from '../../runtime/host-port.js';
 
@@ -14,6 +15,11 @@ export interface Listening {
 }
 
 const healthName = 'rondo.coordinator.v1.Coordinator';
+
+const coordinatorService = {
+  ...CoordinatorService,
+  fetchCheckpoint: { ...CoordinatorService.fetchCheckpoint, responseSerialize: serializeStateChunk },
+};
 
 const serverOptions = {
   // A dataset index of millions of samples is one message; what workers send is far smaller.
@@ -37,7 +43,7 @@ export async function listen(address: string, service: CoordinatorServer): Promi
   if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions);
   const health = new HealthImplementation({ '': 'SERVING', [healthName]: 'SERVING' });
-  server.addService(CoordinatorService, service);
+  server.addService(coordinatorService, service);
   health.addToServer(server);
   const bound = await bind(server, formatHostPort({ host, port }));
 

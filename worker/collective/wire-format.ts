@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
 import type { FloatType } from '../../plan/run-config.js';
 import { Chunk, PeerService, WireType } from '../../proto/gen/peer.js';
+import { serializeStateChunk } from '../../proto/state-chunk.js';
 import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
@@ -132,7 +133,7 @@ function readVarint(message: Buffer, at: number, width: number): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/** peer.proto's service with this file's codec for chunks: what peer servers and pulling clients are made with. */
+/** peer.proto's service with codecs that copy bulk data once: what peer servers and pulling clients are made with. */
 export const peerService = {
   ...PeerService,
   exchange: {
@@ -140,6 +141,7 @@ export const peerService = {
     responseSerialize: serializeChunk,
     responseDeserialize: deserializeChunk,
   },
+  copyState: { ...PeerService.copyState, responseSerialize: serializeStateChunk },
 };
 
 export const wireTypes: Record<FloatType, WireType> = {
