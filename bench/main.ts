@@ -7,6 +7,9 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   'all-reduce': () => import('./all-reduce/main.js'),
   loader: () => import('./loader/main.js'),
   overlap: () => import('./overlap/main.js'),
+  predict: () => import('./predict/main.js'),
+  scaling: () => import('./scaling/main.js'),
+  'start-up': () => import('./start-up/main.js'),
   step: () => import('./step/main.js'),
 };
 

@@ -14,10 +14,13 @@ export interface Setting {
   readonly input: 'pixels' | 'normalized';
 }
 
-/** What one process is asked: so many steps, one after the other. */
+/** Training all parameters, or those of the frozen stage; or probabilities in evaluation mode. */
+export type Work = Trainable | 'predict';
+
+/** What one process is asked: so many steps, one after the other. A step of `predict` is one forward pass. */
 export interface Task {
   readonly steps: number;
-  readonly trainable: Trainable;
+  readonly work: Work;
 }
 
 /** What one process answers. */
@@ -26,7 +29,7 @@ export interface Answer {
   readonly spans: readonly Span[];
   /** Processor time of the process over all steps. */
   readonly cpuSeconds: number;
-  /** Of the last step, as a sign of life. */
+  /** Of the last step, or the first probability, as a sign of life. */
   readonly loss: number;
 }
 

@@ -2,6 +2,7 @@
 // Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import type { Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { initialState } from '../../worker/model/initialize.js';
 import {
@@ -21,38 +22,47 @@ const options: ProgramOptions & { input?: undefined } = {
   trainable: ['all', 'frozen'],
 };
 
-const train =
+const carryOut =
   input === 'pixels'
-    ? createTrainer(openProgram(options), pixelBatch())
-    : createTrainer(openProgram({ ...options, input }), normalizedBatch());
+    ? openWork(openProgram(options), pixelBatch())
+    : openWork(openProgram({ ...options, input }), normalizedBatch());
 
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(train(JSON.parse(line) as Task))}\n`);
+  process.stdout.write(`${JSON.stringify(carryOut(JSON.parse(line) as Task))}\n`);
 }
 
-function createTrainer<B extends ImageBatch | NormalizedBatch>(program: Program<B>, fed: B) {
+function openWork<B extends ImageBatch | NormalizedBatch>(program: Program<B>, fed: B) {
   program.load(initialState(program.state, 1));
   const vectors = {
     all: sharedFloats(program.reduction('all').length),
     frozen: sharedFloats(program.reduction('frozen').length),
   };
   let step = 0;
-  return ({ steps, trainable }: Task): Answer => {
+
+  const train = (trainable: Trainable): number => {
     const vector = vectors[trainable];
+    step += 1;
+    program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
+    if (program.isFinite(vector, trainable)) {
+      program.apply(vector, { trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95, step });
+    }
+    return vector[program.reduction(trainable).tail.lossSum]! / batch;
+  };
+  const predict = (): number => {
+    const { labels: _, ...images } = fed;
+    return program.predict(images)[0]!;
+  };
+
+  return ({ steps, work }: Task): Answer => {
     const spans: Span[] = [];
+    let loss = Number.NaN;
     const cpuBefore = process.cpuUsage();
     for (let index = 0; index < steps; index += 1) {
       const start = monotonicSeconds();
-      step += 1;
-      program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
-      if (program.isFinite(vector, trainable)) {
-        const learningRates = [1e-4, 1e-4, 1e-4];
-        program.apply(vector, { trainable, learningRates, momentum: 0.95, step });
-      }
+      loss = work === 'predict' ? predict() : train(work);
       spans.push([start, monotonicSeconds()]);
     }
     const { user, system } = process.cpuUsage(cpuBefore);
-    const loss = vector[program.reduction(trainable).tail.lossSum] / batch;
     return { spans, cpuSeconds: (user + system) / 1e6, loss };
   };
 }

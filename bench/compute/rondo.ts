@@ -5,7 +5,7 @@ import { type Contestant, createContestant, type Setting } from './contestant.js
 
 /** Rondo's training program: one Node process per worker, started with a local worker's environment. */
 export function openRondo(setting: Setting, processes: number): Contestant {
-  const script = fileURLToPath(new URL('train.js', import.meta.url));
+  const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
   const workers = Array.from({ length: processes }, (_, index) => {
     const env = workerEnvironment(process.env, { index, threads: setting.threads, gpus: [] });
     return openLineProcess(process.execPath, [script, JSON.stringify(setting)], env);

@@ -17,9 +17,3 @@ export function throughputOf(processes: readonly (readonly Span[])[]): number {
   }
   return steps / (to - from);
 }
-
-/** Ratios of values measured in turn: each to the one of the same turn, which the machine's other load met alike. */
-export function pairedRatios(values: readonly number[], others: readonly number[]): number[] {
-  if (values.length !== others.length) throw new Error(`${values.length} turns and ${others.length}`);
-  return values.map((value, turn) => value / others[turn]);
-}

@@ -1,7 +1,7 @@
-"""One process that trains a ResNet with fastai's head in PyTorch, channels_last, with AdamW: reads a task per line of
-standard input, answers with the steps' times.
+"""One process that computes with a ResNet and fastai's head in PyTorch, with AdamW: reads a task per line of standard
+input, answers with the steps' times.
 
-Usage: torch_step.py SETTING (JSON, as in contestant.ts)
+Usage: torch_process.py SETTING (JSON, as in contestant.ts, with memoryFormat: contiguous or channels_last)
 """
 
 import json
@@ -23,7 +23,7 @@ def build(arch, classes):
     body = nn.Sequential(*list(getattr(torchvision.models, arch)().children())[:-2])
     head = [ConcatPool(), nn.BatchNorm1d(1024), nn.Dropout(0.25), nn.Linear(1024, 512), nn.ReLU(True)]
     head += [nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, classes)]
-    return nn.Sequential(body, *head).to(memory_format=torch.channels_last).train()
+    return nn.Sequential(body, *head)
 
 
 def main():
@@ -31,24 +31,36 @@ def main():
     torch.set_num_threads(setting["threads"])
     torch.manual_seed(1)
     batch, size, classes = setting["batch"], setting["size"], setting["classes"]
-    model = build(setting["arch"], classes)
-    images = (2 * torch.rand(batch, 3, size, size) - 1).contiguous(memory_format=torch.channels_last)
+    formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    memory_format = formats[setting["memoryFormat"]]
+    model = build(setting["arch"], classes).to(memory_format=memory_format)
+    images = (2 * torch.rand(batch, 3, size, size) - 1).contiguous(memory_format=memory_format)
     labels = torch.arange(batch) % classes
     # The fused kernel is the fastest of PyTorch's three on a CPU.
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.95, 0.99), weight_decay=0.01, fused=True)
     loss_of = nn.CrossEntropyLoss()
 
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def predict():
+        with torch.inference_mode():
+            return torch.softmax(model(images), 1)[0, 0].item()
+
     for line in sys.stdin:
+        task = json.loads(line)
+        model.train(task["work"] != "predict")
+        step = predict if task["work"] == "predict" else train
         spans = []
         loss = math.nan
         cpu_before = time.process_time()
-        for _ in range(json.loads(line)["steps"]):
+        for _ in range(task["steps"]):
             start = time.monotonic()
-            optimizer.zero_grad(set_to_none=True)
-            result = loss_of(model(images), labels)
-            result.backward()
-            optimizer.step()
-            loss = result.item()
+            loss = step()
             spans.append([start, time.monotonic()])
         answer = {"spans": spans, "cpuSeconds": time.process_time() - cpu_before, "loss": loss}
         print(json.dumps(answer), flush=True)

@@ -1,34 +1,29 @@
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
-import type { LoaderFigures } from './measure.js';
+import { pairedRatios } from '../support/take-turns.js';
+import type { Pictures, Speeds } from './task.js';
 
-export interface LoaderReport {
+export interface LoaderReport extends Omit<Pictures, 'files'> {
   readonly bench: 'loader';
   readonly environment: Environment;
   readonly versions: Readonly<Record<string, string>>;
   readonly images: number;
-  readonly presize: number;
-  readonly microBatch: number;
-  /** Of the loader's pool, and processes of the peer. */
-  readonly threads: number;
-  readonly figures: LoaderFigures;
-  /** The peer's images per second, one figure per round. */
-  readonly peer: readonly number[] | null;
+  readonly rounds: number;
+  /** By contestant and round: Rondo's, and the peer's where there is one. */
+  readonly speeds: readonly (readonly Speeds[])[];
 }
 
-/** A table of images/s over the rounds, with the ratio to the peer's median where there is one. */
+/** A table of images/s over the rounds, with the ratio to the peer's of the same round where there is one. */
 export function formatReport(report: LoaderReport): string {
-  const { figures, peer, images, presize, threads, environment } = report;
-  const measured: [string, readonly number[]][] = [
-    ['first epoch (decode, cache)', figures.firstEpoch],
-    ['later epochs, from memory', figures.fromMemory],
-    ['later epochs, from disk', figures.fromDisk],
-  ];
-  if (peer !== null) measured.push(['PIL + torchvision, every epoch', peer]);
-  const rows = measured.map(([name, values]) => {
+  const { speeds, images, presize, threads, environment } = report;
+  const measured = speeds.flatMap((rounds) =>
+    Object.keys(rounds[0]!).map((name) => ({ name, values: rounds.map((round) => round[name]!) })),
+  );
+  const peer = speeds.length > 1 ? measured.at(-1)!.values : null;
+  const rows = measured.map(({ name, values }) => {
     const { p10, median, p90 } = quantilesOf(values);
-    const ratio = peer === null ? '-' : (median / quantilesOf(peer).median).toFixed(2);
+    const ratio = peer === null ? '-' : quantilesOf(pairedRatios(values, peer)).median.toFixed(2);
     return [name, median.toFixed(0), p10.toFixed(0), p90.toFixed(0), ratio];
   });
   return [

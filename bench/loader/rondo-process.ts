@@ -1,55 +1,45 @@
+// A worker's loader in a process of its own. Answers a line of JSON to each on standard input: a round's speeds.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { openLoader } from '../../worker/data/loader.js';
-
-/** What the measuring process is told, as JSON in its first argument. */
-export interface MeasureRequest {
-  readonly files: readonly string[];
-  readonly presize: number;
-  readonly microBatch: number;
-  readonly rounds: number;
-}
-
-/** Images per second, one figure per round. */
-export interface LoaderFigures {
-  /** Cold cache: every file is read, decoded, squeezed and put into memory and onto disk. */
-  readonly firstEpoch: number[];
-  /** Later epochs from shared memory. */
-  readonly fromMemory: number[];
-  /** Later epochs from the cache's file, which the system holds in memory. */
-  readonly fromDisk: number[];
-}
+import { type Loader, openLoader } from '../../worker/data/loader.js';
+import type { Pictures, Speeds } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
 const depth = 8;
 
-async function measure(request: MeasureRequest): Promise<LoaderFigures> {
-  const figures: LoaderFigures = { firstEpoch: [], fromMemory: [], fromDisk: [] };
-  for (let round = 0; round < request.rounds; round += 1) {
-    const cacheDir = await mkdtemp(path.join(tmpdir(), 'rondo-bench-loader-'));
-    try {
-      const inMemory = openBenchLoader(request, cacheDir, request.files.length * request.presize ** 2 * 3);
-      figures.firstEpoch.push(await timeEpoch(inMemory, request, 0));
-      figures.fromMemory.push(await timeEpoch(inMemory, request, 1));
-      await inMemory.close();
-      const onDisk = openBenchLoader(request, cacheDir, 0);
-      figures.fromDisk.push(await timeEpoch(onDisk, request, 2));
-      await onDisk.close();
-    } finally {
-      await rm(cacheDir, { recursive: true, force: true });
-    }
-  }
-  return figures;
+const { files, presize, microBatch } = JSON.parse(process.argv[2]!) as Pictures;
+
+for await (const _ of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await measureRound())}\n`);
 }
 
-function openBenchLoader(
-  { files, presize, microBatch }: MeasureRequest,
-  cacheDir: string,
-  cacheBytes: number,
-) {
+/** Cold cache first: every file is read, decoded, squeezed and put into memory and onto disk. */
+async function measureRound(): Promise<Speeds> {
+  const cacheDir = await mkdtemp(path.join(tmpdir(), 'rondo-bench-loader-'));
+  try {
+    const inMemory = openBenchLoader(cacheDir, files.length * presize ** 2 * 3);
+    const first = await timeEpoch(inMemory, 0);
+    const fromMemory = await timeEpoch(inMemory, 1);
+    await inMemory.close();
+    const onDisk = openBenchLoader(cacheDir, 0);
+    const fromDisk = await timeEpoch(onDisk, 2);
+    await onDisk.close();
+    return {
+      'first epoch (decode, cache)': first,
+      'later epochs, from memory': fromMemory,
+      // The system holds the cache's file in memory.
+      'later epochs, from disk': fromDisk,
+    };
+  } finally {
+    await rm(cacheDir, { recursive: true, force: true });
+  }
+}
+
+function openBenchLoader(cacheDir: string, cacheBytes: number): Loader {
   const root = path.dirname(files[0]!);
   const dataset: Dataset = {
     root,
@@ -67,11 +57,8 @@ function openBenchLoader(
   });
 }
 
-async function timeEpoch(
-  loader: ReturnType<typeof openLoader>,
-  { files, microBatch }: MeasureRequest,
-  epoch: number,
-): Promise<number> {
+/** Images per second. */
+async function timeEpoch(loader: Loader, epoch: number): Promise<number> {
   const order = epochPermutation(1, epoch, files.length);
   const requests = Array.from({ length: Math.ceil(files.length / microBatch) }, (_, i) => ({
     split: 'train' as const,
@@ -84,6 +71,3 @@ async function timeEpoch(
   }
   return files.length / ((performance.now() - started) / 1000);
 }
-
-const request: MeasureRequest = JSON.parse(process.argv[2]!);
-process.stdout.write(JSON.stringify(await measure(request)));

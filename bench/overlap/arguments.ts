@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Arch, FloatType } from '../../plan/run-config.js';
-import { RondoError } from '../../runtime/errors.js';
+import { readArguments, toCount, toOneOf, toSome } from '../support/arguments.js';
 
 const usage =
   'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--steps 2] [--repeats 3] [--json]';
@@ -24,7 +24,7 @@ export interface OverlapArguments {
 
 /** @throws RondoError `invalid-argument`, with the usage as its remedy. */
 export function parseOverlapArguments(args: readonly string[]): OverlapArguments {
-  try {
+  return readArguments(usage, () => {
     const { values } = parseArgs({
       args: [...args],
       options: {
@@ -40,32 +40,21 @@ export function parseOverlapArguments(args: readonly string[]): OverlapArguments
         json: { type: 'boolean', default: false },
       },
     });
-    const count = (name: 'ranks' | 'threads' | 'size' | 'batch' | 'rate' | 'steps' | 'repeats'): number => {
-      const value = Number(values[name]);
-      if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer.`);
-      return value;
-    };
+    const count = (name: 'ranks' | 'threads' | 'size' | 'batch' | 'rate' | 'steps' | 'repeats'): number =>
+      toCount(name, values[name]);
     const ranks = count('ranks');
     if (ranks < 2 || ranks > 250) throw new Error('--ranks must be 2 to 250.');
     return {
       ranks,
       threads: count('threads'),
-      arch: oneOf('arch', values.arch, ['resnet34', 'resnet18', 'resnet50']),
+      arch: toOneOf('arch', values.arch, ['resnet34', 'resnet18', 'resnet50']),
       size: count('size'),
       batch: count('batch'),
       rate: count('rate'),
-      wires: values.wires.split(',').map((wire) => oneOf('wires', wire, ['float32', 'bfloat16'])),
+      wires: toSome('wires', values.wires, ['float32', 'bfloat16']),
       steps: count('steps'),
       repeats: count('repeats'),
       json: values.json,
     };
-  } catch (error) {
-    throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
-  }
-}
-
-function oneOf<Name extends string>(option: string, text: string, names: readonly Name[]): Name {
-  const found = names.find((name) => name === text);
-  if (found === undefined) throw new Error(`--${option} takes ${names.join(', ')}, not ${text}.`);
-  return found;
+  });
 }

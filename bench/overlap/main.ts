@@ -1,7 +1,9 @@
 // `npm run bench -- overlap`: how long a step waits for the ring between machines on slow links, with the ring at work
 // while gradients are computed and with the ring after them.
 import { describeEnvironment } from '../support/environment.js';
+import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
+import { takeTurns } from '../support/take-turns.js';
 import { parseOverlapArguments } from './arguments.js';
 import { openNetwork } from './network.js';
 import { exposedRatios, formatReport, type OverlapReport, summarize } from './report.js';
@@ -18,13 +20,10 @@ await runMain(async (args) => {
   process.once('SIGINT', leave).once('SIGTERM', leave);
   const world = openWorld(network, configuration, threads);
   const ways = wires.flatMap((wire) => [false, true].map((overlapped) => ({ wire, overlapped })));
-  const figures: WorldFigures[][] = ways.map(() => []);
+  let figures: WorldFigures[][];
   try {
     await world.measure({ ...ways[0]!, steps: 1 });
-    // Alternating, so that what the machine does beside meets them alike.
-    for (let repeat = 0; repeat < repeats; repeat += 1) {
-      for (const [index, way] of ways.entries()) figures[index]!.push(await world.measure({ ...way, steps }));
-    }
+    figures = await takeTurns(ways, repeats, (way) => world.measure({ ...way, steps }));
   } finally {
     await world.close();
     network.destroy();
@@ -34,6 +33,5 @@ await runMain(async (args) => {
     ...{ bench: 'overlap', configuration, environment: describeEnvironment(), results },
     exposedRatios: exposedRatios(results),
   };
-  if (!json) console.log(`${formatReport(report)}\n`);
-  console.log(JSON.stringify(report));
+  publish(report, formatReport(report), json);
 });

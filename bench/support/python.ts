@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 /** The Python that peers run on: RONDO_BENCH_PYTHON, else python3. */
@@ -17,11 +15,4 @@ export async function findPythonModules(
   } catch {
     return null;
   }
-}
-
-/** Where a Python script beside a bench's source lies: the compiler copies none to dist/. */
-export function pythonScript(bench: string, name: string): string {
-  const places = [`../${bench}/${name}`, `../../../bench/${bench}/${name}`];
-  const files = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  return files.find((file) => existsSync(file)) ?? files[0];
 }

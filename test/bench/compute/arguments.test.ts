@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { parseStepArguments } from '../../../bench/step/arguments.js';
+import { parseComputeArguments } from '../../../bench/compute/arguments.js';
 
-describe('parseStepArguments', () => {
+const parse = (...args: string[]) =>
+  parseComputeArguments('step', { workers: '1x2,4x1', batch: '16', steps: '2' }, args);
+
+describe('parseComputeArguments', () => {
   it("measures the lesson's network in both sizes and both ways to use two cores when told nothing", () => {
-    expect(parseStepArguments([])).toEqual({
+    expect(parse()).toEqual({
       sizes: [224, 96],
       workers: [
         { processes: 1, threads: 2 },
@@ -20,7 +23,7 @@ describe('parseStepArguments', () => {
   });
 
   it('takes lists', () => {
-    const parsed = parseStepArguments(['--sizes', '32,64', '--workers', '2x3', '--peers', '--json']);
+    const parsed = parse('--sizes', '32,64', '--workers', '2x3', '--peers', '--json');
     expect(parsed).toMatchObject({ sizes: [32, 64], workers: [{ processes: 2, threads: 3 }] });
     expect(parsed).toMatchObject({ peers: true, json: true });
   });
@@ -35,7 +38,7 @@ describe('parseStepArguments', () => {
     [['--input', 'jpeg'], '--input is one of pixels, normalized, not jpeg.'],
     [['--speed'], "Unknown option '--speed'"],
   ])('refuses %j', (args, message) => {
-    expect(() => parseStepArguments(args)).toThrow(
+    expect(() => parse(...args)).toThrow(
       expect.objectContaining({
         code: 'invalid-argument',
         message: expect.stringContaining(message),

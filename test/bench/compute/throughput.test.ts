@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pairedRatios, type Span, throughputOf } from '../../../bench/step/throughput.js';
+import { type Span, throughputOf } from '../../../bench/compute/throughput.js';
 
 describe('throughputOf', () => {
   it('is the rate of one process alone', () => {
@@ -34,15 +34,5 @@ describe('throughputOf', () => {
 
   it('refuses processes that never computed at the same time', () => {
     expect(() => throughputOf([[[0, 1]], [[1, 2]]])).toThrow('never computed at the same time');
-  });
-});
-
-describe('pairedRatios', () => {
-  it('divides turn by turn', () => {
-    expect(pairedRatios([2, 9, 5], [4, 3, 5])).toEqual([0.5, 3, 1]);
-  });
-
-  it('refuses turns that have no partner', () => {
-    expect(() => pairedRatios([1, 2], [1])).toThrow('2 turns and 1');
   });
 });

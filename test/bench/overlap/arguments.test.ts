@@ -11,9 +11,9 @@ describe('parseOverlapArguments', () => {
 
   it.each([
     [['--ranks', '1'], '--ranks must be 2 to 250.'],
-    [['--rate', '0.5'], '--rate must be a positive integer.'],
-    [['--wires', 'float32,int8'], '--wires takes float32, bfloat16, not int8.'],
-    [['--arch', 'vgg'], '--arch takes resnet34, resnet18, resnet50, not vgg.'],
+    [['--rate', '0.5'], '--rate takes positive integers, not 0.5.'],
+    [['--wires', 'float32,int8'], '--wires is one of float32, bfloat16, not int8.'],
+    [['--arch', 'vgg'], '--arch is one of resnet34, resnet18, resnet50, not vgg.'],
     [['--peers'], "Unknown option '--peers'"],
   ])('refuses %j', (args, message) => {
     expect(() => parseOverlapArguments(args)).toThrow(message);

@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util';
+import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
+import type { Setting } from './contestant.js';
+import { toWorkers, type Workers } from './workers.js';
+
+export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input'> {
+  readonly sizes: readonly number[];
+  readonly workers: readonly Workers[];
+  /** Of each process in each turn. */
+  readonly steps: number;
+  readonly repeats: number;
+  readonly peers: boolean;
+  readonly json: boolean;
+}
+
+/** What a bench measures when it is told nothing, as the options' texts. */
+export interface Defaults {
+  readonly workers: string;
+  readonly batch: string;
+  readonly steps: string;
+}
+
+/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+export function parseComputeArguments(
+  bench: string,
+  defaults: Defaults,
+  args: readonly string[],
+): ComputeArguments {
+  const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--peers] [--json]`;
+  return readArguments(usage, () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        ...commonOptions,
+        sizes: { type: 'string', default: '224,96' },
+        workers: { type: 'string', default: defaults.workers },
+        batch: { type: 'string', default: defaults.batch },
+        steps: { type: 'string', default: defaults.steps },
+        repeats: { type: 'string', default: '5' },
+        arch: { type: 'string', default: 'resnet34' },
+        input: { type: 'string', default: 'pixels' },
+      },
+    });
+    const { peers, json } = values;
+    return {
+      sizes: toCounts('sizes', values.sizes),
+      workers: toWorkers('workers', values.workers),
+      batch: toCount('batch', values.batch),
+      steps: toCount('steps', values.steps),
+      repeats: toCount('repeats', values.repeats),
+      arch: toOneOf('arch', values.arch, ['resnet34', 'resnet18']),
+      input: toOneOf('input', values.input, ['pixels', 'normalized']),
+      peers,
+      json,
+    };
+  });
+}

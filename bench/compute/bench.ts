@@ -1,0 +1,49 @@
+import { describeEnvironment } from '../support/environment.js';
+import { findPeers } from '../support/find-peers.js';
+import { publish } from '../support/publish.js';
+import { type Defaults, parseComputeArguments } from './arguments.js';
+import type { Contestant, Setting, Work } from './contestant.js';
+import { type Lane, measureInTurn } from './measure.js';
+import { openPeers } from './peers.js';
+import { type ComputeReport, formatReport } from './report.js';
+import { openRondo } from './rondo.js';
+
+/** The pets of the lesson. */
+const classes = 37;
+
+/** A bench of what a worker computes with batches that are ready. */
+export interface ComputeBench {
+  readonly bench: ComputeReport['bench'];
+  readonly defaults: Defaults;
+  /** What Rondo is compared at, with --peers. */
+  readonly work: Work;
+  /** What of Rondo's own stands beside it. */
+  alongside(rondo: Contestant): Lane[];
+}
+
+/** Measures every size in every division of the cores, and publishes a report. */
+export async function runComputeBench(
+  { bench, defaults, work, alongside }: ComputeBench,
+  args: readonly string[],
+): Promise<void> {
+  const o = parseComputeArguments(bench, defaults, args);
+  const { arch, batch, input, steps, repeats } = o;
+  const peers = await findPeers(o.peers, ['torch', 'torchvision']);
+  const results = [];
+  for (const size of o.sizes) {
+    for (const workers of o.workers) {
+      const setting: Setting = { arch, batch, input, size, classes, threads: workers.threads };
+      const rondo = openRondo(setting, workers.processes);
+      const others = o.peers ? openPeers(setting, workers.processes, peers !== null) : [];
+      const lanes = [rondo, ...others].map((contestant) => ({ contestant, work }));
+      results.push(
+        await measureInTurn({ size, workers }, [...lanes, ...alongside(rondo)], { steps, repeats }),
+      );
+    }
+  }
+  const report: ComputeReport = {
+    ...{ bench, arch, batch, classes, input, steps, repeats },
+    ...{ environment: describeEnvironment(), peers, results },
+  };
+  publish(report, formatReport(report), o.json);
+}

@@ -1,0 +1,53 @@
+/** Of metrics.proto's WorkerStep, what a share is worked out from; seconds. */
+export interface WorkerStep {
+  readonly step: number;
+  readonly rank: number;
+  readonly waitData: number;
+  readonly gradients: number;
+  readonly ring: number;
+  readonly ringExposed: number;
+  readonly apply: number;
+}
+
+/** Where the time of a run's steps went, as shares of it. They add up to 1, but for `ringHidden`. */
+export interface Shares {
+  readonly waitData: number;
+  /** Hand-over of the reduction vector to the ring included. */
+  readonly gradients: number;
+  /** From one rank's last gradient to that of the slowest: nobody's ring could be done before. */
+  readonly waitRanks: number;
+  /** From the slowest rank's last gradient to the last sum. */
+  readonly ringExposed: number;
+  /** Hand-over of the sum to TensorFlow, its check, and the update. */
+  readonly apply: number;
+  /** In which the ring was at work, or waited, while gradients were computed. */
+  readonly ringHidden: number;
+}
+
+/** Steps of a run that are not counted. */
+const settling = 3;
+
+/** Over all ranks and all steps but the first ones. @throws Error when there are no more. */
+export function sharesOf(steps: readonly WorkerStep[]): Shares {
+  const counted = steps.filter(({ step }) => step >= settling);
+  const stepNumbers = new Set(counted.map(({ step }) => step));
+  const sums = { waitData: 0, gradients: 0, waitRanks: 0, ringExposed: 0, apply: 0, ringHidden: 0 };
+  let total = 0;
+  for (const number of stepNumbers) {
+    const ranks = counted.filter(({ step }) => step === number);
+    // The rank that waits least was the last one to have its gradients: what it waits for is the ring alone.
+    const ownWait = Math.min(...ranks.map(({ ringExposed }) => ringExposed));
+    for (const { waitData, gradients, ring, ringExposed, apply } of ranks) {
+      sums.waitData += waitData;
+      sums.gradients += gradients;
+      sums.waitRanks += ringExposed - ownWait;
+      sums.ringExposed += ownWait;
+      sums.apply += apply;
+      sums.ringHidden += ring - ringExposed;
+      total += waitData + gradients + ringExposed + apply;
+    }
+  }
+  if (total === 0) throw new Error(`no step after the first ${settling} was reported`);
+  const shares = Object.entries(sums).map(([name, seconds]) => [name, seconds / total]);
+  return Object.fromEntries(shares) as unknown as Shares;
+}

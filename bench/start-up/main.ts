@@ -1,0 +1,49 @@
+// `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, on a machine that has the
+// sample set already. Every turn is a run of its own, which is interrupted after that step.
+import { parseArgs } from 'node:util';
+import { readArguments, toCount } from '../support/arguments.js';
+import { runCoordinator } from '../support/coordinator-run.js';
+import { describeEnvironment } from '../support/environment.js';
+import { publish } from '../support/publish.js';
+import { runMain } from '../support/run-main.js';
+import { type Arrivals, arrivalsOf, formatReport, type StartUpReport } from './report.js';
+
+const usage = 'Usage: npm run bench -- start-up [--workers 4] [--repeats 5] [--json]';
+
+await runMain(async (args) => {
+  const { workers, repeats, json } = parseStartUpArguments(args);
+  // Draws the sample set and has it verified, where that was not done before.
+  await startOnce(workers);
+  const arrivals: Arrivals[] = [];
+  for (let repeat = 0; repeat < repeats; repeat += 1) arrivals.push(await startOnce(workers));
+  const report: StartUpReport = {
+    ...{ bench: 'start-up', workers, repeats, environment: describeEnvironment(), arrivals },
+  };
+  publish(report, formatReport(report), json);
+});
+
+function startOnce(workers: number): Promise<Arrivals> {
+  return runCoordinator(['--workers', String(workers)], { coldCache: false }, async (run) => {
+    const heard = [];
+    for await (const each of run.events()) {
+      heard.push(each);
+      if (each.event.kind === 'step') run.interrupt();
+    }
+    return arrivalsOf(heard);
+  });
+}
+
+function parseStartUpArguments(args: readonly string[]) {
+  return readArguments(usage, () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        workers: { type: 'string', default: '4' },
+        repeats: { type: 'string', default: '5' },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    const { json } = values;
+    return { workers: toCount('workers', values.workers), repeats: toCount('repeats', values.repeats), json };
+  });
+}

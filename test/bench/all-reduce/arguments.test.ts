@@ -1,0 +1,20 @@
+import { describe, expect, it } from 'vitest';
+import { parseAllReduceArguments } from '../../../bench/all-reduce/arguments.js';
+
+describe('parseAllReduceArguments', () => {
+  it('sums both sizes of a ResNet34’s gradients over four ranks when told nothing', () => {
+    expect(parseAllReduceArguments([])).toEqual({
+      ...{ ranks: 4, megabytes: [87, 2.2], wires: ['float32', 'bfloat16'], lanes: 1 },
+      ...{ rounds: 20, repeats: 3, peers: false, json: false },
+    });
+  });
+
+  it.each([
+    [['--ranks', '1'], '--ranks must be at least 2.'],
+    [['--megabytes', '87,0'], '--megabytes must be positive numbers.'],
+    [['--wires', 'int8'], '--wires is one of float32, bfloat16, not int8.'],
+    [['--rounds', '0'], '--rounds takes positive integers, not 0.'],
+  ])('refuses %j', (args, message) => {
+    expect(() => parseAllReduceArguments(args)).toThrow(message);
+  });
+});
