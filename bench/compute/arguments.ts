@@ -3,7 +3,7 @@ import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../sup
 import type { Setting } from './contestant.js';
 import { toWorkers, type Workers } from './workers.js';
 
-export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input'> {
+export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input' | 'precision' | 'device'> {
   readonly sizes: readonly number[];
   readonly workers: readonly Workers[];
   /** Of each process in each turn. */
@@ -26,7 +26,7 @@ export function parseComputeArguments(
   defaults: Defaults,
   args: readonly string[],
 ): ComputeArguments {
-  const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--peers] [--json]`;
+  const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--precision float32|bfloat16] [--device cpu|gpu] [--peers] [--json]`;
   return readArguments(usage, () => {
     const { values } = parseArgs({
       args: [...args],
@@ -39,6 +39,8 @@ export function parseComputeArguments(
         repeats: { type: 'string', default: '5' },
         arch: { type: 'string', default: 'resnet34' },
         input: { type: 'string', default: 'pixels' },
+        precision: { type: 'string', default: 'float32' },
+        device: { type: 'string', default: 'cpu' },
       },
     });
     const { peers, json } = values;
@@ -50,6 +52,8 @@ export function parseComputeArguments(
       repeats: toCount('repeats', values.repeats),
       arch: toOneOf('arch', values.arch, ['resnet34', 'resnet18']),
       input: toOneOf('input', values.input, ['pixels', 'normalized']),
+      precision: toOneOf('precision', values.precision, ['float32', 'bfloat16']),
+      device: toOneOf('device', values.device, ['cpu', 'gpu']),
       peers,
       json,
     };

@@ -27,12 +27,13 @@ export async function runComputeBench(
   args: readonly string[],
 ): Promise<void> {
   const o = parseComputeArguments(bench, defaults, args);
-  const { arch, batch, input, steps, repeats } = o;
+  const { arch, batch, input, precision, device, steps, repeats } = o;
   const peers = await findPeers(o.peers, ['torch', 'torchvision']);
   const results = [];
   for (const size of o.sizes) {
     for (const workers of o.workers) {
-      const setting: Setting = { arch, batch, input, size, classes, threads: workers.threads };
+      const { threads } = workers;
+      const setting: Setting = { arch, batch, input, precision, device, size, classes, threads };
       const rondo = openRondo(setting, workers.processes);
       const others = o.peers ? openPeers(setting, workers.processes, peers !== null) : [];
       const lanes = [rondo, ...others].map((contestant) => ({ contestant, work }));
@@ -42,7 +43,7 @@ export async function runComputeBench(
     }
   }
   const report: ComputeReport = {
-    ...{ bench, arch, batch, classes, input, steps, repeats },
+    ...{ bench, arch, batch, classes, input, precision, device, steps, repeats },
     ...{ environment: describeEnvironment(), peers, results },
   };
   publish(report, formatReport(report), o.json);

@@ -1,4 +1,4 @@
-import type { Trainable } from '../../plan/run-config.js';
+import type { FloatType, Trainable } from '../../plan/run-config.js';
 import type { LineProcess } from '../support/line-process.js';
 import { type Span, throughputOf } from './throughput.js';
 
@@ -10,6 +10,9 @@ export interface Setting {
   readonly batch: number;
   readonly classes: number;
   readonly threads: number;
+  /** Of the network's layers; weights and statistics stay float32. */
+  readonly precision: FloatType;
+  readonly device: 'cpu' | 'gpu';
   /** `pixels`: Rondo augments and normalises in its graph; `normalized`: it is fed as its peer is. */
   readonly input: 'pixels' | 'normalized';
 }

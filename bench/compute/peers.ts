@@ -2,10 +2,10 @@ import type { Contestant, Setting } from './contestant.js';
 import { openTfjs } from './tfjs.js';
 import { openTorch } from './torch.js';
 
-/** All peers in one setting: PyTorch in both layouts where its modules are, and tfjs-node's layers. */
+/** All peers in one setting: PyTorch in both layouts where its modules are, and tfjs-node's layers, which know float32 only. */
 export function openPeers(setting: Setting, processes: number, withTorch: boolean): Contestant[] {
   const torch = withTorch
     ? [openTorch(setting, processes, 'channels_last'), openTorch(setting, processes, 'contiguous')]
     : [];
-  return [...torch, openTfjs(setting, processes)];
+  return setting.precision === 'float32' ? [...torch, openTfjs(setting, processes)] : torch;
 }

@@ -2,7 +2,8 @@ import { type Environment, formatEnvironment } from '../support/environment.js';
 import type { Setting } from './contestant.js';
 import { formatResult, type Result } from './result.js';
 
-export interface ComputeReport extends Pick<Setting, 'arch' | 'batch' | 'classes' | 'input'> {
+export interface ComputeReport
+  extends Pick<Setting, 'arch' | 'batch' | 'classes' | 'input' | 'precision' | 'device'> {
   readonly bench: 'step' | 'predict';
   /** Of each process in each turn. */
   readonly steps: number;
@@ -14,9 +15,9 @@ export interface ComputeReport extends Pick<Setting, 'arch' | 'batch' | 'classes
 }
 
 export function formatReport(report: ComputeReport): string {
-  const { bench, arch, batch, input, repeats, steps, environment, peers } = report;
+  const { bench, arch, batch, input, precision, device, repeats, steps, environment, peers } = report;
   const versions = peers === null ? '' : `, torch ${peers.torch}`;
-  const title = `${bench}: ${arch}, batch ${batch} per worker, fed with ${input}, ${repeats} turns of ${steps} steps`;
+  const title = `${bench}: ${arch}, ${precision} on the ${device}, batch ${batch} per worker, fed with ${input}, ${repeats} turns of ${steps} steps`;
   const ratios =
     'ratio: images/s of the first row to this one; CPU ratio: time per image of this row to the first';
   return [

@@ -15,10 +15,10 @@ import {
 import type { Answer, Setting, Task } from './contestant.js';
 import type { Span } from './throughput.js';
 
-const { arch, size, batch, classes, input } = JSON.parse(process.argv[2]) as Setting;
+const { arch, size, batch, classes, input, precision } = JSON.parse(process.argv[2]) as Setting;
 const presize = Math.round(size * 1.15);
 const options: ProgramOptions & { input?: undefined } = {
-  ...{ arch, classes, size, presize, precision: 'float32', dropout: [0.25, 0.5], weightDecay: 0.01 },
+  ...{ arch, classes, size, presize, precision, dropout: [0.25, 0.5], weightDecay: 0.01 },
   trainable: ['all', 'frozen'],
 };
 

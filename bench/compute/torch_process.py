@@ -33,23 +33,28 @@ def main():
     batch, size, classes = setting["batch"], setting["size"], setting["classes"]
     formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
     memory_format = formats[setting["memoryFormat"]]
-    model = build(setting["arch"], classes).to(memory_format=memory_format)
-    images = (2 * torch.rand(batch, 3, size, size) - 1).contiguous(memory_format=memory_format)
-    labels = torch.arange(batch) % classes
+    device = "cuda" if setting["device"] == "gpu" else "cpu"
+    model = build(setting["arch"], classes).to(device, memory_format=memory_format)
+    images = (2 * torch.rand(batch, 3, size, size) - 1).to(device, memory_format=memory_format)
+    labels = (torch.arange(batch) % classes).to(device)
     # The fused kernel is the fastest of PyTorch's three on a CPU.
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.95, 0.99), weight_decay=0.01, fused=True)
     loss_of = nn.CrossEntropyLoss()
 
+    def compute():
+        with torch.autocast(device, torch.bfloat16, enabled=setting["precision"] == "bfloat16"):
+            return model(images)
+
     def train():
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model(images), labels)
+        loss = loss_of(compute().float(), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
 
     def predict():
         with torch.inference_mode():
-            return torch.softmax(model(images), 1)[0, 0].item()
+            return torch.softmax(compute().float(), 1)[0, 0].item()
 
     for line in sys.stdin:
         task = json.loads(line)

@@ -6,6 +6,9 @@ import { availableParallelism } from 'node:os';
  */
 const keptBytes = 2 ** 30;
 
+/** libvips hands an image over between the pool's thread and one of its own, so that either waits half of the time. */
+const poolThreadsPerCore = 2;
+
 /** Threads of each of `count` workers that share this machine's cores. */
 export function divideThreads(count: number, cores = availableParallelism()): number {
   return Math.max(1, Math.floor(cores / count));
@@ -32,7 +35,7 @@ export function workerEnvironment(
     TF_NUM_INTRAOP_THREADS: String(threads),
     TF_NUM_INTEROP_THREADS: '1',
     OMP_NUM_THREADS: String(threads),
-    UV_THREADPOOL_SIZE: String(Math.max(2, threads)),
+    UV_THREADPOOL_SIZE: String(poolThreadsPerCore * threads),
     CUDA_VISIBLE_DEVICES: gpus.length === 0 ? '' : gpus[index % gpus.length]!,
   };
 }

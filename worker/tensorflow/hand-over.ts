@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Graph, Node, Tensor } from './graph.js';
-import { bitcast32, overwrite } from './ops/convert.js';
+import { concat, joinedBy, reshape, split } from './ops/arrays.js';
+import { bitcast32, identity, overwrite } from './ops/convert.js';
 import { placeholder } from './ops/sources.js';
 import type { Feeds, Session } from './session.js';
 
@@ -11,12 +12,16 @@ export interface HandOver {
   readonly written: Tensor<'int32'>;
 }
 
+/** int32 values in 64 bytes: TensorFlow takes apart what it is fed without a copy where pieces begin at multiples of it. */
+const rowLength = 16;
+
 /**
  * The vector's way out; its run includes `alongside`.
  *
  * A fetch costs a copy into fresh memory, whose page faults take longer than the copy. So the caller's own memory is fed
- * to the graph, which writes over it in place. The bits travel as int32 on the host, because the binding moves fed
- * floats to the GPU where there is one.
+ * to the graph, which writes over it in place. A vector that joins others is never put together elsewhere: each of them is
+ * written to its own place. The bits travel as int32 on the host, because the binding moves fed floats to the GPU where
+ * there is one.
  */
 export function handOver(
   graph: Graph,
@@ -30,11 +35,37 @@ export function handOver(
     `${name}: a vector of known length is wanted`,
   );
   return graph.onHost(() => {
-    const target = placeholder(graph, name, 'int32', [1, length]);
-    const bits = bitcast32(vector, 'int32');
-    const written = graph.after(alongside, () => overwrite(target, bits));
+    const pieces = length % rowLength === 0 ? piecesOf(vector) : [vector];
+    const shape = pieces.length === 1 ? [1, length] : [length / rowLength, rowLength];
+    const target = placeholder(graph, name, 'int32', shape);
+    const places = pieces.length === 1 ? [target] : takeApart(target, pieces);
+    const overwrites = pieces.map((piece, index) => overwrite(places[index]!, bitcast32(piece, 'int32')));
+    const written = graph.after([...overwrites.map(({ node }) => node), ...alongside], () =>
+      identity(target),
+    );
     return { target: target.node.name, length, written };
   });
+}
+
+/** Vectors that make up `vector`, each of whole rows. */
+function piecesOf(vector: Tensor<'float32'>): Tensor<'float32'>[] {
+  const pieces: Tensor<'float32'>[] = [];
+  let open: Tensor<'float32'>[] = [];
+  for (const each of joinedBy(vector)) {
+    open.push(each);
+    const length = open.reduce((sum, { shape }) => sum + shape[0]!, 0);
+    if (length % rowLength !== 0) continue;
+    pieces.push(concat(open, 0));
+    open = [];
+  }
+  return pieces;
+}
+
+/** Where each piece belongs in the target's memory: [1, length]. */
+function takeApart(target: Tensor<'int32'>, pieces: readonly Tensor[]): Tensor<'int32'>[] {
+  const lengths = pieces.map(({ shape }) => shape[0]!);
+  const sizes = lengths.map((length) => length / rowLength);
+  return split(target, sizes, 0).map((rows, index) => reshape(rows, [1, lengths[index]!]));
 }
 
 /** A NaN that no computation gives. */

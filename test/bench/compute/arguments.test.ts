@@ -17,6 +17,8 @@ describe('parseComputeArguments', () => {
       repeats: 5,
       arch: 'resnet34',
       input: 'pixels',
+      precision: 'float32',
+      device: 'cpu',
       peers: false,
       json: false,
     });
@@ -36,6 +38,8 @@ describe('parseComputeArguments', () => {
     [['--workers', 'x1'], '--workers takes positive integers, not .'],
     [['--arch', 'vgg'], '--arch is one of resnet34, resnet18, not vgg.'],
     [['--input', 'jpeg'], '--input is one of pixels, normalized, not jpeg.'],
+    [['--precision', 'float16'], '--precision is one of float32, bfloat16, not float16.'],
+    [['--device', 'tpu'], '--device is one of cpu, gpu, not tpu.'],
     [['--speed'], "Unknown option '--speed'"],
   ])('refuses %j', (args, message) => {
     expect(() => parse(...args)).toThrow(

@@ -36,6 +36,11 @@ describe('workerEnvironment', () => {
     });
   });
 
+  it('has two threads of the pool for each of TensorFlow’s', () => {
+    const { UV_THREADPOOL_SIZE } = workerEnvironment({}, { index: 0, threads: 3, gpus: [] });
+    expect(UV_THREADPOOL_SIZE).toBe('6');
+  });
+
   it('hides every device when there is none to give', () => {
     const environment = workerEnvironment({ CUDA_VISIBLE_DEVICES: '0' }, { index: 0, threads: 1, gpus: [] });
     expect(environment.CUDA_VISIBLE_DEVICES).toBe('');

@@ -1,19 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { allocateShared } from '../../../runtime/shared-buffer.js';
-import { Graph } from '../../../worker/tensorflow/graph.js';
+import { Graph, type Node, type Tensor } from '../../../worker/tensorflow/graph.js';
 import { type HandOver, handOver, runHandOver } from '../../../worker/tensorflow/hand-over.js';
 import { multiply } from '../../../worker/tensorflow/ops/arithmetic.js';
+import { concat, split } from '../../../worker/tensorflow/ops/arrays.js';
 import { constant, placeholder } from '../../../worker/tensorflow/ops/sources.js';
 import { openSession, type Session } from '../../../worker/tensorflow/session.js';
 
-const length = 1000;
+type Build = (doubled: Tensor<'float32'>) => Tensor<'float32'>;
+
+const length = 1008;
 const fed = Float32Array.from({ length }, (_, index) => index - 500.25);
 const doubled = fed.map((value) => 2 * value);
 
-function open(): { session: Session; over: HandOver; reads: () => number } {
+function open(build: Build): { session: Session; over: HandOver; reads: () => number } {
   const graph = new Graph();
   const vector = placeholder(graph, 'vector', 'float32', [length]);
-  const over = handOver(graph, 'into', multiply(vector, constant(graph, 'float32', 2)));
+  const over = handOver(graph, 'into', build(multiply(vector, constant(graph, 'float32', 2))));
   const inner = openSession(graph);
   let count = 0;
   const session: Session = {
@@ -29,8 +32,14 @@ function open(): { session: Session; over: HandOver; reads: () => number } {
   return { session, over, reads: () => count };
 }
 
-describe('a vector handed over', () => {
-  const { session, over, reads } = open();
+/** The same vector in pieces, some of which begin within 64 bytes of the one before. */
+const joined: Build = (vector) => concat(split(vector, [160, 3, 13, 16, 5, 1, 810], 0), 0);
+
+describe.each<[string, Build]>([
+  ['as it is', (vector) => vector],
+  ['joined from pieces', joined],
+])('a vector handed over, %s,', (_, build) => {
+  const { session, over, reads } = open(build);
 
   test('is written straight into aligned memory', () => {
     const into = new Float32Array(allocateShared(4 * length), 0, length);
@@ -54,7 +63,7 @@ describe('a vector handed over', () => {
 
   test('needs a place of its length', () => {
     expect(() => runHandOver(session, over, { vector: fed }, new Float32Array(999))).toThrow(
-      'the vector has 1000 values, its place 999',
+      'the vector has 1008 values, its place 999',
     );
   });
 
@@ -63,4 +72,30 @@ describe('a vector handed over', () => {
     runHandOver(session, over, { vector: fed }, new Float32Array(length));
     expect(session.handles()).toBe(before);
   });
+});
+
+test('a vector whose length is not a multiple of 64 bytes is joined first', () => {
+  const graph = new Graph();
+  const vector = placeholder(graph, 'vector', 'float32', [20]);
+  const over = handOver(graph, 'into', concat(split(vector, [16, 4], 0), 0));
+  const session = openSession(graph);
+  const values = Float32Array.from({ length: 20 }, (_, index) => index);
+  const into = new Float32Array(20);
+  runHandOver(session, over, { vector: values }, into);
+  expect(into).toEqual(values);
+  session.close();
+});
+
+test('the pieces of a vector are not put together on their way', () => {
+  const graph = new Graph();
+  const vector = placeholder(graph, 'vector', 'float32', [length]);
+  const { written } = handOver(graph, 'into', concat(split(vector, [160, 3, 13, 832], 0), 0));
+  const joins: string[] = [];
+  const visit = (node: Node): void => {
+    if (node.op === 'ConcatV2') joins.push(node.outputs[0]!.shape.join());
+    for (const { node: before } of node.inputs) visit(before);
+    for (const before of node.controls) visit(before);
+  };
+  visit(written.node);
+  expect(joins).toEqual(['16']);
 });

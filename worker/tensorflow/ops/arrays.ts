@@ -100,6 +100,12 @@ export function concat<D extends DType>(parts: readonly Tensor<D>[], axis: numbe
   return output(graph.add({ op: 'ConcatV2', inputs, attributes, outputs }));
 }
 
+/** The vectors that `x` joins, where it is a concatenation of them; else itself alone. */
+export function joinedBy<D extends DType>(x: Tensor<D>): Tensor<D>[] {
+  if (x.shape.length !== 1 || x.node.op !== 'ConcatV2') return [x];
+  return x.node.inputs.slice(0, -1) as Tensor[] as Tensor<D>[];
+}
+
 /** Cuts `x` along `axis` into pieces of the given sizes, which must add up. */
 export function split<D extends DType>(x: Tensor<D>, sizes: readonly number[], axis: number): Tensor<D>[] {
   const whole = x.shape[axis];
