@@ -1,4 +1,13 @@
 import { openImage } from '../../runtime/images.js';
+import { threadPoolSize } from '../../runtime/limiter.js';
+
+/**
+ * How many images to read and decode at a time. Between two of its tasks on libuv's pool an image waits for the main thread:
+ * several for each of the pool's threads keep it busy.
+ */
+export function imagesInHand(): number {
+  return 8 * threadPoolSize();
+}
 
 export interface DecodedImage {
   /** [presize, presize, 3], sRGB, 8 bit. */

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Range } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
-import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
-import { type DecodedImage, decodeImage } from './decode.js';
+import { type DecodedImage, decodeImage, imagesInHand } from './decode.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 
 /** A file that is no image, or could not be read. */
@@ -39,7 +39,7 @@ export interface FileBatchOptions {
 export function loadFileBatches(files: readonly string[], o: FileBatchOptions): AsyncIterable<FileBatch> {
   const { size, presize, batch, depth, signal } = o;
   const pool = createBufferPool(presize, Math.min(batch, files.length));
-  const limit = createLimiter(threadPoolSize());
+  const limit = createLimiter(imagesInHand());
   const ranges: Range[] = [];
   for (let start = 0; start < files.length; start += batch) {
     ranges.push({ start, end: Math.min(start + batch, files.length) });

@@ -2,9 +2,9 @@ import { augmentSample, lighting, projectiveTransform } from '../../plan/augment
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
-import { decodeImage } from './decode.js';
+import { decodeImage, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { openFolderSource, type Source, type Split } from './source.js';
@@ -64,7 +64,7 @@ export function openLoader(o: LoaderOptions): Loader {
   // plan/micro-batches.ts lets a remainder below half a micro-batch join the one before it.
   const pool = createBufferPool(presize, Math.ceil(o.config.microBatch * 1.5));
   // One limiter for all batches: the earliest batch's images come first, so a batch is whole before the next begins.
-  const limit = createLimiter(threadPoolSize());
+  const limit = createLimiter(imagesInHand());
   const inHand = new Set<Promise<unknown>>();
   const closing = new AbortController();
 

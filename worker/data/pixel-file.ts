@@ -50,10 +50,13 @@ export async function openPixelFile(
   return {
     async get(index, into) {
       const header = Buffer.alloc(headerBytes);
-      const { bytesRead } = await handle.readv([header, into], index * recordBytes);
-      if (bytesRead < recordBytes) return undefined;
+      const start = index * recordBytes;
+      // Alone first: to read a hole, the system fills pages with zeros, which costs as much as to write them.
+      await handle.read(header, 0, headerBytes, start);
       const expected = header.subarray(8);
       if (isBlank(expected)) return undefined;
+      const { bytesRead } = await handle.read(into, 0, into.byteLength, start + headerBytes);
+      if (bytesRead < into.byteLength) return undefined;
       return expected.equals(digest(index, header.subarray(0, 8), into)) ? header.readDoubleLE(0) : undefined;
     },
     async put(index, pixels, aspect) {
