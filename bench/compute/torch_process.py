@@ -8,22 +8,13 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 
 import torch
-import torchvision
 from torch import nn
 
-
-class ConcatPool(nn.Module):
-    def forward(self, features):
-        return torch.cat([torch.amax(features, (2, 3)), torch.mean(features, (2, 3))], 1)
-
-
-def build(arch, classes):
-    body = nn.Sequential(*list(getattr(torchvision.models, arch)().children())[:-2])
-    head = [ConcatPool(), nn.BatchNorm1d(1024), nn.Dropout(0.25), nn.Linear(1024, 512), nn.ReLU(True)]
-    head += [nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, classes)]
-    return nn.Sequential(body, *head)
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from fastai_resnet import build
 
 
 def main():

@@ -25,7 +25,7 @@ export interface Speeds {
 }
 
 /** Steps of a run that are not counted: kernels are chosen, memory is taken, and what was read ahead is used up. */
-const settling = 3;
+export const settling = 3;
 
 /** @throws Error when an epoch has too few steps. */
 export function speedsOf(steps: readonly Made[]): Speeds {

@@ -8,29 +8,19 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 # Ranks on one machine meet over loopback, as Rondo's do.
 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 
 import torch
 import torch.distributed as dist
-import torchvision
 from PIL import Image
 from torch import nn
 from torchvision import transforms
 
-
-class ConcatPool(nn.Module):
-    def forward(self, features):
-        return torch.cat([torch.amax(features, (2, 3)), torch.mean(features, (2, 3))], 1)
-
-
-def build(arch, classes):
-    body = nn.Sequential(*list(getattr(torchvision.models, arch)().children())[:-2])
-    features = 2 * (2048 if arch == "resnet50" else 512)
-    head = [ConcatPool(), nn.BatchNorm1d(features), nn.Dropout(0.25), nn.Linear(features, 512), nn.ReLU(True)]
-    head += [nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, classes)]
-    return nn.Sequential(body, *head)
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from fastai_resnet import build
 
 
 class Pictures(torch.utils.data.Dataset):

@@ -1,3 +1,5 @@
+import { settling } from './contestant.js';
+
 /** Of metrics.proto's WorkerStep, what a share is worked out from; seconds. */
 export interface WorkerStep {
   readonly step: number;
@@ -23,9 +25,6 @@ export interface Shares {
   /** In which the ring was at work, or waited, while gradients were computed. */
   readonly ringHidden: number;
 }
-
-/** Steps of a run that are not counted. */
-const settling = 3;
 
 /** Over all ranks and all steps but the first ones. @throws Error when there are no more. */
 export function sharesOf(steps: readonly WorkerStep[]): Shares {
