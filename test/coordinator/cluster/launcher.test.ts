@@ -79,7 +79,7 @@ describe('launchWorkers', () => {
         TF_NUM_INTRAOP_THREADS: '3',
         TF_NUM_INTEROP_THREADS: '1',
         OMP_NUM_THREADS: '3',
-        UV_THREADPOOL_SIZE: '3',
+        UV_THREADPOOL_SIZE: '6',
         CUDA_VISIBLE_DEVICES: '',
       });
       expect(report.pid).toBe(pids[index]);

@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const program = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
+const run = promisify(execFile);
+let cache: string;
+
+beforeAll(() => {
+  cache = mkdtempSync(path.join(tmpdir(), 'rondo-bench-cache-'));
+});
+afterAll(() => rmSync(cache, { recursive: true, force: true }));
+
+/** The report of a bench that measures next to nothing. */
+async function reportOf(name: string, options: string): Promise<Record<string, unknown>> {
+  const args = [program, name, ...options.split(' '), '--json'];
+  const env = { ...process.env, RONDO_CACHE: cache };
+  const { stdout } = await run(process.execPath, args, { env, maxBuffer: 1 << 24 });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const positive = { p10: expect.toSatisfy(isPositive), median: expect.toSatisfy(isPositive) };
+
+function isPositive(value: unknown): boolean {
+  return typeof value === 'number' && value > 0;
+}
+
+const network = '--arch resnet18 --sizes 32 --batch 4 --workers 1x1 --steps 1 --repeats 1';
+
+describe('npm run bench', { timeout: 120_000 }, () => {
+  it('measures training steps, frozen ones beside them', async () => {
+    const { results } = await reportOf('step', network);
+    const [rondo, frozen] = (results as { lanes: unknown[] }[])[0]!.lanes;
+    expect(rondo).toMatchObject({ name: 'rondo', work: 'all', ratio: null });
+    expect(frozen).toMatchObject({
+      name: 'rondo',
+      work: 'frozen',
+      ratio: { speed: positive, cpu: positive },
+    });
+  });
+
+  it('measures predictions', async () => {
+    const { results } = await reportOf('predict', network);
+    expect(results).toMatchObject([{ size: 32, lanes: [{ work: 'predict', imagesPerSecond: positive }] }]);
+  });
+
+  it('measures the loader', async () => {
+    const { speeds } = await reportOf('loader', '--images 8 --presize 64 --micro-batch 4 --rounds 1');
+    const rounds = speeds as Record<string, number>[][];
+    expect(rounds.map((each) => each.length)).toEqual([1]);
+    expect(Object.values(rounds[0]![0]!).map(isPositive)).toEqual([true, true, true]);
+  });
+
+  it('measures the ring', async () => {
+    const { results } = await reportOf('all-reduce', '--ranks 2 --megabytes 0.1 --rounds 2 --repeats 1');
+    const rings = results as { name: string; busbw: unknown }[];
+    expect(rings.map(({ name }) => name)).toEqual([
+      ...['rondo', 'rondo'],
+      ...['rondo over gRPC alone', 'rondo over gRPC alone'],
+    ]);
+    for (const { busbw } of rings) expect(busbw).toMatchObject(positive);
+  });
+
+  it('measures whole runs, and where the time of their steps goes', async () => {
+    const { results } = await reportOf(
+      'scaling',
+      '--workers 2 --arch resnet18 --size 32 --batch 16 --images 120 --repeats 1',
+    );
+    const [result] = results as {
+      imagesPerSecond: unknown;
+      shares: Record<string, { median: number }>;
+      peer: null;
+    }[];
+    expect(result).toMatchObject({
+      workers: 2,
+      imagesPerSecond: { firstEpoch: positive, laterEpoch: positive },
+    });
+    const { ringHidden: _, ...shares } = result!.shares;
+    const total = Object.values(shares).reduce((sum, { median }) => sum + median, 0);
+    expect(total).toBeCloseTo(1, 9);
+  });
+
+  it('measures starts', async () => {
+    const { arrivals } = await reportOf('start-up', '--workers 1 --repeats 1');
+    const [first] = arrivals as Record<'prepared' | 'waiting' | 'assigned' | 'step', number>[];
+    const inOrder = [first!.prepared, first!.waiting, first!.assigned, first!.step];
+    expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b));
+  });
+
+  it('refuses what is no bench, naming those that are', async () => {
+    await expect(run(process.execPath, [program, 'speed'])).rejects.toMatchObject({
+      stderr: expect.stringMatching(/there is no bench speed[\s\S]*all-reduce \| loader \| overlap/),
+    });
+  });
+});
