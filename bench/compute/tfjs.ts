@@ -1,19 +1,9 @@
-import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
-import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { type Contestant, createContestant, type Setting } from './contestant.js';
-import { visibleGpus } from './devices.js';
+import { openNodeProcesses } from './node-processes.js';
 
-/** tfjs-node's own layers API, on the same TensorFlow: one Node process per worker, with a local worker's environment. */
+/** tfjs-node's own layers API, on the same TensorFlow: one process per worker. */
 export function openTfjs(setting: Setting, processes: number): Contestant {
-  const args = [peerScript('compute', 'tfjs-process.mjs'), JSON.stringify(setting)];
-  const workers = Array.from({ length: processes }, (_, index) => {
-    const env = workerEnvironment(process.env, {
-      index,
-      threads: setting.threads,
-      gpus: visibleGpus(setting),
-    });
-    return openLineProcess(process.execPath, args, env);
-  });
-  return createContestant('tfjs layers', workers, setting);
+  const script = peerScript('compute', 'tfjs-process.mjs');
+  return createContestant('tfjs layers', openNodeProcesses(script, setting, processes), setting);
 }

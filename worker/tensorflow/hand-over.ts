@@ -85,5 +85,6 @@ export function runHandOver(
   session.runOne({ ...feeds, [target]: bits }, written, (read) => {
     // Memory that was not aligned has been copied on its way in, so the result is elsewhere.
     if (bits[length - 1] === unwritten) bits.set(read());
+    assert(bits[length - 1] !== unwritten, `${target}: the vector was written elsewhere`);
   });
 }
