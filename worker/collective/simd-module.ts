@@ -1,3 +1,5 @@
+import { varint } from '../../runtime/varint.js';
+
 /**
  * The ring's arithmetic as a WebAssembly module with SIMD, written out by instruction: JavaScript adds float32 by way of
  * float64, one at a time. (WebAssembly core specification 2.0, chapter 5; opcodes by their names there.)
@@ -147,11 +149,6 @@ function section(id: number, items: readonly (readonly number[])[]): number[] {
 
 function name(text: string): number[] {
   return [text.length, ...Buffer.from(text, 'ascii')];
-}
-
-/** LEB128. */
-function varint(value: number): number[] {
-  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }
 
 function signedVarint(value: number): number[] {

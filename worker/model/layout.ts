@@ -1,4 +1,5 @@
 import type { Trainable } from '../../plan/run-config.js';
+import { rowLength } from '../tensorflow/rows.js';
 import { isTrained, type NetworkSpec, volume } from './parameters.js';
 
 export interface TensorSpec {
@@ -49,9 +50,6 @@ export interface ReductionLayout {
     readonly weight: number;
   };
 }
-
-/** Floats in 64 bytes. TensorFlow shares memory that begins at a multiple of 64, and copies other memory. */
-export const rowLength = 16;
 
 /** How many rows `count` values fill. */
 export function rowsOf(count: number): number {

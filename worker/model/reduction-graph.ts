@@ -1,7 +1,8 @@
 import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { concat, reshape, slice, split } from '../tensorflow/ops/arrays.js';
 import { placeholder, zeros } from '../tensorflow/ops/sources.js';
-import { type ReductionLayout, rowLength, rowsOf } from './layout.js';
+import { rowLength } from '../tensorflow/rows.js';
+import { type ReductionLayout, rowsOf } from './layout.js';
 import { volume } from './parameters.js';
 
 type Values = Tensor<'float32'>;

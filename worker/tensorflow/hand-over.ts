@@ -3,6 +3,7 @@ import type { Graph, Node, Tensor } from './graph.js';
 import { concat, joinedBy, reshape, split } from './ops/arrays.js';
 import { bitcast32, identity, overwrite } from './ops/convert.js';
 import { placeholder } from './ops/sources.js';
+import { rowLength } from './rows.js';
 import type { Feeds, Session } from './session.js';
 
 /** A float32 vector of the graph on its way into memory that the caller owns. */
@@ -11,9 +12,6 @@ export interface HandOver {
   readonly length: number;
   readonly written: Tensor<'int32'>;
 }
-
-/** int32 values in 64 bytes: TensorFlow takes apart what it is fed without a copy where pieces begin at multiples of it. */
-const rowLength = 16;
 
 /**
  * The vector's way out; its run includes `alongside`.

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import { layOutReduction, layOutState, rowLength, rowsOf } from '../../../worker/model/layout.js';
+import { layOutReduction, layOutState, rowsOf } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
+import { rowLength } from '../../../worker/tensorflow/rows.js';
 
 /** torchvision's parameter counts without the last layer (`fc`), and the channels that it took. */
 const bodies = {

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
-import { layOutReduction, rowLength } from '../../../worker/model/layout.js';
+import { layOutReduction } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { joinParts, takeApart } from '../../../worker/model/reduction-graph.js';
 import { Graph } from '../../../worker/tensorflow/graph.js';
 import { constantArray } from '../../../worker/tensorflow/ops/sources.js';
+import { rowLength } from '../../../worker/tensorflow/rows.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
 import { randomValues } from '../../support/tensorflow/random-values.js';
 
