@@ -55,6 +55,7 @@ export async function prepareGeneration(
     openRing({
       ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
       wire: config.wire,
+      vectors: Object.values(vectors),
     }),
   ]);
 

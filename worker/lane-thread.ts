@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
 import { status } from '@grpc/grpc-js';
 import { RondoError } from '../runtime/errors.js';
-import { createRing, type Ring } from './collective/all-reduce.js';
+import { createRing } from './collective/all-reduce.js';
 import { createExchange } from './collective/grpc-link.js';
 import { adoptMemory } from './collective/reduction-vector.js';
+import type { Ring } from './collective/rounds.js';
 import type { FromLane, LaneCall, ToLane } from './lanes.js';
 import { startPeerServer } from './peer-server.js';
 

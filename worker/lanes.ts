@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { createDeferred, type Deferred } from '../runtime/deferred.js';
 import { type ErrorCode, RondoError } from '../runtime/errors.js';
-import type { Lane, Ring, RingOptions } from './collective/all-reduce.js';
+import type { Lane, RingOptions } from './collective/all-reduce.js';
 import { workspaceOf } from './collective/reduction-vector.js';
+import type { Ring } from './collective/rounds.js';
 
 /** What a thread is asked to do; one at a time. */
 export type LaneCall =

@@ -1,8 +1,13 @@
 import type { FloatType } from '../plan/run-config.js';
 import { RondoError } from '../runtime/errors.js';
-import { createRing, type Ring } from './collective/all-reduce.js';
+import { createRing } from './collective/all-reduce.js';
 import type { Exchange } from './collective/grpc-link.js';
 import { joinLanes } from './collective/joint-ring.js';
+import type { Link } from './collective/link.js';
+import type { Ring } from './collective/rounds.js';
+import { shareVectors } from './collective/share-vectors.js';
+import { createSharedSum } from './collective/shared-sum.js';
+import type { SharedVectors } from './collective/shared-vectors.js';
 import type { LaneThread } from './lanes.js';
 
 export interface OpenRing extends Ring {
@@ -24,6 +29,8 @@ export async function openRing(o: {
   worldSize: number;
   predecessorAddress: string;
   wire: FloatType;
+  /** Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their values. */
+  vectors: readonly Float32Array[];
   signal: AbortSignal;
 }): Promise<OpenRing> {
   const { signal } = o;
@@ -70,12 +77,30 @@ async function openLanes(
       }),
     ),
   );
-  const own = createRing({ ...optionsOf(0), link });
+  const ring = joinLanes({
+    lanes: [createRing({ ...optionsOf(0), link }), ...further],
+    ...{ worldSize, wire },
+  });
+  const vectors = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
   return {
-    ...joinLanes({ lanes: [own, ...further], worldSize, wire }),
+    ...(vectors === null ? ring : createSharedSum({ ...place, wire, link, vectors, ring })),
     close() {
       link.close();
       end(new RondoError('aborted', `the ring of generation ${generation} was closed`));
     },
   };
+}
+
+/** Shares the vectors of all ranks until `signal` aborts; null when they are not all here. */
+async function shareAll(
+  { exchange, generation, rank, worldSize, vectors }: Parameters<typeof openRing>[0],
+  link: Link,
+  signal: AbortSignal,
+): Promise<SharedVectors | null> {
+  const place = { generation, rank, worldSize };
+  const shared = await shareVectors({ ...place, link, vectors, directory: exchange.sharedMemory, signal });
+  if (shared === null) return null;
+  signal.addEventListener('abort', () => shared.close(), { once: true });
+  if (signal.aborted) shared.close();
+  return shared;
 }

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../../proto/gen/peer.js';
-import type { Ring } from '../../worker/collective/all-reduce.js';
 import { createExchange } from '../../worker/collective/grpc-link.js';
 import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
+import type { Ring } from '../../worker/collective/rounds.js';
 import { peerService } from '../../worker/collective/wire-format.js';
 import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
 import { openRing } from '../../worker/open-ring.js';
@@ -58,10 +58,11 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   const worldSize = addresses.length;
   generation += 1n;
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
+  const vector = allocateReductionVector(length);
   const ring = await openRing({
     ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, wire, signal },
+    vectors: payloads === 'slots' ? [] : [vector],
   });
-  const vector = allocateReductionVector(length);
 
   vector.fill(rank + 1);
   await ring.allReduce(vector, { exactFrom: length, signal });

@@ -16,7 +16,12 @@ export interface MemoryLink extends Link {
  */
 export function createMemoryRing(
   worldSize: number,
-  o: { capacity?: number; delayMs?: () => number; faults?: ReadonlyMap<number, Fault> } = {},
+  o: {
+    sharesMemory?: boolean;
+    capacity?: number;
+    delayMs?: () => number;
+    faults?: ReadonlyMap<number, Fault>;
+  } = {},
 ): MemoryLink[] {
   const pipes = Array.from({ length: worldSize }, (_, rank) =>
     createPipe(o.capacity ?? 1, o.delayMs, o.faults?.get(rank)),
@@ -29,6 +34,7 @@ export function createMemoryRing(
     };
     return {
       predecessorLanes: [],
+      sharesMemory: o.sharesMemory ?? false,
       takeSlot: () => null,
       send: outgoing.send,
       receive: incoming.receive,

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Ring } from '../../worker/collective/all-reduce.js';
 import { chunkBytes } from '../../worker/collective/ring.js';
+import type { Ring } from '../../worker/collective/rounds.js';
 import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
 import { type OpenRing, openRing } from '../../worker/open-ring.js';
 import { type Peer, startPeers, stopPeers } from '../support/grpc-peers.js';
@@ -43,6 +43,7 @@ function openRings(
         ...{ exchange, lanes: lanes[rank], generation, rank, worldSize, signal: abort },
         predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
         wire: 'bfloat16',
+        vectors: [],
       }),
     ),
   );

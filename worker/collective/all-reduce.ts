@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict';
 import type { FloatType } from '../../plan/run-config.js';
-import { RondoError } from '../../runtime/errors.js';
+import { watchBreakage } from './breakage.js';
 import { checkChunk, type Due } from './due-chunk.js';
 import type { IncomingChunk, Link, OutgoingChunk } from './link.js';
 import { passSegment } from './passage.js';
 import * as ring from './ring.js';
+import { countRounds, type Ring } from './rounds.js';
 import { allocateChunk, releaseChunk, wireTypes } from './wire-format.js';
-
-export interface Ring {
-  /**
-   * Replaces `vector` by its sum over all ranks, bit for bit the same on every rank. All ranks call it in the same
-   * order with the same length and `exactFrom`, from which element on everything travels as float32. The vector may
-   * be shared memory; it must be left alone until the promise settles, and nothing of it is retained afterwards.
-   *
-   * With a bfloat16 wire every partial sum is rounded to nearest even, and the result too; a world of one rounds
-   * its vector likewise, so that the world size changes no more than the order of summation does.
-   *
-   * @throws RondoError: the link's own; `data-loss` for a chunk out of order, `aborted` for one of another
-   * generation, `aborted` or the signal's reason when the signal aborts. After any of them the ring is broken and
-   * every later call throws the same.
-   */
-  allReduce(vector: Float32Array, o: { exactFrom: number; signal: AbortSignal }): Promise<void>;
-}
 
 export interface RingOptions {
   readonly rank: number;
@@ -41,27 +26,7 @@ const onlyLane: Lane = { index: 0, count: 1 };
 
 export function createRing(o: RingOptions & { link: Link }): Ring {
   assert(o.rank >= 0 && o.rank < o.worldSize, `rank ${o.rank} of ${o.worldSize}`);
-  let round = 0n;
-  let busy = false;
-  let broken: RondoError | null = null;
-  return {
-    async allReduce(vector, { exactFrom, signal }) {
-      assert(!busy, 'one all-reduce at a time');
-      assert(exactFrom >= 0 && exactFrom <= vector.length, `exactFrom ${exactFrom} of ${vector.length}`);
-      assert(vector.length <= 0xffffffff, `${vector.length} elements have no offset in a chunk`);
-      if (broken !== null) throw broken;
-      busy = true;
-      try {
-        await runRound({ lane: onlyLane, ...o, vector, exactFrom, round, signal });
-        round += 1n;
-      } catch (error) {
-        broken = RondoError.from(error);
-        throw broken;
-      } finally {
-        busy = false;
-      }
-    },
-  };
+  return countRounds((vector, call) => runRound({ lane: onlyLane, ...o, vector, ...call }));
 }
 
 interface Round {
@@ -78,7 +43,6 @@ interface Round {
 }
 
 async function runRound(o: Round): Promise<void> {
-  if (o.signal.aborted) throw abortion(o.signal);
   const cut = ring.cutBlocks({ ...o, length: o.vector.length });
   const blocks = cut.filter((_, index) => index % o.lane.count === o.lane.index);
   if (o.worldSize === 1) {
@@ -156,20 +120,3 @@ function outgoingChunk(link: Link, due: Due, came: IncomingChunk | null): Outgoi
 }
 
 const nothing = new Uint8Array(0);
-
-/** A promise that only ever rejects: when the signal aborts, or with what is reported first. */
-function watchBreakage(signal: AbortSignal) {
-  let report: (error: unknown) => void = () => {};
-  const promise = new Promise<never>((_, reject) => {
-    report = reject;
-  });
-  promise.catch(() => {});
-  const onAbort = () => report(abortion(signal));
-  signal.addEventListener('abort', onAbort, { once: true });
-  return { promise, report, close: () => signal.removeEventListener('abort', onAbort) };
-}
-
-function abortion(signal: AbortSignal): RondoError {
-  if (signal.reason instanceof RondoError) return signal.reason;
-  return new RondoError('aborted', 'the all-reduce was aborted', { cause: signal.reason });
-}

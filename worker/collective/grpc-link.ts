@@ -7,6 +7,8 @@ import { blocksUnderWay, chunkBytes, predecessorOf, successorOf } from './ring.j
 import type { SlotShape } from './slot-file.js';
 
 export interface Exchange {
+  /** Where memory is shared with other processes of this machine; null where it is not. */
+  readonly sharedMemory: string | null;
   /** `exchange` of the process's peer server, which is to be made with wire-format's `peerService`. */
   readonly handler: PeerServer['exchange'];
   /**
@@ -80,6 +82,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
   }
 
   return {
+    sharedMemory,
     handler(pull) {
       findOutlet(pull.request.generation)
         .then((outlet) => {
@@ -122,6 +125,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
       }
       return {
         predecessorLanes,
+        sharesMemory: outlet.sharesMemory,
         takeSlot: outlet.takeSlot,
         send: outlet.send,
         receive: inlet.receive,

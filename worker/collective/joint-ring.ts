@@ -1,6 +1,6 @@
 import type { FloatType } from '../../plan/run-config.js';
-import type { Ring } from './all-reduce.js';
 import { cutBlocks } from './ring.js';
+import type { Ring } from './rounds.js';
 
 /**
  * One ring of several lanes, each of which sums its own blocks of every vector at the same time. A vector's cut does not depend on

@@ -13,6 +13,8 @@ export type OutgoingChunk = FramedChunk | SlottedChunk<OutgoingSlot>;
 export interface Link {
   /** Where the predecessor's further lanes are pulled from: HOST:PORT, in order. */
   readonly predecessorLanes: readonly string[];
+  /** Whether the successor is a process of this machine, so that payloads may pass through memory. */
+  readonly sharesMemory: boolean;
   /** Room for a payload of `bytes` bytes where the successor reads it; null when there is none, and the chunk needs a frame. */
   takeSlot(bytes: number): OutgoingSlot | null;
   /**

@@ -17,7 +17,8 @@ export interface Outlet {
   readonly attached: Promise<void>;
   /** @throws RondoError when the pull is not the successor's, or not the first. */
   attach(pull: Pull): void;
-  /** As Link's. */
+  /** As Link's; known when attached. */
+  readonly sharesMemory: boolean;
   takeSlot(bytes: number): OutgoingSlot | null;
   send(chunk: OutgoingChunk): Promise<void>;
   /** Ends the successor's pull after what was sent; later sends are rejected with `error`. May be called twice. */
@@ -79,6 +80,9 @@ export function createOutlet(o: {
       for (const address of laneAddresses) metadata.add('rondo-lane', address);
       pull.sendMetadata(metadata);
       attached.resolve();
+    },
+    get sharesMemory() {
+      return slots !== null;
     },
     takeSlot: (bytes) => slots?.take(bytes) ?? null,
     send(chunk) {
