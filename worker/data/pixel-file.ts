@@ -8,14 +8,14 @@ import path from 'node:path';
  * foreign or half-written record counts as absent and no lock is needed: two workers write the same bytes.
  */
 export interface PixelFile {
-  /** Reads image `index` into `into`; its aspect, or undefined when there is no whole record. */
-  get(index: number, into: Uint8Array): Promise<number | undefined>;
-  put(index: number, pixels: Uint8Array, aspect: number): Promise<void>;
+  /** Reads image `index` into `into`; false when there is no whole record. */
+  get(index: number, into: Uint8Array): Promise<boolean>;
+  put(index: number, pixels: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Record: aspect (float64, little-endian), digest (16 bytes), pixels. */
-const headerBytes = 24;
+/** Record: digest (16 bytes), pixels. */
+const headerBytes = 16;
 /** What the file may take of the free disk when it is complete; other programs and the checkpoints need room too. */
 const shareOfFreeDisk = 0.5;
 
@@ -40,30 +40,20 @@ export async function openPixelFile(
     await handle.close();
     return undefined;
   }
-  const digest = (index: number, aspectBytes: Uint8Array, pixels: Uint8Array): Buffer =>
-    createHash('sha256')
-      .update(`${o.salt} ${index} `)
-      .update(aspectBytes)
-      .update(pixels)
-      .digest()
-      .subarray(0, 16);
+  const digest = (index: number, pixels: Uint8Array): Buffer =>
+    createHash('sha256').update(`${o.salt} ${index} `).update(pixels).digest().subarray(0, 16);
   return {
     async get(index, into) {
-      const header = Buffer.alloc(headerBytes);
+      const expected = Buffer.alloc(headerBytes);
       const start = index * recordBytes;
       // Alone first: to read a hole, the system fills pages with zeros, which costs as much as to write them.
-      await handle.read(header, 0, headerBytes, start);
-      const expected = header.subarray(8);
-      if (isBlank(expected)) return undefined;
+      await handle.read(expected, 0, headerBytes, start);
+      if (isBlank(expected)) return false;
       const { bytesRead } = await handle.read(into, 0, into.byteLength, start + headerBytes);
-      if (bytesRead < into.byteLength) return undefined;
-      return expected.equals(digest(index, header.subarray(0, 8), into)) ? header.readDoubleLE(0) : undefined;
+      return bytesRead === into.byteLength && expected.equals(digest(index, into));
     },
-    async put(index, pixels, aspect) {
-      const header = Buffer.alloc(headerBytes);
-      header.writeDoubleLE(aspect, 0);
-      digest(index, header.subarray(0, 8), pixels).copy(header, 8);
-      const { bytesWritten } = await handle.writev([header, pixels], index * recordBytes);
+    async put(index, pixels) {
+      const { bytesWritten } = await handle.writev([digest(index, pixels), pixels], index * recordBytes);
       if (bytesWritten < recordBytes) throw new Error(`wrote ${bytesWritten} of ${recordBytes} bytes`);
     },
     close: () => handle.close(),
