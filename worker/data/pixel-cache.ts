@@ -7,7 +7,7 @@ import { openPixelFile, type PixelFile } from './pixel-file.js';
 import type { Split } from './source.js';
 
 /** Raised when the same bytes and presize give other pixels, or records are laid out in another way. */
-const formatVersion = 2;
+const formatVersion = 3;
 
 /** Presized images by split and id: nothing is decoded twice on a machine while there is room. */
 export interface PixelCache {
