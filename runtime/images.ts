@@ -24,6 +24,12 @@ export function openImage(bytes: Uint8Array): Sharp {
   return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead: true }).autoOrient();
 }
 
+/** Width / height of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws. */
+export async function readAspect(image: Sharp): Promise<number> {
+  const { autoOrient } = await image.metadata();
+  return autoOrient.width / autoOrient.height;
+}
+
 let svgUsers = 0;
 
 /** Opens the SVG loader while `task` runs. For drawings of our own only: nothing untrusted may be decoded meanwhile. */

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Loader, openLoader } from '../../worker/data/loader.js';
+import { pictureAspect } from '../support/pictures.js';
 import type { Pictures, Speeds } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
@@ -44,7 +45,7 @@ function openBenchLoader(cacheDir: string, cacheBytes: number): Loader {
   const dataset: Dataset = {
     root,
     classes: ['a'],
-    train: files.map((file) => ({ path: path.relative(root, file), label: 0 })),
+    train: files.map((file) => ({ path: path.relative(root, file), label: 0, aspect: pictureAspect })),
     valid: [],
     digest: 'bench',
   };

@@ -5,6 +5,8 @@ import { openStream } from '../../plan/random.js';
 
 const width = 500;
 const height = 375;
+/** Width / height of every picture. */
+export const pictureAspect = width / height;
 const perOctave = [4, 16, 64, 250];
 
 /**

@@ -63,18 +63,19 @@ async function indexFolder(o: DatasetOptions) {
   requireImages(images, root);
   const { labeller, files, notes } = await chooseLabels(o, images);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
-  const faults = await verifyImages(root, files, {
+  const findings = await verifyImages(root, files, {
     cacheDir: o.cacheDir,
     signal: o.signal,
     onProgress: report('verifying'),
   });
-  const fault = (file: ImageFile) =>
-    labeller(file.path) === undefined ? labeller.reason : faults.get(file)!;
-  const usable = files.filter((file) => fault(file) === null);
-  const unusable = files.flatMap((file) => {
-    const reason = fault(file);
-    return reason === null ? [] : [{ path: file.path, reason }];
-  });
+  const usable: UsableImage[] = [];
+  const unusable: Quarantined[] = [];
+  for (const file of files) {
+    const finding = findings.get(file)!;
+    if (labeller(file.path) === undefined) unusable.push({ path: file.path, reason: labeller.reason });
+    else if (finding.usable) usable.push({ ...file, aspect: finding.aspect });
+    else unusable.push({ path: file.path, reason: finding.reason });
+  }
   const quarantined = [...unusable, ...broken].sort((a, b) => compareText(a.path, b.path));
   requireMostUsable(quarantined, files.length + broken.length, root);
   // Again, of the usable ones: a class may have had nothing but a broken file.
@@ -82,7 +83,10 @@ async function indexFolder(o: DatasetOptions) {
   requireClasses(classes, files, root, o.labelPattern);
   const split = splitSamples(usable.length, o.validPct, o.seed);
   const pick = (ids: Uint32Array) =>
-    Array.from(ids, (id) => ({ path: usable[id]!.path, label: labels[id]! }));
+    Array.from(ids, (id) => {
+      const { path, aspect } = usable[id]!;
+      return { path, label: labels[id]!, aspect };
+    });
   const dataset: Dataset = {
     root,
     classes: [...classes],
@@ -94,6 +98,11 @@ async function indexFolder(o: DatasetOptions) {
     ),
   };
   return { dataset, quarantined, notes };
+}
+
+interface UsableImage extends ImageFile {
+  /** Width / height, upright. */
+  readonly aspect: number;
 }
 
 interface Labelled {

@@ -1,21 +1,32 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { decoderVersion } from '../../runtime/images.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
-const formatVersion = 1;
+const formatVersion = 2;
+
+const findingSchema = z.discriminatedUnion('usable', [
+  z.object({ usable: z.literal(true), aspect: z.number().positive() }),
+  z.object({ usable: z.literal(false), reason: z.string() }),
+]);
+
+/** What decoding a file showed: the image's width / height, upright, or why it cannot be used. */
+export type Finding = Readonly<z.infer<typeof findingSchema>>;
+
+/** Path, size and modification time (ms) of the file, as they were then. */
+const entrySchema = z.tuple([z.string(), z.number(), z.number(), findingSchema]);
+type Entry = z.infer<typeof entrySchema>;
 
 /** What earlier passes over a folder found. A file that changed its size or time is unknown again. */
 export interface VerificationRecord {
-  /** Why the file cannot be used, null when it can, undefined when it is not known. */
-  get(file: ImageFile): string | null | undefined;
+  /** Undefined when the file is not known. */
+  get(file: ImageFile): Finding | undefined;
   /** Replaces the record by these findings. Throws what the file system throws. */
-  save(findings: ReadonlyMap<ImageFile, string | null>): Promise<void>;
+  save(findings: ReadonlyMap<ImageFile, Finding>): Promise<void>;
 }
-
-type Entry = [path: string, size: number, mtimeMs: number, reason: string | null];
 
 /** The record of one folder, in `cacheDir`; a missing or damaged one is empty. */
 export async function openVerificationRecord(root: string, cacheDir: string): Promise<VerificationRecord> {
@@ -31,7 +42,7 @@ export async function openVerificationRecord(root: string, cacheDir: string): Pr
     },
     async save(findings) {
       const entries = [...findings].map(
-        ([{ path, size, mtimeMs }, reason]): Entry => [path, size, mtimeMs, reason],
+        ([{ path, size, mtimeMs }, finding]): Entry => [path, size, mtimeMs, finding],
       );
       await mkdir(cacheDir, { recursive: true });
       const temporary = `${file}.${randomUUID()}`;
@@ -55,8 +66,5 @@ async function readEntries(file: string): Promise<Entry[]> {
 }
 
 function isEntry(value: unknown): value is Entry {
-  if (!Array.isArray(value)) return false;
-  const [path, size, mtimeMs, reason] = value;
-  const isReason = reason === null || typeof reason === 'string';
-  return typeof path === 'string' && typeof size === 'number' && typeof mtimeMs === 'number' && isReason;
+  return entrySchema.safeParse(value).success;
 }

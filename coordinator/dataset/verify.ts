@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { openImage } from '../../runtime/images.js';
+import { openImage, readAspect } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 import type { ImageFile } from './image-files.js';
-import { openVerificationRecord } from './verification-record.js';
+import { type Finding, openVerificationRecord } from './verification-record.js';
 
 /** Side that files are decoded to: JPEGs shrink eightfold while they are decoded, yet every byte is read. */
 const probeSide = 16;
@@ -23,22 +23,22 @@ const formats: readonly (readonly [name: string, test: RegExp])[] = [
 ];
 
 /**
- * Decodes every file once, as many at a time as the thread pool has threads, and tells why it cannot be used, or null
- * when it can. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
+ * Decodes every file once, as many at a time as the thread pool has threads, and tells its aspect, or why it cannot
+ * be used. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
  * change since are not read again.
  */
 export async function verifyImages(
   root: string,
   files: readonly ImageFile[],
   o: { cacheDir: string; signal: AbortSignal; onProgress(done: number, total: number): void },
-): Promise<ReadonlyMap<ImageFile, string | null>> {
+): Promise<ReadonlyMap<ImageFile, Finding>> {
   const record = await openVerificationRecord(root, o.cacheDir);
-  const findings = new Map<ImageFile, string | null>();
+  const findings = new Map<ImageFile, Finding>();
   const unknown: ImageFile[] = [];
   for (const file of files) {
-    const reason = record.get(file);
-    if (reason === undefined) unknown.push(file);
-    else findings.set(file, reason);
+    const finding = record.get(file);
+    if (finding === undefined) unknown.push(file);
+    else findings.set(file, finding);
   }
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
@@ -46,7 +46,7 @@ export async function verifyImages(
   const verifyRest = async (): Promise<void> => {
     for (const file of queue) {
       if (o.signal.aborted) return;
-      findings.set(file, await findFault(path.join(root, file.path)));
+      findings.set(file, await verifyImage(path.join(root, file.path)));
       o.onProgress(findings.size, files.length);
     }
   };
@@ -57,33 +57,34 @@ export async function verifyImages(
   return findings;
 }
 
-/** Why a file cannot be decoded, or null. */
-async function findFault(file: string): Promise<string | null> {
+async function verifyImage(file: string): Promise<Finding> {
   let bytes: Buffer;
   try {
     bytes = await readFile(file);
   } catch (error) {
-    return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+    return unusable(`cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
-  if (bytes.length === 0) return 'is empty';
+  if (bytes.length === 0) return unusable('is empty');
   // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
   for (let tries = 1; ; tries += 1) {
-    const message = await tryDecoding(bytes);
-    if (message === null) return null;
-    if (message !== lostMessage || tries === mostTries) return describeFault(bytes, message);
+    try {
+      return { usable: true, aspect: await decodeAspect(bytes) };
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== lostMessage || tries === mostTries) return unusable(describeFault(bytes, message));
+    }
   }
 }
 
-/** The decoder's complaint, or null. */
-async function tryDecoding(bytes: Buffer): Promise<string | null> {
-  return openImage(bytes)
-    .resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' })
-    .raw()
-    .toBuffer()
-    .then(
-      () => null,
-      (error: Error) => error.message,
-    );
+/** An image's aspect, once all of it has been decoded. Rejects with the decoder's complaint. */
+async function decodeAspect(bytes: Buffer): Promise<number> {
+  const image = openImage(bytes);
+  await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
+  return readAspect(image);
+}
+
+function unusable(reason: string): Finding {
+  return { usable: false, reason };
 }
 
 function describeFault(bytes: Buffer, message: string): string {

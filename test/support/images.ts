@@ -42,6 +42,7 @@ export async function writeDataset(root: string, count: number, validCount: numb
   const samples = Array.from({ length: count }, (_, i) => ({
     path: `${i % 2 === 0 ? 'a' : 'b'}/${i}.jpg`,
     label: i % 2,
+    aspect: (64 + i) / 48,
   }));
   for (const [i, { path: name }] of samples.entries()) {
     await writeFiles(root, { [name]: await jpegBytes(i, 64 + i, 48) });

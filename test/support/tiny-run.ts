@@ -37,7 +37,11 @@ export function tinyConfig(changes: Partial<RunConfig> = {}): RunConfig {
 
 export function tinyDataset(): Dataset {
   const samples = (count: number, folder: string) =>
-    Array.from({ length: count }, (_, index) => ({ path: `${folder}/${index}.jpg`, label: index % 2 }));
+    Array.from({ length: count }, (_, index) => ({
+      path: `${folder}/${index}.jpg`,
+      label: index % 2,
+      aspect: 1,
+    }));
   return {
     root: '/nowhere',
     classes: ['cat', 'dog'],

@@ -1,4 +1,4 @@
-import { crc32 } from '../../worker/model/weights/crc32.js';
+import { crc32 } from 'node:zlib';
 
 export interface ZipOptions {
   /** Sizes and places in 64 bits everywhere, as in archives beyond 4 GiB. */

@@ -1,4 +1,5 @@
-import { openImage } from '../../runtime/images.js';
+import type { Sharp } from 'sharp';
+import { openImage, readAspect } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
@@ -9,20 +10,30 @@ export function imagesInHand(): number {
   return 8 * threadPoolSize();
 }
 
+/**
+ * An image file's pixels squeezed to presize × presize, whatever its shape: [presize, presize, 3], upright, on white where
+ * it was transparent, any colour space and depth as 8-bit sRGB. JPEGs are shrunk while they are decoded. Rejects with what
+ * sharp throws.
+ */
+export async function decodePixels(bytes: Uint8Array, presize: number): Promise<Uint8Array> {
+  return squeeze(openImage(bytes), presize);
+}
+
 export interface DecodedImage {
-  /** [presize, presize, 3], sRGB, 8 bit. */
+  /** As `decodePixels` gives them. */
   readonly pixels: Uint8Array;
   /** Width / height of the original, upright. */
   readonly aspect: number;
 }
 
-/**
- * An image file squeezed to presize × presize, whatever its shape: upright, on white where it was transparent, any
- * colour space and depth as 8-bit sRGB. JPEGs are shrunk while they are decoded. Throws what sharp throws.
- */
+/** `decodePixels` for a file whose shape no index tells. */
 export async function decodeImage(bytes: Uint8Array, presize: number): Promise<DecodedImage> {
   const image = openImage(bytes);
-  const { autoOrient } = await image.metadata();
+  const aspect = await readAspect(image);
+  return { pixels: await squeeze(image, presize), aspect };
+}
+
+async function squeeze(image: Sharp, presize: number): Promise<Uint8Array> {
   const { data, info } = await image
     // Linear is a triangle filter as wide as the shrink factor, as in PIL and torchvision.
     .resize(presize, presize, { fit: 'fill', kernel: 'linear' })
@@ -31,5 +42,5 @@ export async function decodeImage(bytes: Uint8Array, presize: number): Promise<D
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
-  return { pixels: data, aspect: autoOrient.width / autoOrient.height };
+  return data;
 }

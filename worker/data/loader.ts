@@ -4,7 +4,7 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
-import { decodeImage, imagesInHand } from './decode.js';
+import { decodePixels, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { openFolderSource, type Source, type Split } from './source.js';
@@ -68,17 +68,15 @@ export function openLoader(o: LoaderOptions): Loader {
   const inHand = new Set<Promise<unknown>>();
   const closing = new AbortController();
 
-  const fillPixels = async (split: Split, id: number, into: Uint8Array): Promise<number> => {
+  const fillPixels = async (split: Split, id: number, into: Uint8Array): Promise<void> => {
     const cache = await opening;
-    const cached = await cache.get(split, id, into);
-    if (cached !== undefined) return cached;
+    if (await cache.get(split, id, into)) return;
     const bytes = await source.read(split, id);
-    const { pixels, aspect } = await decodeImage(bytes, presize).catch((error: unknown) => {
+    const pixels = await decodePixels(bytes, presize).catch((error: unknown) => {
       throw undecodable(source.name(split, id), error);
     });
     into.set(pixels);
-    await cache.put(split, id, into, aspect);
-    return aspect;
+    await cache.put(split, id, into);
   };
 
   const fillSample = async (
@@ -89,12 +87,13 @@ export function openLoader(o: LoaderOptions): Loader {
     const id = request.ids[position]!;
     const imageBytes = presize * presize * 3;
     const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
-    const aspect = await fillPixels(request.split, id, into);
+    await fillPixels(request.split, id, into);
+    const { label, aspect } = o.dataset[request.split][id]!;
     const { epoch } = request;
     const augmentation = epoch === null ? null : augmentSample(augment, seed, epoch, id);
     buffers.transforms.set(projectiveTransform(augmentation, aspect, presize, size), position * 8);
     buffers.lighting.set(lighting(augmentation), position * 2);
-    buffers.labels[position] = o.dataset[request.split][id]!.label;
+    buffers.labels[position] = label;
     buffers.ids[position] = id;
   };
 

@@ -3,10 +3,10 @@ import { allocateShared } from '../../runtime/shared-buffer.js';
 
 /** Presized images in memory, first come first kept: under a new order each epoch no image is likelier to be wanted next. */
 export interface MemoryPixels {
-  /** Copies image `index` into `into`; its aspect, or undefined when it is not held. */
-  get(index: number, into: Uint8Array): number | undefined;
+  /** Copies image `index` into `into`; false when it is not held. */
+  get(index: number, into: Uint8Array): boolean;
   /** Keeps a copy while there is room. */
-  put(index: number, pixels: Uint8Array, aspect: number): void;
+  put(index: number, pixels: Uint8Array): void;
 }
 
 /** One piece of shared memory has at most 4 GiB. */
@@ -24,7 +24,6 @@ export function createMemoryPixels(count: number, imageBytes: number, budgetByte
     (_, slab) => new Uint8Array(reserve(Math.min(perSlab, capacity - slab * perSlab) * imageBytes)),
   );
   const slots = new Map<number, number>();
-  const aspects = new Float64Array(capacity);
   const imageAt = (slot: number): Uint8Array => {
     const start = (slot % perSlab) * imageBytes;
     return slabs[Math.floor(slot / perSlab)]!.subarray(start, start + imageBytes);
@@ -32,15 +31,14 @@ export function createMemoryPixels(count: number, imageBytes: number, budgetByte
   return {
     get(index, into) {
       const slot = slots.get(index);
-      if (slot === undefined) return undefined;
+      if (slot === undefined) return false;
       into.set(imageAt(slot));
-      return aspects[slot];
+      return true;
     },
-    put(index, pixels, aspect) {
+    put(index, pixels) {
       if (slots.size >= capacity || slots.has(index)) return;
       const slot = slots.size;
       slots.set(index, slot);
-      aspects[slot] = aspect;
       imageAt(slot).set(pixels);
     },
   };

@@ -7,14 +7,14 @@ import { openPixelFile, type PixelFile } from './pixel-file.js';
 import type { Split } from './source.js';
 
 /** Raised when the same bytes and presize give other pixels, or records are laid out in another way. */
-const formatVersion = 1;
+const formatVersion = 3;
 
 /** Presized images by split and id: nothing is decoded twice on a machine while there is room. */
 export interface PixelCache {
-  /** Copies an image into `into`, [presize, presize, 3]; its original's aspect, or undefined when it is not held. */
-  get(split: Split, id: number, into: Uint8Array): Promise<number | undefined>;
+  /** Copies an image into `into`, [presize, presize, 3]; false when it is not held. */
+  get(split: Split, id: number, into: Uint8Array): Promise<boolean>;
   /** Never rejects: what cannot be kept is decoded again. */
-  put(split: Split, id: number, pixels: Uint8Array, aspect: number): Promise<void>;
+  put(split: Split, id: number, pixels: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,18 +55,18 @@ export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> 
   return {
     async get(split, id, into) {
       const index = record[split][id]!;
-      const inMemory = memory.get(index, into);
-      if (inMemory !== undefined || file === undefined) return inMemory;
+      if (memory.get(index, into)) return true;
+      if (file === undefined) return false;
       // A disk that fails to read is no reason to stop: the source still has the image.
-      const onDisk = await file.get(index, into).catch(() => undefined);
-      if (onDisk !== undefined) memory.put(index, into, onDisk);
+      const onDisk = await file.get(index, into).catch(() => false);
+      if (onDisk) memory.put(index, into);
       return onDisk;
     },
-    async put(split, id, pixels, aspect) {
+    async put(split, id, pixels) {
       const index = record[split][id]!;
-      memory.put(index, pixels, aspect);
+      memory.put(index, pixels);
       const writing = file;
-      await writing?.put(index, pixels, aspect).catch((error: unknown) => {
+      await writing?.put(index, pixels).catch((error: unknown) => {
         if (file === writing) giveUpDisk(String(error));
       });
     },

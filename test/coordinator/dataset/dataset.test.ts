@@ -1,4 +1,4 @@
-import { readdir, rename, utimes } from 'node:fs/promises';
+import { readdir, readFile, rename, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -8,7 +8,7 @@ import {
 } from '../../../coordinator/dataset/dataset.js';
 import { gradientImage, jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
 
-const jpeg = await jpegBytes();
+const jpeg = await jpegBytes(0, 64, 64);
 const small = await jpegBytes(0, 8, 8);
 
 /** A folder of `count` images, half in class a and half in class b, and some more files. */
@@ -68,6 +68,21 @@ describe('openDataset', () => {
     expect((await open(moved)).dataset.digest).not.toBe(resized.digest);
   });
 
+  it('tells the aspect of every image, upright, at once and from the record', async () => {
+    const turned = gradientImage(120, 60).withMetadata({ orientation: 6 });
+    const root = await makeImages(10, {
+      'a/wide.png': await gradientImage(120, 60).png().toBuffer(),
+      'b/turned.jpg': await turned.jpeg().toBuffer(),
+    });
+    const aspects = async () => {
+      const { train, valid } = (await open(root)).dataset;
+      return Object.fromEntries([...train, ...valid].map(({ path: name, aspect }) => [name, aspect]));
+    };
+    const first = await aspects();
+    expect(first).toMatchObject({ 'a/000.jpg': 1, 'a/wide.png': 2, 'b/turned.jpg': 0.5 });
+    expect(await aspects()).toEqual(first);
+  });
+
   it('leaves out what cannot be decoded, says why, and goes on below 1 %', async () => {
     const truncated = (await jpegBytes(1, 300, 300)).subarray(0, 3000);
     const root = await makeImages(701, {
@@ -122,7 +137,15 @@ describe('openDataset', () => {
     const cacheDir = path.join(root, '.cache');
     await open(root);
     const [record] = await readdir(cacheDir);
-    for (const content of ['{', '[1, null, ["a/000.jpg", 1]]']) {
+    const entries = JSON.parse(await readFile(path.join(cacheDir, record!), 'utf8')) as unknown[][];
+    const withFinding = (finding: unknown) =>
+      JSON.stringify(entries.map((entry) => [...entry.slice(0, -1), finding]));
+    const contents = [
+      '{',
+      '[1, null, ["a/000.jpg", 1]]',
+      ...[null, { usable: true }, { usable: true, aspect: 0 }, { usable: false }].map(withFinding),
+    ];
+    for (const content of contents) {
       await writeFiles(cacheDir, { [record!]: content });
       const { dataset, progress } = await open(root);
       expect(dataset.train).toHaveLength(8);

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { drawAugmentation, lighting, projectiveTransform } from '../../../plan/augmentation.js';
-import { decodeImage } from '../../../worker/data/decode.js';
+import { decodePixels } from '../../../worker/data/decode.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
 import { openFolderSource, type Source } from '../../../worker/data/source.js';
 import { makeFolder, writeDataset } from '../../support/images.js';
@@ -90,11 +90,12 @@ describe('openLoader', () => {
       expect(batch.ids).toEqual([...ids]);
       expect(batch.labels).toEqual(Array.from(ids, (id) => dataset[split][id]!.label));
       for (const [position, id] of ids.entries()) {
-        const { pixels, aspect } = await decodeImage(await folder.read(split, id), config.presize);
+        const pixels = await decodePixels(await folder.read(split, id), config.presize);
         expect(batch.pixels.subarray(position * imageBytes, (position + 1) * imageBytes).equals(pixels)).toBe(
           true,
         );
         const augmentation = epoch === null ? null : drawAugmentation(config.seed, epoch, id);
+        const { aspect } = dataset[split][id]!;
         const transform = projectiveTransform(augmentation, aspect, config.presize, config.size);
         expect(batch.transforms.slice(position * 8, position * 8 + 8)).toEqual([...transform]);
         expect(batch.lighting.slice(position * 2, position * 2 + 2)).toEqual([
@@ -166,7 +167,7 @@ describe('openLoader', () => {
       message: expect.stringContaining(file),
       remedy: expect.any(String),
     });
-    const gone = { ...dataset, valid: [{ path: 'a/gone.jpg', label: 0 }] };
+    const gone = { ...dataset, valid: [{ path: 'a/gone.jpg', label: 0, aspect: 1 }] };
     const loader = open({ dataset: gone, source: openFolderSource(gone) });
     await expect(collect(loader, [request([0], null, 'valid')])).rejects.toMatchObject({
       code: 'not-found',

@@ -6,7 +6,7 @@ import { makeFolder } from '../../support/images.js';
 
 const presize = 8;
 const imageBytes = presize * presize * 3;
-const sample = (name: string) => ({ path: name, label: 0 });
+const sample = (name: string) => ({ path: name, label: 0, aspect: 1 });
 const dataset = {
   root: '/nowhere',
   classes: ['a', 'b'],
@@ -39,14 +39,14 @@ describe.each([
   it('gives back what was put in, and nothing else', async () => {
     const { cache, warnings } = await open(await makeFolder(), images);
     const into = new Uint8Array(new SharedArrayBuffer(imageBytes));
-    expect(await cache.get('train', 0, into)).toBeUndefined();
-    for (const id of [0, 1, 2]) await cache.put('train', id, image(id), 1 / (id + 3));
-    await cache.put('valid', 0, image(9), 2);
+    expect(await cache.get('train', 0, into)).toBe(false);
+    for (const id of [0, 1, 2]) await cache.put('train', id, image(id));
+    await cache.put('valid', 0, image(9));
     for (const id of [2, 0, 1]) {
-      expect(await cache.get('train', id, into)).toBe(1 / (id + 3));
+      expect(await cache.get('train', id, into)).toBe(true);
       expect([...into]).toEqual([...image(id)]);
     }
-    expect(await cache.get('valid', 0, into)).toBe(2);
+    expect(await cache.get('valid', 0, into)).toBe(true);
     expect([...into]).toEqual([...image(9)]);
     await cache.close();
     expect(warnings).toEqual([]);
@@ -58,20 +58,20 @@ describe('openPixelCache', () => {
     const folder = await makeFolder();
     const first = await open(folder);
     const other = await open(folder, 0, { train: ['a', 'b'].map(sample), valid: ['c', 'd'].map(sample) });
-    await first.cache.put('train', 0, image(1), 1.5);
+    await first.cache.put('train', 0, image(1));
     const into = new Uint8Array(imageBytes);
-    expect(await other.cache.get('valid', 0, into)).toBe(1.5);
+    expect(await other.cache.get('valid', 0, into)).toBe(true);
     expect(into).toEqual(image(1));
-    expect(await other.cache.get('train', 0, into)).toBeUndefined();
+    expect(await other.cache.get('train', 0, into)).toBe(false);
     await Promise.all([first.cache.close(), other.cache.close()]);
   });
 
   it('does not mix data sets or presizes', async () => {
     const folder = await makeFolder();
     const first = await open(folder);
-    await first.cache.put('train', 0, image(1), 1);
+    await first.cache.put('train', 0, image(1));
     const other = await open(folder, 0, { digest: 'other' });
-    expect(await other.cache.get('train', 0, new Uint8Array(imageBytes))).toBeUndefined();
+    expect(await other.cache.get('train', 0, new Uint8Array(imageBytes))).toBe(false);
     await Promise.all([first.cache.close(), other.cache.close()]);
   });
 
@@ -79,7 +79,7 @@ describe('openPixelCache', () => {
     const folder = await makeFolder();
     const into = new Uint8Array(imageBytes);
     const writer = await open(folder);
-    for (const id of [0, 1, 2]) await writer.cache.put('train', id, image(id), 1);
+    for (const id of [0, 1, 2]) await writer.cache.put('train', id, image(id));
     await writer.cache.close();
     const file = path.join(folder, (await readdir(folder))[0]!);
     const whole = await readFile(file);
@@ -89,12 +89,12 @@ describe('openPixelCache', () => {
     await writeFile(file, damaged);
     await truncate(file, whole.length - 1);
     const { cache } = await open(folder);
-    expect(await cache.get('train', 1, into)).toBeUndefined();
-    expect(await cache.get('train', 0, into)).toBe(1);
+    expect(await cache.get('train', 1, into)).toBe(false);
+    expect(await cache.get('train', 0, into)).toBe(true);
     expect(into).toEqual(image(0));
-    expect(await cache.get('train', 2, into)).toBeUndefined();
-    await cache.put('train', 1, image(1), 1);
-    expect(await cache.get('train', 1, into)).toBe(1);
+    expect(await cache.get('train', 2, into)).toBe(false);
+    await cache.put('train', 1, image(1));
+    expect(await cache.get('train', 1, into)).toBe(true);
     await cache.close();
   });
 
@@ -103,10 +103,10 @@ describe('openPixelCache', () => {
     await writeFile(path.join(folder, 'file'), '');
     const { cache, warnings } = await open(path.join(folder, 'file', 'below'), 1);
     const into = new Uint8Array(imageBytes);
-    await cache.put('train', 0, image(0), 1);
-    await cache.put('train', 1, image(1), 1);
-    expect(await cache.get('train', 0, into)).toBe(1);
-    expect(await cache.get('train', 1, into)).toBeUndefined();
+    await cache.put('train', 0, image(0));
+    await cache.put('train', 1, image(1));
+    expect(await cache.get('train', 0, into)).toBe(true);
+    expect(await cache.get('train', 1, into)).toBe(false);
     expect(warnings).toHaveLength(1);
     await cache.close();
     await cache.close();

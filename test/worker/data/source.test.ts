@@ -8,7 +8,7 @@ function dataset(root: string, ...paths: string[]) {
   return {
     root,
     classes: ['a'],
-    train: paths.map((name) => ({ path: name, label: 0 })),
+    train: paths.map((name) => ({ path: name, label: 0, aspect: 1 })),
     valid: [],
     digest: '',
   };

@@ -1,5 +1,5 @@
+import { crc32 } from 'node:zlib';
 import { type ByteReader, readBytes } from './byte-reader.js';
-import { crc32 } from './crc32.js';
 import { damaged, unsuitable } from './file-faults.js';
 
 /** The files of an archive by name, each a view of the archive's bytes. */
