@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
+import { toWorkers, type Workers } from '../support/workers.js';
 import type { Setting } from './contestant.js';
-import { toWorkers, type Workers } from './workers.js';
 
 export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input' | 'precision' | 'device'> {
   readonly sizes: readonly number[];

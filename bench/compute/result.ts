@@ -1,8 +1,8 @@
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 import { pairedRatios } from '../support/take-turns.js';
+import type { Workers } from '../support/workers.js';
 import type { Figure, Work } from './contestant.js';
-import type { Workers } from './workers.js';
 
 export interface Lane {
   readonly name: string;

@@ -1,16 +1,16 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { commonOptions, readArguments, toCount } from '../support/arguments.js';
+import { toWorkers, type Workers } from '../support/workers.js';
 
 const usage =
-  'Usage: npm run bench -- loader [--images 512] [--presize 256] [--micro-batch 16] [--threads N] [--rounds 5] [--peers] [--json]';
+  'Usage: npm run bench -- loader [--images 1024] [--presize 256] [--micro-batch 16] [--workers 2x1] [--rounds 5] [--peers] [--json]';
 
 export interface LoaderArguments {
   readonly images: number;
   readonly presize: number;
   readonly microBatch: number;
-  /** Of Rondo's worker, and processes of the peer. */
-  readonly threads: number;
+  readonly workers: Workers;
   readonly rounds: number;
   readonly peers: boolean;
   readonly json: boolean;
@@ -23,19 +23,21 @@ export function parseLoaderArguments(args: readonly string[]): LoaderArguments {
       args: [...args],
       options: {
         ...commonOptions,
-        images: { type: 'string', default: '512' },
+        images: { type: 'string', default: '1024' },
         presize: { type: 'string', default: '256' },
         'micro-batch': { type: 'string', default: '16' },
-        threads: { type: 'string', default: String(os.availableParallelism()) },
+        workers: { type: 'string', default: `${os.availableParallelism()}x1` },
         rounds: { type: 'string', default: '5' },
       },
     });
     const { peers, json } = values;
+    const [workers, ...more] = toWorkers('workers', values.workers);
+    if (more.length > 0) throw new Error('--workers takes one PROCESSESxTHREADS here.');
     return {
       images: toCount('images', values.images),
       presize: toCount('presize', values.presize),
       microBatch: toCount('micro-batch', values['micro-batch']),
-      threads: toCount('threads', values.threads),
+      workers: workers!,
       rounds: toCount('rounds', values.rounds),
       peers,
       json,

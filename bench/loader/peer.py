@@ -31,7 +31,7 @@ def main():
         Pictures(pictures["files"], pictures["presize"]),
         batch_size=pictures["microBatch"],
         shuffle=True,
-        num_workers=pictures["threads"],
+        num_workers=pictures["processes"],
         persistent_workers=True,
     )
     for _ in sys.stdin:

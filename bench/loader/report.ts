@@ -16,7 +16,8 @@ export interface LoaderReport extends Omit<Pictures, 'files'> {
 
 /** A table of images/s over the rounds, with the ratio to the peer's of the same round where there is one. */
 export function formatReport(report: LoaderReport): string {
-  const { speeds, images, presize, threads, environment } = report;
+  const { speeds, images, presize, workers, environment } = report;
+  const { processes, threads } = workers;
   const measured = speeds.flatMap((rounds) =>
     Object.keys(rounds[0]!).map((name) => ({ name, values: rounds.map((round) => round[name]!) })),
   );
@@ -28,7 +29,7 @@ export function formatReport(report: LoaderReport): string {
   });
   return [
     formatEnvironment(environment),
-    `${images} JPEG files of 500 × 375 to ${presize} × ${presize}, ${threads} threads`,
+    `${images} JPEG files of 500 × 375 to ${presize} × ${presize}, ${processes} × ${threads} threads`,
     formatTable(['', 'images/s', 'p10', 'p90', 'ratio'], rows),
   ].join('\n');
 }

@@ -1,42 +1,40 @@
-// A worker's loader in a process of its own. Answers a line of JSON to each on standard input: a round's speeds.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// A worker's loader in a process of its own. Answers a line of JSON to each on standard input: to a Pass, its Span.
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Loader, openLoader } from '../../worker/data/loader.js';
 import { pictureAspect } from '../support/pictures.js';
-import type { Pictures, Speeds } from './task.js';
+import type { Pass, Place, Span } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
 const depth = 8;
 
-const { files, presize, microBatch } = JSON.parse(process.argv[2]!) as Pictures;
+const { files, presize, microBatch, workers, rank } = JSON.parse(process.argv[2]!) as Place;
 
-for await (const _ of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await measureRound())}\n`);
+/** Opened by the pass over the files, for that over the memory. */
+let loader: Loader | null = null;
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await load(JSON.parse(line) as Pass))}\n`);
 }
 
-/** Cold cache first: every file is read, decoded, squeezed and put into memory and onto disk. */
-async function measureRound(): Promise<Speeds> {
-  const cacheDir = await mkdtemp(path.join(tmpdir(), 'rondo-bench-loader-'));
-  try {
-    const inMemory = openBenchLoader(cacheDir, files.length * presize ** 2 * 3);
-    const first = await timeEpoch(inMemory, 0);
-    const fromMemory = await timeEpoch(inMemory, 1);
-    await inMemory.close();
-    const onDisk = openBenchLoader(cacheDir, 0);
-    const fromDisk = await timeEpoch(onDisk, 2);
-    await onDisk.close();
-    return {
-      'first epoch (decode, cache)': first,
-      'later epochs, from memory': fromMemory,
-      // The system holds the cache's file in memory.
-      'later epochs, from disk': fromDisk,
-    };
-  } finally {
-    await rm(cacheDir, { recursive: true, force: true });
+async function load({ from, cacheDir }: Pass): Promise<Span> {
+  switch (from) {
+    case 'files':
+      loader = openBenchLoader(cacheDir, files.length * presize ** 2 * 3);
+      return timeEpoch(loader, 0);
+    case 'memory': {
+      // The order of the first epoch: every worker has what it decoded.
+      const span = await timeEpoch(loader!, 0);
+      await loader!.close();
+      return span;
+    }
+    case 'disk': {
+      const onDisk = openBenchLoader(cacheDir, 0);
+      const span = await timeEpoch(onDisk, 1);
+      await onDisk.close();
+      return span;
+    }
   }
 }
 
@@ -58,17 +56,21 @@ function openBenchLoader(cacheDir: string, cacheBytes: number): Loader {
   });
 }
 
-/** Images per second. */
-async function timeEpoch(loader: Loader, epoch: number): Promise<number> {
+/** This worker's share of an epoch. */
+async function timeEpoch(opened: Loader, epoch: number): Promise<Span> {
   const order = epochPermutation(1, epoch, files.length);
   const requests = Array.from({ length: Math.ceil(files.length / microBatch) }, (_, i) => ({
     split: 'train' as const,
     ids: order.slice(i * microBatch, (i + 1) * microBatch),
     epoch,
-  }));
-  const started = performance.now();
-  for await (const batch of loader.load(requests, { depth, signal: new AbortController().signal })) {
+  })).filter((_, i) => i % workers.processes === rank);
+  const start = now();
+  for await (const batch of opened.load(requests, { depth, signal: new AbortController().signal })) {
     batch.release();
   }
-  return files.length / ((performance.now() - started) / 1000);
+  return [start, now()];
+}
+
+function now(): number {
+  return (performance.timeOrigin + performance.now()) / 1000;
 }

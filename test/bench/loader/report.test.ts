@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { formatReport, type LoaderReport } from '../../../bench/loader/report.js';
 
 const report: LoaderReport = {
-  ...{ bench: 'loader', images: 8, presize: 256, microBatch: 4, threads: 2, rounds: 2, versions: {} },
+  ...{
+    bench: 'loader',
+    images: 8,
+    presize: 256,
+    microBatch: 4,
+    workers: { processes: 2, threads: 1 },
+    rounds: 2,
+    versions: {},
+  },
   environment: { commit: 'c', processor: 'p', cores: 2, memoryBytes: 0, system: 's', node: 'v' },
   speeds: [
     [

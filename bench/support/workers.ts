@@ -1,4 +1,4 @@
-import { toCount } from '../support/arguments.js';
+import { toCount } from './arguments.js';
 
 /** So many processes at the same time, with so many threads each. */
 export interface Workers {

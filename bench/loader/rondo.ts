@@ -1,0 +1,48 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { openLineProcess } from '../support/line-process.js';
+import type { Contestant, Pass, Pictures, Place, Span, Speeds } from './task.js';
+
+const names: Readonly<Record<Pass['from'], string>> = {
+  files: 'first epoch (decode, cache)',
+  memory: 'later epochs, from memory',
+  // The system holds the cache's file in memory.
+  disk: 'later epochs, from disk',
+};
+
+/** Workers' loaders, each in a process of its own with a worker's environment, that share an epoch and a cache. */
+export function openRondo(pictures: Pictures): Contestant {
+  const { processes, threads } = pictures.workers;
+  const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
+  const workers = Array.from({ length: processes }, (_, rank) => {
+    const place: Place = { ...pictures, rank };
+    const env = workerEnvironment(process.env, { index: rank, threads, gpus: [] });
+    return openLineProcess(process.execPath, [script, JSON.stringify(place)], env);
+  });
+  const time = async (pass: Pass): Promise<number> => {
+    const spans = await Promise.all(workers.map((worker) => worker.ask<Span>(pass)));
+    const from = Math.min(...spans.map(([start]) => start));
+    const to = Math.max(...spans.map(([, end]) => end));
+    return pictures.files.length / (to - from);
+  };
+  return {
+    async measure() {
+      const cacheDir = await mkdtemp(path.join(tmpdir(), 'rondo-bench-loader-'));
+      try {
+        const speeds: Record<string, number> = {};
+        for (const from of ['files', 'memory', 'disk'] as const) {
+          speeds[names[from]] = await time({ from, cacheDir });
+        }
+        return speeds satisfies Speeds;
+      } finally {
+        await rm(cacheDir, { recursive: true, force: true });
+      }
+    },
+    async close() {
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
+  };
+}
