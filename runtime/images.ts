@@ -21,7 +21,14 @@ export const decoderVersion = `libvips ${sharp.versions.vips}`;
  * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
  */
 export function openImage(bytes: Uint8Array): Sharp {
-  return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead: true }).autoOrient();
+  // Line by line means that threads wait for each other. A JPEG needs no more memory as a whole: it has been shrunk while it was
+  // decoded, to less than twice what is wanted.
+  const sequentialRead = !isJpeg(bytes);
+  return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead }).autoOrient();
+}
+
+function isJpeg([first, second]: Uint8Array): boolean {
+  return first === 0xff && second === 0xd8;
 }
 
 /** Width / height of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws. */
