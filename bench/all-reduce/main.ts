@@ -1,5 +1,5 @@
-// `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, of Rondo's ring with both
-// wire types, through shared memory and over gRPC alone, and with --peers of torch.distributed's gloo beside it.
+// `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, with both wire types, where the vectors lie and
+// in a ring through shared memory or over gRPC, and with --peers of torch.distributed's gloo beside it.
 import type { FloatType } from '../../plan/run-config.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
@@ -15,10 +15,14 @@ import { openRondo } from './rondo.js';
 await runMain(async (args) => {
   const { ranks, lanes, rounds, repeats, ...o } = parseAllReduceArguments(args);
   const peers = await findPeers(o.peers, ['torch']);
-  const rings = await Promise.all([openRondo(ranks, 'memory', lanes), openRondo(ranks, 'grpc', 1)]);
+  const ours = await Promise.all([
+    openRondo(ranks, 'vectors', 1),
+    openRondo(ranks, 'slots', lanes),
+    openRondo(ranks, 'grpc', 1),
+  ]);
   const gloo = peers === null ? null : await openGloo(ranks);
   const entries: [Contestant, FloatType][] = [
-    ...rings.flatMap((ring) => o.wires.map((wire): [Contestant, FloatType] => [ring, wire])),
+    ...ours.flatMap((contestant) => o.wires.map((wire): [Contestant, FloatType] => [contestant, wire])),
     ...(gloo === null ? [] : [[gloo, 'float32'] as [Contestant, FloatType]]),
   ];
   const results: Result[] = [];
@@ -33,7 +37,7 @@ await runMain(async (args) => {
       }
     }
   } finally {
-    await Promise.all([...rings, gloo].map((contestant) => contestant?.close()));
+    await Promise.all([...ours, gloo].map((contestant) => contestant?.close()));
   }
   const environment = describeEnvironment();
   const report: AllReduceReport = {

@@ -1,5 +1,5 @@
-// One rank of the ring, in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: what
-// carries payloads (`memory` or `grpc`), and the number of lanes.
+// One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way (rondo.ts), and the
+// number of lanes.
 import assert from 'node:assert/strict';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerServer } from '../../proto/gen/peer.js';
@@ -20,8 +20,8 @@ export type FromRank =
   | { readonly kind: 'measured'; readonly figures: RankFigures };
 
 const { signal } = new AbortController();
-const [payloads, laneCount] = process.argv.slice(2);
-const exchange = createExchange(payloads === 'grpc' ? { sharedMemory: null } : {});
+const [way, laneCount] = process.argv.slice(2);
+const exchange = createExchange(way === 'grpc' ? { sharedMemory: null } : {});
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < Number(laneCount); lane += 1) lanes.push(await startLaneThread('127.0.0.1:0'));
 /** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
@@ -61,7 +61,7 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   const vector = allocateReductionVector(length);
   const ring = await openRing({
     ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, wire, signal },
-    vectors: payloads === 'slots' ? [] : [vector],
+    vectors: way === 'vectors' ? [vector] : [],
   });
 
   vector.fill(rank + 1);

@@ -6,17 +6,22 @@ import { type Contestant, mergeRanks } from './contestant.js';
 import type { FromRank, ToRank } from './rank.js';
 
 /**
- * Rondo's ring: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. Payloads pass through
- * `memory` that the ranks share, as between local workers, or over `grpc` too, as between machines.
+ * How ranks reach what the others have: where it lies (`vectors`, as local workers do), in a ring through `slots` that neighbours
+ * share, as where some ranks are elsewhere, or in a ring over `grpc` alone, as between machines.
  */
-export async function openRondo(
-  worldSize: number,
-  payloads: 'memory' | 'grpc',
-  lanes: number,
-): Promise<Contestant> {
+export type Way = 'vectors' | 'slots' | 'grpc';
+
+const names: Readonly<Record<Way, string>> = {
+  vectors: 'rondo',
+  slots: 'rondo, ring through memory',
+  grpc: 'rondo, ring over gRPC',
+};
+
+/** Rondo's all-reduce: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. */
+export async function openRondo(worldSize: number, way: Way, lanes: number): Promise<Contestant> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>
-    fork(script, [payloads, String(lanes)], {
+    fork(script, [way, String(lanes)], {
       env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }),
     }),
   );
@@ -24,7 +29,7 @@ export async function openRondo(
   const addresses = listening.map(({ address }) => address);
   for (const [rank, child] of ranks.entries()) tell(child, { kind: 'join', rank, addresses });
   return {
-    name: payloads === 'memory' ? 'rondo' : 'rondo over gRPC alone',
+    name: names[way],
     async measure(task) {
       const answers = ranks.map((rank) => answerOf(rank, 'measured'));
       for (const rank of ranks) tell(rank, { kind: 'measure', task });
