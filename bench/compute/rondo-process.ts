@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
+import { askForSlices, computeSliceMs } from '../../runtime/time-slices.js';
 import { initialState } from '../../worker/model/initialize.js';
 import {
   type ImageBatch,
@@ -22,6 +23,8 @@ const options: ProgramOptions & { input?: undefined } = {
   trainable: ['all', 'frozen'],
 };
 
+// As a worker's compute thread does.
+askForSlices(computeSliceMs);
 const carryOut =
   input === 'pixels'
     ? openWork(openProgram(options), pixelBatch())

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
 import { RondoError } from '../../runtime/errors.js';
+import { askForSlices, computeSliceMs } from '../../runtime/time-slices.js';
 import type { ComputeOperations } from './compute.js';
 import { createOperations } from './operations.js';
 import type { ComputeAnswer, ComputeCall } from './threaded-compute.js';
@@ -9,6 +10,8 @@ import type { ComputeAnswer, ComputeCall } from './threaded-compute.js';
 
 assert(parentPort, 'runs in a worker thread');
 const port = parentPort;
+// TensorFlow's own threads start from this one, and do as it does.
+askForSlices(computeSliceMs);
 const operations = createOperations();
 
 port.on('message', (call: ComputeCall) => port.postMessage(answer(call)));
