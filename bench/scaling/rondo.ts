@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCoordinator } from '../support/coordinator-run.js';
@@ -22,7 +23,9 @@ export function runRondo({ workers, threads, size, batch, arch, wire, files }: S
   return runCoordinator(args, { coldCache: true }, async (run, folder) => {
     const made: Made[] = [];
     for await (const { event, seconds } of run.events()) {
-      if (event.kind === 'step') made.push({ epoch: event.epoch, samples: event.samples, seconds });
+      if (event.kind !== 'step') continue;
+      assert(!event.skipped, `step ${event.step} was skipped: without its update it says nothing`);
+      made.push({ epoch: event.epoch, samples: event.samples, seconds });
     }
     const text = await readFile(path.join(folder, 'metrics.jsonl'), 'utf8');
     const metrics = text
