@@ -75,7 +75,7 @@ export interface RunConfig {
   readonly precision: FloatType;
   /** What gradients travel as. */
   readonly wire: FloatType;
-  /** Threads of every worker among which the ring's work is divided. */
+  /** Threads of every worker among which the ring's work is divided. With more than one there is always a ring. */
   readonly lanes: number;
   /** SHA-256 of the file given as --pretrained, or null for training from scratch. */
   readonly pretrainedDigest: string | null;

@@ -21,8 +21,8 @@ export const decoderVersion = `libvips ${sharp.versions.vips}`;
  * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
  */
 export function openImage(bytes: Uint8Array): Sharp {
-  // Line by line means that threads wait for each other. A JPEG needs no more memory as a whole: it has been shrunk while it was
-  // decoded, to less than twice what is wanted.
+  // Line by line means that threads wait for each other. A JPEG needs little memory as a whole: it has been shrunk while it was
+  // decoded, to less than twice of what is wanted along one side.
   const sequentialRead = !isJpeg(bytes);
   return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead }).autoOrient();
 }

@@ -34,7 +34,7 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
   lanes: {
     group: groups.cluster,
     value: 'N',
-    text: 'threads of each worker that carry gradients, 1 to 4 (default: 1, more where cores are idle)',
+    text: 'threads of each worker that carry gradients around a ring, 1 to 4 (default: 1, which on one machine needs no ring; more where machines have idle cores)',
   },
   nats: {
     group: groups.cluster,
