@@ -15,6 +15,7 @@ export interface Sharing extends Omit<GatherOptions, 'round'> {
 const mostBytes = 2 ** 32 - 2 ** 24;
 
 const [no, yes] = [Uint8Array.of(0), Uint8Array.of(1)];
+const nothing = new Uint8Array(0);
 const isYes = ([answer]: Uint8Array): boolean => answer === 1;
 
 /**
@@ -25,13 +26,14 @@ const isYes = ([answer]: Uint8Array): boolean => answer === 1;
  */
 export async function shareVectors(o: Sharing): Promise<SharedVectors | null> {
   const eachBytes = sharedBytes(o.vectors);
-  const isPossible = o.link.sharesMemory && eachBytes > 0 && o.worldSize * eachBytes <= mostBytes;
+  const isRoom = eachBytes > 0 && o.worldSize * eachBytes <= mostBytes;
+  const isPossible = o.directory !== null && o.link.sharesMemory && isRoom;
   const possible = await gather({ ...o, round: 0n }, isPossible ? yes : no);
-  if (o.directory === null || !possible.every(isYes)) return null;
-  const made = makeSlotFile(o.directory, { slotCount: 1, slotBytes: eachBytes });
+  if (!possible.every(isYes)) return null;
+  const made = makeSlotFile(o.directory!, { slotCount: 1, slotBytes: eachBytes });
   let shared: SharedVectors | null = null;
   try {
-    const offer = made === null ? no : SharedSlots.encode(made.offer).finish();
+    const offer = made === null ? nothing : SharedSlots.encode(made.offer).finish();
     const offers = await gather({ ...o, round: 1n }, offer);
     shared = made === null ? null : openOffers(offers, made, o);
     const opened = await gather({ ...o, round: 2n }, shared === null ? no : yes);
