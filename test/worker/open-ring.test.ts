@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import { allocateReductionVector } from '../../worker/collective/reduction-vecto
 import { chunkBytes } from '../../worker/collective/ring.js';
 import { type OpenRing, openRing } from '../../worker/open-ring.js';
 import { type Peer, startPeer, startPeers, stopPeers } from '../support/grpc-peers.js';
+import { countDescriptors } from '../support/open-files.js';
 import { rankVector, sameBits } from '../support/vectors.js';
 
 type Wire = 'float32' | 'bfloat16';
@@ -59,17 +60,6 @@ async function sumParts(
 /** Mappings of files in the directory, unlinked ones included. */
 function mappings(): number {
   return readFileSync('/proc/self/maps', 'utf8').split(`${directory}/`).length - 1;
-}
-
-/** Descriptors of files in the directory but those of the links' slots. */
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
-    } catch {
-      return false;
-    }
-  }).length;
 }
 
 describe('a ring of ranks on one machine', () => {
@@ -141,7 +131,7 @@ describe('a ring of ranks on one machine', () => {
       const rings = await openRings(peers, vectors, { generation });
       expect(readdirSync(directory)).toEqual([]);
       // The links' slots, at both ends.
-      expect(openDescriptors()).toBe(6);
+      expect(countDescriptors(directory)).toBe(6);
       // Each rank has all three files, which lie next to each other or not, and its own once more.
       expect(mappings()).toBe(3 * (3 + 1));
       const sums = await sumParts(
@@ -152,7 +142,7 @@ describe('a ring of ranks on one machine', () => {
       for (const ring of rings) ring.close();
       expect(mappings()).toBe(3);
     }
-    expect(openDescriptors()).toBe(0);
+    expect(countDescriptors(directory)).toBe(0);
   });
 
   it('ends at once when it is aborted amid a sum', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,6 +14,7 @@ import {
   startPeers,
   stopPeers,
 } from '../../support/grpc-peers.js';
+import { countDescriptors } from '../../support/open-files.js';
 import { rankVector, sameBits, toShared } from '../../support/vectors.js';
 
 const signal = new AbortController().signal;
@@ -27,17 +28,6 @@ afterEach(() => {
   stopPeers();
   rmSync(directory, { recursive: true });
 });
-
-/** Descriptors of this process that are open in the directory, unlinked files included. */
-function openFiles(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
-    } catch {
-      return false;
-    }
-  }).length;
-}
 
 /** Sums vectors of a length over all links, as often as one likes; resolves to what each rank then has. */
 function openSum(links: readonly Link[], wire: 'float32' | 'bfloat16') {
@@ -84,10 +74,10 @@ describe('a ring through shared memory', () => {
       await openLinks(peers, generation);
       expect(readdirSync(directory)).toEqual([]);
       // Three files, each open at both ends; the generation before has none any more.
-      expect(openFiles()).toBe(6);
+      expect(countDescriptors(directory)).toBe(6);
     }
     stopPeers();
-    expect(openFiles()).toBe(0);
+    expect(countDescriptors(directory)).toBe(0);
   });
 
   it('leaves nothing behind when it is aborted while it opens, or amid a sum', async () => {
@@ -98,7 +88,7 @@ describe('a ring through shared memory', () => {
     opening.abort();
     await expect(lonely).rejects.toMatchObject({ code: 'aborted' });
     expect(readdirSync(directory)).toEqual([]);
-    expect(openFiles()).toBe(0);
+    expect(countDescriptors(directory)).toBe(0);
 
     const summing = new AbortController();
     const links = await openLinks(peers, 2n, summing.signal);
@@ -111,7 +101,7 @@ describe('a ring through shared memory', () => {
     for (const outcome of await Promise.allSettled(sums)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'aborted' } });
     }
-    expect(openFiles()).toBe(0);
+    expect(countDescriptors(directory)).toBe(0);
   });
 
   it('refuses a chunk that is not the one due', async () => {
@@ -171,7 +161,7 @@ describe('gRPC carries payloads', () => {
     const links = await openLinks(await start(), 1n);
     expect(links[0].takeSlot(4)).toBeNull();
     expect(readdirSync(directory)).toEqual([]);
-    expect(openFiles()).toBe(0);
+    expect(countDescriptors(directory)).toBe(0);
     const vectors = await openSum(links, 'float32')(2 * chunkBytes);
     const expected = await sumPlainly(2, 2 * chunkBytes, 'float32');
     for (const vector of vectors) expect(sameBits(vector, expected)).toBe(true);
