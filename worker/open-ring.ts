@@ -5,9 +5,9 @@ import type { Exchange } from './collective/grpc-link.js';
 import { joinLanes } from './collective/joint-ring.js';
 import type { Link } from './collective/link.js';
 import type { Ring } from './collective/rounds.js';
-import { shareVectors } from './collective/share-vectors.js';
 import { createSharedSum } from './collective/shared-sum.js';
 import type { SharedVectors } from './collective/shared-vectors.js';
+import { shareVectors } from './collective/vector-sharing.js';
 import type { LaneThread } from './lanes.js';
 
 export interface OpenRing extends Ring {

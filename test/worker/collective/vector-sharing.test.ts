@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { allocateReductionVector } from '../../../worker/collective/reduction-vector.js';
-import { shareVectors } from '../../../worker/collective/share-vectors.js';
 import type { SharedVectors } from '../../../worker/collective/shared-vectors.js';
+import { shareVectors } from '../../../worker/collective/vector-sharing.js';
 import { createMemoryRing, type MemoryLink } from '../../support/memory-link.js';
 
 const { signal } = new AbortController();
