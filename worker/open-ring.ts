@@ -17,7 +17,7 @@ export interface OpenRing extends Ring {
 
 /**
  * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its first answer where its
- * lanes are.
+ * lanes are. Without further lanes, and with all ranks on one machine, `vectors` are summed where they lie and only the rest goes around.
  *
  * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another number of lanes.
  */
