@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import type { SharedSlots } from '../../proto/gen/peer.js';
 
 /**
- * The file behind peer.proto's SharedSlots; a rank's reduction vectors are shared by such a file of one slot too (vector-sharing). The receiver of payloads makes it in a memory file system, says its name over gRPC,
- * and unlinks it when the sender has opened it or refused: from then on it lives as long as the two descriptors.
+ * The file behind peer.proto's SharedSlots. The receiver of payloads makes it in a memory file system, says its name over gRPC,
+ * and unlinks it when the sender has opened it or refused: from then on it lives as long as the two descriptors. A rank's
+ * reduction vectors are shared by such a file too, of one slot (vector-sharing), which lives as long as somebody maps it.
  *
  * A name from the network is only ever looked up as a bare name of our own pattern in that one directory, without following
  * links or waiting; and what is found is used only when it is a regular file of this user, of the size that was announced,
