@@ -137,11 +137,11 @@ async function equip(
   opened: Opened,
 ): Promise<Equipment> {
   const config = JSON.parse(welcome.runConfigJson) as RunConfig;
-  const { runId, natsUrl, natsToken } = welcome;
+  const { runId, natsUrl, natsToken, worldSize } = welcome;
   const { workerId, cacheDir, cacheBytes } = options;
   const trainable = trainableSets(config);
   const [shape, dataset] = await Promise.all([
-    compute.open(programOptions(config, trainable)),
+    compute.open({ ...programOptions(config, trainable), inParts: worldSize > 1 }),
     session.fetchDataset(),
     openLanes(config.lanes - 1, options.listen, opened.lanes),
   ]);

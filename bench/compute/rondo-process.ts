@@ -13,14 +13,16 @@ import {
   type Program,
   type ProgramOptions,
 } from '../../worker/model/program.js';
-import type { Answer, Setting, Task } from './contestant.js';
+import type { Answer, Task } from './contestant.js';
+import type { Place } from './node-processes.js';
 import type { Span } from './throughput.js';
 
-const { arch, size, batch, classes, input, precision } = JSON.parse(process.argv[2]) as Setting;
+const { arch, size, batch, classes, input, precision, processes } = JSON.parse(process.argv[2]) as Place;
 const presize = Math.round(size * 1.15);
 const options: ProgramOptions & { input?: undefined } = {
   ...{ arch, classes, size, presize, precision, dropout: [0.25, 0.5], weightDecay: 0.01 },
   trainable: ['all', 'frozen'],
+  inParts: processes > 1,
 };
 
 // As a worker's compute thread does.

@@ -129,7 +129,7 @@ function makeRules(options: ClusterOptions): Rules {
   return {
     worldSize,
     version,
-    welcome: { runId: config.runId, runConfigJson: JSON.stringify(config), ...welcome },
+    welcome: { runId: config.runId, runConfigJson: JSON.stringify(config), worldSize, ...welcome },
     validCount: config.validCount,
     restoresState: config.task.kind === 'lr-find',
     silenceMs: options.silenceMs ?? silenceMs,

@@ -23,7 +23,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
   const rules: Rules = {
     worldSize: 2,
     version: '1.0.0',
-    welcome: { runId: 'run', runConfigJson: '{}', natsUrl: '', natsToken: '' },
+    welcome: { runId: 'run', runConfigJson: '{}', natsUrl: '', natsToken: '', worldSize: 2 },
     validCount: 4,
     restoresState: false,
     silenceMs: 5_000,

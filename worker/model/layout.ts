@@ -111,11 +111,14 @@ export function heldShape(shape: readonly number[]): readonly number[] {
   return shape.length === 4 ? [height!, width!, input!, output!] : shape;
 }
 
-/** @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its own */
+/**
+ * @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its own
+ * @param options.inParts false when nothing travels, and one part will do
+ */
 export function layOutReduction(
   network: NetworkSpec,
   trainable: Trainable,
-  { weighted = false } = {},
+  { weighted = false, inParts = true } = {},
 ): ReductionLayout {
   const trained = network.parameters
     .filter((parameter) => isTrained(parameter, trainable))
@@ -135,7 +138,7 @@ export function layOutReduction(
   const length = end + rowLength;
   return {
     length,
-    parts: cutParts(gradients.placed, trainable, length),
+    parts: inParts ? cutParts(gradients.placed, trainable, length) : [{ start: 0, end: length }],
     exactFrom: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,

@@ -87,7 +87,8 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
   const pass = buildTrainingPass(graph, held, options);
   const sets = new Map(
     options.trainable.map((trainable) => {
-      const reduction = layOutReduction(network, trainable, { weighted: classWeights !== null });
+      const weighted = classWeights !== null;
+      const reduction = layOutReduction(network, trainable, { weighted, inParts: options.inParts });
       const gradient = buildGradientGraph(graph, pass, reduction, trainable);
       const update = buildUpdateGraph(
         graph,

@@ -28,6 +28,11 @@ export interface ProgramOptions {
   readonly clipNorm?: number | null;
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
+  /**
+   * Whether gradients are computed in parts, each of which can travel while the next is computed: unless it is false. At once they cost
+   * 2 % less, and have the same bits.
+   */
+  readonly inParts?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

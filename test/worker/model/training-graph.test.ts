@@ -60,6 +60,20 @@ describe.each([
   });
 });
 
+test('a program that is to compute them at once has gradients of the same bits', () => {
+  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, inParts: false })];
+  expect([inParts, atOnce].map((program) => program.reduction('all').parts.length)).toEqual([3, 1]);
+  const vectors = [inParts, atOnce].map((program) => {
+    program.load(plausibleState(program.state));
+    const { length } = program.reduction('all');
+    const vector = new Float32Array(allocateShared(4 * length), 0, length);
+    program.gradients(piecesOf(plain, [4, 3]), 'all', vector);
+    program.close();
+    return vector;
+  });
+  expect(sameBits(vectors[0]!, vectors[1]!)).toBe(true);
+});
+
 test('a part fills its own place, and no other', () => {
   const program = openProgram(plain);
   program.load(plausibleState(program.state));
