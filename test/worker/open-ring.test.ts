@@ -77,20 +77,14 @@ describe('a ring of ranks on one machine', () => {
         const overGrpc = await openRings(apart, plain, { wire });
         expect(mappings()).toBeGreaterThan(0);
         for (const [index, length] of lengths.entries()) {
-          for (const part of [
+          const [own, others] = [vectors, plain].map((ranks) => ranks.map((each) => each[index]));
+          const parts: [start: number, end: number][] = [
             [0, length],
             [Math.floor(length / 3), length - 1],
-          ]) {
-            if (part[1] < part[0]) continue;
-            const own = vectors.map((each) => each[index]);
-            const [expected] = await sumParts(
-              overGrpc,
-              plain.map((each) => each[index]),
-              part as [number, number],
-            );
-            for (const sum of await sumParts(rings, own, part as [number, number])) {
-              expect(sameBits(sum, expected)).toBe(true);
-            }
+          ];
+          for (const part of parts) {
+            const [expected] = await sumParts(overGrpc, others, part);
+            for (const sum of await sumParts(rings, own, part)) expect(sameBits(sum, expected)).toBe(true);
           }
         }
       });
@@ -132,7 +126,7 @@ describe('a ring of ranks on one machine', () => {
       expect(readdirSync(directory)).toEqual([]);
       // The links' slots, at both ends.
       expect(countDescriptors(directory)).toBe(6);
-      // Each rank has all three files, which lie next to each other or not, and its own once more.
+      // Each rank has all three files side by side, and its own in the place of its vector.
       expect(mappings()).toBe(3 * (3 + 1));
       const sums = await sumParts(
         rings,
@@ -179,7 +173,7 @@ describe('a ring of ranks on one machine', () => {
 });
 
 describe('a ring of which not all can share', () => {
-  /** Sums the vectors that were given, which must then not be mapped. */
+  /** The given vectors are not mapped, and the ring sums others. */
   async function expectPlainRing(peers: readonly Peer[], vectors: Float32Array[][]) {
     const rings = await openRings(peers, vectors);
     expect([mappings(), readdirSync(directory).length]).toEqual([0, 0]);
