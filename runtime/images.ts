@@ -1,4 +1,4 @@
-import sharp, { type Sharp } from 'sharp';
+import sharp, { type Sharp, type SharpOptions } from 'sharp';
 
 // Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read twice.
 sharp.concurrency(1);
@@ -13,6 +13,8 @@ sharp.unblock({
 /** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
 const limitInputPixels = 0x3fff ** 2;
 
+const options: SharpOptions = { failOn: 'error', limitInputPixels };
+
 /** The version of what turns bytes into pixels; another version may round differently. */
 export const decoderVersion = `libvips ${sharp.versions.vips}`;
 
@@ -21,10 +23,23 @@ export const decoderVersion = `libvips ${sharp.versions.vips}`;
  * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
  */
 export function openImage(bytes: Uint8Array): Sharp {
-  // Line by line means that threads wait for each other. A JPEG needs little memory as a whole: it has been shrunk while it was
-  // decoded, to less than twice of what is wanted along one side.
-  const sequentialRead = !isJpeg(bytes);
-  return sharp(bytes, { failOn: 'error', limitInputPixels, sequentialRead }).autoOrient();
+  const image = isJpeg(bytes) ? openWhole(bytes) : sharp(bytes, options);
+  return image.autoOrient();
+}
+
+/**
+ * For a JPEG: all of it is decoded before the next operation begins. Line by line, threads wait for each other; and it
+ * needs little memory, having been shrunk while it was decoded, to less than twice of what is wanted along one side.
+ */
+function openWhole(bytes: Uint8Array): Sharp {
+  const image = sharp(bytes, { ...options, sequentialRead: false });
+  // sharp (0.34, 0.35) heeds `sequentialRead` only beside a property `access`, which nothing of its own sets.
+  Object.assign((image as unknown as SharpInternals).options.input, { access: true });
+  return image;
+}
+
+interface SharpInternals {
+  readonly options: { readonly input: object };
 }
 
 function isJpeg([first, second]: Uint8Array): boolean {
