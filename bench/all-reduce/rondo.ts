@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
 import { type Contestant, mergeRanks } from './contestant.js';
 import type { FromRank, ToRank } from './rank.js';
 
@@ -22,6 +22,7 @@ export async function openRondo(worldSize: number, way: Way, lanes: number): Pro
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>
     fork(script, [way, String(lanes)], {
+      execArgv: [...workerNodeArguments],
       env: workerEnvironment(process.env, { index, threads: 1, gpus: [] }),
     }),
   );

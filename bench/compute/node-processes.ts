@@ -1,4 +1,4 @@
-import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
 import { type LineProcess, openLineProcess } from '../support/line-process.js';
 import type { Setting } from './contestant.js';
 
@@ -14,6 +14,6 @@ export function openNodeProcesses(script: string, setting: Setting, count: numbe
   return Array.from({ length: count }, (_, index) => {
     const gpus = device === 'gpu' ? ['0'] : [];
     const env = workerEnvironment(process.env, { index, threads, gpus });
-    return openLineProcess(process.execPath, [script, JSON.stringify(place)], env);
+    return openLineProcess(process.execPath, [...workerNodeArguments, script, JSON.stringify(place)], env);
   });
 }

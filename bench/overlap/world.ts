@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment } from '../../coordinator/cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openLineProcess } from '../support/line-process.js';
 import type { Network } from './network.js';
@@ -29,7 +29,8 @@ export function openWorld(
   const ranks = hosts.map(({ namespace }, rank) => {
     const argument = JSON.stringify({ ...setting, rank, addresses } satisfies Setting);
     const env = workerEnvironment(process.env, { index: rank, threads, gpus: [] });
-    return openLineProcess('ip', ['netns', 'exec', namespace, process.execPath, script, argument], env);
+    const command = [process.execPath, ...workerNodeArguments, script, argument];
+    return openLineProcess('ip', ['netns', 'exec', namespace, ...command], env);
   });
   return {
     async measure(task) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { readLogTail } from './log-tail.js';
-import { workerEnvironment } from './worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
 export interface LaunchOptions {
   readonly count: number;
@@ -108,6 +108,7 @@ function launchWorker(
   const child = spawn(
     process.execPath,
     [
+      ...workerNodeArguments,
       program,
       'join',
       '--coordinator',

@@ -9,6 +9,13 @@ const keptBytes = 2 ** 30;
 /** libvips hands an image over between the pool's thread and one of its own, so that either waits half of the time. */
 const poolThreadsPerCore = 2;
 
+/**
+ * Node's own arguments for a worker, which the first line of worker/main.ts repeats. Images and pieces of checkpoints lie
+ * outside the JavaScript heap, but count as if they grew it: without this (in MB), all of the heap is searched for garbage
+ * after every 60 images.
+ */
+export const workerNodeArguments: readonly string[] = ['--initial-old-space-size=128'];
+
 /** Threads of each of `count` workers that share this machine's cores. */
 export function divideThreads(count: number, cores = availableParallelism()): number {
   return Math.max(1, Math.floor(cores / count));

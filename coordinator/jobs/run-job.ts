@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
 import { findGpus } from '../cluster/gpus.js';
-import { workerEnvironment } from '../cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../cluster/worker-environment.js';
 import { readJobLine } from './job-line.js';
 
 export interface JobOptions {
@@ -36,7 +36,7 @@ export async function runWorkerJob(
   { onProgress, onItem, signal, program = workerProgram }: JobOptions = {},
 ): Promise<unknown> {
   if (signal?.aborted) throw cancelled(name, signal);
-  const child = spawn(process.execPath, [program, 'job', name], {
+  const child = spawn(process.execPath, [...workerNodeArguments, program, 'job', name], {
     // A group of its own: a terminal's Ctrl-C reaches the coordinator alone, which then ends the job.
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],

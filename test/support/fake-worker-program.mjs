@@ -22,6 +22,7 @@ if (role === 'stubborn') process.on('SIGTERM', () => console.log(`${id} will not
 if (role === 'polite') process.on('SIGTERM', () => process.exit(0));
 setInterval(() => {}, 1_000);
 // Last, so that whoever reads it knows that the signal handlers are in place.
-const report = { arguments: process.argv.slice(2), environment, pid: process.pid };
+const { execArgv, pid } = process;
+const report = { nodeArguments: execArgv, arguments: process.argv.slice(2), environment, pid };
 writeFileSync(`${process.env.RONDO_TEST_FOLDER}/${id}.json`, JSON.stringify(report));
 if (role === 'finish') process.exit(0);

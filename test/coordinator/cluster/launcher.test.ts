@@ -10,6 +10,7 @@ import {
   type LocalWorkers,
   launchWorkers,
 } from '../../../coordinator/cluster/launcher.js';
+import { workerNodeArguments } from '../../../coordinator/cluster/worker-environment.js';
 
 const program = fileURLToPath(new URL('../../support/fake-worker-program.mjs', import.meta.url));
 
@@ -41,6 +42,7 @@ function launch(role: string, changes: Partial<LaunchOptions> = {}): LocalWorker
 }
 
 interface Report {
+  readonly nodeArguments: string[];
   readonly arguments: string[];
   readonly environment: Record<string, string>;
   readonly pid: number;
@@ -64,10 +66,11 @@ function isAlive(pid: number): boolean {
 }
 
 describe('launchWorkers', () => {
-  it('starts each worker with its id, threads and no GPU, and keeps what it prints', async () => {
+  it('starts each worker with its id, threads, arguments for Node and no GPU, and keeps what it prints', async () => {
     const { pids } = launch('polite');
     for (const index of [0, 1]) {
       const report = await readReport(`worker-${index}`);
+      expect(report.nodeArguments).toEqual(workerNodeArguments);
       expect(report.arguments).toEqual([
         'join',
         '--coordinator',

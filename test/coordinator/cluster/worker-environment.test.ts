@@ -1,5 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { divideThreads, workerEnvironment } from '../../../coordinator/cluster/worker-environment.js';
+import {
+  divideThreads,
+  workerEnvironment,
+  workerNodeArguments,
+} from '../../../coordinator/cluster/worker-environment.js';
 
 describe('divideThreads', () => {
   it.each([
@@ -10,6 +15,13 @@ describe('divideThreads', () => {
     [8, 1, 1],
   ])('gives each of %i workers on %i cores %i', (count, cores, expected) => {
     expect(divideThreads(count, cores)).toBe(expected);
+  });
+});
+
+describe('workerNodeArguments', () => {
+  it('are what a worker that is started by hand has too', async () => {
+    const [first] = (await readFile(new URL('../../../worker/main.ts', import.meta.url), 'utf8')).split('\n');
+    expect(first).toBe(`#!/usr/bin/env -S node ${workerNodeArguments.join(' ')}`);
   });
 });
 
