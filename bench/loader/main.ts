@@ -11,7 +11,7 @@ import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { parseLoaderArguments } from './arguments.js';
 import { openPeer } from './peer.js';
-import { formatReport, type LoaderReport } from './report.js';
+import { formatReport, type LoaderReport, summarize } from './report.js';
 import { openRondo } from './rondo.js';
 import type { Pictures, Speeds } from './task.js';
 
@@ -31,7 +31,8 @@ await runMain(async (args) => {
   }
   const report: LoaderReport = {
     ...{ bench: 'loader', images, presize, microBatch, workers, rounds },
-    ...{ environment: describeEnvironment(), versions: { decoder: decoderVersion, ...peers }, speeds },
+    ...{ environment: describeEnvironment(), versions: { decoder: decoderVersion, ...peers } },
+    results: summarize(speeds),
   };
   publish(report, formatReport(report), o.json);
 });

@@ -1,8 +1,16 @@
 import { type Environment, formatEnvironment } from '../support/environment.js';
-import { quantilesOf } from '../support/quantiles.js';
+import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 import { pairedRatios } from '../support/take-turns.js';
 import type { Pictures, Speeds } from './task.js';
+
+export interface Result {
+  readonly name: string;
+  /** Over the rounds. */
+  readonly imagesPerSecond: Quantiles;
+  /** To the peer's of the same round; null without a peer. */
+  readonly ratio: Quantiles | null;
+}
 
 export interface LoaderReport extends Omit<Pictures, 'files'> {
   readonly bench: 'loader';
@@ -10,23 +18,30 @@ export interface LoaderReport extends Omit<Pictures, 'files'> {
   readonly versions: Readonly<Record<string, string>>;
   readonly images: number;
   readonly rounds: number;
-  /** By contestant and round: Rondo's, and the peer's where there is one. */
-  readonly speeds: readonly (readonly Speeds[])[];
+  readonly results: readonly Result[];
 }
 
-/** A table of images/s over the rounds, with the ratio to the peer's of the same round where there is one. */
-export function formatReport(report: LoaderReport): string {
-  const { speeds, images, presize, workers, environment } = report;
-  const { processes, threads } = workers;
+/** What was measured, in the order of the contestants. `speeds` are by contestant and round: Rondo's, and the peer's where there is one. */
+export function summarize(speeds: readonly (readonly Speeds[])[]): Result[] {
   const measured = speeds.flatMap((rounds) =>
     Object.keys(rounds[0]!).map((name) => ({ name, values: rounds.map((round) => round[name]!) })),
   );
   const peer = speeds.length > 1 ? measured.at(-1)!.values : null;
-  const rows = measured.map(({ name, values }) => {
-    const { p10, median, p90 } = quantilesOf(values);
-    const ratio = peer === null ? '-' : quantilesOf(pairedRatios(values, peer)).median.toFixed(2);
-    return [name, median.toFixed(0), p10.toFixed(0), p90.toFixed(0), ratio];
-  });
+  return measured.map(({ name, values }) => ({
+    name,
+    imagesPerSecond: quantilesOf(values),
+    ratio: peer === null ? null : quantilesOf(pairedRatios(values, peer)),
+  }));
+}
+
+/** A table of images/s, with the median ratio to the peer where there is one. */
+export function formatReport({ results, images, presize, workers, environment }: LoaderReport): string {
+  const { processes, threads } = workers;
+  const rows = results.map(({ name, imagesPerSecond: { p10, median, p90 }, ratio }) => [
+    name,
+    ...[median, p10, p90].map((value) => value.toFixed(0)),
+    ratio === null ? '-' : ratio.median.toFixed(2),
+  ]);
   return [
     formatEnvironment(environment),
     `${images} JPEG files of 500 × 375 to ${presize} × ${presize}, ${processes} × ${threads} threads`,

@@ -6,7 +6,7 @@ import { runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
-import { type Arrivals, arrivalsOf, formatReport, type StartUpReport } from './report.js';
+import { type Arrivals, arrivalsOf, formatReport, type StartUpReport, summarize } from './report.js';
 
 const usage = 'Usage: npm run bench -- start-up [--workers 4] [--repeats 5] [--json]';
 
@@ -17,7 +17,8 @@ await runMain(async (args) => {
   const arrivals: Arrivals[] = [];
   for (let repeat = 0; repeat < repeats; repeat += 1) arrivals.push(await startOnce(workers));
   const report: StartUpReport = {
-    ...{ bench: 'start-up', workers, repeats, environment: describeEnvironment(), arrivals },
+    ...{ bench: 'start-up', workers, repeats, environment: describeEnvironment() },
+    arrivals: summarize(arrivals),
   };
   publish(report, formatReport(report), json);
 });

@@ -1,6 +1,6 @@
 import type { Heard } from '../support/coordinator-run.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
-import { quantilesOf } from '../support/quantiles.js';
+import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 
 /** What a start comes to, in order: images known, workers launched, all of them in the ring, the first step committed. */
@@ -14,7 +14,8 @@ export interface StartUpReport {
   readonly workers: number;
   readonly repeats: number;
   readonly environment: Environment;
-  readonly arrivals: readonly Arrivals[];
+  /** Over the runs, of `Arrivals`. */
+  readonly arrivals: Readonly<Record<keyof Arrivals, Quantiles>>;
 }
 
 /** @throws Error when the run ended before one of them. */
@@ -27,6 +28,13 @@ export function arrivalsOf(heard: readonly Heard[]): Arrivals {
   return Object.fromEntries(times) as Arrivals;
 }
 
+export function summarize(arrivals: readonly Arrivals[]): StartUpReport['arrivals'] {
+  const quantiles = milestones.map(
+    (kind) => [kind, quantilesOf(arrivals.map((each) => each[kind]))] as const,
+  );
+  return Object.fromEntries(quantiles) as StartUpReport['arrivals'];
+}
+
 const texts: Record<(typeof milestones)[number], string> = {
   prepared: 'images indexed',
   waiting: 'workers launched',
@@ -36,7 +44,7 @@ const texts: Record<(typeof milestones)[number], string> = {
 
 export function formatReport({ workers, repeats, environment, arrivals }: StartUpReport): string {
   const rows = milestones.map((kind) => {
-    const { median, p10, p90 } = quantilesOf(arrivals.map((each) => each[kind]));
+    const { median, p10, p90 } = arrivals[kind];
     return [texts[kind], ...[median, p10, p90].map((value) => value.toFixed(2))];
   });
   return [

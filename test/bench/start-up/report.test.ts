@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { arrivalsOf } from '../../../bench/start-up/report.js';
+import { arrivalsOf, formatReport, summarize } from '../../../bench/start-up/report.js';
 import type { Heard } from '../../../bench/support/coordinator-run.js';
 
 const heard = (...kinds: readonly [string, number][]) =>
@@ -21,5 +21,19 @@ describe('arrivalsOf', () => {
   it('refuses a run that came to no step', () => {
     const events = heard(['prepared', 1], ['waiting', 2], ['assigned', 3], ['summary', 4]);
     expect(() => arrivalsOf(events)).toThrow("before its first event 'step'");
+  });
+});
+
+describe('formatReport', () => {
+  it('has the median of each and how far runs differ', () => {
+    const arrivals = summarize(
+      [1, 2, 3].map((step) => ({ prepared: 0.1, waiting: 0.2, assigned: 0.3, step })),
+    );
+    const text = formatReport({
+      ...{ bench: 'start-up', workers: 4, repeats: 3, arrivals },
+      environment: { commit: 'c', processor: 'p', cores: 2, memoryBytes: 0, system: 's', node: 'v' },
+    });
+    expect(text).toMatch(/^first step committed +2\.00 +1\.20 +2\.80$/m);
+    expect(text).toMatch(/^images indexed +0\.10 +0\.10 +0\.10$/m);
   });
 });
