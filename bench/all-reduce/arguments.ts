@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import type { FloatType } from '../../plan/run-config.js';
 import { commonOptions, readArguments, toCount, toSome } from '../support/arguments.js';
 
@@ -18,21 +17,18 @@ export interface AllReduceArguments {
   readonly json: boolean;
 }
 
-/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+/** @throws what `readArguments` does */
 export function parseAllReduceArguments(args: readonly string[]): AllReduceArguments {
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        ...commonOptions,
-        ranks: { type: 'string', default: '4' },
-        megabytes: { type: 'string', default: '87,2.2' },
-        wires: { type: 'string', default: 'float32,bfloat16' },
-        lanes: { type: 'string', default: '1' },
-        rounds: { type: 'string', default: '20' },
-        repeats: { type: 'string', default: '3' },
-      },
-    });
+  const options = {
+    ...commonOptions,
+    ranks: { type: 'string', default: '4' },
+    megabytes: { type: 'string', default: '87,2.2' },
+    wires: { type: 'string', default: 'float32,bfloat16' },
+    lanes: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '20' },
+    repeats: { type: 'string', default: '3' },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const { peers, json } = values;
     const ranks = toCount('ranks', values.ranks);
     if (ranks < 2) throw new Error('--ranks must be at least 2.');

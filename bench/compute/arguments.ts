@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
 import { toWorkers, type Workers } from '../support/workers.js';
 import type { Setting } from './contestant.js';
@@ -20,29 +19,26 @@ export interface Defaults {
   readonly steps: string;
 }
 
-/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+/** @throws what `readArguments` does */
 export function parseComputeArguments(
   bench: string,
   defaults: Defaults,
   args: readonly string[],
 ): ComputeArguments {
   const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--precision float32|bfloat16] [--device cpu|gpu] [--peers] [--json]`;
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        ...commonOptions,
-        sizes: { type: 'string', default: '224,96' },
-        workers: { type: 'string', default: defaults.workers },
-        batch: { type: 'string', default: defaults.batch },
-        steps: { type: 'string', default: defaults.steps },
-        repeats: { type: 'string', default: '5' },
-        arch: { type: 'string', default: 'resnet34' },
-        input: { type: 'string', default: 'pixels' },
-        precision: { type: 'string', default: 'float32' },
-        device: { type: 'string', default: 'cpu' },
-      },
-    });
+  const options = {
+    ...commonOptions,
+    sizes: { type: 'string', default: '224,96' },
+    workers: { type: 'string', default: defaults.workers },
+    batch: { type: 'string', default: defaults.batch },
+    steps: { type: 'string', default: defaults.steps },
+    repeats: { type: 'string', default: '5' },
+    arch: { type: 'string', default: 'resnet34' },
+    input: { type: 'string', default: 'pixels' },
+    precision: { type: 'string', default: 'float32' },
+    device: { type: 'string', default: 'cpu' },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const { peers, json } = values;
     return {
       sizes: toCounts('sizes', values.sizes),

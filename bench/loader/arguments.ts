@@ -1,5 +1,4 @@
 import os from 'node:os';
-import { parseArgs } from 'node:util';
 import { commonOptions, readArguments, toCount } from '../support/arguments.js';
 import { toWorkers, type Workers } from '../support/workers.js';
 
@@ -16,20 +15,17 @@ export interface LoaderArguments {
   readonly json: boolean;
 }
 
-/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+/** @throws what `readArguments` does */
 export function parseLoaderArguments(args: readonly string[]): LoaderArguments {
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        ...commonOptions,
-        images: { type: 'string', default: '1024' },
-        presize: { type: 'string', default: '256' },
-        'micro-batch': { type: 'string', default: '16' },
-        workers: { type: 'string', default: `${os.availableParallelism()}x1` },
-        rounds: { type: 'string', default: '5' },
-      },
-    });
+  const options = {
+    ...commonOptions,
+    images: { type: 'string', default: '1024' },
+    presize: { type: 'string', default: '256' },
+    'micro-batch': { type: 'string', default: '16' },
+    workers: { type: 'string', default: `${os.availableParallelism()}x1` },
+    rounds: { type: 'string', default: '5' },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const { peers, json } = values;
     const [workers, ...more] = toWorkers('workers', values.workers);
     if (more.length > 0) throw new Error('--workers takes one PROCESSESxTHREADS here.');

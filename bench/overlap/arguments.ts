@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import type { Arch, FloatType } from '../../plan/run-config.js';
 import { readArguments, toCount, toOneOf, toSome } from '../support/arguments.js';
 
@@ -22,24 +21,21 @@ export interface OverlapArguments {
   readonly json: boolean;
 }
 
-/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+/** @throws what `readArguments` does */
 export function parseOverlapArguments(args: readonly string[]): OverlapArguments {
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        ranks: { type: 'string', default: '4' },
-        threads: { type: 'string', default: '1' },
-        arch: { type: 'string', default: 'resnet34' },
-        size: { type: 'string', default: '224' },
-        batch: { type: 'string', default: '16' },
-        rate: { type: 'string', default: '200' },
-        wires: { type: 'string', default: 'float32,bfloat16' },
-        steps: { type: 'string', default: '2' },
-        repeats: { type: 'string', default: '3' },
-        json: { type: 'boolean', default: false },
-      },
-    });
+  const options = {
+    ranks: { type: 'string', default: '4' },
+    threads: { type: 'string', default: '1' },
+    arch: { type: 'string', default: 'resnet34' },
+    size: { type: 'string', default: '224' },
+    batch: { type: 'string', default: '16' },
+    rate: { type: 'string', default: '200' },
+    wires: { type: 'string', default: 'float32,bfloat16' },
+    steps: { type: 'string', default: '2' },
+    repeats: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const count = (name: 'ranks' | 'threads' | 'size' | 'batch' | 'rate' | 'steps' | 'repeats'): number =>
       toCount(name, values[name]);
     const ranks = count('ranks');

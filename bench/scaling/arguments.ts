@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import type { FloatType } from '../../plan/run-config.js';
 import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
 
@@ -20,22 +19,19 @@ export interface ScalingArguments {
   readonly json: boolean;
 }
 
-/** @throws RondoError `invalid-argument`, with the usage as its remedy. */
+/** @throws what `readArguments` does */
 export function parseScalingArguments(args: readonly string[]): ScalingArguments {
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        ...commonOptions,
-        workers: { type: 'string', default: '4' },
-        size: { type: 'string', default: '96' },
-        batch: { type: 'string', default: '64' },
-        images: { type: 'string', default: '1280' },
-        arch: { type: 'string', default: 'resnet34' },
-        wire: { type: 'string', default: 'float32' },
-        repeats: { type: 'string', default: '2' },
-      },
-    });
+  const options = {
+    ...commonOptions,
+    workers: { type: 'string', default: '4' },
+    size: { type: 'string', default: '96' },
+    batch: { type: 'string', default: '64' },
+    images: { type: 'string', default: '1280' },
+    arch: { type: 'string', default: 'resnet34' },
+    wire: { type: 'string', default: 'float32' },
+    repeats: { type: 'string', default: '2' },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const { peers, json } = values;
     const [batch, images] = [toCount('batch', values.batch), toCount('images', values.images)];
     if (images < 6 * batch) throw new Error('--images must be six times --batch or more.');

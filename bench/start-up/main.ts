@@ -1,6 +1,5 @@
 // `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, on a machine that has the
 // sample set already. Every turn is a run of its own, which is interrupted after that step.
-import { parseArgs } from 'node:util';
 import { readArguments, toCount } from '../support/arguments.js';
 import { runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
@@ -35,15 +34,12 @@ function startOnce(workers: number): Promise<Arrivals> {
 }
 
 function parseStartUpArguments(args: readonly string[]) {
-  return readArguments(usage, () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        workers: { type: 'string', default: '4' },
-        repeats: { type: 'string', default: '5' },
-        json: { type: 'boolean', default: false },
-      },
-    });
+  const options = {
+    workers: { type: 'string', default: '4' },
+    repeats: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  } as const;
+  return readArguments(usage, args, options, (values) => {
     const { json } = values;
     return { workers: toCount('workers', values.workers), repeats: toCount('repeats', values.repeats), json };
   });

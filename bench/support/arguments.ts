@@ -1,3 +1,4 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { RondoError } from '../../runtime/errors.js';
 
 /** Options that every bench with peers has. */
@@ -6,10 +7,28 @@ export const commonOptions = {
   json: { type: 'boolean', default: false },
 } as const;
 
-/** What `read` makes of a command line. @throws RondoError `invalid-argument`, with the usage as its remedy. */
-export function readArguments<T>(usage: string, read: () => T): T {
+/** Somebody asks for the usage instead. */
+export class HelpRequest extends Error {
+  constructor(readonly usage: string) {
+    super('help was asked for');
+  }
+}
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/**
+ * What `read` makes of the values that a command line gives `options`. @throws HelpRequest for --help; RondoError
+ * `invalid-argument` with the usage as its remedy.
+ */
+export function readArguments<const Given extends Options, T>(
+  usage: string,
+  args: readonly string[],
+  options: Given,
+  read: (values: ReturnType<typeof parseArgs<{ options: Given }>>['values']) => T,
+): T {
+  if (args.includes('--help') || args.includes('-h')) throw new HelpRequest(usage);
   try {
-    return read();
+    return read(parseArgs({ args: [...args], options }).values);
   } catch (error) {
     throw new RondoError('invalid-argument', (error as Error).message, { remedy: usage, cause: error });
   }
