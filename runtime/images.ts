@@ -13,7 +13,8 @@ sharp.unblock({
 /** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
 const limitInputPixels = 0x3fff ** 2;
 
-const options: SharpOptions = { failOn: 'error', limitInputPixels };
+/** How every file is opened. */
+const opening: SharpOptions = { failOn: 'error', limitInputPixels };
 
 /** The version of what turns bytes into pixels; another version may round differently. */
 export const decoderVersion = `libvips ${sharp.versions.vips}`;
@@ -23,7 +24,7 @@ export const decoderVersion = `libvips ${sharp.versions.vips}`;
  * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
  */
 export function openImage(bytes: Uint8Array): Sharp {
-  const image = isJpeg(bytes) ? openWhole(bytes) : sharp(bytes, options);
+  const image = isJpeg(bytes) ? openWhole(bytes) : sharp(bytes, opening);
   return image.autoOrient();
 }
 
@@ -32,7 +33,7 @@ export function openImage(bytes: Uint8Array): Sharp {
  * needs little memory, having been shrunk while it was decoded, to less than twice of what is wanted along one side.
  */
 function openWhole(bytes: Uint8Array): Sharp {
-  const image = sharp(bytes, { ...options, sequentialRead: false });
+  const image = sharp(bytes, { ...opening, sequentialRead: false });
   // sharp (0.34, 0.35) heeds `sequentialRead` only beside a property `access`, which nothing of its own sets.
   Object.assign((image as unknown as SharpInternals).options.input, { access: true });
   return image;
