@@ -141,7 +141,7 @@ async function equip(
   const { workerId, cacheDir, cacheBytes } = options;
   const trainable = trainableSets(config);
   const [shape, dataset] = await Promise.all([
-    compute.open({ ...programOptions(config, trainable), inParts: worldSize > 1 }),
+    compute.open({ ...programOptions(config, trainable), alone: worldSize === 1 }),
     session.fetchDataset(),
     openLanes(config.lanes - 1, options.listen, opened.lanes),
   ]);

@@ -22,7 +22,7 @@ const presize = Math.round(size * 1.15);
 const options: ProgramOptions & { input?: undefined } = {
   ...{ arch, classes, size, presize, precision, dropout: [0.25, 0.5], weightDecay: 0.01 },
   trainable: ['all', 'frozen'],
-  inParts: processes > 1,
+  alone: processes === 1,
 };
 
 // As a worker's compute thread does.

@@ -126,23 +126,37 @@ export function layOutReduction(
     .reverse();
   const gradients = place(trained, 0, rowLength);
   const statistics = place(describeStatistics(network), gradients.end, rowLength);
-  const end = statistics.end;
-  const tail = {
-    lossSum: end,
-    correct: end + 1,
-    samples: end + 2,
-    microBatches: end + 3,
-    stopVotes: end + 4,
-    weight: weighted ? end + 5 : end + 2,
-  };
-  const length = end + rowLength;
+  const length = statistics.end + rowLength;
   return {
     length,
     parts: inParts ? cutParts(gradients.placed, trainable, length) : [{ start: 0, end: length }],
     exactFrom: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,
-    tail,
+    tail: placeTail(statistics.end, weighted),
+  };
+}
+
+/** Where gradients and statistics need no place, because they do not travel: the tail of such a vector, from its start. */
+export function layOutTail({ weighted = false } = {}): ReductionLayout {
+  return {
+    length: rowLength,
+    parts: [{ start: 0, end: rowLength }],
+    exactFrom: 0,
+    gradients: [],
+    statistics: [],
+    tail: placeTail(0, weighted),
+  };
+}
+
+function placeTail(start: number, weighted: boolean): ReductionLayout['tail'] {
+  return {
+    lossSum: start,
+    correct: start + 1,
+    samples: start + 2,
+    microBatches: start + 3,
+    stopVotes: start + 4,
+    weight: weighted ? start + 5 : start + 2,
   };
 }
 

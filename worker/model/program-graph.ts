@@ -16,20 +16,29 @@ import {
   weightsOf,
 } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
+import { type KeptGradients, keepGradients } from './kept-gradients.js';
 import { openLayers } from './layers.js';
-import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
+import {
+  layOutReduction,
+  layOutState,
+  layOutTail,
+  type ReductionLayout,
+  type StateLayout,
+} from './layout.js';
 import { blend, buildMixing } from './mixing.js';
 import { buildNetwork } from './network.js';
-import { describeNetwork } from './parameters.js';
+import { describeNetwork, type NetworkSpec } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
-import { buildGradientGraph, type GradientGraph, type TrainingPass } from './training-graph.js';
+import { takeApart } from './reduction-graph.js';
+import { buildGradientGraph, type GradientGraph } from './training-graph.js';
 import { buildTrainingLoss } from './training-loss.js';
+import type { TrainingPass } from './training-pass.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
 
 /** Entry points that differ by what is trained. */
 export interface TrainableSet {
   readonly reduction: ReductionLayout;
-  readonly gradient: GradientGraph;
+  readonly gradient: GradientGraph | KeptGradients;
   readonly update: UpdateGraph;
 }
 
@@ -80,35 +89,54 @@ export function buildTrainingPass(
 /** One graph with every entry point of a program. */
 export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
   const graph = new Graph();
-  const { classes, classWeights = null, averaged = false } = options;
+  const { classes, averaged = false } = options;
   const network = describeNetwork(options.arch, classes, options.head);
   const layout = layOutState(network, { averaged });
   const held = declareState(graph, layout);
   const pass = buildTrainingPass(graph, held, options);
-  const sets = new Map(
-    options.trainable.map((trainable) => {
-      const weighted = classWeights !== null;
-      const reduction = layOutReduction(network, trainable, { weighted, inParts: options.inParts });
-      const gradient = buildGradientGraph(graph, pass, reduction, trainable);
-      const update = buildUpdateGraph(
-        graph,
-        held,
-        { state: layout, reduction },
-        { trainable, clips: (options.clipNorm ?? null) !== null },
-      );
-      return [trainable, { reduction, gradient, update }];
-    }),
+  const sets = options.trainable.map(
+    (trainable) =>
+      [trainable, buildTrainableSet(graph, held, pass, { network, layout, options }, trainable)] as const,
   );
   return {
     graph,
     layout,
     state: buildStateGraph(graph, layout, held),
-    sets,
+    sets: new Map(sets),
     evaluation: graph.scope('evaluation', () => {
       const judge = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
       return buildEvaluation(buildNetwork(judge, options, pass.images), pass.labels);
     }),
   };
+}
+
+function buildTrainableSet(
+  graph: Graph,
+  held: HeldState,
+  pass: TrainingPass,
+  o: { network: NetworkSpec; layout: StateLayout; options: ProgramOptions },
+  trainable: Trainable,
+): TrainableSet {
+  const { clipNorm = null, classWeights = null, alone = false } = o.options;
+  const [weighted, clips] = [classWeights !== null, clipNorm !== null];
+  const summed = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
+  // A bound takes the norm of all gradients, which is computed outside of the session.
+  const reduction = alone && !clips ? layOutTail({ weighted }) : summed;
+  const { gradient, reduced } =
+    reduction === summed
+      ? {
+          gradient: buildGradientGraph(graph, pass, summed, trainable),
+          reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed)),
+        }
+      : keepGradients(graph, pass, { summed, tail: reduction }, trainable);
+  const update = buildUpdateGraph(
+    graph,
+    held,
+    reduced,
+    { state: o.layout, reduction: summed },
+    { trainable, clips },
+  );
+  return { reduction, gradient, update };
 }
 
 function buildEvaluation(logits: Tensor<'float32'>, labels: Tensor<'int32'>): EvaluationGraph {

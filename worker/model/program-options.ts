@@ -29,10 +29,11 @@ export interface ProgramOptions {
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
   /**
-   * Whether gradients are computed in parts, each of which can travel while the next is computed: unless it is false. At once they cost
-   * 2 % less, and have the same bits.
+   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be in parts that travel
+   * while the next is computed; and they stay in the session, unless their norm is bound: reduction vectors are tails. The bits
+   * are the same.
    */
-  readonly inParts?: boolean;
+  readonly alone?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

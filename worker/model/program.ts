@@ -6,9 +6,11 @@ import { runHandOver } from '../tensorflow/hand-over.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
+import { runKept } from './kept-gradients.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
+import { runPart } from './training-graph.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
 
 export type { ImageBatch, NormalizedBatch } from './batch.js';
@@ -45,7 +47,10 @@ export interface Program<B extends Batch = ImageBatch> {
   save(into?: Float32Array): Float32Array;
   /** Sets the optimizer's moments to zero. */
   resetMoments(): void;
-  /** Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. */
+  /**
+   * Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. A program that is `alone` keeps
+   * what has no place in `into` until the next sum; isFinite and apply take it with the vector.
+   */
   gradients(batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /**
    * One part of that sum, written to its place in `into`. The parts of a sum are asked for in order, 0 first; it does the
@@ -100,15 +105,9 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       const { reduction, gradient } = entries(trainable);
       const { start, end } = reduction.parts[part]!;
       const place = into.subarray(start, end);
-      const last = batches.at(-1);
-      if (last === undefined) return void place.fill(0);
-      const earlier = part === 0 ? batches.slice(0, -1) : [];
-      earlier.forEach((each, index) => {
-        session.run(trainingFeeds(each), { done: index === 0 ? gradient.started : gradient.added });
-      });
-      const run = gradient.parts[part]!;
-      const feeds = Object.entries(trainingFeeds(last)).filter(([name]) => run.feeds.has(name));
-      runHandOver(session, batches.length === 1 ? run.only : run.last, Object.fromEntries(feeds), place);
+      const feeds = batches.map(trainingFeeds);
+      if ('parts' in gradient) runPart(session, gradient, part, feeds, place);
+      else runKept(session, gradient, feeds, place);
     },
     isFinite(vector, trainable) {
       const { update } = entries(trainable);

@@ -1,9 +1,12 @@
 import type { Graph, Tensor } from '../tensorflow/graph.js';
+import { finite } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape, slice, split } from '../tensorflow/ops/arrays.js';
+import { all } from '../tensorflow/ops/reductions.js';
 import { placeholder, zeros } from '../tensorflow/ops/sources.js';
 import { rowLength } from '../tensorflow/rows.js';
 import { type ReductionLayout, rowsOf } from './layout.js';
 import { volume } from './parameters.js';
+import type { Summands } from './training-pass.js';
 
 type Values = Tensor<'float32'>;
 
@@ -11,11 +14,7 @@ type Values = Tensor<'float32'>;
 export function joinParts(
   graph: Graph,
   { gradients, statistics, tail, parts }: ReductionLayout,
-  values: {
-    readonly gradients: readonly Values[];
-    readonly statistics: readonly Values[];
-    readonly tail: Values;
-  },
+  values: Summands,
 ): Values[] {
   const pieces = [
     ...gradients.map(({ offset }, index) => ({ offset, value: values.gradients[index]! })),
@@ -39,20 +38,20 @@ function fillRows(graph: Graph, value: Values): Values[] {
   return missing === 0 ? [flat] : [flat, zeros(graph, 'float32', [missing])];
 }
 
-export interface FedReduction {
-  /** Placeholder of the vector. */
+/** What an update is made from. */
+export interface Reduced {
+  /** Placeholder of the reduction vector. */
   readonly vector: Tensor<'float32'>;
   readonly gradients: readonly Values[];
   readonly statistics: readonly Values[];
   /** By the keys of the layout's tail. */
   readonly tail: Readonly<Record<keyof ReductionLayout['tail'], Values>>;
+  /** Whether there is neither NaN nor infinity in any of it. */
+  readonly finite: Tensor<'bool'>;
 }
 
 /** A vector that is fed, and what is in it. In rows of 64 bytes, so that TensorFlow takes it apart without a copy. */
-export function takeApart(
-  graph: Graph,
-  { gradients, statistics, tail, length }: ReductionLayout,
-): FedReduction {
+export function takeApart(graph: Graph, { gradients, statistics, tail, length }: ReductionLayout): Reduced {
   const vector = placeholder(graph, 'vector', 'float32', [rowsOf(length), rowLength]);
   const specs = [...gradients, ...statistics];
   const offsets = [...specs.map(({ offset }) => offset), tail.lossSum, length];
@@ -71,6 +70,7 @@ export function takeApart(
     statistics: values.slice(gradients.length),
     tail: Object.fromEntries(
       Object.entries(tail).map(([key, offset]) => [key, scalar(offset)]),
-    ) as FedReduction['tail'],
+    ) as Reduced['tail'],
+    finite: all(finite(vector)),
   };
 }

@@ -1,27 +1,13 @@
-import assert from 'node:assert/strict';
 import type { Trainable } from '../../plan/run-config.js';
-import { gradients } from '../tensorflow/gradients/gradients.js';
 import type { Graph, Tensor } from '../tensorflow/graph.js';
-import { type HandOver, handOver } from '../tensorflow/hand-over.js';
-import { add, equal } from '../tensorflow/ops/arithmetic.js';
-import { concat, reshape } from '../tensorflow/ops/arrays.js';
-import { cast } from '../tensorflow/ops/convert.js';
-import { argMax, sum } from '../tensorflow/ops/reductions.js';
-import { constant, sizeOf } from '../tensorflow/ops/sources.js';
+import { type HandOver, handOver, runHandOver } from '../tensorflow/hand-over.js';
+import { add } from '../tensorflow/ops/arithmetic.js';
 import { assign, assignAdd, done, read, variable } from '../tensorflow/ops/variables.js';
 import { cutIntoParts } from '../tensorflow/parts.js';
-import type { Layers } from './layers.js';
+import type { Feeds, Session } from '../tensorflow/session.js';
 import type { ReductionLayout } from './layout.js';
 import { joinParts } from './reduction-graph.js';
-import type { TrainingLoss } from './training-loss.js';
-
-/** One micro-batch through the network in training mode. */
-export interface TrainingPass {
-  readonly layers: Layers;
-  readonly logits: Tensor<'float32'>;
-  readonly labels: Tensor<'int32'>;
-  readonly loss: TrainingLoss;
-}
+import { summandsOf, type TrainingPass } from './training-pass.js';
 
 /** One run of the last micro-batch: it ends with one part of the vector. */
 export interface GradientPart {
@@ -47,17 +33,7 @@ export function buildGradientGraph(
   trainable: Trainable,
 ): GradientGraph {
   return graph.scope(`gradients-${trainable}`, () => {
-    const wanted = layout.gradients.map(({ name }) => pass.layers.parameter(name));
-    const statistics = layout.statistics.map(({ name }) => {
-      const found = pass.layers.batchStatistics.get(name);
-      assert(found !== undefined, `the forward pass has no ${name}`);
-      return found;
-    });
-    const vectors = joinParts(graph, layout, {
-      gradients: gradients(pass.loss.lossSum, wanted) as Tensor<'float32'>[],
-      statistics,
-      tail: buildTail(graph, pass),
-    });
+    const vectors = joinParts(graph, layout, summandsOf(graph, pass, layout));
     const accumulated = vectors.map(({ shape }, part) =>
       variable(graph, `accumulated/${trainable}/${part}`, 'float32', shape),
     );
@@ -82,11 +58,21 @@ export function buildGradientGraph(
   });
 }
 
-/** Loss sum, correct, samples, micro-batches, stop votes; then the samples' weights, where they have any. */
-function buildTail(graph: Graph, { logits, labels, loss }: TrainingPass): Tensor<'float32'> {
-  const correct = sum(cast(equal(argMax(logits), labels), 'float32'));
-  const samples = cast(sizeOf(labels), 'float32');
-  const counted = [loss.lossSum, correct, samples].map((value) => reshape(value, [1]));
-  const weighed = loss.weight === null ? [] : [reshape(loss.weight, [1])];
-  return concat([...counted, constant(graph, 'float32', [1, 0]), ...weighed], 0);
+/** Runs part `part` of a sum over micro-batches, given what each is fed, so that `into` holds it afterwards. */
+export function runPart(
+  session: Session,
+  gradient: GradientGraph,
+  part: number,
+  batches: readonly Feeds[],
+  into: Float32Array,
+): void {
+  const last = batches.at(-1);
+  if (last === undefined) return void into.fill(0);
+  const earlier = part === 0 ? batches.slice(0, -1) : [];
+  earlier.forEach((feeds, index) => {
+    session.run(feeds, { done: index === 0 ? gradient.started : gradient.added });
+  });
+  const run = gradient.parts[part]!;
+  const needed = Object.entries(last).filter(([name]) => run.feeds.has(name));
+  runHandOver(session, batches.length === 1 ? run.only : run.last, Object.fromEntries(needed), into);
 }

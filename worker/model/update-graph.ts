@@ -1,14 +1,13 @@
 import type { Trainable } from '../../plan/run-config.js';
 import { layerGroupCount } from '../../plan/run-config.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
-import { add, divide, finite, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
+import { add, divide, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { reshape, split } from '../tensorflow/ops/arrays.js';
-import { all } from '../tensorflow/ops/reductions.js';
 import { constant, placeholder } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
-import { takeApart } from './reduction-graph.js';
+import type { Reduced } from './reduction-graph.js';
 
 const beta2 = 0.99;
 const epsilon = 1e-8;
@@ -62,17 +61,19 @@ export function updateSettings(
 /**
  * Adam with decoupled weight decay on the trained parameters, the running statistics, and, where the state has one, the
  * moving average of all parameters.
+ *
+ * @param layouts.reduction names what is in `reduced`
  */
 export function buildUpdateGraph(
   graph: Graph,
   state: HeldState,
+  reduced: Reduced,
   layouts: { state: StateLayout; reduction: ReductionLayout },
   { trainable, clips }: { trainable: Trainable; clips: boolean },
 ): UpdateGraph {
   const { gradients, statistics } = layouts.reduction;
   const groups = new Map(layouts.state.parameters.map(({ name, group }) => [name, group]));
   return graph.scope(`update-${trainable}`, () => {
-    const reduced = takeApart(graph, layouts.reduction);
     const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
     const [beta1, scaledEpsilon, clip, replaced, ...byGroup] = scalarsOf(settings, settingCount);
@@ -115,7 +116,7 @@ export function buildUpdateGraph(
       vector: reduced.vector.node.name,
       settings: settings.node.name,
       applied: done(graph, 'applied', [...updates, ...followed, ...averaged]),
-      finite: all(finite(reduced.vector)),
+      finite: reduced.finite,
     };
   });
 }

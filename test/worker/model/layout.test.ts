@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import { layOutReduction, layOutState, rowsOf } from '../../../worker/model/layout.js';
+import { layOutReduction, layOutState, layOutTail, rowsOf } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { rowLength } from '../../../worker/tensorflow/rows.js';
 
@@ -73,6 +73,17 @@ describe.each(archs)('%s', (arch) => {
       parts: [{ start: 0, end: length }],
     });
   });
+});
+
+test('a tail alone has the places of one behind gradients', () => {
+  for (const weighted of [false, true]) {
+    const { length, tail } = layOutTail({ weighted });
+    const whole = layOutReduction(describeNetwork('resnet18', classes), 'all', { weighted });
+    const start = whole.length - length;
+    expect(start).toBe(whole.tail.lossSum);
+    const moved = Object.entries(tail).map(([key, offset]) => [key, start + offset]);
+    expect(Object.fromEntries(moved)).toEqual(whole.tail);
+  }
 });
 
 test('a linear head leads the first part', () => {

@@ -60,8 +60,8 @@ describe.each([
   });
 });
 
-test('a program that is to compute them at once has gradients of the same bits', () => {
-  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, inParts: false })];
+test('a worker that is alone, but has to know their norm, computes them at once, with the same bits', () => {
+  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, clipNorm: 1, alone: true })];
   expect([inParts, atOnce].map((program) => program.reduction('all').parts.length)).toEqual([3, 1]);
   const vectors = [inParts, atOnce].map((program) => {
     program.load(plausibleState(program.state));
