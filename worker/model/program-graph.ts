@@ -7,6 +7,7 @@ import { bitcastPairs } from '../tensorflow/ops/convert.js';
 import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
+import { buildGradientGraph, type GradientGraph } from './gradient-parts.js';
 import {
   buildStateGraph,
   declareState,
@@ -30,7 +31,6 @@ import { buildNetwork } from './network.js';
 import { describeNetwork, type NetworkSpec } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
 import { takeApart } from './reduction-graph.js';
-import { buildGradientGraph, type GradientGraph } from './training-graph.js';
 import { buildTrainingLoss } from './training-loss.js';
 import type { TrainingPass } from './training-pass.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';

@@ -6,11 +6,11 @@ import { runHandOver } from '../tensorflow/hand-over.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
+import { runPart } from './gradient-parts.js';
 import { runKept } from './kept-gradients.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
-import { runPart } from './training-graph.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
 
 export type { ImageBatch, NormalizedBatch } from './batch.js';
