@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { drawMixup } from '../../../plan/mixup.js';
 import { allocateShared } from '../../../runtime/shared-buffer.js';
 import { openProgram, type ProgramOptions } from '../../../worker/model/program.js';
-import { noiseBatch, plausibleState } from '../../support/tensorflow/model-state.js';
+import { keyedBatches } from '../../support/tensorflow/keyed-batches.js';
+import { plausibleState } from '../../support/tensorflow/model-state.js';
 import { sameBits } from '../../support/tensorflow/same-bits.js';
 import { openUnsplitGradients } from '../../support/tensorflow/unsplit-gradients.js';
 
@@ -26,14 +26,6 @@ const weighted: PixelOptions = {
   clipNorm: 1,
 };
 
-function piecesOf({ presize, classes, mixup }: ProgramOptions, counts: readonly number[]) {
-  return counts.map((count, microBatch) => {
-    const batch = noiseBatch(count, presize, classes, microBatch + 1);
-    const key = [7, microBatch] as const;
-    return mixup ? { batch, key, mixup: drawMixup(0.4, 1, { step: 3, microBatch, count }) } : { batch, key };
-  });
-}
-
 describe.each([
   ['float32', plain],
   ['bfloat16', { ...plain, precision: 'bfloat16' }],
@@ -49,7 +41,7 @@ describe.each([
     unsplit.load(state);
     const vector = new Float32Array(allocateShared(4 * reduction.length), 0, reduction.length);
     for (const counts of [[4], [4, 6, 3], [5]]) {
-      const pieces = piecesOf(options, counts);
+      const pieces = keyedBatches(options, counts);
       vector.fill(Number.NaN);
       program.gradients(pieces, 'all', vector);
       expect(vector[reduction.tail.samples]).toBe(counts.reduce((sum, count) => sum + count));
@@ -67,7 +59,7 @@ test('a worker that is alone, but has to know their norm, computes them at once,
     program.load(plausibleState(program.state));
     const { length } = program.reduction('all');
     const vector = new Float32Array(allocateShared(4 * length), 0, length);
-    program.gradients(piecesOf(plain, [4, 3]), 'all', vector);
+    program.gradients(keyedBatches(plain, [4, 3]), 'all', vector);
     program.close();
     return vector;
   });
@@ -78,7 +70,7 @@ test('a part fills its own place, and no other', () => {
   const program = openProgram(plain);
   program.load(plausibleState(program.state));
   const { parts, length } = program.reduction('all');
-  const pieces = piecesOf(plain, [4]);
+  const pieces = keyedBatches(plain, [4]);
   const vector = new Float32Array(length).fill(Number.NaN);
   for (const [index, { start, end }] of parts.entries()) {
     program.gradientPart(index, pieces, 'all', vector);
@@ -92,7 +84,7 @@ test('parts that are not asked for are forgotten by the next sum', () => {
   const program = openProgram(plain);
   program.load(plausibleState(program.state));
   const { length } = program.reduction('all');
-  const [first, second] = [piecesOf(plain, [4]), piecesOf(plain, [6, 3])];
+  const [first, second] = [keyedBatches(plain, [4]), keyedBatches(plain, [6, 3])];
   const [expected, vector] = [new Float32Array(length), new Float32Array(length)];
   program.gradients(second, 'all', expected);
   program.gradientPart(0, first, 'all', vector);

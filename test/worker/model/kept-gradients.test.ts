@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { drawMixup } from '../../../plan/mixup.js';
 import type { Trainable } from '../../../plan/run-config.js';
 import { allocateShared } from '../../../runtime/shared-buffer.js';
 import { openProgram, type Program, type ProgramOptions } from '../../../worker/model/program.js';
-import { noiseBatch, plausibleState } from '../../support/tensorflow/model-state.js';
+import { keyedBatches } from '../../support/tensorflow/keyed-batches.js';
+import { plausibleState } from '../../support/tensorflow/model-state.js';
 import { sameBits } from '../../support/tensorflow/same-bits.js';
 
 type PixelOptions = ProgramOptions & { input?: 'pixels' };
@@ -31,14 +31,6 @@ function vectorOf(program: Program, trainable: Trainable): Float32Array {
   return new Float32Array(allocateShared(4 * length), 0, length).fill(Number.NaN);
 }
 
-function piecesOf({ presize, classes, mixup }: ProgramOptions, counts: readonly number[], step: number) {
-  return counts.map((count, microBatch) => {
-    const batch = noiseBatch(count, presize, classes, 10 * step + microBatch);
-    const key = [step, microBatch] as const;
-    return mixup ? { batch, key, mixup: drawMixup(0.4, 1, { step, microBatch, count }) } : { batch, key };
-  });
-}
-
 describe.each([
   ['float32', plain],
   ['bfloat16', { ...plain, precision: 'bfloat16' }],
@@ -56,7 +48,7 @@ describe.each([
       ['all', [5]],
     ];
     for (const [index, [trainable, counts]] of steps.entries()) {
-      const pieces = piecesOf(options, counts, index + 1);
+      const pieces = keyedBatches(options, counts, index + 1);
       const [tail, keptTail] = programs.map((program) => {
         const vector = vectorOf(program, trainable);
         program.gradients(pieces, trainable, vector);
@@ -75,7 +67,7 @@ describe.each([
 test('what is kept is judged too, and forgotten by the next sum', () => {
   const program = open({ ...plain, alone: true });
   const vector = vectorOf(program, 'all');
-  const [good] = piecesOf(plain, [4], 1);
+  const [good] = keyedBatches(plain, [4], 1);
   const state = plausibleState(program.state);
   const broken = state.slice();
   broken[program.state.parameters.at(-1)!.offset] = Number.POSITIVE_INFINITY;
@@ -100,7 +92,7 @@ test('no step leaves a tensor behind', () => {
   const program = open({ ...plain, alone: true });
   const vector = vectorOf(program, 'all');
   const before = program.tensorHandles();
-  program.gradients(piecesOf(plain, [4, 3], 1), 'all', vector);
+  program.gradients(keyedBatches(plain, [4, 3], 1), 'all', vector);
   program.isFinite(vector, 'all');
   program.apply(vector, { trainable: 'all', learningRates: [0, 0, 0], momentum: 0.9, step: 1 });
   expect(program.tensorHandles()).toBe(before);

@@ -1,0 +1,16 @@
+import { drawMixup } from '../../../plan/mixup.js';
+import type { ImageBatch, Keyed, ProgramOptions } from '../../../worker/model/program.js';
+import { noiseBatch } from './model-state.js';
+
+/** A step's micro-batches of so many noise images each, mixed where the program mixes. */
+export function keyedBatches(
+  { presize, classes, mixup }: ProgramOptions,
+  counts: readonly number[],
+  step = 1,
+): Keyed<ImageBatch>[] {
+  return counts.map((count, microBatch) => {
+    const batch = noiseBatch(count, presize, classes, 10 * step + microBatch);
+    const key = [step, microBatch] as const;
+    return mixup ? { batch, key, mixup: drawMixup(0.4, 1, { step, microBatch, count }) } : { batch, key };
+  });
+}
