@@ -1,5 +1,5 @@
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
-import { type LineProcess, openLineProcess } from '../support/line-process.js';
+import type { LineProcess } from '../support/line-process.js';
+import { openWorkerProcess } from '../support/worker-process.js';
 import type { Setting } from './contestant.js';
 
 /** What a process is opened with: its setting, and how many of them compute. */
@@ -11,9 +11,8 @@ export interface Place extends Setting {
 export function openNodeProcesses(script: string, setting: Setting, count: number): LineProcess[] {
   const { threads, device } = setting;
   const place: Place = { ...setting, processes: count };
-  return Array.from({ length: count }, (_, index) => {
-    const gpus = device === 'gpu' ? ['0'] : [];
-    const env = workerEnvironment(process.env, { index, threads, gpus });
-    return openLineProcess(process.execPath, [...workerNodeArguments, script, JSON.stringify(place)], env);
-  });
+  const gpus = device === 'gpu' ? ['0'] : [];
+  return Array.from({ length: count }, (_, index) =>
+    openWorkerProcess(script, place, { index, threads, gpus }),
+  );
 }

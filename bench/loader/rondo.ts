@@ -2,8 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
-import { openLineProcess } from '../support/line-process.js';
+import { openWorkerProcess } from '../support/worker-process.js';
 import type { Contestant, Pass, Pictures, Place, Span, Speeds } from './task.js';
 
 const names: Readonly<Record<Pass['from'], string>> = {
@@ -19,8 +18,7 @@ export function openRondo(pictures: Pictures): Contestant {
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
   const workers = Array.from({ length: processes }, (_, rank) => {
     const place: Place = { ...pictures, rank };
-    const env = workerEnvironment(process.env, { index: rank, threads, gpus: [] });
-    return openLineProcess(process.execPath, [...workerNodeArguments, script, JSON.stringify(place)], env);
+    return openWorkerProcess(script, place, { index: rank, threads, gpus: [] });
   });
   const time = async (pass: Pass): Promise<number> => {
     const spans = await Promise.all(workers.map((worker) => worker.ask<Span>(pass)));

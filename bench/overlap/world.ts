@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
 import { RondoError } from '../../runtime/errors.js';
-import { openLineProcess } from '../support/line-process.js';
+import { openWorkerProcess } from '../support/worker-process.js';
 import type { Network } from './network.js';
 import { type Answer, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
 
@@ -27,10 +26,9 @@ export function openWorld(
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const addresses = hosts.map(({ address }) => `${address}:${port}`);
   const ranks = hosts.map(({ namespace }, rank) => {
-    const argument = JSON.stringify({ ...setting, rank, addresses } satisfies Setting);
-    const env = workerEnvironment(process.env, { index: rank, threads, gpus: [] });
-    const command = [process.execPath, ...workerNodeArguments, script, argument];
-    return openLineProcess('ip', ['netns', 'exec', namespace, ...command], env);
+    const place: Setting = { ...setting, rank, addresses };
+    const within = ['ip', 'netns', 'exec', namespace];
+    return openWorkerProcess(script, place, { index: rank, threads, gpus: [] }, within);
   });
   return {
     async measure(task) {

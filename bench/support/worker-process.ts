@@ -1,0 +1,17 @@
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
+import { type LineProcess, openLineProcess } from './line-process.js';
+
+/**
+ * A script in a process of its own as a local worker has it, with `place` as JSON in its first argument. `within` is a command
+ * that runs it elsewhere, such as in a network namespace.
+ */
+export function openWorkerProcess(
+  script: string,
+  place: object,
+  worker: Parameters<typeof workerEnvironment>[1],
+  within: readonly string[] = [],
+): LineProcess {
+  const node = [process.execPath, ...workerNodeArguments, script, JSON.stringify(place)];
+  const [command, ...args] = [...within, ...node];
+  return openLineProcess(command!, args, workerEnvironment(process.env, worker));
+}
