@@ -121,14 +121,14 @@ function buildTrainableSet(
   const [weighted, clips] = [classWeights !== null, clipNorm !== null];
   const summed = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
   // A bound takes the norm of all gradients, which is computed outside of the session.
-  const reduction = alone && !clips ? layOutTail({ weighted }) : summed;
-  const { gradient, reduced } =
-    reduction === summed
-      ? {
-          gradient: buildGradientGraph(graph, pass, summed, trainable),
-          reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed)),
-        }
-      : keepGradients(graph, pass, { summed, tail: reduction }, trainable);
+  const keeps = alone && !clips;
+  const reduction = keeps ? layOutTail({ weighted }) : summed;
+  const { gradient, reduced } = keeps
+    ? keepGradients(graph, pass, { summed, tail: reduction }, trainable)
+    : {
+        gradient: buildGradientGraph(graph, pass, summed, trainable),
+        reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed)),
+      };
   const update = buildUpdateGraph(
     graph,
     held,
