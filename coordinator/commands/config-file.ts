@@ -48,7 +48,7 @@ function parseYaml(path: string, text: string): unknown {
       `${path} is not YAML: ${(error as Error).message.split('\n')[0]}`,
       {
         cause: error,
-        remedy: 'write one `name: value` per line',
+        remedy: 'write one `name: value` per line, and quotes around what begins with a comma: lr: ",3e-3"',
       },
     );
   }

@@ -74,7 +74,7 @@ Examples:
       train on the sample set with four workers on this machine
   coordinator start --workers 2 --data photos --epochs 10 --name first-try
       photos/cat/*.jpg, photos/dog/*.jpg …
-  coordinator start --data pets --pretrained imagenet --freeze-epochs 4 --epochs 2 --lr 3e-3 --unfreeze-lr 1e-6,1e-4
+  coordinator start --data pets --pretrained imagenet --freeze-epochs 4 --epochs 2 --lr ,3e-3 --unfreeze-lr 1e-6,1e-4
       fine-tune: the head first, then all layers at rates that rise from early to late ones
   coordinator start --data pets --from runs/first-try/checkpoints/stage-1 --freeze-epochs 0 --epochs 2 --lr 1e-6,1e-4
       a new run from where another one's frozen epochs ended

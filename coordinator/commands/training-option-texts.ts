@@ -114,17 +114,19 @@ export const trainingOptionTexts = {
   },
   lr: {
     group: groups.recipe,
-    value: 'LR|MIN,MAX',
+    value: 'LR|MIN,MAX|,MAX',
     text:
       'peak learning rate of the first phase: of the frozen epochs when there are any, else of those that train all ' +
-      'layers; MIN,MAX spreads it geometrically over early to late layers ' +
-      `(default: ${folder.lr}; pretrained without frozen epochs: ${fineTuning.lr.min},${fineTuning.lr.max})`,
+      "layers; MIN,MAX spreads it geometrically over early to late layers, as fastai's slice(MIN, MAX); ,MAX gives the " +
+      'head MAX and the layers before it a tenth of that, as slice(MAX) ' +
+      `(default: ${folder.lr}; frozen epochs: ,${fineTuning.frozenLr.max}; ` +
+      `pretrained without frozen epochs: ${fineTuning.lr.min},${fineTuning.lr.max})`,
   },
   'unfreeze-lr': {
     group: groups.recipe,
-    value: 'LR|MIN,MAX',
+    value: 'LR|MIN,MAX|,MAX',
     text:
-      'peak learning rate of the epochs that train all layers after frozen ones ' +
+      'peak learning rate of the epochs that train all layers after frozen ones, given as --lr is ' +
       `(default: ${fineTuning.lr.min},${fineTuning.lr.max})`,
   },
   'weight-decay': {

@@ -4,10 +4,10 @@ export const recipes = {
   folder: { size: 224, batchSize: 64, microBatch: 16, epochs: 4, lr: 3e-3 },
 } as const;
 
-/** The lesson's fine-tuning: frozen epochs at one rate for all groups, then unfrozen ones at rates per group. */
+/** The lesson's fine-tuning: frozen epochs at fastai's default, slice(3e-3), then unfrozen ones at slice(1e-6, 1e-4). */
 export const fineTuning = {
   freezeEpochs: 4,
-  frozenLr: 3e-3,
+  frozenLr: { max: 3e-3 },
   epochs: 2,
   lr: { min: 1e-6, max: 1e-4 },
 } as const;

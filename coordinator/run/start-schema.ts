@@ -1,16 +1,15 @@
 import { z } from 'zod';
+import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
 import { archs, augmentKinds, type FloatType, headKinds } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { epochMeasures } from './best-epoch.js';
-
-export type LearningRate = number | { readonly min: number; readonly max: number };
 
 /** `balanced`: all classes have the same share of the loss, however many images they have. */
 export const classWeightings = ['none', 'balanced'] as const;
 export type ClassWeighting = (typeof classWeightings)[number];
 
 const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
-const learningRateText = 'a number above 0 and up to 10, or min,max with min not above max';
+const learningRateText = 'a number above 0 and up to 10, or min,max with min not above max, or ,max';
 
 /**
  * Options of `coordinator start` under their names on the command line and in a config file. Values come as text
@@ -113,12 +112,21 @@ function readNumber(value: unknown): number | undefined {
   return typeof result === 'number' && Number.isFinite(result) ? result : undefined;
 }
 
-function readLearningRate(value: unknown): LearningRate | undefined {
-  const parts = (Array.isArray(value) ? value : String(value).split(',')).map(readNumber);
-  if (!parts.every((part) => part !== undefined && part > 0 && part <= 10)) return undefined;
-  if (parts.length === 1) return parts[0];
-  const [min, max] = parts as [number, number];
-  return parts.length === 2 && min <= max ? { min, max } : undefined;
+/** A number, `min,max`, or `,max`; in YAML also a list of two, the first of which may be null. */
+function readLearningRate(value: unknown): LearningRateSpec | undefined {
+  const parts: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
+  const [first, second] = parts;
+  const max = readRate(parts.length === 1 ? first : second);
+  if (max === undefined || parts.length > 2) return undefined;
+  if (parts.length === 1) return max;
+  if (first === null || (typeof first === 'string' && first.trim() === '')) return { max };
+  const min = readRate(first);
+  return min !== undefined && min <= max ? { min, max } : undefined;
+}
+
+function readRate(value: unknown): number | undefined {
+  const rate = readNumber(value);
+  return rate !== undefined && rate > 0 && rate <= 10 ? rate : undefined;
 }
 
 function readLabelPattern(value: unknown): string | undefined {

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
+import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
 import type { Arch, AugmentKind, FloatType, HeadKind } from '../../plan/run-config.js';
 import { namedData } from '../download/named-data.js';
 import type { EpochMeasure } from './best-epoch.js';
 import { defaults, fineTuning, recipes } from './defaults.js';
 import { refused } from './refused.js';
-import type { ClassWeighting, LearningRate, ParsedStart } from './start-schema.js';
+import type { ClassWeighting, ParsedStart } from './start-schema.js';
 
 /** What decides the weights. Recorded in run.json; a resumed run keeps it. */
 export interface TrainingOptions {
@@ -26,9 +27,9 @@ export interface TrainingOptions {
   readonly epochs: number;
   readonly freezeEpochs: number;
   /** Peak rate of the frozen epochs, or of the unfrozen ones when they are all there is. */
-  readonly lr: LearningRate;
+  readonly lr: LearningRateSpec;
   /** Peak rate of the unfrozen epochs that follow frozen ones; null when it is not both that there are. */
-  readonly unfreezeLr: LearningRate | null;
+  readonly unfreezeLr: LearningRateSpec | null;
   readonly weightDecay: number;
   readonly labelSmoothing: number;
   /** α of Beta(α, α); 0 for none. */

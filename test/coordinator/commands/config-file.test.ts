@@ -21,6 +21,10 @@ it('reads the names of the command line', () => {
     lr: [1e-6, 1e-4],
     data: 'photos',
   });
+  expect(readConfigFile(write('unfreeze-lr: ",3e-3"\nlr: [~, 1e-2]\n'))).toEqual({
+    'unfreeze-lr': ',3e-3',
+    lr: [null, 1e-2],
+  });
   expect(readConfigFile(write(''))).toEqual({});
 });
 
@@ -31,6 +35,7 @@ it.each([
   ['- a', 'does not hold options', 'workers: 4'],
   ['just text', 'does not hold options', 'workers: 4'],
   ['a: [', 'is not YAML', 'name: value'],
+  ['lr: ,3e-3', 'is not YAML', 'lr: ",3e-3"'],
 ])('refuses %j', (text, message, remedy) => {
   expect(() => readConfigFile(write(text))).toThrow(
     expect.objectContaining({

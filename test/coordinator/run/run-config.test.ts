@@ -64,7 +64,7 @@ describe('phasesFor', () => {
       name: 'frozen',
       epochs: 4,
       trainable: 'frozen',
-      learningRates: [3e-3, 3e-3, 3e-3],
+      learningRates: [3e-3 / 10, 3e-3 / 10, 3e-3],
     });
     expect(unfrozen).toMatchObject({ name: 'unfrozen', epochs: 2, trainable: 'all' });
     for (const [group, rate] of [1e-6, 1e-5, 1e-4].entries()) {
@@ -73,7 +73,7 @@ describe('phasesFor', () => {
   });
 
   it('takes both rates as they are given', () => {
-    const lesson = { 'freeze-epochs': '4', epochs: '2', lr: '3e-3', 'unfreeze-lr': '1e-6,1e-4' };
+    const lesson = { 'freeze-epochs': '4', epochs: '2', lr: ',3e-3', 'unfreeze-lr': '1e-6,1e-4' };
     expect(phasesFor(trainingOf({ pretrained: 'w', ...lesson }))).toEqual(
       phasesFor(trainingOf({ pretrained: 'w' })),
     );
@@ -84,6 +84,15 @@ describe('phasesFor', () => {
       [1e-3, 1e-2, 1e-1],
       [1e-5, 1e-5, 1e-5],
     ]);
+  });
+
+  it('gives all but the head a tenth of ,MAX, in either phase', () => {
+    const both = phasesFor(trainingOf({ pretrained: 'w', lr: ',1e-2', 'unfreeze-lr': ', 2e-4' }));
+    expect(both.map(({ learningRates }) => learningRates)).toEqual([
+      [1e-3, 1e-3, 1e-2],
+      [2e-5, 2e-5, 2e-4],
+    ]);
+    expect(phasesFor(trainingOf({ lr: ',3e-3' }))[0]!.learningRates).toEqual([3e-3 / 10, 3e-3 / 10, 3e-3]);
   });
 
   it('leaves out a phase without epochs, and gives --lr to the only one', () => {

@@ -49,14 +49,20 @@ describe('defaults', () => {
       pretrained: resolve('w.safetensors'),
       freezeEpochs: 4,
       epochs: 2,
-      lr: 3e-3,
+      lr: { max: 3e-3 },
       unfreezeLr: { min: 1e-6, max: 1e-4 },
     });
   });
 
   it('fine-tunes a run of one’s own likewise', () => {
     const { training } = resolveNew({ data: 'photos', from: 'first' });
-    expect(training).toMatchObject({ from: 'first', pretrained: null, freezeEpochs: 4, epochs: 2, lr: 3e-3 });
+    expect(training).toMatchObject({
+      from: 'first',
+      pretrained: null,
+      freezeEpochs: 4,
+      epochs: 2,
+      lr: { max: 3e-3 },
+    });
   });
 
   it('gives the rates of fine-tuning to the epochs that are all there is', () => {
@@ -67,7 +73,7 @@ describe('defaults', () => {
       unfreezeLr: null,
     });
     const frozen = resolveNew({ data: 'photos', pretrained: 'imagenet', epochs: 0 });
-    expect(frozen.training).toMatchObject({ freezeEpochs: 4, lr: 3e-3, unfreezeLr: null });
+    expect(frozen.training).toMatchObject({ freezeEpochs: 4, lr: { max: 3e-3 }, unfreezeLr: null });
   });
 
   it('knows data sets by name; a folder of that name has a path', () => {
@@ -114,6 +120,7 @@ describe('values', () => {
     const file = { workers: 4, 'valid-pct': 0.1, lr: [1e-5, 1e-3], seed: 0, 'batch-size': 32 };
     expect(resolveStart(line)).toEqual(resolveStart(file));
     expect(resolveNew(line).training.lr).toEqual({ min: 1e-5, max: 1e-3 });
+    for (const lr of [',1e-3', [null, 1e-3]]) expect(resolveNew({ lr }).training.lr).toEqual({ max: 1e-3 });
   });
 
   it('never makes the default micro-batch larger than the batch', () => {
@@ -160,6 +167,11 @@ describe('values', () => {
     [{ lr: 0 }, '--lr is 0'],
     [{ lr: '1e-3,1e-5' }, 'min not above max'],
     [{ lr: '1,2,3' }, '--lr is "1,2,3"'],
+    [{ lr: ',' }, '--lr is ","'],
+    [{ lr: '1e-3,' }, '--lr is "1e-3,", but must be a number above 0 and up to 10'],
+    [{ lr: ',11' }, '--lr is ",11"'],
+    [{ pretrained: 'w', 'unfreeze-lr': ',0' }, '--unfreeze-lr is ",0"'],
+    [{ lr: [] }, '--lr is []'],
     [{ lr: 'fast' }, '--lr is "fast"'],
     [{ 'weight-decay': 1 }, '--weight-decay is 1'],
     [
