@@ -1,7 +1,7 @@
 /** Smith's one-cycle policy as fastai v1 runs it (`fastai/callbacks/one_cycle.py`): two cosine arcs over `steps`. */
 export interface OneCycle {
   readonly steps: number;
-  /** Where the peak is: step `warmupSteps` trains at it. May be fractional. fastai's is floor(.3 × steps). */
+  /** Where the peak is: step `warmupSteps` trains at it, or step 1 if that is 0. May be fractional. fastai's is floor(.3 × steps). */
   readonly warmupSteps: number;
 }
 
@@ -23,8 +23,11 @@ export function oneCycleMomentum(step: number, cycle: OneCycle): number {
 
 function follow(step: number, cycle: OneCycle, first: number, turn: number, last: number): number {
   const { steps, warmupSteps } = cycle;
-  if (step < warmupSteps) return cosine(first, turn, step / warmupSteps);
-  return cosine(turn, last, (step - warmupSteps) / (steps - warmupSteps));
+  // fastai's arcs have at least one step each (`Scheduler`, callback.py): even the shortest cycle begins low, and the
+  // step that this adds to the first arc is not taken from the second.
+  const rise = warmupSteps || 1;
+  const fall = Math.max(1, steps - warmupSteps);
+  return step < rise ? cosine(first, turn, step / rise) : cosine(turn, last, (step - rise) / fall);
 }
 
 function cosine(start: number, end: number, progress: number): number {

@@ -6,18 +6,46 @@ interface Trace {
   trace: { momentum: number; lr: number[] }[];
 }
 
-/** fastai v1's own way: two queues of values, one taken after each batch. */
-function fastaiValues(steps: number, start: number, turn: number, end: number): number[] {
-  const first = Math.floor(0.3 * steps);
-  const arc = (from: number, to: number, share: number) =>
-    from * Math.cos((Math.PI * share) / 2) ** 2 + to * Math.sin((Math.PI * share) / 2) ** 2;
-  return Array.from({ length: steps }, (_, n) =>
-    n < first ? arc(start, turn, n / first) : arc(turn, end, (n - first) / (steps - first)),
-  );
+/** fastai v1's `Scheduler` (callback.py), line by line. */
+class Scheduler {
+  n = 0;
+  readonly nIter: number;
+  constructor(
+    readonly start: number,
+    readonly end: number,
+    nIter: number,
+  ) {
+    this.nIter = Math.max(1, nIter);
+  }
+  step(): number {
+    this.n += 1;
+    // annealing_cos
+    const cosine = Math.cos((Math.PI * this.n) / this.nIter) + 1;
+    return this.end + ((this.start - this.end) / 2) * cosine;
+  }
+  get isDone(): boolean {
+    return this.n >= this.nIter;
+  }
 }
 
-test('rates and momenta follow fastai over many lengths', () => {
-  for (const steps of [1, 2, 4, 10, 37, 92, 368, 1000]) {
+/** fastai v1's `OneCycleScheduler`: the value that each batch trains with; the next one is set after it. */
+function fastaiValues(steps: number, start: number, turn: number, end: number): number[] {
+  const a1 = Math.floor(steps * 0.3);
+  const schedulers = [new Scheduler(start, turn, a1), new Scheduler(turn, end, steps - a1)];
+  let [value, index] = [start, 0];
+  return Array.from({ length: steps }, () => {
+    const used = value;
+    const scheduler = schedulers[index];
+    if (scheduler !== undefined) {
+      value = scheduler.step();
+      if (scheduler.isDone) index += 1;
+    }
+    return used;
+  });
+}
+
+test('rates and momenta follow fastai over many lengths, the shortest among them', () => {
+  for (const steps of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 20, 37, 92, 368, 1000]) {
     const warmupSteps = Math.floor(0.3 * steps);
     const rates = fastaiValues(steps, 3e-3 / 25, 3e-3, 3e-3 / 250_000);
     const momenta = fastaiValues(steps, 0.95, 0.85, 0.95);
@@ -28,6 +56,16 @@ test('rates and momenta follow fastai over many lengths', () => {
       expect(Math.abs(oneCycleMomentum(step, { steps, warmupSteps }) - momenta[step]!)).toBeLessThan(1e-14);
     }
   }
+});
+
+test.each([
+  [1, [0.04]],
+  [2, [0.04, 1]],
+  [3, [0.04, 1, 0.75]],
+  [4, [0.04, 1, 0.75, 0.25]],
+])('%i steps train at %j of the peak', (steps, shares) => {
+  const cycle = { steps, warmupSteps: Math.floor(0.3 * steps), peak: 1 };
+  for (const [step, share] of shares.entries()) expect(oneCycleRate(step, cycle)).toBeCloseTo(share, 5);
 });
 
 test('batch 0 trains at lr/25 and .95, batch a1 at lr and .85, and the end is near lr/250000 and .95', () => {
