@@ -5,14 +5,21 @@ export interface Range {
 }
 
 /**
- * Cuts a global batch of `count` samples into micro-batches of `microBatch`. A remainder smaller than half of one joins
- * the one before it, and so does a single sample, because batch norm has no variance over one. Depends on nothing but
- * its arguments: ranks divide the micro-batches and never cut them.
+ * Whether what remains beside whole batches or micro-batches joins the one before it: it is less than half of a
+ * micro-batch, or a single sample, because batch norm has no variance over one.
+ */
+export function joinsBefore(remainder: number, microBatch: number): boolean {
+  return remainder < microBatch / 2 || remainder < 2;
+}
+
+/**
+ * Cuts a global batch of `count` samples into micro-batches of `microBatch`; what `joinsBefore` makes the last one larger.
+ * Depends on nothing but its arguments: ranks divide the micro-batches and never cut them.
  */
 export function cutMicroBatches(count: number, microBatch: number): Range[] {
   const full = Math.floor(count / microBatch);
   const remainder = count % microBatch;
-  const joins = full > 0 && (remainder < microBatch / 2 || remainder < 2);
+  const joins = full > 0 && joinsBefore(remainder, microBatch);
   const pieces = full + (joins || remainder === 0 ? 0 : 1);
   return Array.from({ length: pieces }, (_, index) => ({
     start: index * microBatch,

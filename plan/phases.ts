@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cutMicroBatches, type Range } from './micro-batches.js';
+import { cutMicroBatches, joinsBefore, type Range } from './micro-batches.js';
 import { oneCycleMomentum, oneCycleRate } from './one-cycle.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
@@ -86,11 +86,21 @@ function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, st
   };
 }
 
-/** The partial last batch is a step too, unless it is a single sample: that one joins the batch before it. */
-export function stepsPerEpoch(config: RunConfig): number {
-  const full = Math.floor(config.trainCount / config.batchSize);
-  const remainder = config.trainCount % config.batchSize;
-  return full + (remainder > (full > 0 ? 1 : 0) ? 1 : 0);
+/**
+ * The partial last batch is a step too. Where it is no micro-batch by itself it joins the batch before it: a step of a few
+ * samples would have the learning rate of a whole one, and a whole one's say in the running statistics.
+ */
+export function stepsPerEpoch({ trainCount, batchSize, microBatch }: RunConfig): number {
+  const full = Math.floor(trainCount / batchSize);
+  const remainder = trainCount % batchSize;
+  const joins = full > 0 && joinsBefore(remainder, microBatch);
+  return full + (remainder === 0 || joins ? 0 : 1);
+}
+
+/** Samples of the largest step: the last of an epoch may have a few more than the batch size. */
+export function largestStep(config: RunConfig): number {
+  const { trainCount, batchSize } = config;
+  return Math.max(Math.min(batchSize, trainCount), trainCount - (stepsPerEpoch(config) - 1) * batchSize);
 }
 
 /** Epochs that end with an evaluation: none unless the task is to train. */

@@ -1,3 +1,4 @@
+import { cutMicroBatches } from '../../plan/micro-batches.js';
 import { defaults } from './defaults.js';
 import { refused } from './refused.js';
 import { type ParsedStart, parseStart, type RawStart } from './start-schema.js';
@@ -90,7 +91,7 @@ function notesOn(parsed: ParsedStart, training: TrainingOptions, workers: number
       'no --data given: training on the sample set, which Rondo draws itself; for your own images: --data DIR',
     );
   }
-  const parts = Math.ceil(training.batchSize / training.microBatch);
+  const parts = cutMicroBatches(training.batchSize, training.microBatch).length;
   if (workers > parts) {
     notes.push(
       `a step has ${parts} micro-batches (--batch-size ${training.batchSize} / --micro-batch ` +

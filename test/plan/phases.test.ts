@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { shareOf } from '../../plan/micro-batches.js';
-import { planStep, stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
+import { largestStep, planStep, stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { runConfig } from '../support/run-config.js';
 
@@ -20,11 +20,12 @@ function configOf(changes: Partial<RunConfig>): RunConfig {
 
 const trainCounts = [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 97, 130];
 const batchSizes = [1, 2, 3, 8, 16, 50];
+const microBatches = [1, 2, 3, 5, 16, 30];
 
 test('every sample is in every epoch exactly once, for every count, batch, micro-batch and world', () => {
   for (const trainCount of trainCounts) {
     for (const batchSize of batchSizes) {
-      for (const microBatch of [1, 2, 3, 16]) {
+      for (const microBatch of microBatches) {
         const config = configOf({ trainCount, batchSize, microBatch });
         for (const world of [1, 2, 3, 4, 5, 8]) {
           for (let epoch = 0; epoch < totalEpochs(config); epoch += 1) {
@@ -51,21 +52,61 @@ function visitsOfEpoch(config: RunConfig, epoch: number, world: number): number[
   return visits;
 }
 
-test('a step has the batch size, or is the last of its epoch and never a single sample', () => {
-  for (const trainCount of trainCounts) {
-    for (const batchSize of batchSizes) {
-      const config = configOf({ trainCount, batchSize });
-      const sizes = Array.from(
-        { length: stepsPerEpoch(config) },
-        (_, s) => planStep(config, s).sampleIds.length,
-      );
-      const last = sizes.pop()!;
-      expect(sizes.every((size) => size === batchSize)).toBe(true);
-      expect(last).toBeLessThanOrEqual(batchSize + 1);
-      if (trainCount > 1 && batchSize > 1) expect(last).toBeGreaterThan(1);
+test('a step has the batch size; the last of an epoch may be smaller, or have less than half a micro-batch more', () => {
+  for (const config of grid()) {
+    const sizes = stepSizes(config);
+    const last = sizes.pop()!;
+    expect(sizes.every((size) => size === config.batchSize)).toBe(true);
+    expect(last).toBeLessThan(config.batchSize + Math.max(2, config.microBatch / 2));
+    expect(largestStep(config)).toBe(Math.max(last, ...sizes));
+  }
+});
+
+test('no micro-batch has less than half its size, or a single sample, unless the epoch itself is that small', () => {
+  for (const config of grid()) {
+    const { trainCount, batchSize, microBatch } = config;
+    const least = Math.min(trainCount, batchSize, Math.max(microBatch / 2, Math.min(2, microBatch)));
+    for (let step = 0; step < stepsPerEpoch(config); step += 1) {
+      const sizes = planStep(config, step).microBatches.map(({ start, end }) => end - start);
+      expect(Math.min(...sizes)).toBeGreaterThanOrEqual(least);
     }
   }
 });
+
+test.each([
+  [66, [[16, 16, 16, 18]]],
+  [71, [[16, 16, 16, 23]]],
+  [72, [[16, 16, 16, 16], [8]]],
+  [
+    130,
+    [
+      [16, 16, 16, 16],
+      [16, 16, 16, 18],
+    ],
+  ],
+  [64, [[16, 16, 16, 16]]],
+  [7, [[7]]],
+])('an epoch of %i samples has the micro-batches %j', (trainCount, expected) => {
+  const config = configOf({ trainCount, batchSize: 64, microBatch: 16 });
+  const steps = Array.from({ length: stepsPerEpoch(config) }, (_, step) => planStep(config, step));
+  expect(steps.map(({ microBatches }) => microBatches.map(({ start, end }) => end - start))).toEqual(
+    expected,
+  );
+});
+
+function* grid(): Iterable<RunConfig> {
+  for (const trainCount of trainCounts) {
+    for (const batchSize of batchSizes) {
+      for (const microBatch of microBatches.filter((size) => size <= batchSize)) {
+        yield configOf({ trainCount, batchSize, microBatch });
+      }
+    }
+  }
+}
+
+function stepSizes(config: RunConfig): number[] {
+  return Array.from({ length: stepsPerEpoch(config) }, (_, step) => planStep(config, step).sampleIds.length);
+}
 
 test('the pets of the lesson make 93 steps per epoch, the last of them partial', () => {
   const config = configOf({ trainCount: 5912, batchSize: 64, microBatch: 16 });

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
-import { planStep, type StepPlan, totalSteps } from '../../plan/phases.js';
+import { largestStep, planStep, type StepPlan, totalSteps } from '../../plan/phases.js';
 import type { BatchRequest, LoadedBatch } from './batches.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
@@ -55,7 +55,8 @@ function* requestsOf(
 
 /** Micro-batches that one step may hold at once. */
 function largestShare({ config, worldSize }: TaskOptions): number {
-  const { start, end } = shareOf(cutMicroBatches(config.batchSize, config.microBatch).length, 0, worldSize);
+  const pieces = cutMicroBatches(largestStep(config), config.microBatch).length;
+  const { start, end } = shareOf(pieces, 0, worldSize);
   return end - start;
 }
 
