@@ -47,10 +47,16 @@ function isJpeg([first, second]: Uint8Array): boolean {
   return first === 0xff && second === 0xd8;
 }
 
-/** Width / height of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws. */
-export async function readAspect(image: Sharp): Promise<number> {
+/** Pixels, upright. */
+export interface ImageSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The size of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws. */
+export async function readSize(image: Sharp): Promise<ImageSize> {
   const { autoOrient } = await image.metadata();
-  return autoOrient.width / autoOrient.height;
+  return { width: autoOrient.width, height: autoOrient.height };
 }
 
 let svgUsers = 0;

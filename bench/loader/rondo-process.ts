@@ -1,16 +1,21 @@
 // A worker's loader in a process of its own. Answers a line of JSON to each on standard input: to a Pass, its Span.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Loader, openLoader } from '../../worker/data/loader.js';
-import { pictureAspect } from '../support/pictures.js';
+import { pictureSize } from '../support/pictures.js';
 import type { Pass, Place, Span } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
 const depth = 8;
 
 const { files, presize, microBatch, workers, rank } = JSON.parse(process.argv[2]!) as Place;
+
+/** Taken before anything is timed, as the coordinator's index brings them. */
+const digests = files.map((file) => createHash('sha256').update(readFileSync(file)).digest('hex'));
 
 /** Opened by the pass over the files, for that over the memory. */
 let loader: Loader | null = null;
@@ -43,7 +48,12 @@ function openBenchLoader(cacheDir: string, cacheBytes: number): Loader {
   const dataset: Dataset = {
     root,
     classes: ['a'],
-    train: files.map((file) => ({ path: path.relative(root, file), label: 0, aspect: pictureAspect })),
+    train: files.map((file, index) => ({
+      path: path.relative(root, file),
+      label: 0,
+      ...pictureSize,
+      digest: digests[index]!,
+    })),
     valid: [],
     digest: 'bench',
   };

@@ -3,10 +3,9 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { openStream } from '../../plan/random.js';
 
-const width = 500;
-const height = 375;
-/** Width / height of every picture. */
-export const pictureAspect = width / height;
+/** Of every picture. */
+export const pictureSize = { width: 500, height: 375 } as const;
+const { width, height } = pictureSize;
 const perOctave = [4, 16, 64, 250];
 
 /**

@@ -9,6 +9,7 @@ import { compareText } from './order.js';
 import { requireClasses, requireImages, requireMostUsable, resolveFolder } from './requirements.js';
 import { drawSample } from './sample.js';
 import { splitSamples } from './split.js';
+import type { Finding } from './verification-record.js';
 import { verifyImages } from './verify.js';
 
 export interface DatasetOptions {
@@ -73,7 +74,7 @@ async function indexFolder(o: DatasetOptions) {
   for (const file of files) {
     const finding = findings.get(file)!;
     if (labeller(file.path) === undefined) unusable.push({ path: file.path, reason: labeller.reason });
-    else if (finding.usable) usable.push({ ...file, aspect: finding.aspect });
+    else if (finding.usable) usable.push({ path: file.path, ...finding });
     else unusable.push({ path: file.path, reason: finding.reason });
   }
   const quarantined = [...unusable, ...broken].sort((a, b) => compareText(a.path, b.path));
@@ -84,8 +85,8 @@ async function indexFolder(o: DatasetOptions) {
   const split = splitSamples(usable.length, o.validPct, o.seed);
   const pick = (ids: Uint32Array) =>
     Array.from(ids, (id) => {
-      const { path, aspect } = usable[id]!;
-      return { path, label: labels[id]!, aspect };
+      const { path, width, height, digest } = usable[id]!;
+      return { path, label: labels[id]!, width, height, digest };
     });
   const dataset: Dataset = {
     root,
@@ -94,16 +95,13 @@ async function indexFolder(o: DatasetOptions) {
     valid: pick(split.valid),
     digest: digestSamples(
       classes,
-      usable.map(({ path, size }, id) => ({ path, label: labels[id]!, size })),
+      usable.map(({ path, digest }, id) => ({ path, label: labels[id]!, digest })),
     ),
   };
   return { dataset, quarantined, notes };
 }
 
-interface UsableImage extends ImageFile {
-  /** Width / height, upright. */
-  readonly aspect: number;
-}
+type UsableImage = { readonly path: string } & Extract<Finding, { readonly usable: true }>;
 
 interface Labelled {
   readonly labeller: Labeller;

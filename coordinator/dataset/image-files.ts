@@ -1,4 +1,4 @@
-import type { Dirent, Stats } from 'node:fs';
+import type { BigIntStats, Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
@@ -8,7 +8,13 @@ export interface ImageFile {
   /** Relative to the root, with forward slashes. */
   readonly path: string;
   readonly size: number;
-  readonly mtimeMs: number;
+  /** Size, modification time, change time (ns) and inode: another one means that the file may hold other bytes. */
+  readonly stamp: string;
+  /**
+   * True unless the file was changed so shortly before it was listed that a further change could get the same times:
+   * what its bytes are must then be asked again next time.
+   */
+  readonly settled: boolean;
 }
 
 /** A file that is left out, and why. */
@@ -23,6 +29,9 @@ export interface FileListing {
   /** Image files by name that cannot be looked at: links to nowhere, say. */
   readonly broken: readonly Quarantined[];
 }
+
+/** Time stamps move on by a few ms at least; where none has parts of a second, by a second or two. */
+const [fineTickMs, coarseTickMs] = [50, 2000];
 
 const imageName = /\.(jpe?g|png|webp)$/i;
 
@@ -39,9 +48,14 @@ export async function listImageFiles(
   const seen = new Set<string>();
   let links: string[] = [];
 
-  const addFile = (relative: string, real: string, { size, mtimeMs }: Stats): void => {
+  const addFile = (relative: string, real: string, stats: BigIntStats): void => {
     seen.add(real);
-    files.push({ path: relative, size, mtimeMs });
+    files.push({
+      path: relative,
+      size: Number(stats.size),
+      stamp: stampOf(stats),
+      settled: isSettled(stats),
+    });
     o.onFound(files.length);
   };
   const walk = async (relative: string, real: string): Promise<void> => {
@@ -51,7 +65,7 @@ export async function listImageFiles(
     const entries = await readEntries(path.join(root, relative));
     const isNew = (name: string) => imageName.test(name) && !seen.has(path.join(real, name));
     const images = entries.filter((entry) => entry.isFile() && isNew(entry.name));
-    const stats = await Promise.all(images.map(({ name }) => stat(path.join(root, relative, name))));
+    const stats = await Promise.all(images.map(({ name }) => readStats(path.join(root, relative, name))));
     for (const [i, { name }] of images.entries()) {
       addFile(path.posix.join(relative, name), path.join(real, name), stats[i]!);
     }
@@ -64,7 +78,7 @@ export async function listImageFiles(
   const follow = async (link: string): Promise<void> => {
     try {
       const real = await realpath(path.join(root, link));
-      const target = await stat(real);
+      const target = await readStats(real);
       if (target.isDirectory()) await walk(link, real);
       else if (target.isFile() && imageName.test(link) && !seen.has(real)) addFile(link, real, target);
     } catch (error) {
@@ -82,6 +96,19 @@ export async function listImageFiles(
   }
   files.sort((a, b) => compareText(a.path, b.path));
   return { files, broken };
+}
+
+function readStats(file: string): Promise<BigIntStats> {
+  return stat(file, { bigint: true });
+}
+
+function stampOf({ size, mtimeNs, ctimeNs, ino }: BigIntStats): string {
+  return [size, mtimeNs, ctimeNs, ino].join(' ');
+}
+
+function isSettled({ ctimeNs }: BigIntStats): boolean {
+  const tickMs = ctimeNs % 1_000_000_000n === 0n ? coarseTickMs : fineTickMs;
+  return Date.now() - Number(ctimeNs / 1_000_000n) > tickMs;
 }
 
 async function readEntries(folder: string): Promise<Dirent[]> {

@@ -6,21 +6,34 @@ import { decoderVersion } from '../../runtime/images.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
-const formatVersion = 2;
+const formatVersion = 3;
 
 const findingSchema = z.discriminatedUnion('usable', [
-  z.object({ usable: z.literal(true), aspect: z.number().positive() }),
+  z.object({
+    usable: z.literal(true),
+    width: z.int().positive(),
+    height: z.int().positive(),
+    digest: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
   z.object({ usable: z.literal(false), reason: z.string() }),
 ]);
 
-/** What decoding a file showed: the image's width / height, upright, or why it cannot be used. */
+/**
+ * What reading and decoding a file showed: the image's pixels, upright, and the SHA-256 of its bytes; or why it cannot be
+ * used.
+ */
 export type Finding = Readonly<z.infer<typeof findingSchema>>;
 
-/** Path, size and modification time (ms) of the file, as they were then. */
-const entrySchema = z.tuple([z.string(), z.number(), z.number(), findingSchema]);
+/** Path and stamp of the file, as they were then. */
+const entrySchema = z.tuple([z.string(), z.string(), findingSchema]);
 type Entry = z.infer<typeof entrySchema>;
 
-/** What earlier passes over a folder found. A file that changed its size or time is unknown again. */
+/**
+ * What earlier passes over a folder found. A file with another stamp is unknown again: writing to it, or putting another
+ * file in its place, changes its change time (ctime), which, unlike its modification time, no program can set back. What
+ * is missed is a change that leaves no trace in ctime: one made while the clock was set back, below the file system
+ * (to the disk itself), or on a file system that has no such time (FAT).
+ */
 export interface VerificationRecord {
   /** Undefined when the file is not known. */
   get(file: ImageFile): Finding | undefined;
@@ -36,14 +49,14 @@ export async function openVerificationRecord(root: string, cacheDir: string): Pr
   const file = path.join(cacheDir, `verified-${key.slice(0, 16)}.json`);
   const known = new Map((await readEntries(file)).map((entry) => [entry[0], entry]));
   return {
-    get({ path, size, mtimeMs }) {
+    get({ path, stamp }) {
       const entry = known.get(path);
-      return entry !== undefined && entry[1] === size && entry[2] === mtimeMs ? entry[3] : undefined;
+      return entry !== undefined && entry[1] === stamp ? entry[2] : undefined;
     },
     async save(findings) {
-      const entries = [...findings].map(
-        ([{ path, size, mtimeMs }, finding]): Entry => [path, size, mtimeMs, finding],
-      );
+      const entries = [...findings]
+        .filter(([file]) => file.settled)
+        .map(([{ path, stamp }, finding]): Entry => [path, stamp, finding]);
       await mkdir(cacheDir, { recursive: true });
       const temporary = `${file}.${randomUUID()}`;
       try {

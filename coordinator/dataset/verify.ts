@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { openImage, readAspect } from '../../runtime/images.js';
+import { type ImageSize, openImage, readSize } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 import type { ImageFile } from './image-files.js';
 import { type Finding, openVerificationRecord } from './verification-record.js';
@@ -23,8 +24,8 @@ const formats: readonly (readonly [name: string, test: RegExp])[] = [
 ];
 
 /**
- * Decodes every file once, as many at a time as the thread pool has threads, and tells its aspect, or why it cannot
- * be used. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
+ * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest, or
+ * why it cannot be used. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
  * change since are not read again.
  */
 export async function verifyImages(
@@ -68,7 +69,8 @@ async function verifyImage(file: string): Promise<Finding> {
   // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
   for (let tries = 1; ; tries += 1) {
     try {
-      return { usable: true, aspect: await decodeAspect(bytes) };
+      const { width, height } = await decodeSize(bytes);
+      return { usable: true, width, height, digest: createHash('sha256').update(bytes).digest('hex') };
     } catch (error) {
       const { message } = error as Error;
       if (message !== lostMessage || tries === mostTries) return unusable(describeFault(bytes, message));
@@ -76,11 +78,11 @@ async function verifyImage(file: string): Promise<Finding> {
   }
 }
 
-/** An image's aspect, once all of it has been decoded. Rejects with the decoder's complaint. */
-async function decodeAspect(bytes: Buffer): Promise<number> {
+/** An image's size, once all of it has been decoded. Rejects with the decoder's complaint. */
+async function decodeSize(bytes: Buffer): Promise<ImageSize> {
   const image = openImage(bytes);
   await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-  return readAspect(image);
+  return readSize(image);
 }
 
 function unusable(reason: string): Finding {

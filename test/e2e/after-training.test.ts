@@ -126,10 +126,10 @@ describe('coordinator show-batch', () => {
     for (const [index, { row, column }] of places.entries()) {
       const { path: file, label } = images[index]!;
       expect(label).toBe(file.split('/')[0]);
-      const { pixels, aspect } = await decodeImage(readFileSync(path.join(data, file)), presize);
+      const { pixels, width, height } = await decodeImage(readFileSync(path.join(data, file)), presize);
       const drawn = augmentSample('fastai', 3, 1, ids[index]!);
       const image = { size: presize, channels: 3, values: pixels };
-      const wanted = warp(image, projectiveTransform(drawn, aspect, presize, size), size).map(
+      const wanted = warp(image, projectiveTransform(drawn, width / height, presize, size), size).map(
         (value) => 255 * light(value / 255, lighting(drawn)),
       );
       const [left, top] = [12 + column * (size * scale + 12), 48 + row * (size * scale + 26)];

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 
 /** A folder of its own, gone when the test ends. */
 export async function makeFolder(): Promise<string> {
@@ -37,15 +38,19 @@ export function jpegBytes(variant = 0, width = 64, height = 48): Promise<Buffer>
   return gradientImage(width, height, variant).jpeg({ quality: 95 }).toBuffer();
 }
 
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
 /** `count` JPEG files in classes a and b under `root`; the last `validCount` are for validation. */
 export async function writeDataset(root: string, count: number, validCount: number): Promise<Dataset> {
-  const samples = Array.from({ length: count }, (_, i) => ({
-    path: `${i % 2 === 0 ? 'a' : 'b'}/${i}.jpg`,
-    label: i % 2,
-    aspect: (64 + i) / 48,
-  }));
-  for (const [i, { path: name }] of samples.entries()) {
-    await writeFiles(root, { [name]: await jpegBytes(i, 64 + i, 48) });
+  const samples: Sample[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const [width, height] = [64 + i, 48];
+    const bytes = await jpegBytes(i, width, height);
+    const name = `${i % 2 === 0 ? 'a' : 'b'}/${i}.jpg`;
+    await writeFiles(root, { [name]: bytes });
+    samples.push({ path: name, label: i % 2, width, height, digest: sha256(bytes) });
   }
   return {
     root,

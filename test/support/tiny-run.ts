@@ -40,7 +40,8 @@ export function tinyDataset(): Dataset {
     Array.from({ length: count }, (_, index) => ({
       path: `${folder}/${index}.jpg`,
       label: index % 2,
-      aspect: 1,
+      ...{ width: 64, height: 64 },
+      digest: `${folder} ${index}`,
     }));
   return {
     root: '/nowhere',

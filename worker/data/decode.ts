@@ -1,5 +1,5 @@
 import type { Sharp } from 'sharp';
-import { openImage, readAspect } from '../../runtime/images.js';
+import { type ImageSize, openImage, readSize } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
@@ -19,18 +19,16 @@ export async function decodePixels(bytes: Uint8Array, presize: number): Promise<
   return squeeze(openImage(bytes), presize);
 }
 
-export interface DecodedImage {
+export interface DecodedImage extends ImageSize {
   /** As `decodePixels` gives them. */
   readonly pixels: Uint8Array;
-  /** Width / height of the original, upright. */
-  readonly aspect: number;
 }
 
-/** `decodePixels` for a file whose shape no index tells. */
+/** `decodePixels` for a file whose size no index tells. */
 export async function decodeImage(bytes: Uint8Array, presize: number): Promise<DecodedImage> {
   const image = openImage(bytes);
-  const aspect = await readAspect(image);
-  return { pixels: await squeeze(image, presize), aspect };
+  const size = await readSize(image);
+  return { pixels: await squeeze(image, presize), ...size };
 }
 
 async function squeeze(image: Sharp, presize: number): Promise<Uint8Array> {

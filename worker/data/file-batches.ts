@@ -62,9 +62,9 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
       'pixels' in image ? [{ ...image, index: start + position }] : [],
     );
     const { buffers, giveBack } = pool.take(images.length);
-    images.forEach(({ pixels, aspect, index }, position) => {
+    images.forEach(({ pixels, width, height, index }, position) => {
       buffers.pixels.set(pixels, position * pixels.length);
-      buffers.transforms.set(projectiveTransform(null, aspect, presize, size), position * 8);
+      buffers.transforms.set(projectiveTransform(null, width / height, presize, size), position * 8);
       buffers.lighting.set(lighting(null), position * 2);
       buffers.ids[position] = index;
     });

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
@@ -72,6 +73,7 @@ export function openLoader(o: LoaderOptions): Loader {
     const cache = await opening;
     if (await cache.get(split, id, into)) return;
     const bytes = await source.read(split, id);
+    requireSame(bytes, o.dataset[split][id]!, source.name(split, id));
     const pixels = await decodePixels(bytes, presize).catch((error: unknown) => {
       throw undecodable(source.name(split, id), error);
     });
@@ -88,10 +90,10 @@ export function openLoader(o: LoaderOptions): Loader {
     const imageBytes = presize * presize * 3;
     const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
     await fillPixels(request.split, id, into);
-    const { label, aspect } = o.dataset[request.split][id]!;
+    const { label, width, height } = o.dataset[request.split][id]!;
     const { epoch } = request;
     const augmentation = epoch === null ? null : augmentSample(augment, seed, epoch, id);
-    buffers.transforms.set(projectiveTransform(augmentation, aspect, presize, size), position * 8);
+    buffers.transforms.set(projectiveTransform(augmentation, width / height, presize, size), position * 8);
     buffers.lighting.set(lighting(augmentation), position * 2);
     buffers.labels[position] = label;
     buffers.ids[position] = id;
@@ -138,11 +140,19 @@ export function openLoader(o: LoaderOptions): Loader {
   };
 }
 
+/** Throws unless a file still holds what it held when it was indexed. */
+function requireSame(bytes: Uint8Array, { digest }: Sample, file: string): void {
+  if (createHash('sha256').update(bytes).digest('hex') === digest) return;
+  throw new RondoError('failed-precondition', `image ${file} is not what it was when the run began`, {
+    remedy:
+      'restore the file and resume the run, or start a new run; images must not change while a run reads them',
+  });
+}
+
 function undecodable(file: string, error: unknown): RondoError {
   const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
   return new RondoError('data-loss', `cannot decode image ${file}: ${reason}`, {
-    remedy:
-      'the file changed after the folder was indexed: start the run again, and broken files are left out',
+    remedy: 'remove the file or make a sound one of it, and start a new run',
     cause: error,
   });
 }

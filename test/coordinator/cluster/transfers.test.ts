@@ -45,7 +45,9 @@ describe('fetchDataset', () => {
     const train = Array.from({ length: 150_000 }, (_, id) => ({
       path: `class-${id % 10}/a-rather-long-file-name-${id}.jpg`,
       label: id % 10,
-      aspect: 4 / 3,
+      width: 640,
+      height: 480,
+      digest: `${id}`.padStart(64, '0'),
     }));
     const dataset: Dataset = { root: '/data', classes: ['a'], train, valid: [], digest: 'd' };
     await serve({ dataset });

@@ -1,12 +1,13 @@
-import { readdir, readFile, rename, utimes } from 'node:fs/promises';
+import { readdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type DatasetOptions,
   type DatasetProgress,
   openDataset,
 } from '../../../coordinator/dataset/dataset.js';
-import { gradientImage, jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
+import { gradientImage, jpegBytes, makeFolder, sha256, writeFiles } from '../../support/images.js';
 
 const jpeg = await jpegBytes(0, 64, 64);
 const small = await jpegBytes(0, 8, 8);
@@ -63,24 +64,79 @@ describe('openDataset', () => {
     await writeFiles(moved, { 'a/000.jpg': jpeg });
     const resized = (await open(moved)).dataset;
     expect(resized.digest).not.toBe(dataset.digest);
-    expect({ ...resized, digest: '' }).toEqual({ ...again, digest: '' });
+    expect(resized.valid.map((sample) => sample.path)).toEqual(again.valid.map((sample) => sample.path));
     await rename(path.join(moved, 'b'), path.join(moved, 'c'));
     expect((await open(moved)).dataset.digest).not.toBe(resized.digest);
   });
 
-  it('tells the aspect of every image, upright, at once and from the record', async () => {
+  it('knows images by their bytes: another folder with the same names and sizes is another data set', async () => {
+    const [one, other] = [await makeImages(20), await makeImages(20)];
+    const bytes = await readFile(path.join(other, 'b/001.jpg'));
+    // In the last byte before the end marker: the size stays, the picture hardly changes.
+    bytes[bytes.length - 3]! ^= 1;
+    await writeFiles(other, { 'b/001.jpg': bytes });
+    const [first, second] = [(await open(one)).dataset, (await open(other)).dataset];
+    expect(second.digest).not.toBe(first.digest);
+    const changed = [...second.train, ...second.valid].find((sample) => sample.path === 'b/001.jpg')!;
+    expect(changed.digest).toBe(sha256(bytes));
+  });
+
+  it.each(['in place', 'by another file'])(
+    'notices a file replaced %s by one of the same size and modification time',
+    async (how) => {
+      const root = await makeImages(10);
+      const file = path.join(root, 'b/003.jpg');
+      await utimes(file, 1e9, 1e9);
+      await setTimeout(100);
+      const before = (await open(root)).dataset;
+      expect((await open(root)).dataset.digest).toBe(before.digest);
+      const { size } = await stat(file);
+      const bytes = await readFile(file);
+      bytes[bytes.length - 3]! ^= 1;
+      if (how === 'in place') await writeFile(file, bytes);
+      else {
+        await writeFile(`${file}.new`, bytes);
+        await rename(`${file}.new`, file);
+      }
+      await utimes(file, 1e9, 1e9);
+      expect(await stat(file)).toMatchObject({ mtimeMs: 1e12, size });
+      const { dataset, progress } = await open(root);
+      expect(dataset.digest).not.toBe(before.digest);
+      expect(progress.find(({ phase }) => phase === 'verifying')?.done).toBe(9);
+    },
+  );
+
+  it.each([
+    [10, 9],
+    [1000, 10],
+  ])('reads a file once more that had changed %i ms before it was listed', async (ms, known) => {
+    const root = await makeImages(10);
+    await setTimeout(100);
+    await writeFiles(root, { 'b/003.jpg': small });
+    const { ctimeMs } = await stat(path.join(root, 'b/003.jpg'));
+    // A change within the same tick of the file system's clock would leave the same stamp.
+    const now = vi.spyOn(Date, 'now').mockReturnValue(ctimeMs + ms);
+    onTestFinished(() => now.mockRestore());
+    await open(root);
+    expect((await open(root)).progress.find(({ phase }) => phase === 'verifying')?.done).toBe(known);
+  });
+
+  it('tells the size of every image, upright, at once and from the record', async () => {
     const turned = gradientImage(120, 60).withMetadata({ orientation: 6 });
     const root = await makeImages(10, {
       'a/wide.png': await gradientImage(120, 60).png().toBuffer(),
       'b/turned.jpg': await turned.jpeg().toBuffer(),
     });
-    const aspects = async () => {
+    const sizes = async () => {
       const { train, valid } = (await open(root)).dataset;
-      return Object.fromEntries([...train, ...valid].map(({ path: name, aspect }) => [name, aspect]));
+      return Object.fromEntries(
+        [...train, ...valid].map(({ path: name, width, height }) => [name, [width, height]]),
+      );
     };
-    const first = await aspects();
-    expect(first).toMatchObject({ 'a/000.jpg': 1, 'a/wide.png': 2, 'b/turned.jpg': 0.5 });
-    expect(await aspects()).toEqual(first);
+    await setTimeout(100);
+    const first = await sizes();
+    expect(first).toMatchObject({ 'a/000.jpg': [8, 8], 'a/wide.png': [120, 60], 'b/turned.jpg': [60, 120] });
+    expect(await sizes()).toEqual(first);
   });
 
   it('leaves out what cannot be decoded, says why, and goes on below 1 %', async () => {
@@ -121,6 +177,7 @@ describe('openDataset', () => {
 
   it('decodes a file once, and again when it changed', async () => {
     const root = await makeImages(10);
+    await setTimeout(100);
     await open(root);
     const start = async () => (await open(root)).progress.find(({ phase }) => phase === 'verifying');
     expect(await start()).toEqual({ phase: 'verifying', done: 10, total: 10 });
@@ -135,6 +192,7 @@ describe('openDataset', () => {
   it('ignores a damaged record of an earlier pass', async () => {
     const root = await makeImages(10);
     const cacheDir = path.join(root, '.cache');
+    await setTimeout(100);
     await open(root);
     const [record] = await readdir(cacheDir);
     const entries = JSON.parse(await readFile(path.join(cacheDir, record!), 'utf8')) as unknown[][];
@@ -143,7 +201,7 @@ describe('openDataset', () => {
     const contents = [
       '{',
       '[1, null, ["a/000.jpg", 1]]',
-      ...[null, { usable: true }, { usable: true, aspect: 0 }, { usable: false }].map(withFinding),
+      ...[null, { usable: true }, { usable: true, width: 8, height: 8 }, { usable: false }].map(withFinding),
     ];
     for (const content of contents) {
       await writeFiles(cacheDir, { [record!]: content });
@@ -221,6 +279,7 @@ describe('openDataset', () => {
 
   it('stops when asked to, and keeps what was verified', async () => {
     const root = await makeImages(60);
+    await setTimeout(100);
     const controller = new AbortController();
     const stopping = open(root, {
       signal: controller.signal,

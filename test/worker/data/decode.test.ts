@@ -99,13 +99,13 @@ describe('decodePixels', () => {
 
 describe('decodeImage', () => {
   it.each([
-    [1, 2],
-    [2, 2],
-    [5, 0.5],
-    [6, 0.5],
-  ])('gives the same pixels and the upright aspect: orientation %i', async (orientation, aspect) => {
+    [1, 120, 60],
+    [2, 120, 60],
+    [5, 60, 120],
+    [6, 60, 120],
+  ])('gives the same pixels and the upright size: orientation %i', async (orientation, width, height) => {
     const bytes = await gradientImage(120, 60).withMetadata({ orientation }).jpeg().toBuffer();
     const pixels = await decodePixels(bytes, presize);
-    expect(await decodeImage(bytes, presize)).toEqual({ pixels, aspect });
+    expect(await decodeImage(bytes, presize)).toEqual({ pixels, width, height });
   });
 });

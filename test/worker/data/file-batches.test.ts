@@ -42,7 +42,7 @@ describe('loadFileBatches', () => {
     for (const [position, { pixels, transform }] of found.entries()) {
       const decoded = await decodeImage(images[position]!, 18);
       expect(Buffer.compare(pixels, decoded.pixels)).toBe(0);
-      expect(transform).toEqual([...projectiveTransform(null, decoded.aspect, 18, 16)]);
+      expect(transform).toEqual([...projectiveTransform(null, decoded.width / decoded.height, 18, 16)]);
     }
   });
 

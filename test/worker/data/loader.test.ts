@@ -1,11 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { drawAugmentation, lighting, projectiveTransform } from '../../../plan/augmentation.js';
 import { decodePixels } from '../../../worker/data/decode.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
 import { openFolderSource, type Source } from '../../../worker/data/source.js';
-import { makeFolder, writeDataset } from '../../support/images.js';
+import { makeFolder, sha256, writeDataset } from '../../support/images.js';
 
 const config = { seed: 7, size: 12, presize: 16, microBatch: 4, augment: 'fastai' } as const;
 const imageBytes = config.presize ** 2 * 3;
@@ -95,8 +95,8 @@ describe('openLoader', () => {
           true,
         );
         const augmentation = epoch === null ? null : drawAugmentation(config.seed, epoch, id);
-        const { aspect } = dataset[split][id]!;
-        const transform = projectiveTransform(augmentation, aspect, config.presize, config.size);
+        const { width, height } = dataset[split][id]!;
+        const transform = projectiveTransform(augmentation, width / height, config.presize, config.size);
         expect(batch.transforms.slice(position * 8, position * 8 + 8)).toEqual([...transform]);
         expect(batch.lighting.slice(position * 2, position * 2 + 2)).toEqual([
           ...Float32Array.from(lighting(augmentation)),
@@ -157,17 +157,29 @@ describe('openLoader', () => {
     }
   });
 
+  it('refuses a file that is another one than was indexed, though it could be decoded', async () => {
+    const { dataset, open } = await makeLoader();
+    const [one, other] = [6, 8].map((id) => path.join(dataset.root, dataset.train[id]!.path));
+    await copyFile(other!, one!);
+    await expect(collect(open(), everything)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringContaining(one!),
+      remedy: expect.any(String),
+    });
+  });
+
   it('names the file that cannot be decoded or is gone', async () => {
     const { dataset, open } = await makeLoader();
     const file = path.join(dataset.root, dataset.train[6]!.path);
     await writeFile(file, 'no image');
+    dataset.train[6]!.digest = sha256(Buffer.from('no image'));
     await expect(collect(open(), everything)).rejects.toMatchObject({
       name: 'RondoError',
       code: 'data-loss',
       message: expect.stringContaining(file),
       remedy: expect.any(String),
     });
-    const gone = { ...dataset, valid: [{ path: 'a/gone.jpg', label: 0, aspect: 1 }] };
+    const gone = { ...dataset, valid: [{ ...dataset.valid[0]!, path: 'a/gone.jpg' }] };
     const loader = open({ dataset: gone, source: openFolderSource(gone) });
     await expect(collect(loader, [request([0], null, 'valid')])).rejects.toMatchObject({
       code: 'not-found',

@@ -6,7 +6,7 @@ import { makeFolder } from '../../support/images.js';
 
 const presize = 8;
 const imageBytes = presize * presize * 3;
-const sample = (name: string) => ({ path: name, label: 0, aspect: 1 });
+const sample = (name: string) => ({ path: name, label: 0, width: 8, height: 8, digest: name });
 const dataset = {
   root: '/nowhere',
   classes: ['a', 'b'],

@@ -8,7 +8,7 @@ function dataset(root: string, ...paths: string[]) {
   return {
     root,
     classes: ['a'],
-    train: paths.map((name) => ({ path: name, label: 0, aspect: 1 })),
+    train: paths.map((name) => ({ path: name, label: 0, width: 8, height: 8, digest: '' })),
     valid: [],
     digest: '',
   };
