@@ -1,11 +1,12 @@
-import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
+import { status as grpcStatus, Metadata, type ServiceError } from '@grpc/grpc-js';
 
 /** gRPC's names, so that an error keeps its meaning across a call. */
 export type ErrorCode =
   | 'invalid-argument' // the user's input is wrong
   | 'not-found' // a file, folder, run or worker that was named does not exist
   | 'failed-precondition' // something that must be there first is not: the runtime, a free port
-  | 'permission-denied' // credentials missing or refused
+  | 'unauthenticated' // the run's token is missing or wrong
+  | 'permission-denied' // the operating system, or Rondo, does not allow it
   | 'resource-exhausted' // disk or memory is full
   | 'data-loss' // bytes are not what was written
   | 'aborted' // the generation ended under the operation
@@ -18,6 +19,7 @@ const grpcStatuses: Record<ErrorCode, number> = {
   'invalid-argument': grpcStatus.INVALID_ARGUMENT,
   'not-found': grpcStatus.NOT_FOUND,
   'failed-precondition': grpcStatus.FAILED_PRECONDITION,
+  unauthenticated: grpcStatus.UNAUTHENTICATED,
   'permission-denied': grpcStatus.PERMISSION_DENIED,
   'resource-exhausted': grpcStatus.RESOURCE_EXHAUSTED,
   'data-loss': grpcStatus.DATA_LOSS,
@@ -32,6 +34,7 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
   'invalid-argument': 2,
   'not-found': 2,
   'failed-precondition': 3,
+  unauthenticated: 3,
   'permission-denied': 3,
   cancelled: 130,
 };
@@ -44,6 +47,18 @@ const systemCodes: Record<string, ErrorCode> = {
   EDQUOT: 'resource-exhausted',
   EADDRINUSE: 'failed-precondition',
 };
+
+/** Trailing metadata of a failed call; `-bin` because a remedy is not always ASCII. */
+const remedyKey = 'rondo-remedy-bin';
+/** HTTP/2 refuses header blocks beyond some 64 KiB, and text grows when it is escaped. */
+const maxStatusText = 4096;
+
+/** A RondoError between threads and processes: what `toPlain` gives and `fromPlain` reads. */
+export interface PlainError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy?: string;
+}
 
 /**
  * The only error class that Rondo throws on purpose. `message` names the cause; `remedy` says what the reader can
@@ -67,16 +82,37 @@ export class RondoError extends Error {
     if (isGrpcError(thrown)) {
       const found = Object.entries(grpcStatuses).find(([, value]) => value === thrown.code);
       const code = (found?.[0] ?? 'internal') as ErrorCode;
-      return new RondoError(code, thrown.details || thrown.message, { cause: thrown });
+      const remedy = thrown.metadata?.get(remedyKey)[0]?.toString();
+      return new RondoError(code, thrown.details || thrown.message, { remedy, cause: thrown });
     }
     const system = (thrown as NodeJS.ErrnoException).code;
     const code = (system === undefined ? undefined : systemCodes[system]) ?? 'internal';
     return new RondoError(code, thrown.message, { cause: thrown });
   }
 
-  /** What a gRPC handler answers with. */
-  toGrpc(): Partial<ServiceError> {
-    return { code: grpcStatuses[this.code], details: this.message, message: this.message, name: this.name };
+  /** What another thread or process said by `toPlain`; a code that this version does not know is `internal`. */
+  static fromPlain(plain: object): RondoError {
+    const { code, message, remedy }: Partial<Record<keyof PlainError, unknown>> = plain;
+    const known = typeof code === 'string' && Object.hasOwn(grpcStatuses, code);
+    return new RondoError(
+      known ? (code as ErrorCode) : 'internal',
+      typeof message === 'string' ? message : 'an error without a message',
+      { remedy: typeof remedy === 'string' && remedy !== '' ? remedy : undefined },
+    );
+  }
+
+  /** The error without class, stack and cause: what crosses to another thread or process. */
+  toPlain(): PlainError {
+    const { code, message, remedy } = this;
+    return { code, message, ...(remedy === undefined ? {} : { remedy }) };
+  }
+
+  /** What a gRPC handler answers with; the caller's `RondoError.from` gives the same code, message and remedy. */
+  toGrpc(): Pick<ServiceError, 'name' | 'message' | 'code' | 'details' | 'metadata'> {
+    const metadata = new Metadata();
+    const details = shorten(this.message);
+    if (this.remedy !== undefined) metadata.set(remedyKey, Buffer.from(shorten(this.remedy)));
+    return { name: this.name, message: details, code: grpcStatuses[this.code], details, metadata };
   }
 
   /** The exit code of a program that ends with this error: 2 wrong input, 3 missing precondition, 130 cancelled, else 1. */
@@ -89,4 +125,10 @@ function isGrpcError(error: Error): error is ServiceError {
   return (
     typeof (error as ServiceError).code === 'number' && typeof (error as ServiceError).details === 'string'
   );
+}
+
+/** At most `maxStatusText` characters, and none that gRPC cannot escape (half of a surrogate pair). */
+function shorten(text: string): string {
+  const whole = text.length <= maxStatusText ? text : `${text.slice(0, maxStatusText - 1)}…`;
+  return Buffer.from(whole).toString();
 }

@@ -43,8 +43,8 @@ export function requireLoopback(address: string): HostPort {
   if (isLoopback(parsed.host)) return parsed;
   throw new RondoError(
     'permission-denied',
-    `listening on ${address} would let anybody who reaches this machine take part in the run: ` +
-      'without credentials only loopback is listened on',
-    { remedy: 'use --listen 127.0.0.1:PORT; other machines cannot join until there are credentials' },
+    `listening on ${address} would let the run's token and its data travel between machines unencrypted: ` +
+      'only loopback is listened on',
+    { remedy: 'use --listen 127.0.0.1:PORT; other machines cannot join until connections are encrypted' },
   );
 }

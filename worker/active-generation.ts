@@ -83,12 +83,9 @@ export function startGeneration(
       });
     } catch (thrown) {
       if (signal.aborted) return;
-      const { code, message, remedy = '' } = RondoError.from(thrown);
       const { step } = position;
-      session.send({
-        $case: 'failed',
-        value: { generation: assignment.generation, step, code, message, remedy },
-      });
+      const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
+      session.send({ $case: 'failed', value: { generation: assignment.generation, step, ...error } });
     }
   };
   // Equipment that cannot be opened is reported by whoever opens it.

@@ -1,4 +1,3 @@
-import { type ChannelOptions, credentials } from '@grpc/grpc-js';
 import {
   CoordinatorClient,
   type CoordinatorMessage,
@@ -10,16 +9,14 @@ import {
   type WorkerMessage,
 } from '../proto/gen/coordinator.js';
 import { RondoError } from '../runtime/errors.js';
+import { openChannel } from '../runtime/grpc/channel.js';
+import type { RunCredentials } from '../runtime/grpc/credentials.js';
 
 const heartbeatMs = 1000;
 const connectTimeoutMs = 30_000;
 
-const channelOptions: ChannelOptions = {
-  'grpc.max_receive_message_length': -1,
-  'grpc.max_send_message_length': -1,
-  'grpc.enable_retries': 0,
-  'grpc-node.flow_control_window': 8 << 20,
-};
+/** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
+const maxReceiveBytes = 1 << 30;
 
 /** What goes up, and what comes down, without the envelope. */
 export type Upward = NonNullable<WorkerMessage['message']>;
@@ -42,10 +39,11 @@ export interface CoordinatorSession {
  */
 export async function openSession(
   address: string,
+  credentials: RunCredentials,
   register: Register,
   progress: () => Heartbeat,
 ): Promise<CoordinatorSession> {
-  const client = new CoordinatorClient(address, credentials.createInsecure(), channelOptions);
+  const client = openChannel(CoordinatorClient, address, { credentials, maxReceiveBytes });
   await connect(client, address);
   const stream = client.session();
   // The reader below sees the error; without a listener it would end the process first.

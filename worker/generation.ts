@@ -1,8 +1,9 @@
-import { credentials } from '@grpc/grpc-js';
 import type { RunConfig, Trainable } from '../plan/run-config.js';
 import { type Assignment, StateSource } from '../proto/gen/coordinator.js';
 import { PeerClient } from '../proto/gen/peer.js';
 import { RondoError } from '../runtime/errors.js';
+import { openChannel } from '../runtime/grpc/channel.js';
+import type { RunCredentials } from '../runtime/grpc/credentials.js';
 import type { Exchange } from './collective/grpc-link.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { LaneThread } from './lanes.js';
@@ -14,8 +15,12 @@ import { performTask } from './training/perform-task.js';
 import type { Snapshots } from './training/snapshots.js';
 import type { TaskRun } from './training/task.js';
 
+/** Pieces of a state are 1 MiB. */
+const maxStateChunkBytes = 4 << 20;
+
 /** What outlives a generation. */
 export interface WorkerResources {
+  readonly credentials: RunCredentials;
   readonly config: RunConfig;
   readonly session: CoordinatorSession;
   readonly exchange: Exchange;
@@ -92,7 +97,10 @@ async function prepareState(assignment: Assignment, resources: WorkerResources):
     case StateSource.STATE_SOURCE_CHECKPOINT:
       return copyState(session.fetchCheckpoint(step), step, resources);
     case StateSource.STATE_SOURCE_PEER: {
-      const peer = new PeerClient(assignment.statePeerAddress, credentials.createInsecure());
+      const peer = openChannel(PeerClient, assignment.statePeerAddress, {
+        credentials: resources.credentials,
+        maxReceiveBytes: maxStateChunkBytes,
+      });
       try {
         return await copyState(
           peer.copyState({ generation: assignment.generation, step: BigInt(step) }),

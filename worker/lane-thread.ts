@@ -1,20 +1,22 @@
 import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
-import { status } from '@grpc/grpc-js';
 import { RondoError } from '../runtime/errors.js';
+import { tokenCredentials } from '../runtime/grpc/credentials.js';
+import { failCall } from '../runtime/grpc/server.js';
 import { createRing } from './collective/all-reduce.js';
 import { createExchange } from './collective/grpc-link.js';
 import { adoptMemory } from './collective/reduction-vector.js';
 import type { Ring } from './collective/rounds.js';
-import type { FromLane, LaneCall, ToLane } from './lanes.js';
+import type { FromLane, LaneCall, LaneSettings, ToLane } from './lanes.js';
 import { startPeerServer } from './peer-server.js';
 
 // A lane's program: an exchange with a server of its own, in a thread of its own. It sums its blocks where the vector lies.
 
 assert(parentPort, 'runs in a worker thread');
 const port = parentPort;
-const { listen } = workerData as { listen: string };
-const exchange = createExchange();
+const { listen, token } = workerData as LaneSettings;
+const credentials = tokenCredentials(token);
+const exchange = createExchange(credentials);
 const memories = new Map<number, SharedArrayBuffer>();
 let ring: Ring | null = null;
 let lane = 0;
@@ -29,17 +31,16 @@ port.on('message', (message: ToLane) => {
       void answer(message.id, message.call);
       break;
     case 'interrupt':
-      interruption.abort(errorOf(message.error));
+      interruption.abort(RondoError.fromPlain(message.error));
       break;
     case 'end':
-      ending.abort(errorOf(message.error));
+      ending.abort(RondoError.fromPlain(message.error));
   }
 });
 
-const server = await startPeerServer(listen, {
+const server = await startPeerServer(listen, credentials, {
   exchange: exchange.handler,
-  copyState: (call) =>
-    call.emit('error', { code: status.UNIMPLEMENTED, details: 'a lane carries gradients only' }),
+  copyState: (call) => failCall(call, new RondoError('failed-precondition', 'a lane carries gradients only')),
 });
 tell({ kind: 'listening', address: server.address });
 
@@ -48,8 +49,7 @@ async function answer(id: number, call: LaneCall): Promise<void> {
     await carryOut(call);
     tell({ kind: 'answer', id, error: null });
   } catch (thrown) {
-    const { code, message, remedy } = RondoError.from(thrown);
-    tell({ kind: 'answer', id, error: { code, message, remedy } });
+    tell({ kind: 'answer', id, error: RondoError.from(thrown).toPlain() });
   }
 }
 
@@ -72,8 +72,4 @@ async function carryOut(call: LaneCall): Promise<void> {
 
 function tell(message: FromLane): void {
   port.postMessage(message);
-}
-
-function errorOf({ code, message, remedy }: { code: RondoError['code']; message: string; remedy?: string }) {
-  return new RondoError(code, message, { remedy });
 }

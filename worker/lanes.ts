@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { createDeferred, type Deferred } from '../runtime/deferred.js';
-import { type ErrorCode, RondoError } from '../runtime/errors.js';
+import { type PlainError, RondoError } from '../runtime/errors.js';
 import type { Lane, RingOptions } from './collective/all-reduce.js';
 import { workspaceOf } from './collective/reduction-vector.js';
 import type { Ring } from './collective/rounds.js';
@@ -23,10 +23,12 @@ export type LaneCall =
       readonly exactFrom: number;
     };
 
-interface PlainError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly remedy?: string;
+/** What a thread is started with. */
+export interface LaneSettings {
+  /** HOST:0, of which the thread takes a free port. */
+  readonly listen: string;
+  /** The run's. */
+  readonly token: string;
 }
 
 export type ToLane =
@@ -53,9 +55,12 @@ export interface LaneThread {
 
 const laneProgram = new URL('./lane-thread.js', import.meta.url);
 
-/** `listen`: HOST:0, of which the thread takes a free port. @throws RondoError when it cannot. */
-export async function startLaneThread(listen: string, program: URL = laneProgram): Promise<LaneThread> {
-  const thread = new Worker(program, { workerData: { listen } });
+/** @throws RondoError when the thread cannot listen. */
+export async function startLaneThread(
+  settings: LaneSettings,
+  program: URL = laneProgram,
+): Promise<LaneThread> {
+  const thread = new Worker(program, { workerData: settings });
   const listening = createDeferred<string>();
   const calls = new Map<number, Deferred<void>>();
   const memoryIds = new Map<WebAssembly.Memory, number>();
@@ -76,9 +81,8 @@ export async function startLaneThread(listen: string, program: URL = laneProgram
     if (message.kind === 'listening') return listening.resolve(message.address);
     const call = calls.get(message.id);
     calls.delete(message.id);
-    if (message.error === null) return call?.resolve();
-    const { code, message: text, remedy } = message.error;
-    call?.reject(new RondoError(code, text, { remedy }));
+    if (message.error === null) call?.resolve();
+    else call?.reject(RondoError.fromPlain(message.error));
   });
 
   const tell = (message: ToLane) => thread.postMessage(message);
@@ -125,9 +129,8 @@ export async function startLaneThread(listen: string, program: URL = laneProgram
 }
 
 function plain(signal: AbortSignal): PlainError {
-  const { code, message, remedy } =
-    signal.reason instanceof RondoError
-      ? signal.reason
-      : new RondoError('aborted', 'the generation was aborted');
-  return { code, message, remedy };
+  const { reason } = signal;
+  const error =
+    reason instanceof RondoError ? reason : new RondoError('aborted', 'the generation was aborted');
+  return error.toPlain();
 }

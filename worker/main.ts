@@ -3,11 +3,13 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { RondoError } from '../runtime/errors.js';
+import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
 import { findJob } from './jobs/registry.js';
 import { serveJob } from './jobs/serve-job.js';
+import { readToken } from './read-token.js';
 import { runWorker, type WorkerOptions } from './worker.js';
 
 const bytesPerMiB = 1 << 20;
@@ -28,6 +30,10 @@ program
     hostAndPort,
     '127.0.0.1:0',
   )
+  .option(
+    '--token-file <FILE>',
+    `file that holds the run's token, as the coordinator names it; else ${tokenVariable} in the environment`,
+  )
   .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
   .option(
     '--cache-dir <DIR>',
@@ -39,10 +45,10 @@ program
     'after',
     `
 The number of threads and the GPU are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
-CUDA_VISIBLE_DEVICES. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
+CUDA_VISIBLE_DEVICES. Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
 
 Example:
-  worker join --coordinator 127.0.0.1:7070 --id worker-4`,
+  worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4`,
   )
   .action(join);
 
@@ -57,6 +63,7 @@ program
 interface JoinFlags {
   coordinator: string;
   listen: string;
+  tokenFile?: string;
   id: string;
   cacheDir: string;
   cacheMib: number;
@@ -66,6 +73,7 @@ async function join(flags: JoinFlags): Promise<void> {
   const options: WorkerOptions = {
     coordinator: flags.coordinator,
     listen: flags.listen,
+    token: readToken(flags.tokenFile, process.env),
     workerId: flags.id,
     cacheDir: flags.cacheDir,
     cacheBytes: flags.cacheMib * bytesPerMiB,

@@ -5,6 +5,7 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader, TensorEntry } from '../proto/gen/coordinator.js';
 import type { CopyStateRequest } from '../proto/gen/peer.js';
 import { RondoError } from '../runtime/errors.js';
+import { failCall } from '../runtime/grpc/server.js';
 import type { StateLayout } from './model/program.js';
 import type { Snapshot, Snapshots } from './training/snapshots.js';
 
@@ -21,8 +22,7 @@ export async function sendState(
   const step = Number(call.request.step);
   const lent = snapshots?.lend(step);
   if (!lent) {
-    const error = new RondoError('not-found', `no snapshot of the state after step ${step} is held`);
-    call.emit('error', error.toGrpc());
+    failCall(call, new RondoError('not-found', `no snapshot of the state after step ${step} is held`));
     return;
   }
   const cancelled = new AbortController();
@@ -32,7 +32,7 @@ export async function sendState(
     const sink = call as unknown as Writable;
     await pipeline(Readable.from(chunksOf(lent.snapshot)), sink, { signal: cancelled.signal });
   } catch (thrown) {
-    if (!cancelled.signal.aborted) throw thrown;
+    if (!cancelled.signal.aborted) failCall(call, thrown);
   } finally {
     lent.giveBack();
   }

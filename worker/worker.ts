@@ -3,6 +3,7 @@ import { trainableSets } from '../plan/phases.js';
 import type { RunConfig, Trainable } from '../plan/run-config.js';
 import type { Welcome } from '../proto/gen/coordinator.js';
 import { RondoError } from '../runtime/errors.js';
+import { tokenCredentials } from '../runtime/grpc/credentials.js';
 import { formatHostPort, parseHostPort } from '../runtime/host-port.js';
 import { version } from '../runtime/version.js';
 import {
@@ -11,10 +12,11 @@ import {
   type Position,
   startGeneration,
 } from './active-generation.js';
-import { createExchange, type Exchange } from './collective/grpc-link.js';
+import { createExchange } from './collective/grpc-link.js';
 import { allocateReductionVector } from './collective/reduction-vector.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { type Loader, openLoader } from './data/loader.js';
+import type { WorkerResources } from './generation.js';
 import { type LaneThread, startLaneThread } from './lanes.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
 import { programOptions } from './model/program-options.js';
@@ -22,13 +24,15 @@ import { startPeerServer } from './peer-server.js';
 import { createReporter } from './reporter.js';
 import { sendState } from './state-transfer.js';
 import { createSnapshots, type Snapshots } from './training/snapshots.js';
-import { startComputeThread, type ThreadedCompute } from './training/threaded-compute.js';
+import { startComputeThread } from './training/threaded-compute.js';
 
 const publisherCloseTimeoutMs = 3000;
 
 export interface WorkerOptions {
   /** HOST:PORT of the coordinator. */
   readonly coordinator: string;
+  /** The run's token. */
+  readonly token: string;
   /** HOST:PORT to serve peers on; port 0 takes a free one. */
   readonly listen: string;
   readonly workerId: string;
@@ -54,8 +58,9 @@ interface Opened {
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const opened: Opened = { lanes: [] };
   const compute = startComputeThread();
-  const exchange = createExchange();
-  const peers = await startPeerServer(options.listen, {
+  const credentials = tokenCredentials(options.token);
+  const exchange = createExchange(credentials);
+  const peers = await startPeerServer(options.listen, credentials, {
     exchange: exchange.handler,
     copyState: (call) => void sendState(call, opened.snapshots),
   });
@@ -63,13 +68,13 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   try {
     const { workerId } = options;
     const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
-    const session = await openSession(options.coordinator, register, () => position);
+    const session = await openSession(options.coordinator, credentials, register, () => position);
     const hangUp = () => session.close();
     signal.addEventListener('abort', hangUp);
     if (signal.aborted) hangUp();
     try {
       await attend(session, position, (welcome) =>
-        equip(welcome, options, session, compute, exchange, opened),
+        equip(welcome, options, { credentials, session, compute, exchange }, opened),
       );
     } catch (thrown) {
       throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
@@ -101,8 +106,8 @@ async function attend(
         case 'welcome':
           equipment = open(message.value);
           equipment.catch((thrown) => {
-            const { code, message, remedy = '' } = RondoError.from(thrown);
-            session.send({ $case: 'failed', value: { ...position, code, message, remedy } });
+            const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
+            session.send({ $case: 'failed', value: { ...position, ...error } });
           });
           break;
         case 'assignment':
@@ -131,11 +136,10 @@ async function attend(
 async function equip(
   welcome: Welcome,
   options: WorkerOptions,
-  session: CoordinatorSession,
-  compute: ThreadedCompute,
-  exchange: Exchange,
+  base: Pick<WorkerResources, 'credentials' | 'session' | 'compute' | 'exchange'>,
   opened: Opened,
 ): Promise<Equipment> {
+  const { session, compute } = base;
   const config = JSON.parse(welcome.runConfigJson) as RunConfig;
   const { runId, natsUrl, natsToken, worldSize } = welcome;
   const { workerId, cacheDir, cacheBytes } = options;
@@ -143,7 +147,7 @@ async function equip(
   const [shape, dataset] = await Promise.all([
     compute.open({ ...programOptions(config, trainable), alone: worldSize === 1 }),
     session.fetchDataset(),
-    openLanes(config.lanes - 1, options.listen, opened.lanes),
+    openLanes(config.lanes - 1, options, opened.lanes),
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
@@ -154,7 +158,7 @@ async function equip(
   const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
   Object.assign(opened, { snapshots, loader, publisher });
   return {
-    resources: { config, session, exchange, lanes: opened.lanes, compute, shape, snapshots, loader, vectors },
+    resources: { ...base, config, lanes: opened.lanes, shape, snapshots, loader, vectors },
     reporter: createReporter(session, publisher, { runId, workerId }),
     async settleMetrics() {
       await publisher.close({ timeoutMs: publisherCloseTimeoutMs });
@@ -164,9 +168,13 @@ async function equip(
 }
 
 /** Threads for the lanes beside the main thread's, in order. */
-async function openLanes(count: number, listen: string, opened: LaneThread[]): Promise<void> {
+async function openLanes(
+  count: number,
+  { listen, token }: WorkerOptions,
+  opened: LaneThread[],
+): Promise<void> {
   const { host } = parseHostPort(listen);
   for (let lane = 0; lane < count; lane += 1) {
-    opened.push(await startLaneThread(formatHostPort({ host, port: 0 })));
+    opened.push(await startLaneThread({ listen: formatHostPort({ host, port: 0 }), token }));
   }
 }

@@ -1,14 +1,13 @@
 // One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way (rondo.ts), and the
 // number of lanes.
 import assert from 'node:assert/strict';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { PeerServer } from '../../proto/gen/peer.js';
 import { createExchange } from '../../worker/collective/grpc-link.js';
 import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
 import type { Ring } from '../../worker/collective/rounds.js';
-import { peerService } from '../../worker/collective/wire-format.js';
 import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
 import { openRing } from '../../worker/open-ring.js';
+import { startPeerServer } from '../../worker/peer-server.js';
+import { benchCredentials, benchToken } from '../support/credentials.js';
 import type { RankFigures, Task } from './contestant.js';
 
 export type ToRank =
@@ -21,9 +20,11 @@ export type FromRank =
 
 const { signal } = new AbortController();
 const [way, laneCount] = process.argv.slice(2);
-const exchange = createExchange(way === 'grpc' ? { sharedMemory: null } : {});
+const exchange = createExchange(benchCredentials, way === 'grpc' ? { sharedMemory: null } : {});
 const lanes: LaneThread[] = [];
-for (let lane = 1; lane < Number(laneCount); lane += 1) lanes.push(await startLaneThread('127.0.0.1:0'));
+for (let lane = 1; lane < Number(laneCount); lane += 1) {
+  lanes.push(await startLaneThread({ listen: '127.0.0.1:0', token: benchToken }));
+}
 /** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;
 let join: Extract<ToRank, { kind: 'join' }>;
@@ -41,15 +42,9 @@ function answer(message: FromRank): void {
 }
 
 async function listen(): Promise<string> {
-  const server = new Server();
-  const copyState: PeerServer['copyState'] = (call) => call.end();
-  server.addService(peerService, { exchange: exchange.handler, copyState });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
-  return `127.0.0.1:${port}`;
+  const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };
+  const { address } = await startPeerServer('127.0.0.1:0', benchCredentials, service);
+  return address;
 }
 
 /** Every measurement is a generation of its own. */

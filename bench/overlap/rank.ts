@@ -1,9 +1,8 @@
 // One rank in a process and a network namespace of its own: a worker's compute thread, ring and step, on a batch that stays.
 // Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
-import type { PeerServer } from '../../proto/gen/peer.js';
+import { openGrpcServer } from '../../runtime/grpc/server.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { createRing } from '../../worker/collective/all-reduce.js';
 import { createExchange } from '../../worker/collective/grpc-link.js';
@@ -13,6 +12,7 @@ import type { LoadedBatch } from '../../worker/training/batches.js';
 import type { Compute } from '../../worker/training/compute.js';
 import { type StepSettings, takeStep } from '../../worker/training/step.js';
 import { startComputeThread } from '../../worker/training/threaded-compute.js';
+import { benchCredentials } from '../support/credentials.js';
 import type { Answer, Setting, StepTimes, Task } from './task.js';
 
 const { rank, addresses, arch, size, batch } = JSON.parse(process.argv[2]!) as Setting;
@@ -21,7 +21,7 @@ const presize = Math.round(size * 1.15);
 const worldSize = addresses.length;
 const { signal } = new AbortController();
 
-const exchange = createExchange({ sharedMemory: null });
+const exchange = createExchange(benchCredentials, { sharedMemory: null });
 await listen(addresses[rank]!);
 const compute = startComputeThread();
 const { state, reductions } = await compute.open({
@@ -43,13 +43,12 @@ for await (const line of lines) {
 }
 
 async function listen(address: string): Promise<void> {
-  const server = new Server();
-  const copyState: PeerServer['copyState'] = (call) => call.end();
-  server.addService(peerService, { exchange: exchange.handler, copyState });
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error) =>
-      error === null ? resolve() : reject(error),
-    );
+  const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };
+  await openGrpcServer(address, {
+    credentials: benchCredentials,
+    maxReceiveBytes: 64 << 10,
+    anyNetwork: true,
+    register: (server) => server.addService(peerService, service),
   });
 }
 

@@ -3,6 +3,7 @@ import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from './cluster-events.js';
 import { listen } from './listen.js';
 import { beginMembership, reduce } from './membership.js';
@@ -19,6 +20,8 @@ const shutdownMs = 2_000;
 export interface ClusterOptions {
   /** HOST:PORT; port 0 takes any free one. Loopback only. */
   readonly listen: string;
+  /** What every call of a worker must prove. */
+  readonly credentials: RunCredentials;
   readonly config: RunConfig;
   readonly worldSize: number;
   readonly welcome: { readonly natsUrl: string; readonly natsToken: string };
@@ -100,7 +103,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     closed: (session, reason) => dispatch({ kind: 'closed', session, reason }),
   });
 
-  const server = await listen(options.listen, { session: sessions.handler, ...createTransfers(options) });
+  const server = await listen(options.listen, options.credentials, {
+    session: sessions.handler,
+    ...createTransfers(options),
+  });
   const timer = setInterval(() => dispatch({ kind: 'tick' }), tickMs);
   return {
     address: server.address,

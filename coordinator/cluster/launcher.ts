@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
+import { tokenVariable } from '../../runtime/grpc/credentials.js';
 import { readLogTail } from './log-tail.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
 export interface LaunchOptions {
   readonly count: number;
   readonly coordinatorAddress: string;
+  /** The run's. It goes by the environment, which only this user reads; on a command line everybody would. */
+  readonly token: string;
   /** Added to this process's environment. */
   readonly env?: NodeJS.ProcessEnv;
   /** Receives worker-N.log: what each worker prints. */
@@ -121,7 +124,7 @@ function launchWorker(
       detached: true,
       stdio: ['ignore', log, log],
       env: workerEnvironment(
-        { ...process.env, ...options.env },
+        { ...process.env, ...options.env, [tokenVariable]: options.token },
         { index, threads: options.threadsPerWorker, gpus: options.gpus },
       ),
     },

@@ -22,20 +22,6 @@ const quietMs = 2_000;
 /** Codes by which a worker says that another one failed it. */
 const hearsay: ReadonlySet<ErrorCode> = new Set(['unavailable', 'aborted', 'deadline-exceeded']);
 
-const errorCodes: ReadonlySet<string> = new Set<ErrorCode>([
-  'invalid-argument',
-  'not-found',
-  'failed-precondition',
-  'permission-denied',
-  'resource-exhausted',
-  'data-loss',
-  'aborted',
-  'unavailable',
-  'deadline-exceeded',
-  'cancelled',
-  'internal',
-]);
-
 /** Ends the run: everybody else is sent home, `run` rejects. */
 export function fail(state: Membership, error: RondoError, effects: readonly Effect[] = []): Transition {
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects };
@@ -98,9 +84,9 @@ export function hearFailure(
 
 /** The error a worker's Failed message stands for. */
 export function failureOf(rules: Rules, name: string, report: FailedReport): RondoError {
-  const code = errorCodes.has(report.code) ? (report.code as ErrorCode) : 'internal';
-  return new RondoError(code, `worker ${name} failed at step ${report.step}: ${report.message}`, {
-    remedy: report.remedy || rules.endRemedy,
+  const { code, message, remedy } = RondoError.fromPlain(report);
+  return new RondoError(code, `worker ${name} failed at step ${report.step}: ${message}`, {
+    remedy: remedy ?? rules.endRemedy,
   });
 }
 

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto';
-import { credentials } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import { PeerClient } from '../../proto/gen/peer.js';
 import { abortReason, startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 
-const clientOptions = {
-  // Only a client can enlarge its receive window; bulk data flows towards it.
-  'grpc-node.flow_control_window': 8 << 20,
-  'grpc.max_receive_message_length': -1,
-  'grpc.enable_retries': 0,
-};
+/** Pieces of a state are 1 MiB. */
+const maxReceiveBytes = 4 << 20;
 
 /**
  * Copies the state that a worker holds after `step` steps (Peer.CopyState) and proves it by its digest.
@@ -22,11 +19,18 @@ const clientOptions = {
  */
 export async function pullState(
   address: string,
-  options: { generation: bigint; step: number; signal: AbortSignal; stallMs?: number; timeoutMs?: number },
+  options: {
+    credentials: RunCredentials;
+    generation: bigint;
+    step: number;
+    signal: AbortSignal;
+    stallMs?: number;
+    timeoutMs?: number;
+  },
 ): Promise<{ header: StateHeader; values: Float32Array }> {
-  const { generation, step, signal, stallMs = 15_000, timeoutMs = 120_000 } = options;
+  const { credentials, generation, step, signal, stallMs = 15_000, timeoutMs = 120_000 } = options;
   if (signal.aborted) throw abortReason(signal, 'copying the state');
-  const client = new PeerClient(address, credentials.createInsecure(), clientOptions);
+  const client = openChannel(PeerClient, address, { credentials, maxReceiveBytes });
   const deadline = Date.now() + timeoutMs;
   const call = client.copyState({ generation, step: BigInt(step) }, { deadline });
   let stalled = false;

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { CoordinatorMessage, CoordinatorServer, WorkerMessage } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { failCall } from '../../runtime/grpc/server.js';
 
 type SessionCall = ServerDuplexStream<WorkerMessage, CoordinatorMessage>;
 
@@ -22,18 +23,49 @@ export interface Sessions {
   drained(): Promise<void>;
 }
 
-/** The server's half of Coordinator.Session: streams in, numbered messages out. It decides nothing. */
-export function createSessions(listener: SessionListener): Sessions {
+const defaultRegisterMs = 5_000;
+
+/**
+ * The server's half of Coordinator.Session: streams in, numbered messages out. It decides nothing but that a session begins
+ * with Register, within `registerMs`.
+ */
+export function createSessions(listener: SessionListener, registerMs = defaultRegisterMs): Sessions {
   const open = new Map<number, SessionCall>();
+  /** Of sessions that have not registered. */
+  const timers = new Map<number, NodeJS.Timeout>();
   let waiting: (() => void)[] = [];
   let last = 0;
 
   const forget = (session: number, reason: string) => {
     if (!open.delete(session)) return;
+    clearTimeout(timers.get(session));
+    timers.delete(session);
     listener.closed(session, reason);
     if (open.size > 0) return;
     for (const resolve of waiting) resolve();
     waiting = [];
+  };
+  const refuse = (session: number, error: RondoError) => {
+    const call = open.get(session);
+    forget(session, error.message);
+    if (call !== undefined) failCall(call, error);
+  };
+  const awaitRegister = (session: number) => {
+    // What arrived while this process was busy is read before the session is judged.
+    const expire = () =>
+      setImmediate(() => {
+        if (timers.has(session)) refuse(session, unregistered(`within ${registerMs / 1_000} s`));
+      });
+    timers.set(session, setTimeout(expire, registerMs));
+  };
+  const hear = (session: number, message: WorkerMessage) => {
+    if (!open.has(session)) return;
+    if (timers.has(session)) {
+      if (message.message?.$case !== 'register') return refuse(session, unregistered('first of all'));
+      clearTimeout(timers.get(session));
+      timers.delete(session);
+    }
+    listener.message(session, message);
   };
 
   return {
@@ -41,9 +73,8 @@ export function createSessions(listener: SessionListener): Sessions {
       last += 1;
       const session = last;
       open.set(session, call);
-      call.on('data', (message: WorkerMessage) => {
-        if (open.has(session)) listener.message(session, message);
-      });
+      awaitRegister(session);
+      call.on('data', (message: WorkerMessage) => hear(session, message));
       call.on('cancelled', () => forget(session, 'its connection broke'));
       call.on('error', (error) => forget(session, `its connection broke (${error.message})`));
       call.on('end', () => {
@@ -60,18 +91,13 @@ export function createSessions(listener: SessionListener): Sessions {
       call?.write({ message: { $case: 'goodbye', value: { ok, reason } } });
       call?.end();
     },
-    refuse(session, error) {
-      const call = open.get(session);
-      forget(session, error.message);
-      call?.emit('error', withRemedy(error).toGrpc());
-    },
+    refuse,
     drained() {
       return open.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve));
     },
   };
 }
 
-/** A gRPC status carries one sentence: the remedy joins the message. */
-function withRemedy(error: RondoError): RondoError {
-  return error.remedy === undefined ? error : new RondoError(error.code, `${error.message}: ${error.remedy}`);
+function unregistered(when: string): RondoError {
+  return new RondoError('failed-precondition', `the session did not register ${when}`);
 }

@@ -4,6 +4,7 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { CoordinatorServer, Dataset, FileChunk, StateChunk } from '../../proto/gen/coordinator.js';
 import { startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
+import { failCall } from '../../runtime/grpc/server.js';
 
 const fileChunkBytes = 1 << 20;
 /** A reader that takes nothing for so long is given up. */
@@ -59,8 +60,7 @@ async function pour<Request, Message>(
     }
     call.end();
   } catch (error) {
-    const thrown: unknown = ended.signal.aborted ? ended.signal.reason : error;
-    call.emit('error', RondoError.from(thrown).toGrpc());
+    failCall(call, ended.signal.aborted ? ended.signal.reason : error);
   } finally {
     watchdog.stop();
     call.removeListener('cancelled', cancel);

@@ -1,4 +1,4 @@
-import { type ErrorCode, RondoError } from '../../runtime/errors.js';
+import { RondoError } from '../../runtime/errors.js';
 
 /** What a job tells on a line of its standard output. */
 export type JobLine =
@@ -19,10 +19,8 @@ export function readJobLine(text: string): JobLine | null {
       const { kind, ...value } = line;
       return { kind, value };
     }
-    case 'error': {
-      const { code, message, remedy } = line as { code: ErrorCode; message: string; remedy?: string };
-      return { kind: 'error', error: new RondoError(code, message, { remedy }) };
-    }
+    case 'error':
+      return { kind: 'error', error: RondoError.fromPlain(line) };
     default:
       return null;
   }

@@ -47,7 +47,10 @@ function renderPrepared(o: PreparedEvent): string[] {
 function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] {
   const elsewhere = event.workers - event.localWorkers;
   if (elsewhere === 0) return [];
-  return [`waiting for ${elsewhere} of ${event.workers} workers: worker join --coordinator ${event.address}`];
+  return [
+    `waiting for ${elsewhere} of ${event.workers} workers: ` +
+      `worker join --coordinator ${event.address} --token-file ${event.tokenFile}`,
+  ];
 }
 
 function renderEarlyStop({

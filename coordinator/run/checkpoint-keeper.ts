@@ -16,6 +16,8 @@ import { nameAgain, nameStage } from './stage-checkpoint.js';
 export interface CheckpointKeeperOptions {
   readonly run: PreparedRun;
   readonly pullState: RunServices['pullState'];
+  /** The run's. */
+  readonly token: string;
   readonly ledger: LineFile;
   /** The epochs that have ended so far. */
   epochs(): readonly EpochRecord[];
@@ -43,7 +45,7 @@ export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<EpochEn
 
 async function saveCheckpoint(end: EpochEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
   const { config, training, directory } = o.run;
-  const { header, values } = await o.pullState(end.holderAddress, { ...end, signal });
+  const { header, values } = await o.pullState(end.holderAddress, { ...end, token: o.token, signal });
   // A checkpoint promises the steps before it: they must be on the disk first.
   o.ledger.sync();
   // The stage first: a crash in between then leaves no epoch that a resumed run would go on from without it.

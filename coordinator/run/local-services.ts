@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { installation } from '../../runtime/installation.js';
 import { version } from '../../runtime/version.js';
 import { openCluster } from '../cluster/cluster.js';
@@ -36,11 +37,13 @@ export const localServices: RunServices = {
       },
     };
   },
-  openCluster: (options) => openCluster({ ...options, version }),
+  openCluster: ({ token, ...options }) =>
+    openCluster({ ...options, credentials: tokenCredentials(token), version }),
   launchWorkers({ threads, ...options }) {
     const threadsPerWorker = threads ?? divideThreads(options.count);
     return launchWorkers({ ...options, threadsPerWorker, gpus: findGpus() });
   },
-  pullState,
+  pullState: (address, { token, ...options }) =>
+    pullState(address, { ...options, credentials: tokenCredentials(token) }),
   nowMs: () => performance.now(),
 };

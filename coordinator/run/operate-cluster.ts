@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { createRunToken } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../cluster/cluster-events.js';
 import { type Checkpoint, streamCheckpoint } from './checkpoint-file.js';
 import type { RunEvent } from './run-events.js';
 import type { ClusterResult, RunServices } from './services.js';
 import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
+import { writeTokenFile } from './token-file.js';
 
 /** One task of a cluster, and what its workers begin with. */
 export interface ClusterWork {
@@ -72,20 +74,24 @@ async function gatherAndRun(
   const { config, dataset, pretrainedPath, checkpoint, startStep, workers, localWorkers, listen } = work;
   const { signal } = signals;
   signal.throwIfAborted();
+  const token = createRunToken();
   const cluster = await services.openCluster({
-    ...{ config, dataset, pretrainedPath, listen, worldSize: workers },
+    ...{ token, config, dataset, pretrainedPath, listen, worldSize: workers },
     welcome: { natsUrl: '', natsToken: '' },
     checkpoint: () => streamCheckpoint(checkpoint!),
     listener: { ...deaf, ...work.listener },
     endRemedy: 'nothing was changed: try again',
   });
   stage.cluster = cluster;
-  report({ kind: 'waiting', address: cluster.address, workers, localWorkers });
+  const tokenFile = localWorkers < workers ? join(logDir, 'token') : null;
+  if (tokenFile !== null) writeTokenFile(tokenFile, token);
+  report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
   if (localWorkers > 0) {
     const { threads } = work;
     const launched = services.launchWorkers({
       count: localWorkers,
       coordinatorAddress: cluster.address,
+      token,
       logDir,
       threads,
     });

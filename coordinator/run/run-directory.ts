@@ -18,6 +18,8 @@ export interface RunDirectory {
   readonly initialWeights: string;
   readonly logs: string;
   readonly nats: string;
+  /** What `worker join` must know, while workers that were not launched here may join. */
+  readonly token: string;
   readonly summary: string;
   readonly report: string;
 }
@@ -88,6 +90,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     initialWeights: join(path, 'initial.safetensors'),
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
+    token: join(path, 'token'),
     summary: join(path, 'summary.json'),
     report: join(path, 'report'),
   };

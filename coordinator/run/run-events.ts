@@ -12,6 +12,8 @@ export type RunEvent =
       readonly kind: 'waiting';
       /** HOST:PORT that workers join. */
       readonly address: string;
+      /** Holds what they must know; null when all workers are launched here. */
+      readonly tokenFile: string | null;
       readonly workers: number;
       readonly localWorkers: number;
     }

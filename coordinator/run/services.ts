@@ -80,6 +80,8 @@ export interface RunServices {
   }): Promise<MetricsCollector>;
   openCluster(options: {
     listen: string;
+    /** What whoever calls the cluster must know. */
+    token: string;
     config: RunConfig;
     worldSize: number;
     welcome: { natsUrl: string; natsToken: string };
@@ -93,6 +95,7 @@ export interface RunServices {
   launchWorkers(options: {
     count: number;
     coordinatorAddress: string;
+    token: string;
     logDir: string;
     /** Null divides the cores among them. */
     threads: number | null;
@@ -100,7 +103,7 @@ export interface RunServices {
   /** The state held by the worker at `address`. */
   pullState(
     address: string,
-    options: { generation: bigint; step: number; signal: AbortSignal },
+    options: { token: string; generation: bigint; step: number; signal: AbortSignal },
   ): Promise<{ header: StateHeader; values: Float32Array }>;
   nowMs(): number;
 }

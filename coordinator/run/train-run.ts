@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { totalEpochs } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
+import { createRunToken } from '../../runtime/grpc/credentials.js';
 import type { EpochEnd } from '../cluster/cluster-events.js';
 import { type Bookkeeper, keepBooks } from './bookkeeper.js';
 import { streamCheckpoint } from './checkpoint-file.js';
@@ -17,6 +18,7 @@ import type { ClusterResult, MetricsCollector, RunServices } from './services.js
 import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
 import { summarize } from './summarize.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from './summary.js';
+import { removeTokenFile, writeTokenFile } from './token-file.js';
 
 /** A broken run still waits so long for the checkpoint that is being copied from a survivor. */
 const lastCheckpointMs = 1_500;
@@ -33,6 +35,8 @@ export interface TrainContext {
 
 interface Desk {
   readonly run: PreparedRun;
+  /** A new one whenever the run is started or resumed. */
+  readonly token: string;
   readonly context: TrainContext;
   readonly stage: Stage;
   readonly ledger: LineFile;
@@ -59,6 +63,7 @@ export async function trainRun(
   };
   const leaveAtOnce = () => {
     destroyStage(desk.stage);
+    removeTokenFile(run.directory.token);
     run.unlock();
     writeSummaryAtOnce(run.directory, summarizeNow({ status: 'stopped', error: null, metrics: noMetrics }));
   };
@@ -77,6 +82,7 @@ export async function trainRun(
     immediate.removeEventListener('abort', leaveAtOnce);
     desk.ledger.close();
     desk.metrics.close();
+    removeTokenFile(run.directory.token);
     // The store of a server that has ended: what it held stands in metrics.jsonl.
     await rm(run.directory.nats, { recursive: true, force: true }).catch(() => {});
     run.unlock();
@@ -86,10 +92,11 @@ export async function trainRun(
 function openDesk(run: PreparedRun, context: TrainContext): Desk {
   const { services, report } = context;
   const stage = emptyStage();
+  const token = createRunToken();
   const ledger = openLineFile(run.directory.ledger);
   const publish: MetricsCollector['publish'] = (metric) => stage.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
-    ...{ run, ledger, report, publish },
+    ...{ run, token, ledger, report, publish },
     pullState: services.pullState,
     epochs: () => books.epochs,
   });
@@ -108,6 +115,7 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
   });
   const desk: Desk = {
     run,
+    token,
     context,
     stage,
     ledger,
@@ -164,7 +172,7 @@ function nameTheWayOn(error: RondoError, { books, context }: Desk): RondoError {
 }
 
 async function openAndTrain(desk: Desk): Promise<ClusterResult> {
-  const { run, context, stage, books } = desk;
+  const { run, token, context, stage, books } = desk;
   const { services, signals, report, resume } = context;
   const { config, dataset, pretrainedPath, checkpoint, runtime, directory } = run;
   const { signal } = signals;
@@ -172,6 +180,7 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult> {
   signal.throwIfAborted();
   stage.cluster = await services.openCluster({
     listen: runtime.listen,
+    token,
     config,
     worldSize: runtime.workers,
     welcome: { natsUrl: nats.url, natsToken: nats.token },
@@ -183,11 +192,14 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult> {
   });
   const { cluster } = stage;
   const { workers, localWorkers } = runtime;
-  report({ kind: 'waiting', address: cluster.address, workers, localWorkers });
+  const tokenFile = localWorkers < workers ? directory.token : null;
+  if (tokenFile !== null) writeTokenFile(tokenFile, token);
+  report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
   if (localWorkers > 0) {
     stage.workers = services.launchWorkers({
       count: localWorkers,
       coordinatorAddress: cluster.address,
+      token,
       logDir: directory.logs,
       threads: runtime.threads,
     });

@@ -6,6 +6,7 @@ import type {
   EvaluationResult,
   WorkerLoss,
 } from '../../coordinator/cluster/cluster-events.js';
+import { testCredentials } from './credentials.js';
 import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from './fake-worker.js';
 import { runConfig } from './run-config.js';
 import { openVotingBooth } from './voting-booth.js';
@@ -39,6 +40,7 @@ export async function openStage(worldSize: number, listener: Partial<ClusterList
   const booth = openVotingBooth(worldSize);
   const cluster = await openCluster({
     listen: '127.0.0.1:0',
+    credentials: testCredentials,
     config,
     worldSize,
     welcome: { natsUrl: 'nats://127.0.0.1:4222', natsToken: 'secret' },

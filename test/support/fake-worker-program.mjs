@@ -9,6 +9,7 @@ const names = [
   'OMP_NUM_THREADS',
   'UV_THREADPOOL_SIZE',
   'CUDA_VISIBLE_DEVICES',
+  'RONDO_TOKEN',
 ];
 const environment = Object.fromEntries(names.map((name) => [name, process.env[name]]));
 console.log(`${id} speaks`);

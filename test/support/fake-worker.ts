@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import {
   type Assignment,
   CoordinatorClient,
@@ -7,6 +7,8 @@ import {
   type Goodbye,
   type WorkerMessage,
 } from '../../proto/gen/coordinator.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
+import { testCredentials } from './credentials.js';
 import type { VotingBooth } from './voting-booth.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
@@ -42,7 +44,10 @@ const batchSize = 5;
 
 /** A worker that computes nothing and speaks the whole protocol over a real connection. */
 export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
-  const client = new CoordinatorClient(options.coordinatorAddress, credentials.createInsecure());
+  const client = openChannel(CoordinatorClient, options.coordinatorAddress, {
+    credentials: testCredentials,
+    maxReceiveBytes: 1 << 20,
+  });
   const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage> = client.session();
   const heard: FakeWorker['heard'] = [];
   let hung = false;

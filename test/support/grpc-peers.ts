@@ -1,13 +1,13 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { PeerServer } from '../../proto/gen/peer.js';
+import type { GrpcServer } from '../../runtime/grpc/server.js';
 import { createExchange, type Exchange, type ExchangeOptions } from '../../worker/collective/grpc-link.js';
 import type { Link } from '../../worker/collective/link.js';
-import { peerService } from '../../worker/collective/wire-format.js';
+import { startPeerServer } from '../../worker/peer-server.js';
+import { testCredentials } from './credentials.js';
 
 /** A worker's end of its exchanges behind a real gRPC server. */
 export interface Peer {
   readonly exchange: Exchange;
-  readonly server: Server;
+  readonly server: GrpcServer;
   readonly address: string;
 }
 
@@ -19,16 +19,12 @@ export function startPeers(count: number, options: ExchangeOptions = {}): Promis
 }
 
 export async function startPeer(options: ExchangeOptions = {}): Promise<Peer> {
-  const exchange = createExchange({ waitMs: 10_000, ...options });
-  const server = new Server();
-  const copyState: PeerServer['copyState'] = (call) => call.end();
-  server.addService(peerService, { exchange: exchange.handler, copyState });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
+  const exchange = createExchange(testCredentials, { waitMs: 10_000, ...options });
+  const server = await startPeerServer('127.0.0.1:0', testCredentials, {
+    exchange: exchange.handler,
+    copyState: (call) => call.end(),
   });
-  const peer = { exchange, server, address: `127.0.0.1:${port}` };
+  const peer = { exchange, server, address: server.address };
   peers.push(peer);
   return peer;
 }
@@ -37,7 +33,7 @@ export async function startPeer(options: ExchangeOptions = {}): Promise<Peer> {
 export function stopPeers(): void {
   for (const { exchange, server } of peers.splice(0)) {
     exchange.close();
-    server.forceShutdown();
+    server.destroy();
   }
 }
 

@@ -1,6 +1,8 @@
-import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
+import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk } from '../../proto/gen/coordinator.js';
 import { type CopyStateRequest, PeerService } from '../../proto/gen/peer.js';
+import { openGrpcServer } from '../../runtime/grpc/server.js';
+import { testCredentials } from './credentials.js';
 
 export interface PeerStateServer {
   readonly address: string;
@@ -11,13 +13,11 @@ export interface PeerStateServer {
 export async function servePeerState(
   serve: (call: ServerWritableStream<CopyStateRequest, StateChunk>) => void,
 ): Promise<PeerStateServer> {
-  const server = new Server();
-  server.addService(PeerService, { exchange: (call: { end(): void }) => call.end(), copyState: serve });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
-    });
+  const server = await openGrpcServer('127.0.0.1:0', {
+    credentials: testCredentials,
+    maxReceiveBytes: 1 << 10,
+    register: (services) =>
+      services.addService(PeerService, { exchange: (call: { end(): void }) => call.end(), copyState: serve }),
   });
-  return { address: `127.0.0.1:${port}`, close: () => server.forceShutdown() };
+  return { address: server.address, close: () => server.destroy() };
 }

@@ -1,12 +1,14 @@
-import { type Listening, listen } from '../../coordinator/cluster/listen.js';
+import { listen } from '../../coordinator/cluster/listen.js';
 import { createSessions } from '../../coordinator/cluster/session-service.js';
 import { createTransfers, type TransferSources } from '../../coordinator/cluster/transfers.js';
+import type { GrpcServer } from '../../runtime/grpc/server.js';
+import { testCredentials } from './credentials.js';
 
 /** The coordinator's service without a cluster behind it: what workers can fetch, and a session nobody hears. */
 export function serveCoordinator(
   address: string,
   sources: Partial<TransferSources> = {},
-): Promise<Listening> {
+): Promise<GrpcServer> {
   const sessions = createSessions({ message: () => {}, closed: () => {} });
   const transfers = createTransfers({
     dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
@@ -14,5 +16,5 @@ export function serveCoordinator(
     checkpoint: async function* () {},
     ...sources,
   });
-  return listen(address, { session: sessions.handler, ...transfers });
+  return listen(address, testCredentials, { session: sessions.handler, ...transfers });
 }

@@ -5,6 +5,7 @@ import { chunkBytes } from '../../worker/collective/ring.js';
 import type { Ring } from '../../worker/collective/rounds.js';
 import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
 import { type OpenRing, openRing } from '../../worker/open-ring.js';
+import { testToken } from '../support/credentials.js';
 import { type Peer, startPeers, stopPeers } from '../support/grpc-peers.js';
 import { rankVector, sameBits, toShared } from '../support/vectors.js';
 
@@ -24,7 +25,9 @@ afterEach(async () => {
 
 async function startLanes(count: number): Promise<LaneThread[]> {
   const started = await Promise.all(
-    Array.from({ length: count }, () => startLaneThread('127.0.0.1:0', program)),
+    Array.from({ length: count }, () =>
+      startLaneThread({ listen: '127.0.0.1:0', token: testToken }, program),
+    ),
   );
   threads.push(...started);
   return started;

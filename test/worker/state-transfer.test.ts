@@ -1,10 +1,11 @@
-import { credentials } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PeerClient } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
 import { startPeerServer } from '../../worker/peer-server.js';
 import { receiveState, sendState } from '../../worker/state-transfer.js';
 import { createSnapshots, type Snapshots } from '../../worker/training/snapshots.js';
+import { testCredentials } from '../support/credentials.js';
 import { createFakeCompute, fakeShape } from '../support/fake-compute.js';
 
 /** Large enough for several chunks. */
@@ -24,11 +25,14 @@ afterEach(() => {
 });
 
 async function serve(snapshots: Snapshots | undefined): Promise<PeerClient> {
-  const server = await startPeerServer('127.0.0.1:0', {
+  const server = await startPeerServer('127.0.0.1:0', testCredentials, {
     exchange: (call) => call.end(),
     copyState: (call) => void sendState(call, snapshots),
   });
-  const client = new PeerClient(server.address, credentials.createInsecure());
+  const client = openChannel(PeerClient, server.address, {
+    credentials: testCredentials,
+    maxReceiveBytes: 4 << 20,
+  });
   closing.push(
     () => client.close(),
     () => server.destroy(),
@@ -120,6 +124,8 @@ describe('copying state between workers', () => {
 describe('the peer server', () => {
   it('refuses to listen where other machines reach it', async () => {
     const service = { exchange: () => {}, copyState: () => {} };
-    await expect(startPeerServer('0.0.0.0:0', service)).rejects.toMatchObject({ code: 'permission-denied' });
+    await expect(startPeerServer('0.0.0.0:0', testCredentials, service)).rejects.toMatchObject({
+      code: 'permission-denied',
+    });
   });
 });

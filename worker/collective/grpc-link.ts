@@ -1,8 +1,10 @@
 import type { PeerServer } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { failCall } from '../../runtime/grpc/server.js';
 import { type Inlet, openInlet } from './inlet.js';
 import type { Link } from './link.js';
-import { createOutlet, type Outlet, type Pull } from './outlet.js';
+import { createOutlet, type Outlet } from './outlet.js';
 import { blocksUnderWay, chunkBytes, predecessorOf, successorOf } from './ring.js';
 import type { SlotShape } from './slot-file.js';
 
@@ -44,7 +46,7 @@ export interface ExchangeOptions {
 }
 
 /** A process's end of all its exchanges. */
-export function createExchange(options: ExchangeOptions = {}): Exchange {
+export function createExchange(credentials: RunCredentials, options: ExchangeOptions = {}): Exchange {
   const { waitMs = 120_000, sharedMemory = '/dev/shm' } = options;
   const waiting = new Set<Waiting>();
   let newest: { outlet: Outlet; close(error: RondoError): void } | null = null;
@@ -88,7 +90,7 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
         .then((outlet) => {
           if (!pull.cancelled) outlet.attach(pull);
         })
-        .catch((error) => refuse(pull, error));
+        .catch((error) => failCall(pull, error));
     },
 
     async openLink({ generation, rank, worldSize, predecessorAddress, laneAddresses = [], signal }) {
@@ -106,7 +108,10 @@ export function createExchange(options: ExchangeOptions = {}): Exchange {
         laneAddresses,
       });
       const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
-      const inlet = openInlet({ generation, rank, predecessor, address: predecessorAddress, slots });
+      const inlet = openInlet({
+        ...{ credentials, generation, rank, predecessor, slots },
+        address: predecessorAddress,
+      });
       const onAbort = () => close(abortion(signal, generation));
       const close = (error: RondoError) => {
         signal.removeEventListener('abort', onAbort);
@@ -159,10 +164,6 @@ async function meetNeighbours(inlet: Inlet, outlet: Outlet, waitMs: number): Pro
   } finally {
     clearTimeout(timer);
   }
-}
-
-function refuse(pull: Pull, error: unknown): void {
-  pull.emit('error', RondoError.from(error).toGrpc());
 }
 
 function outdated(generation: bigint, newer: bigint): RondoError {

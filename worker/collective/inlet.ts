@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import {
   type ClientReadableStream,
-  credentials,
   type Metadata,
   makeGenericClientConstructor,
   type ServiceError,
@@ -10,6 +9,8 @@ import {
 import type { PeerClient } from '../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
+import { type ClientClass, openChannel } from '../../runtime/grpc/channel.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { IncomingChunk } from './link.js';
 import { chunkBytes } from './ring.js';
 import { openIncomingSlots } from './shared-slots.js';
@@ -25,19 +26,10 @@ export interface Inlet {
   close(error: RondoError): void;
 }
 
-const Client = makeGenericClientConstructor(peerService, 'rondo.peer.v1.Peer') as unknown as new (
-  ...args: ConstructorParameters<typeof import('../../proto/gen/peer.js').PeerClient>
-) => PeerClient;
-
-const channelOptions = {
-  // The default of 64 KiB lets little of a chunk through per round trip.
-  'grpc-node.flow_control_window': 8 * 1024 * 1024,
-  'grpc.max_receive_message_length': 2 * chunkBytes,
-  // A replayed stream would send chunks twice.
-  'grpc.enable_retries': 0,
-  // One connection per generation: closing the client closes it.
-  'grpc.use_local_subchannel_pool': 1,
-};
+const Client = makeGenericClientConstructor(
+  peerService,
+  'rondo.peer.v1.Peer',
+) as unknown as ClientClass<PeerClient>;
 
 /** Chunks held here before the stream is paused, and when it goes on. */
 const pauseAt = 16;
@@ -49,9 +41,11 @@ const refusals: readonly number[] = [
   status.FAILED_PRECONDITION,
   status.DEADLINE_EXCEEDED,
   status.INVALID_ARGUMENT,
+  status.UNAUTHENTICATED,
 ];
 
 export function openInlet(o: {
+  credentials: RunCredentials;
   generation: bigint;
   rank: number;
   predecessor: number;
@@ -67,7 +61,10 @@ export function openInlet(o: {
   const file = o.slots && makeSlotFile(o.slots.directory, o.slots);
   const slots = file && openIncomingSlots(file.fd, file.offer);
 
-  const client = new Client(o.address, credentials.createInsecure(), channelOptions);
+  const client = openChannel(Client, o.address, {
+    credentials: o.credentials,
+    maxReceiveBytes: 2 * chunkBytes,
+  });
   const pull = client.exchange({
     generation: o.generation,
     rank: o.rank,
@@ -145,7 +142,8 @@ function explain(error: ServiceError, name: string, generation: bigint): RondoEr
   const cause = { cause: error };
   if (refusals.includes(error.code)) {
     const text = `${name} refused the exchange of generation ${generation}: ${error.details}`;
-    return new RondoError(RondoError.from(error).code, text, cause);
+    const { code, remedy } = RondoError.from(error);
+    return new RondoError(code, text, { ...cause, remedy });
   }
   return new RondoError(
     'unavailable',

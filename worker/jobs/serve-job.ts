@@ -1,4 +1,4 @@
-import { RondoError } from '../../runtime/errors.js';
+import { type PlainError, RondoError } from '../../runtime/errors.js';
 import type { Job } from './job.js';
 
 /** A line of a job's standard output. */
@@ -7,7 +7,7 @@ export type JobLine =
   | { readonly kind: 'item'; readonly value: object }
   /** With the result's own fields beside it. */
   | { readonly kind: 'result' }
-  | { readonly kind: 'error'; readonly code: string; readonly message: string; readonly remedy?: string };
+  | ({ readonly kind: 'error' } & PlainError);
 
 export interface JobStreams {
   readonly input: AsyncIterable<Uint8Array | string>;
@@ -44,8 +44,7 @@ export async function serveJob(
     await write({ ...value, kind: 'result' });
   } catch (thrown) {
     const error = RondoError.from(signal.aborted ? signal.reason : thrown);
-    const { code, message, remedy } = error;
-    await write({ kind: 'error', code, message, ...(remedy === undefined ? {} : { remedy }) });
+    await write({ kind: 'error', ...error.toPlain() });
     throw error;
   }
 }

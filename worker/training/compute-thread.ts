@@ -23,7 +23,6 @@ function answer({ id, name, inputs }: ComputeCall): ComputeAnswer {
     ) => ReturnType<ComputeOperations[typeof name]>;
     return { id, ok: true, result: operation(...inputs) };
   } catch (thrown) {
-    const { code, message, remedy } = RondoError.from(thrown);
-    return { id, ok: false, error: { code, message, remedy } };
+    return { id, ok: false, error: RondoError.from(thrown).toPlain() };
   }
 }

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, RondoError } from '../../runtime/errors.js';
+import { type PlainError, RondoError } from '../../runtime/errors.js';
 import type { Compute, ComputeOperations } from './compute.js';
 
 export interface ComputeCall {
@@ -10,15 +10,7 @@ export interface ComputeCall {
 
 export type ComputeAnswer =
   | { readonly id: number; readonly ok: true; readonly result: unknown }
-  | {
-      readonly id: number;
-      readonly ok: false;
-      readonly error: {
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly remedy: string | undefined;
-      };
-    };
+  | { readonly id: number; readonly ok: false; readonly error: PlainError };
 
 interface Pending {
   resolve(result: unknown): void;
@@ -62,8 +54,7 @@ export function startComputeThread(): ThreadedCompute {
     const call = pending.get(answer.id);
     pending.delete(answer.id);
     if (answer.ok) call?.resolve(answer.result);
-    else
-      call?.reject(new RondoError(answer.error.code, answer.error.message, { remedy: answer.error.remedy }));
+    else call?.reject(RondoError.fromPlain(answer.error));
   });
   thread.on('error', (error) => fail(RondoError.from(error)));
   thread.on('exit', () => fail(new RondoError('aborted', 'the compute thread has ended')));

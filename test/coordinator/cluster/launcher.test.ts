@@ -31,6 +31,7 @@ function launch(role: string, changes: Partial<LaunchOptions> = {}): LocalWorker
   workers = launchWorkers({
     count: 2,
     coordinatorAddress: '127.0.0.1:7070',
+    token: 'the-token-of-a-run',
     env: { RONDO_TEST_ROLE: role, RONDO_TEST_FOLDER: folder },
     logDir: join(folder, 'logs'),
     threadsPerWorker: 3,
@@ -84,6 +85,8 @@ describe('launchWorkers', () => {
         OMP_NUM_THREADS: '3',
         UV_THREADPOOL_SIZE: '6',
         CUDA_VISIBLE_DEVICES: '',
+        // Not among the arguments, which every user of the machine reads.
+        RONDO_TOKEN: 'the-token-of-a-run',
       });
       expect(report.pid).toBe(pids[index]);
       const log = await readFile(join(folder, 'logs', `worker-${index}.log`), 'utf8');

@@ -1,13 +1,16 @@
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { type Client, credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js';
+import { type Client, makeGenericClientConstructor, status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Listening } from '../../../coordinator/cluster/listen.js';
 import { CoordinatorClient } from '../../../proto/gen/coordinator.js';
+import { openChannel } from '../../../runtime/grpc/channel.js';
+import type { GrpcServer } from '../../../runtime/grpc/server.js';
+import { testCredentials } from '../../support/credentials.js';
 import { serveCoordinator } from '../../support/serve-coordinator.js';
 
-let server: Listening | undefined;
+const options = { credentials: testCredentials, maxReceiveBytes: 1 << 20 };
+let server: GrpcServer | undefined;
 afterEach(() => server?.destroy());
 
 describe('listening', () => {
@@ -59,7 +62,7 @@ describe('health', () => {
   it('says SERVING for the server and for its service', async () => {
     server = await serveCoordinator('127.0.0.1:0');
     const Health = makeGenericClientConstructor(healthService, 'Health');
-    const health = new Health(server.address, credentials.createInsecure()) as Client as HealthClient;
+    const health = openChannel(Health, server.address, options) as Client as HealthClient;
     for (const service of ['', 'rondo.coordinator.v1.Coordinator']) {
       const answer = await new Promise((resolve, reject) => {
         health.check({ service }, (error, value) => (error === null ? resolve(value) : reject(error)));
@@ -78,7 +81,7 @@ describe('closing', () => {
         await new Promise(() => {});
       },
     });
-    const client = new CoordinatorClient(server.address, credentials.createInsecure());
+    const client = openChannel(CoordinatorClient, server.address, options);
     const call = client.fetchCheckpoint({ step: 0n });
     const error = new Promise<{ code: number }>((resolve) => call.on('error', resolve as never));
     await new Promise((resolve) => call.once('data', resolve));

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { pullState } from '../../../coordinator/cluster/pull-state.js';
 import type { StateChunk } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
+import { testCredentials } from '../../support/credentials.js';
 import { type PeerStateServer, servePeerState } from '../../support/peer-state-server.js';
 
 const servers: PeerStateServer[] = [];
@@ -43,7 +44,10 @@ async function serveChunks(chunks: readonly StateChunk[]): Promise<string> {
   return server.address;
 }
 
-const request = () => ({ generation: 3n, step: 8, signal: new AbortController().signal });
+const request = () => ({
+  ...{ credentials: testCredentials, generation: 3n, step: 8 },
+  signal: new AbortController().signal,
+});
 
 describe('pullState', () => {
   it.each([

@@ -2,16 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { credentials, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Listening } from '../../../coordinator/cluster/listen.js';
 import type { TransferSources } from '../../../coordinator/cluster/transfers.js';
 import { CoordinatorClient, type Dataset, type StateChunk } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
+import { openChannel } from '../../../runtime/grpc/channel.js';
+import type { GrpcServer } from '../../../runtime/grpc/server.js';
+import { testCredentials } from '../../support/credentials.js';
 import { serveCoordinator } from '../../support/serve-coordinator.js';
 
 let folder: string;
-let server: Listening | undefined;
+let server: GrpcServer | undefined;
 let client: CoordinatorClient;
 
 beforeEach(async () => {
@@ -25,8 +27,9 @@ afterEach(async () => {
 
 async function serve(sources: Partial<TransferSources>): Promise<void> {
   server = await serveCoordinator('127.0.0.1:0', sources);
-  client = new CoordinatorClient(server.address, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
+  client = openChannel(CoordinatorClient, server.address, {
+    credentials: testCredentials,
+    maxReceiveBytes: 1 << 30,
   });
 }
 

@@ -25,7 +25,9 @@ const prepared: RunEvent = {
   stepsPerEpoch: 10,
   startStep: 0,
 };
-const waiting: RunEvent = { kind: 'waiting', address: '127.0.0.1:7', workers: 2, localWorkers: 2 };
+const waiting: RunEvent = {
+  ...{ kind: 'waiting', address: '127.0.0.1:7', tokenFile: null, workers: 2, localWorkers: 2 },
+};
 const assigned: RunEvent = { kind: 'assigned', generation: 1, workers: [] };
 const step = (index: number, seconds = 2): RunEvent => ({
   kind: 'step',
@@ -192,8 +194,8 @@ describe('what stays', () => {
   });
 
   it('tells how workers from elsewhere join', () => {
-    expect(renderLasting({ ...waiting, localWorkers: 0 } as RunEvent)).toEqual([
-      'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7',
+    expect(renderLasting({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
+      'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',
     ]);
   });
 });

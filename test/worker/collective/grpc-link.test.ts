@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createRing } from '../../../worker/collective/all-reduce.js';
 import { createExchange } from '../../../worker/collective/grpc-link.js';
 import { allocateChunk, wireTypes } from '../../../worker/collective/wire-format.js';
+import { testCredentials } from '../../support/credentials.js';
 import { openLink, openLinks, startPeers, stopPeers } from '../../support/grpc-peers.js';
 import { rankVector, sameBits, toShared, worstDeviation } from '../../support/vectors.js';
 
@@ -94,7 +95,7 @@ describe('an exchange refuses', () => {
   it('a pull of a generation that is over', async () => {
     const ring = await startPeers(2);
     await openLinks(ring, 5n);
-    const late = createExchange({ waitMs: 5000 });
+    const late = createExchange(testCredentials, { waitMs: 5000 });
     const pull = late.openLink({
       generation: 4n,
       rank: 1,
@@ -114,7 +115,7 @@ describe('an exchange refuses', () => {
   it('a pull of a rank that is not the successor, and a second one of the successor', async () => {
     const ring = await startPeers(3);
     await openLinks(ring, 1n);
-    const stranger = createExchange({ waitMs: 5000 });
+    const stranger = createExchange(testCredentials, { waitMs: 5000 });
     const address = ring[0].address;
     const wrong = stranger.openLink({
       generation: 1n,
@@ -138,7 +139,7 @@ describe('an exchange refuses', () => {
 
   it('a pull that nobody opens in time', async () => {
     const [peer] = await startPeers(1, { waitMs: 200 });
-    const alone = createExchange({ waitMs: 5000 });
+    const alone = createExchange(testCredentials, { waitMs: 5000 });
     const pull = alone.openLink({
       generation: 9n,
       rank: 1,
@@ -161,7 +162,7 @@ describe('a link over gRPC that breaks', () => {
       code: 'unavailable',
       message: expect.stringContaining(`rank 0 at ${ring[0].address}`),
     });
-    ring[0].server.forceShutdown();
+    ring[0].server.destroy();
     await waiting;
   });
 

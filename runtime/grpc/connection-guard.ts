@@ -1,0 +1,57 @@
+import type { Socket } from 'node:net';
+
+/** As many connections may wait for their first authenticated call. */
+const maxWaiting = 64;
+const defaultHandshakeMs = 5_000;
+
+/** The remote end of a connection. */
+interface Remote {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/**
+ * Bounds what strangers can hold: a connection on which no call was authenticated within some seconds is destroyed, and
+ * when too many wait, the oldest of them.
+ */
+export interface ConnectionGuard {
+  accept(socket: Socket): void;
+  /** A call on this connection was authenticated: it may stay. */
+  authenticated(remote: Remote): void;
+  /** Destroys those that wait. Safe to call twice. */
+  close(): void;
+}
+
+export function guardConnections(handshakeMs = defaultHandshakeMs): ConnectionGuard {
+  /** In the order in which they came. */
+  const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>();
+
+  const release = (key: string) => {
+    const entry = waiting.get(key);
+    clearTimeout(entry?.timer);
+    waiting.delete(key);
+    return entry?.socket;
+  };
+  return {
+    accept(socket) {
+      const key = keyOf(socket);
+      // What arrived while this process was busy is read before the connection is judged.
+      const expire = () => setImmediate(() => release(key)?.destroy());
+      waiting.set(key, { socket, timer: setTimeout(expire, handshakeMs) });
+      socket.once('close', () => {
+        if (waiting.get(key)?.socket === socket) release(key);
+      });
+      if (waiting.size <= maxWaiting) return;
+      const [oldest] = waiting.keys();
+      release(oldest!)?.destroy();
+    },
+    authenticated: (remote) => void release(keyOf(remote)),
+    close() {
+      for (const key of [...waiting.keys()]) release(key)?.destroy();
+    },
+  };
+}
+
+function keyOf({ remoteAddress, remotePort }: Remote): string {
+  return `${remoteAddress} ${remotePort}`;
+}

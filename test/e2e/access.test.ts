@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
+import { descendantsOf } from '../support/processes.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const worker = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
+const runs = openQuickRuns();
+let data: string;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(20); // 48 training images: 3 steps
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+/** Nobody listens on port 1, and nothing is exempt. */
+const deadProxies = Object.fromEntries(
+  ['http_proxy', 'https_proxy', 'grpc_proxy', 'all_proxy']
+    .flatMap((name) => [name, name.toUpperCase()])
+    .map((name) => [name, 'http://127.0.0.1:1'])
+    .concat(['no_proxy', 'NO_PROXY', 'no_grpc_proxy'].map((name) => [name, ''])),
+);
+
+function join(address: string, inputs: string[], environment: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [worker, 'join', '--coordinator', address, ...inputs], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...deadProxies, ...environment },
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise<{ code: number | null; stderr: string }>((resolve) =>
+    child.on('close', (code) => resolve({ code, stderr })),
+  );
+}
+
+it('a run behind dead proxies takes in a worker that holds its token, and no other', async () => {
+  const coordinator = startCoordinator(
+    runs.start('guarded', data, '--workers', '2', '--local-workers', '1', '--epochs', '1'),
+    deadProxies,
+  );
+  const waiting = await coordinator.event(({ kind }) => kind === 'waiting');
+  const [address, tokenFile] = [waiting.address as string, waiting.tokenFile as string];
+  expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
+  const token = readFileSync(tokenFile, 'utf8').trim();
+  for (const { command } of descendantsOf(coordinator.pid)) expect(command).not.toContain(token);
+
+  const wrongFile = path.join(runs.root, 'wrong-token');
+  writeFileSync(wrongFile, `${token}x`);
+  const refusals = await Promise.all([
+    join(address, []),
+    join(address, ['--token-file', path.join(runs.root, 'absent')]),
+    join(address, ['--token-file', wrongFile]),
+    join(address, [], { RONDO_TOKEN: 'a-token-of-another-run' }),
+  ]);
+  expect(refusals.map(({ code }) => code)).toEqual([3, 2, 3, 3]);
+  expect(refusals[0].stderr).toMatch(/no token was given.*\n.*--token-file FILE.*RONDO_TOKEN/);
+  expect(refusals[1].stderr).toMatch(/the token cannot be read: .*absent/);
+  for (const { stderr } of refusals.slice(2))
+    expect(stderr).toMatch(/carries a wrong token.*\n.*--token-file/);
+  for (const { stderr } of refusals) expect(stderr).not.toContain(token);
+
+  const joined = join(address, ['--token-file', tokenFile, '--id', 'guest']);
+  const { code, stderr, events } = await coordinator.exited;
+  expect(code, stderr).toBe(0);
+  expect((await joined).code).toBe(0);
+  expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed', steps: 3 });
+  expect(existsSync(tokenFile)).toBe(false);
+});
+
+it('a run whose workers are all its own writes its token nowhere', async () => {
+  const coordinator = startCoordinator(
+    runs.start('closed', data, '--workers', '1', '--epochs', '1'),
+    deadProxies,
+  );
+  expect(await coordinator.event(({ kind }) => kind === 'waiting')).toMatchObject({ tokenFile: null });
+  expect(existsSync(path.join(runs.run('closed'), 'token'))).toBe(false);
+  expect((await coordinator.exited).code).toBe(0);
+});
