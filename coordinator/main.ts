@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { openLifecycle } from '../runtime/lifecycle.js';
-import { printError } from './commands/print-error.js';
-import { buildProgram, translateUsageError } from './commands/program.js';
-import { localServices } from './run/local-services.js';
+import { printError } from './cli/print-error.js';
+import { buildProgram, translateUsageError } from './cli/program.js';
+import { localServices } from './local-services.js';
 
 // The reader of a pipe may leave before the end (`| head`): that is no error of the run.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

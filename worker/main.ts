@@ -9,8 +9,8 @@ import { openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
 import { findJob } from './jobs/registry.js';
 import { serveJob } from './jobs/serve-job.js';
-import { readToken } from './read-token.js';
-import { runWorker, type WorkerOptions } from './worker.js';
+import { readToken } from './session/read-token.js';
+import { runWorker, type WorkerOptions } from './session/worker.js';
 
 const bytesPerMiB = 1 << 20;
 

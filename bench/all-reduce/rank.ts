@@ -1,12 +1,12 @@
 // One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way (rondo.ts), and the
 // number of lanes.
 import assert from 'node:assert/strict';
-import { createExchange } from '../../worker/collective/grpc-link.js';
-import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
+import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
+import { type LaneThread, startLaneThread } from '../../worker/collective/lanes.js';
+import { openRing } from '../../worker/collective/open-ring.js';
 import type { Ring } from '../../worker/collective/rounds.js';
-import { type LaneThread, startLaneThread } from '../../worker/lanes.js';
-import { openRing } from '../../worker/open-ring.js';
-import { startPeerServer } from '../../worker/peer-server.js';
+import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
+import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
 import { benchCredentials, benchToken } from '../support/credentials.js';
 import type { RankFigures, Task } from './contestant.js';
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
 import { type Contestant, mergeRanks } from './contestant.js';
 import type { FromRank, ToRank } from './rank.js';
 

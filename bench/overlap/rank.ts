@@ -5,13 +5,13 @@ import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augm
 import { openGrpcServer } from '../../runtime/grpc/server.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { createRing } from '../../worker/collective/all-reduce.js';
-import { createExchange } from '../../worker/collective/grpc-link.js';
-import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
-import { peerService } from '../../worker/collective/wire-format.js';
+import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
+import { peerService } from '../../worker/collective/codec/wire-format.js';
+import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
+import { startComputeThread } from '../../worker/compute/threaded-compute.js';
 import type { LoadedBatch } from '../../worker/training/batches.js';
 import type { Compute } from '../../worker/training/compute.js';
 import { type StepSettings, takeStep } from '../../worker/training/step.js';
-import { startComputeThread } from '../../worker/training/threaded-compute.js';
 import { benchCredentials } from '../support/credentials.js';
 import type { Answer, Setting, StepTimes, Task } from './task.js';
 

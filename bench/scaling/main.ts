@@ -2,7 +2,7 @@
 // their steps goes; with --peers beside PyTorch's DistributedDataParallel over gloo with as many processes.
 import os from 'node:os';
 import path from 'node:path';
-import { divideThreads } from '../../coordinator/cluster/worker-environment.js';
+import { divideThreads } from '../../coordinator/launch/worker-environment.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
 import { makePictures } from '../support/pictures.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { RunEvent } from '../../coordinator/run/run-events.js';
+import type { RunEvent } from '../../coordinator/telemetry/run-events.js';
 
 /** An event of a run, and when it was heard of: seconds after the program was started. */
 export interface Heard {

@@ -1,4 +1,4 @@
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/cluster/worker-environment.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
 import { type LineProcess, openLineProcess } from './line-process.js';
 
 /**

@@ -4,10 +4,10 @@ import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
-import type { ClusterListener } from './cluster-events.js';
+import type { ClusterListener } from '../membership/cluster-events.js';
+import { beginMembership, reduce } from '../membership/membership.js';
+import type { Effect, Event, Membership, Rules, RunResult, Start } from '../membership/membership-state.js';
 import { listen } from './listen.js';
-import { beginMembership, reduce } from './membership.js';
-import type { Effect, Event, Membership, Rules, RunResult, Start } from './membership-state.js';
 import { createSessions, type Sessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
 

@@ -1,5 +1,5 @@
-import { type NamedData, type NamedDataProgress, namedData, openNamedData } from '../download/named-data.js';
 import { type DatasetOptions, type DatasetProgress, openDataset } from './dataset.js';
+import { type NamedData, type NamedDataProgress, namedData, openNamedData } from './named-data.js';
 
 /** Fetching a published data set counts bytes; what follows, and other data, counts images. */
 export type DataProgress =

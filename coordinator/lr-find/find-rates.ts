@@ -5,12 +5,12 @@ import { planRates } from '../../plan/phases.js';
 import { createRangeTest, type RangeTask } from '../../plan/range-test.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { findPretrained } from '../checkpoints/pretrained.js';
+import { findSource, type SourceRun } from '../checkpoints/source-run.js';
+import type { StartConfig } from '../options/start-config.js';
 import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
 import { indexData, type PrepareContext, takeOver } from '../run/prepare-run.js';
-import { findPretrained } from '../run/pretrained.js';
 import { buildRunConfig } from '../run/run-config.js';
-import { findSource, type SourceRun } from '../run/source-run.js';
-import type { StartConfig } from '../run/start-config.js';
 import { type RatePoint, type Suggestions, suggestRates } from './suggestions.js';
 
 export interface RateSearch {

@@ -2,9 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planRates } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import { writeDurably } from '../../runtime/durable-file.js';
+import type { TrainingOptions } from '../options/training-options.js';
 import { renderPng } from '../report/charts/render-png.js';
-import { writeDurably } from '../run/durable-file.js';
-import type { TrainingOptions } from '../run/training-options.js';
 import { drawRateCurve } from './curve-picture.js';
 import type { RateSearch } from './find-rates.js';
 

@@ -1,14 +1,8 @@
 import { stepsPerEpoch, totalEpochs } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
-import type { EpochRecord, StepFigures } from '../run/epoch-record.js';
+import type { History } from '../run-store/epoch-record.js';
 import type { Point } from './charts/lines.js';
-
-/** What a run has recorded, in order. */
-export interface History {
-  readonly steps: readonly StepFigures[];
-  readonly epochs: readonly EpochRecord[];
-}
 
 /** Over epochs: x is 1 at the end of the first. A point that is NaN interrupts its line. */
 export interface LearningCurves {

@@ -1,7 +1,8 @@
 import type { RunConfig } from '../../plan/run-config.js';
+import type { History } from '../run-store/epoch-record.js';
 import { linearScale, niceDomain } from './charts/scales.js';
 import { seriesColors } from './charts/style.js';
-import { epochSpan, type History, learningCurves, phaseStarts } from './history.js';
+import { epochSpan, learningCurves, phaseStarts } from './history.js';
 import type { Panel } from './panel.js';
 
 const [blue, orange] = seriesColors;

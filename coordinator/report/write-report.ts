@@ -1,11 +1,11 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EvaluationResult } from '../cluster/cluster-events.js';
-import { temporaryName } from '../run/durable-file.js';
-import { type RunDirectory, readRunRecord } from '../run/run-directory.js';
+import { temporaryName } from '../../runtime/durable-file.js';
+import type { EvaluationResult } from '../membership/cluster-events.js';
+import type { History } from '../run-store/epoch-record.js';
+import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { renderPng } from './charts/render-png.js';
 import { drawConfusion } from './confusion-picture.js';
-import type { History } from './history.js';
 import { type Interpretation, type InterpretOptions, interpret } from './interpretation.js';
 import { learningPanels } from './learning-charts.js';
 import { renderPage } from './page/page.js';

@@ -1,17 +1,17 @@
 import { join } from 'node:path';
-import type { EpochEnd } from '../cluster/cluster-events.js';
-import { markBest } from './best-checkpoint.js';
-import { findBestEpoch } from './best-epoch.js';
-import { writeCheckpoint } from './checkpoint-file.js';
-import { nameCheckpoint, pruneCheckpoints } from './checkpoints.js';
-import type { EpochRecord } from './epoch-record.js';
-import { createLatestQueue, type LatestQueue } from './latest-queue.js';
-import type { LineFile } from './line-file.js';
+import { createLatestQueue, type LatestQueue } from '../../runtime/latest-queue.js';
+import { markBest } from '../checkpoints/best-checkpoint.js';
+import { findBestEpoch } from '../checkpoints/best-epoch.js';
+import { writeCheckpoint } from '../checkpoints/checkpoint-file.js';
+import { nameCheckpoint, pruneCheckpoints } from '../checkpoints/checkpoint-folder.js';
+import { nameAgain, nameStage } from '../checkpoints/stage-checkpoint.js';
+import type { EpochEnd } from '../membership/cluster-events.js';
+import type { EpochRecord } from '../run-store/epoch-record.js';
+import type { LineFile } from '../run-store/line-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
 import type { PreparedRun } from './prepare-run.js';
 import { digestRunConfig } from './run-config.js';
-import type { RunEvent } from './run-events.js';
 import type { MetricsCollector, RunServices } from './services.js';
-import { nameAgain, nameStage } from './stage-checkpoint.js';
 
 export interface CheckpointKeeperOptions {
   readonly run: PreparedRun;

@@ -1,14 +1,6 @@
-import { countSinceBest, findBestEpoch } from './best-epoch.js';
-import type { EpochRecord } from './epoch-record.js';
-
-/** Why a run ends before its last epoch. */
-export interface EarlyStop {
-  /** Epochs without a lower validation loss. */
-  readonly patience: number;
-  /** Null when no epoch's loss was finite. */
-  readonly bestEpoch: number | null;
-  readonly validLoss: number | null;
-}
+import { countSinceBest, findBestEpoch } from '../checkpoints/best-epoch.js';
+import type { EpochRecord } from '../run-store/epoch-record.js';
+import type { EarlyStop } from '../telemetry/run-events.js';
 
 /**
  * Whether a run of `planned` epochs has gone `patience` epochs without a lower validation loss; counted over all phases,

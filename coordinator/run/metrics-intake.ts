@@ -1,8 +1,8 @@
-import type { LineFile } from './line-file.js';
+import type { LineFile } from '../run-store/line-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
+import type { Stage } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
-import type { RunEvent } from './run-events.js';
 import type { RunServices } from './services.js';
-import type { Stage } from './stage.js';
 
 /**
  * Opens the way from NATS into metrics.jsonl, on a server of its own unless --nats names one. Puts what it opened on

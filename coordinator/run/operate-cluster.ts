@@ -5,12 +5,12 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
-import type { ClusterListener } from '../cluster/cluster-events.js';
-import { type Checkpoint, streamCheckpoint } from './checkpoint-file.js';
-import type { RunEvent } from './run-events.js';
+import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
+import type { ClusterListener } from '../membership/cluster-events.js';
+import { writeTokenFile } from '../run-store/token-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
+import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './open-resources.js';
 import type { ClusterResult, RunServices } from './services.js';
-import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
-import { writeTokenFile } from './token-file.js';
 
 /** One task of a cluster, and what its workers begin with. */
 export interface ClusterWork {

@@ -4,19 +4,24 @@ import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { version } from '../../runtime/version.js';
-import type { Checkpoint } from './checkpoint-file.js';
-import { chooseLanes } from './lanes.js';
-import type { LedgerState } from './ledger.js';
-import { findPretrained, type StartingWeights } from './pretrained.js';
+import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
+import { findPretrained, type StartingWeights } from '../checkpoints/pretrained.js';
+import { findSource, type SourceRun } from '../checkpoints/source-run.js';
+import { headFits, writeSourceWeights } from '../checkpoints/source-weights.js';
+import { chooseLanes } from '../launch/choose-lanes.js';
+import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
+import type { TrainingOptions } from '../options/training-options.js';
+import type { LedgerState } from '../run-store/ledger.js';
+import {
+  createRunDirectory,
+  type RunDirectory,
+  type SourceRecord,
+  writeRunRecord,
+} from '../run-store/run-directory.js';
+import { lockRun } from '../run-store/run-lock.js';
+import type { RunEvent } from '../telemetry/run-events.js';
 import { buildRunConfig } from './run-config.js';
-import { createRunDirectory, type RunDirectory, type SourceRecord, writeRunRecord } from './run-directory.js';
-import type { RunEvent } from './run-events.js';
-import { lockRun } from './run-lock.js';
 import type { RunServices } from './services.js';
-import { findSource, type SourceRun } from './source-run.js';
-import { headFits, writeSourceWeights } from './source-weights.js';
-import type { RuntimeOptions, StartConfig } from './start-config.js';
-import type { TrainingOptions } from './training-options.js';
 
 /** A run whose directory is locked by this process, ready to be trained. */
 export interface PreparedRun {

@@ -1,6 +1,6 @@
 import { RondoError } from '../../runtime/errors.js';
+import type { RunRecord } from '../run-store/run-directory.js';
 import { type IndexContext, indexData } from './prepare-run.js';
-import type { RunRecord } from './run-directory.js';
 
 /** The data set of a run that was started before. Throws failed-precondition when its images have changed since. */
 export async function indexRecordedData(

@@ -1,8 +1,8 @@
 import { RondoError } from '../../runtime/errors.js';
-import { reportDefaults, writeReport } from '../report/write-report.js';
-import type { Bookkeeper } from './bookkeeper.js';
+import type { RunEvent } from '../telemetry/run-events.js';
 import type { PreparedRun } from './prepare-run.js';
-import type { RunEvent } from './run-events.js';
+import type { Bookkeeper } from './run-recorder.js';
+import type { RunServices } from './services.js';
 
 /**
  * Writes the report of a run from its newest evaluation and returns the path of its page; null when there is none to
@@ -11,12 +11,11 @@ import type { RunEvent } from './run-events.js';
 export async function reportRun(
   { directory, dataset }: PreparedRun,
   { history, newestEvaluation }: Bookkeeper,
-  report: (event: RunEvent) => void,
+  { services, report }: { services: Pick<RunServices, 'writeReport'>; report(event: RunEvent): void },
 ): Promise<string | null> {
   if (newestEvaluation === null) return null;
   try {
-    const { index } = await writeReport({
-      ...reportDefaults,
+    return await services.writeReport({
       directory,
       history,
       root: dataset.root,
@@ -24,7 +23,6 @@ export async function reportRun(
       evaluation: newestEvaluation,
       origin: `after epoch ${newestEvaluation.epoch + 1}`,
     });
-    return index;
   } catch (thrown) {
     const text = `the report could not be written: ${RondoError.from(thrown).message}`;
     report({ kind: 'warning', text });

@@ -1,22 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
 import { totalSteps } from '../../plan/phases.js';
 import { RondoError } from '../../runtime/errors.js';
+import { digestFile } from '../../runtime/file-digest.js';
 import { version } from '../../runtime/version.js';
-import type { Checkpoint } from './checkpoint-file.js';
-import { findNewestCheckpoint, removeUnfinished } from './checkpoints.js';
-import { defaults } from './defaults.js';
-import { digestFile } from './file-digest.js';
-import { type LedgerLine, readLedger, settleLedger } from './ledger.js';
-import { openLineFile } from './line-file.js';
+import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
+import { findNewestCheckpoint, removeUnfinished } from '../checkpoints/checkpoint-folder.js';
+import { findPretrained } from '../checkpoints/pretrained.js';
+import { defaults } from '../options/defaults.js';
+import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
+import type { TrainingOptions } from '../options/training-options.js';
+import { type LedgerLine, readLedger, settleLedger } from '../run-store/ledger.js';
+import { openLineFile } from '../run-store/line-file.js';
+import {
+  findRunDirectory,
+  type RunDirectory,
+  type RunRecord,
+  readRunRecord,
+} from '../run-store/run-directory.js';
+import { lockRun } from '../run-store/run-lock.js';
+import { readSummary, type Summary } from '../run-store/summary.js';
 import type { PrepareContext, PreparedRun } from './prepare-run.js';
-import { findPretrained } from './pretrained.js';
 import { indexRecordedData } from './recorded-data.js';
 import { digestRunConfig } from './run-config.js';
-import { findRunDirectory, type RunDirectory, type RunRecord, readRunRecord } from './run-directory.js';
-import { lockRun } from './run-lock.js';
-import type { RuntimeOptions, StartConfig } from './start-config.js';
-import { readSummary, type Summary } from './summary.js';
-import type { TrainingOptions } from './training-options.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
 

@@ -3,8 +3,8 @@ import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { balanceClasses } from '../dataset/class-weights.js';
-import { defaults } from './defaults.js';
-import type { TrainingOptions } from './training-options.js';
+import { defaults } from '../options/defaults.js';
+import type { TrainingOptions } from '../options/training-options.js';
 
 /** What both programs evaluate the plan from, frozen. */
 export function buildRunConfig(

@@ -1,8 +1,11 @@
-import type { Arch, RunConfig } from '../../plan/run-config.js';
+import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
-import type { ClusterListener } from '../cluster/cluster-events.js';
-import type { DatasetProgress } from './run-events.js';
+import type { FetchWeights } from '../checkpoints/pretrained.js';
+import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
+import type { History } from '../run-store/epoch-record.js';
+import type { RunDirectory } from '../run-store/run-directory.js';
+import type { DatasetProgress } from '../telemetry/run-events.js';
 
 /** Steps taken over the run when the cluster finished, and whether it was asked to. */
 export interface ClusterResult {
@@ -64,11 +67,7 @@ export interface RunServices {
     /** What the person should know of it. */
     notes?: readonly string[];
   }>;
-  /** The path of torchvision's ImageNet weights, fetched once. */
-  fetchWeights(
-    arch: Arch,
-    options: { signal: AbortSignal; onProgress(progress: { done: number; total: number }): void },
-  ): Promise<string>;
+  readonly fetchWeights: FetchWeights;
   startMetricsServer(options: { storeDir: string }): Promise<MetricsServer>;
   openCollector(options: {
     url: string;
@@ -105,5 +104,16 @@ export interface RunServices {
     address: string,
     options: { token: string; generation: bigint; step: number; signal: AbortSignal },
   ): Promise<{ header: StateHeader; values: Float32Array }>;
+  /** Writes the report of an evaluation into the run's directory and returns the path of its page. */
+  writeReport(content: {
+    directory: RunDirectory;
+    history: History;
+    /** Of the data set: its folder, and its validation samples by id. */
+    root: string;
+    valid: Dataset['valid'];
+    evaluation: EvaluationResult;
+    /** Which state was evaluated, such as "after epoch 3". */
+    origin: string;
+  }): Promise<string>;
   nowMs(): number;
 }

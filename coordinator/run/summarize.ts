@@ -1,9 +1,9 @@
 import { totalSteps } from '../../plan/phases.js';
-import { readBest } from './best-checkpoint.js';
-import { findBestEpoch } from './best-epoch.js';
-import type { Bookkeeper } from './bookkeeper.js';
+import { readBest } from '../checkpoints/best-checkpoint.js';
+import { findBestEpoch } from '../checkpoints/best-epoch.js';
+import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import type { PreparedRun } from './prepare-run.js';
-import { describeError, type Ending, type Summary } from './summary.js';
+import type { Bookkeeper } from './run-recorder.js';
 
 /** A run's summary as its books stand. */
 export function summarize(

@@ -3,22 +3,22 @@ import { totalEpochs } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
-import type { EpochEnd } from '../cluster/cluster-events.js';
-import { type Bookkeeper, keepBooks } from './bookkeeper.js';
-import { streamCheckpoint } from './checkpoint-file.js';
+import type { LatestQueue } from '../../runtime/latest-queue.js';
+import { streamCheckpoint } from '../checkpoints/checkpoint-file.js';
+import type { EpochEnd } from '../membership/cluster-events.js';
+import { type LineFile, openLineFile } from '../run-store/line-file.js';
+import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
+import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
 import { keepCheckpoints } from './checkpoint-keeper.js';
 import { decideEarlyStop } from './early-stopping.js';
-import type { LatestQueue } from './latest-queue.js';
-import { type LineFile, openLineFile } from './line-file.js';
 import { openMetricsIntake } from './metrics-intake.js';
+import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import { reportRun } from './report-run.js';
-import type { RunEvent } from './run-events.js';
+import { type Bookkeeper, keepBooks } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
-import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './stage.js';
 import { summarize } from './summarize.js';
-import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from './summary.js';
-import { removeTokenFile, writeTokenFile } from './token-file.js';
 
 /** A broken run still waits so long for the checkpoint that is being copied from a survivor. */
 const lastCheckpointMs = 1_500;
@@ -71,7 +71,7 @@ export async function trainRun(
   try {
     const ending = await operate(desk);
     const completed = ending.status === 'completed';
-    const report = completed ? await reportRun(run, desk.books, context.report) : null;
+    const report = completed ? await reportRun(run, desk.books, context) : null;
     const summary = summarizeNow(ending, report);
     await writeSummary(run.directory, summary).catch((error: Error) =>
       context.report({ kind: 'warning', text: `the summary could not be written: ${error.message}` }),

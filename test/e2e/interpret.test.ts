@@ -2,7 +2,7 @@ import { readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../coordinator/dataset/dataset.js';
-import { readLines } from '../../coordinator/run/line-file.js';
+import { readLines } from '../../coordinator/run-store/line-file.js';
 import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';

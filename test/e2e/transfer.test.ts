@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import type { RunRecord } from '../../coordinator/run/run-directory.js';
+import type { RunRecord } from '../../coordinator/run-store/run-directory.js';
 import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
 import { drawHalves, type Halves } from '../support/halves.js';
 import { openQuickRuns } from '../support/quick-run.js';

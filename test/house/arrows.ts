@@ -17,16 +17,42 @@ const roomArrows: Record<string, readonly string[]> = {
   runtime: [],
 };
 
-/** The rooms inside worker/, each above those it may import; main.ts and the other files of the folder come first. */
-const workerArrows: Record<string, readonly string[]> = {
-  main: ['worker', 'jobs', 'training', 'data', 'model', 'collective'],
-  worker: ['training', 'data', 'model', 'collective'],
-  jobs: ['training', 'data', 'model'],
-  training: ['data', 'model', 'collective'],
-  data: [],
-  model: ['tensorflow'],
-  collective: [],
-  tensorflow: [],
+/**
+ * The rooms inside both programs, from the top down: files import from their own room and from rooms below it. `main` stands
+ * for the files directly in the program's folder.
+ */
+const layers: Record<string, readonly string[]> = {
+  coordinator: [
+    'main',
+    'cli',
+    'inference',
+    'lr-find',
+    'run',
+    'report',
+    'terminal',
+    'cluster',
+    'membership',
+    'launch',
+    'checkpoints',
+    'telemetry',
+    'run-store',
+    'options',
+    'dataset',
+    'download',
+  ],
+  worker: ['main', 'session', 'jobs', 'collective', 'data', 'compute', 'training', 'model', 'tensorflow'],
+};
+
+/** Arrows that point down and are forbidden all the same: these rooms know nothing of each other. */
+const strangers: Record<string, readonly string[]> = {
+  'coordinator/inference': ['lr-find'],
+  'coordinator/run': ['report', 'terminal'],
+  'worker/session': ['jobs', 'tensorflow'],
+  'worker/jobs': ['collective', 'tensorflow'],
+  'worker/collective': ['data', 'compute', 'training', 'model', 'tensorflow'],
+  'worker/data': ['compute', 'training', 'model', 'tensorflow'],
+  'worker/compute': ['tensorflow'],
+  'worker/training': ['tensorflow'],
 };
 
 const bindingFile = 'worker/tensorflow/binding.ts';
@@ -36,6 +62,7 @@ const mostLines = 250;
 export function findDepartures(tree: Tree): string[] {
   const imports = [...tree].flatMap(([file, text]) => relativeImports(file, text));
   return [
+    ...findUnlisted(tree),
     ...imports.flatMap((edge) => checkArrow(edge, tree)),
     ...findCycles(imports),
     ...[...tree].flatMap(([file, text]) => checkFile(file, text)),
@@ -65,19 +92,34 @@ function checkArrow({ from, to }: Import, tree: Tree): string[] {
   if (fromRoom !== toRoom) {
     return roomArrows[fromRoom]?.includes(toRoom) ? [] : [`${from} must not import ${to}`];
   }
-  if (fromRoom !== 'worker') return [];
-  const [inner, other] = [workerRoomOf(from), workerRoomOf(to)];
-  return inner === other || workerArrows[inner]?.includes(other) ? [] : [`${from} must not import ${to}`];
+  return mayImport(fromRoom, innerRoomOf(from), innerRoomOf(to)) ? [] : [`${from} must not import ${to}`];
+}
+
+function mayImport(program: string, from: string, to: string): boolean {
+  const order = layers[program];
+  if (order === undefined || from === to) return true;
+  if (order.indexOf(from) > order.indexOf(to)) return false;
+  return strangers[`${program}/${from}`]?.includes(to) !== true;
+}
+
+/** Rooms that the order above does not name. */
+function findUnlisted(tree: Tree): string[] {
+  const rooms = new Set([...tree.keys()].map((file) => `${roomOf(file)}/${innerRoomOf(file)}`));
+  return [...rooms]
+    .filter((room) => {
+      const [program, inner] = room.split('/') as [string, string];
+      return layers[program]?.includes(inner) === false;
+    })
+    .map((room) => `${room}/ has no place in the order of rooms`);
 }
 
 function roomOf(file: string): string {
   return file.split('/')[0]!;
 }
 
-function workerRoomOf(file: string): string {
-  if (file === 'worker/main.ts') return 'main';
+function innerRoomOf(file: string): string {
   const parts = file.split('/');
-  return parts.length === 2 ? 'worker' : parts[1]!;
+  return parts.length === 2 ? 'main' : parts[1]!;
 }
 
 function checkFile(file: string, text: string): string[] {

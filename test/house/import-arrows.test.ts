@@ -115,8 +115,38 @@ describe('findDepartures', () => {
     ],
     [
       'anything on main',
-      { 'worker/a.ts': importing('./main.js'), 'worker/main.ts': code },
-      ['worker/a.ts must not import worker/main.ts'],
+      { 'worker/session/a.ts': importing('../main.js'), 'worker/main.ts': code },
+      ['worker/session/a.ts must not import worker/main.ts'],
+    ],
+    [
+      'the cluster on membership',
+      { 'coordinator/cluster/a.ts': importing('../membership/b.js'), 'coordinator/membership/b.ts': code },
+      [],
+    ],
+    [
+      'membership on the cluster',
+      { 'coordinator/membership/a.ts': importing('../cluster/b.js'), 'coordinator/cluster/b.ts': code },
+      ['coordinator/membership/a.ts must not import coordinator/cluster/b.ts'],
+    ],
+    [
+      'a run on its report',
+      { 'coordinator/run/a.ts': importing('../report/b.js'), 'coordinator/report/b.ts': code },
+      ['coordinator/run/a.ts must not import coordinator/report/b.ts'],
+    ],
+    [
+      'the report on a run',
+      { 'coordinator/report/deep/a.ts': importing('../../run/b.js'), 'coordinator/run/b.ts': code },
+      ['coordinator/report/deep/a.ts must not import coordinator/run/b.ts'],
+    ],
+    [
+      'a session on the jobs',
+      { 'worker/session/a.ts': importing('../jobs/b.js'), 'worker/jobs/b.ts': code },
+      ['worker/session/a.ts must not import worker/jobs/b.ts'],
+    ],
+    [
+      'a room outside the order',
+      { 'coordinator/attic/a.ts': code },
+      ['coordinator/attic/ has no place in the order of rooms'],
     ],
     [
       'a file that is not there',

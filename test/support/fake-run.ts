@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { localServices } from '../../coordinator/local-services.js';
 import type {
   ClusterListener,
   EvaluationResult,
   WorkerPlace,
-} from '../../coordinator/cluster/cluster-events.js';
+} from '../../coordinator/membership/cluster-events.js';
 import type { ClusterResult, RunServices } from '../../coordinator/run/services.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
@@ -110,6 +111,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         settled.add(options.step);
         throw error;
       }),
+    writeReport: localServices.writeReport,
     nowMs: () => (time += 10),
   };
   return { services, calls, loaded };

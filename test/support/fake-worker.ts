@@ -9,7 +9,7 @@ import {
 } from '../../proto/gen/coordinator.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import { testCredentials } from './credentials.js';
-import type { VotingBooth } from './voting-booth.js';
+import type { VotingBooth } from './stop-votes.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 

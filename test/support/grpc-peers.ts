@@ -1,7 +1,11 @@
 import type { GrpcServer } from '../../runtime/grpc/server.js';
-import { createExchange, type Exchange, type ExchangeOptions } from '../../worker/collective/grpc-link.js';
-import type { Link } from '../../worker/collective/link.js';
-import { startPeerServer } from '../../worker/peer-server.js';
+import {
+  createExchange,
+  type Exchange,
+  type ExchangeOptions,
+} from '../../worker/collective/transport/grpc/grpc-link.js';
+import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
+import type { Link } from '../../worker/collective/transport/link.js';
 import { testCredentials } from './credentials.js';
 
 /** A worker's end of its exchanges behind a real gRPC server. */

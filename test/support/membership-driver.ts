@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import { beginMembership, reduce } from '../../coordinator/cluster/membership.js';
-import type { Effect, Event, Membership, Rules } from '../../coordinator/cluster/membership-state.js';
+import { beginMembership, reduce } from '../../coordinator/membership/membership.js';
+import type { Effect, Event, Membership, Rules } from '../../coordinator/membership/membership-state.js';
 import { MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 
 export type Message = NonNullable<WorkerMessage['message']>;

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Link } from '../../worker/collective/link.js';
-import { deserializeChunk, type FramedChunk, serializeChunk } from '../../worker/collective/wire-format.js';
+import {
+  deserializeChunk,
+  type FramedChunk,
+  serializeChunk,
+} from '../../worker/collective/codec/wire-format.js';
+import type { Link } from '../../worker/collective/transport/link.js';
 
 /** What a link does to a chunk on its way: null loses it. */
 export type Fault = (chunk: FramedChunk, sent: number) => FramedChunk | null;

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type NatsServer, startNatsServer } from '../../coordinator/cluster/nats-server.js';
+import { type NatsServer, startNatsServer } from '../../coordinator/launch/nats-server.js';
 
 /** A server in a temporary folder, that can be killed and started again on the same port and store. */
 export interface TestNats {

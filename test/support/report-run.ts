@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { History } from '../../coordinator/report/history.js';
 import type { ReportRequest } from '../../coordinator/report/write-report.js';
-import { type RunRecord, runDirectoryAt } from '../../coordinator/run/run-directory.js';
+import type { History } from '../../coordinator/run-store/epoch-record.js';
+import { type RunRecord, runDirectoryAt } from '../../coordinator/run-store/run-directory.js';
 import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import { openStream } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';

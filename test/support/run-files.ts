@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { StepLine } from '../../coordinator/run/ledger.js';
-import { readLedger, settleLedger } from '../../coordinator/run/ledger.js';
-import type { Summary } from '../../coordinator/run/summary.js';
+import type { StepLine } from '../../coordinator/run-store/ledger.js';
+import { readLedger, settleLedger } from '../../coordinator/run-store/ledger.js';
+import type { Summary } from '../../coordinator/run-store/summary.js';
 import { readSafetensors } from '../../worker/model/weights/safetensors.js';
 import type { JsonEvent } from './coordinator-process.js';
 

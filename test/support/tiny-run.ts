@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { LedgerLine, StepLine } from '../../coordinator/run/ledger.js';
+import type { LedgerLine, StepLine } from '../../coordinator/run-store/ledger.js';
 import { shareOf } from '../../plan/micro-batches.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';

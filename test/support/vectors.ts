@@ -1,4 +1,4 @@
-import { allocateReductionVector } from '../../worker/collective/reduction-vector.js';
+import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
 
 /** What rank `rank` brings to an all-reduce: values of mixed size and sign, different on every rank. */
 export function rankVector(rank: number, length: number): Float32Array {

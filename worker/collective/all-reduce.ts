@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { FloatType } from '../../plan/run-config.js';
 import { watchBreakage } from './breakage.js';
+import { allocateChunk, releaseChunk, wireTypes } from './codec/wire-format.js';
 import { checkChunk, type Due } from './due-chunk.js';
-import type { IncomingChunk, Link, OutgoingChunk } from './link.js';
-import { passSegment } from './passage.js';
-import * as ring from './ring.js';
+import * as ring from './geometry.js';
+import { passSegment } from './pass-segment.js';
 import { countRounds, type Ring } from './rounds.js';
-import { allocateChunk, releaseChunk, wireTypes } from './wire-format.js';
+import type { IncomingChunk, Link, OutgoingChunk } from './transport/link.js';
 
 export interface RingOptions {
   readonly rank: number;

@@ -1,8 +1,8 @@
 import type { FloatType } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
-import type { IncomingChunk } from './link.js';
-import { elementBytes } from './ring.js';
-import { wireTypes } from './wire-format.js';
+import { wireTypes } from './codec/wire-format.js';
+import { elementBytes } from './geometry.js';
+import type { IncomingChunk } from './transport/link.js';
 
 /** What one hop's chunk of a round is about. */
 export interface Due {

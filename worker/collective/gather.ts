@@ -1,9 +1,9 @@
 import { WireType } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { watchBreakage } from './breakage.js';
-import type { IncomingChunk, Link } from './link.js';
-import { predecessorOf, receivedSegment } from './ring.js';
-import { allocateChunk, releaseChunk } from './wire-format.js';
+import { allocateChunk, releaseChunk } from './codec/wire-format.js';
+import { predecessorOf, receivedSegment } from './geometry.js';
+import type { IncomingChunk, Link } from './transport/link.js';
 
 export interface GatherOptions {
   readonly link: Link;

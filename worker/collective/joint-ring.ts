@@ -1,5 +1,5 @@
 import type { FloatType } from '../../plan/run-config.js';
-import { cutBlocks } from './ring.js';
+import { cutBlocks } from './geometry.js';
 import type { Ring } from './rounds.js';
 
 /**

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { abortion } from './breakage.js';
+import { workspaceOf } from './codec/reduction-vector.js';
+import { segmentCodecs } from './codec/segment-codec.js';
 import { type GatherOptions, gather } from './gather.js';
-import { workspaceOf } from './reduction-vector.js';
-import { type Block, cutBlocks, elementBytes, receivedSegment, segmentOf } from './ring.js';
+import { type Block, cutBlocks, elementBytes, receivedSegment, segmentOf } from './geometry.js';
 import { type AllReduceOptions, countRounds, type Ring } from './rounds.js';
-import { segmentCodecs } from './segment-codec.js';
-import type { SharedVectors } from './shared-vectors.js';
+import type { SharedVectors } from './transport/shared-memory/shared-vectors.js';
 
 export interface SharedSumOptions extends Omit<GatherOptions, 'round' | 'signal'> {
   readonly wire: keyof typeof segmentCodecs;

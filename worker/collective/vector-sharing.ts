@@ -1,8 +1,12 @@
 import { closeSync } from 'node:fs';
 import { SharedSlots } from '../../proto/gen/peer.js';
 import { type GatherOptions, gather } from './gather.js';
-import { openSharedVectors, type SharedVectors, sharedBytes } from './shared-vectors.js';
-import { findSlotFile, type MadeSlotFile, makeSlotFile } from './slot-file.js';
+import {
+  openSharedVectors,
+  type SharedVectors,
+  sharedBytes,
+} from './transport/shared-memory/shared-vectors.js';
+import { findSlotFile, type MadeSlotFile, makeSlotFile } from './transport/shared-memory/slot-file.js';
 
 export interface Sharing extends Omit<GatherOptions, 'round'> {
   /** This rank's whole reduction vectors, the same on every rank; their values are lost when they are shared. */

@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../plan/run-config.js';
+import { startComputeThread } from '../compute/threaded-compute.js';
 import { loadFileBatches } from '../data/file-batches.js';
 import { programOptions } from '../model/program-options.js';
-import { startComputeThread } from '../training/threaded-compute.js';
 import { readNetworkState } from './checkpoint-tensors.js';
 import type { JobContext } from './job.js';
 

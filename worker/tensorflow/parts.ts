@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DType } from './dtype.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { openShelf } from './shelf.js';
+import { openShelf } from './kept-tensors.js';
 
 /** One of the runs in which a computation is done. */
 export interface GraphPart<D extends DType> {

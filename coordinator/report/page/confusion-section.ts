@@ -1,4 +1,4 @@
-import { formatCount } from '../../progress/count-text.js';
+import { formatCount } from '../../terminal/count-text.js';
 import { strength } from '../confusion-picture.js';
 import { formatInteger, formatPercent } from '../figure-text.js';
 import type { Interpretation } from '../interpretation.js';

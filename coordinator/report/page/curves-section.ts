@@ -1,8 +1,7 @@
 import type { RunConfig } from '../../../plan/run-config.js';
-import { formatDuration } from '../../progress/clock-text.js';
-import type { EpochRecord } from '../../run/epoch-record.js';
+import type { EpochRecord, History } from '../../run-store/epoch-record.js';
+import { formatDuration } from '../../terminal/clock-text.js';
 import { formatLoss } from '../figure-text.js';
-import type { History } from '../history.js';
 import { learningPanels } from '../learning-charts.js';
 import { drawPanels, type Panel } from '../panel.js';
 import { schedulePanels } from '../schedule-charts.js';

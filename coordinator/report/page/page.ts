@@ -1,6 +1,6 @@
-import type { RunRecord } from '../../run/run-directory.js';
+import type { History } from '../../run-store/epoch-record.js';
+import type { RunRecord } from '../../run-store/run-directory.js';
 import { formatInteger, formatLoss, formatPercent } from '../figure-text.js';
-import type { History } from '../history.js';
 import type { Interpretation } from '../interpretation.js';
 import type { PicturedLoss } from '../top-losses-picture.js';
 import { confusionSection } from './confusion-section.js';

@@ -1,5 +1,5 @@
 import type { PhaseConfig } from '../../../plan/run-config.js';
-import type { RunRecord } from '../../run/run-directory.js';
+import type { RunRecord } from '../../run-store/run-directory.js';
 import {
   dataEntries,
   describeRates,

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import { destroyStages, openStage, type Stage } from '../../support/cluster-stage.js';
+import { destroyStages, openStage, type Stage } from '../../support/cluster-fixture.js';
 import { openRelay } from '../../support/relay.js';
 
 afterEach(destroyStages);

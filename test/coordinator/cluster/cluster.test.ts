@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import { config, destroyStages, openStage, type Stage, steps } from '../../support/cluster-stage.js';
+import { config, destroyStages, openStage, type Stage, steps } from '../../support/cluster-fixture.js';
 
 afterEach(destroyStages);
 

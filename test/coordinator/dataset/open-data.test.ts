@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type NamedData, namedData } from '../../../coordinator/dataset/named-data.js';
 import { type DataOptions, type DataProgress, openData } from '../../../coordinator/dataset/open-data.js';
-import { type NamedData, namedData } from '../../../coordinator/download/named-data.js';
 import { makeArchive, sha256Of } from '../../support/archives.js';
 import { startHttpServer } from '../../support/http-server.js';
 import { jpegBytes, makeFolder } from '../../support/images.js';

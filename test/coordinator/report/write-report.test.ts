@@ -3,7 +3,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { writeReport } from '../../../coordinator/report/write-report.js';
-import { readLines } from '../../../coordinator/run/line-file.js';
+import { readLines } from '../../../coordinator/run-store/line-file.js';
 import { makeReportRequest, roughClasses } from '../../support/report-run.js';
 import { findAll, parseStrictHtml } from '../../support/strict-html.js';
 import { temporaryFolder } from '../../support/tiny-run.js';

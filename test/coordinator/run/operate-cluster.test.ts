@@ -1,7 +1,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { CommittedStep } from '../../../coordinator/cluster/cluster-events.js';
+import type { CommittedStep } from '../../../coordinator/membership/cluster-events.js';
 import { operateCluster } from '../../../coordinator/run/operate-cluster.js';
 import type { ClusterResult, RunServices } from '../../../coordinator/run/services.js';
 import { createDeferred } from '../../../runtime/deferred.js';

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { resolveStart } from '../../../coordinator/options/start-config.js';
+import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import {
   buildRunConfig,
   digestRunConfig,
   phasesFor,
   presizeFor,
 } from '../../../coordinator/run/run-config.js';
-import { resolveStart } from '../../../coordinator/run/start-config.js';
-import type { RawStart } from '../../../coordinator/run/start-schema.js';
 import { tinyDataset } from '../../support/tiny-run.js';
 
 function trainingOf(raw: RawStart) {

@@ -19,7 +19,7 @@ import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import { createRunToken, tokenCredentials } from '../../../runtime/grpc/credentials.js';
 import { failCall, type GrpcServer, openGrpcServer } from '../../../runtime/grpc/server.js';
-import { destroyStages, openStage } from '../../support/cluster-stage.js';
+import { destroyStages, openStage } from '../../support/cluster-fixture.js';
 import { testCredentials, testToken } from '../../support/credentials.js';
 import { openLinks, startPeers, stopPeers } from '../../support/grpc-peers.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { RondoError } from '../../../runtime/errors.js';
 import { createRing } from '../../../worker/collective/all-reduce.js';
-import { chunkBytes } from '../../../worker/collective/ring.js';
-import type { FramedChunk } from '../../../worker/collective/wire-format.js';
+import type { FramedChunk } from '../../../worker/collective/codec/wire-format.js';
+import { chunkBytes } from '../../../worker/collective/geometry.js';
 import { createMemoryRing, type Fault, type MemoryLink } from '../../support/memory-link.js';
 import { rankVector, sameBits, toShared, worstDeviation } from '../../support/vectors.js';
 

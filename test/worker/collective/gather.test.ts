@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRing } from '../../../worker/collective/all-reduce.js';
+import type { FramedChunk } from '../../../worker/collective/codec/wire-format.js';
 import { gather } from '../../../worker/collective/gather.js';
-import type { FramedChunk } from '../../../worker/collective/wire-format.js';
 import { createMemoryRing, type MemoryLink } from '../../support/memory-link.js';
 
 const { signal } = new AbortController();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { RondoError } from '../../../runtime/errors.js';
 import { createRing } from '../../../worker/collective/all-reduce.js';
+import { chunkBytes } from '../../../worker/collective/geometry.js';
 import { joinLanes } from '../../../worker/collective/joint-ring.js';
-import { chunkBytes } from '../../../worker/collective/ring.js';
 import type { Ring } from '../../../worker/collective/rounds.js';
 import { createMemoryRing, type MemoryLink } from '../../support/memory-link.js';
 import { rankVector, sameBits, toShared } from '../../support/vectors.js';

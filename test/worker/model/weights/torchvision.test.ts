@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { safetensorsUsage } from '../../../../coordinator/export/usage.js';
+import { safetensorsUsage } from '../../../../coordinator/inference/usage.js';
 import type { Arch, HeadKind } from '../../../../plan/run-config.js';
 import { exportNetwork } from '../../../../worker/jobs/export.js';
 import { initialState } from '../../../../worker/model/initialize.js';

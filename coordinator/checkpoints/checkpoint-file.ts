@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createReadStream, type ReadStream } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import {
+  type DurableFiles,
+  realFiles,
+  syncDirectory,
+  temporaryName,
+  writeSynced,
+} from '../../runtime/durable-file.js';
+import { RondoError } from '../../runtime/errors.js';
+import {
+  encodeSafetensorsHeader,
+  safetensorsJsonBytes,
+  safetensorsLengthBytes,
+} from '../../runtime/safetensors.js';
+
+const chunkBytes = 1 << 20;
+const stateFile = 'state.safetensors';
+const recordFile = 'checkpoint.json';
+
+const recordSchema = z.object({
+  /** Steps taken: the run goes on with this one. */
+  step: z.number().int().nonnegative(),
+  epoch: z.number().int().nonnegative(),
+  /** False for a state inside the epoch. */
+  whole: z.boolean(),
+  stateDigest: z.string(),
+  parameterDigest: z.string(),
+  /** SHA-256 and length of state.safetensors. */
+  fileDigest: z.string(),
+  fileBytes: z.number().int().positive(),
+  /** SHA-256 of run.json's config. */
+  runConfigDigest: z.string(),
+  /** In the flat state: `offset` counts float32 values. */
+  tensors: z.array(z.object({ name: z.string(), shape: z.array(z.number()), offset: z.number() })),
+});
+
+/** checkpoint.json. Free of rank and world size. */
+export type CheckpointRecord = z.infer<typeof recordSchema>;
+
+export interface Checkpoint {
+  /** Its folder. */
+  readonly path: string;
+  readonly record: CheckpointRecord;
+}
+
+export interface CheckpointSource {
+  readonly epoch: number;
+  readonly whole: boolean;
+  readonly header: StateHeader;
+  /** `header.length` values, tensor after tensor. */
+  readonly values: Float32Array;
+  readonly runConfigDigest: string;
+}
+
+/**
+ * Writes a checkpoint's folder: under a temporary name, synced, then renamed, so that it is there whole or not at all.
+ * A folder of that name is replaced. Throws what the file system throws, as a RondoError, and leaves nothing behind.
+ */
+export async function writeCheckpoint(
+  path: string,
+  source: CheckpointSource,
+  files: DurableFiles = realFiles,
+): Promise<Checkpoint> {
+  const temporary = temporaryName(path);
+  const old = temporaryName(path);
+  try {
+    await mkdir(temporary);
+    const hash = createHash('sha256');
+    let fileBytes = 0;
+    const hashed = function* (): Iterable<Uint8Array> {
+      for (const part of stateFileParts(source)) {
+        hash.update(part);
+        fileBytes += part.length;
+        yield part;
+      }
+    };
+    await writeSynced(join(temporary, stateFile), hashed(), files);
+    const record = describe(source, hash.digest('hex'), fileBytes);
+    await writeSynced(join(temporary, recordFile), [`${JSON.stringify(record, null, 1)}\n`], files);
+    await syncDirectory(temporary, files);
+    await rename(path, old).catch(ignoreMissing);
+    await files.rename(temporary, path);
+    await syncDirectory(dirname(path), files);
+    return { path, record };
+  } catch (error) {
+    throw writeError(path, error);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+    await rm(old, { recursive: true, force: true });
+  }
+}
+
+/** Reads checkpoint.json alone. Throws data-loss that names the file. */
+export async function readCheckpointRecord(path: string): Promise<Checkpoint> {
+  const file = join(path, recordFile);
+  try {
+    return { path, record: recordSchema.parse(JSON.parse(await readFile(file, 'utf8'))) };
+  } catch (error) {
+    throw corrupt(file, 'it is missing or not a checkpoint’s record', error);
+  }
+}
+
+/** Compares the state's bytes with the digest taken when they were written. Throws data-loss that names the file. */
+export async function verifyCheckpoint({ path, record }: Checkpoint): Promise<void> {
+  const file = join(path, stateFile);
+  const found = await stat(file).catch((error: unknown) => {
+    throw corrupt(file, 'it is missing', error);
+  });
+  if (found.size !== record.fileBytes)
+    throw corrupt(file, `it has ${found.size} of ${record.fileBytes} bytes`);
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes }))
+    hash.update(chunk as Buffer);
+  if (hash.digest('hex') !== record.fileDigest)
+    throw corrupt(file, 'its digest is not the one it was written with');
+}
+
+/** The state as it travels to workers: a header, then its bytes. */
+export async function* streamCheckpoint({ path, record }: Checkpoint): AsyncIterable<StateChunk> {
+  const file = join(path, stateFile);
+  const { step, stateDigest, parameterDigest } = record;
+  const tensors = record.tensors.map((tensor) => ({ ...tensor, offset: BigInt(tensor.offset) }));
+  const start = await readDataStart(file);
+  const length = BigInt((record.fileBytes - start) / Float32Array.BYTES_PER_ELEMENT);
+  const header: StateHeader = { step: BigInt(step), length, stateDigest, parameterDigest, tensors };
+  yield { part: { $case: 'header', value: header } };
+  const stream: ReadStream = createReadStream(file, { start, highWaterMark: chunkBytes });
+  for await (const chunk of stream) yield { part: { $case: 'data', value: chunk as Buffer } };
+}
+
+async function readDataStart(file: string): Promise<number> {
+  const handle = await open(file, 'r');
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(safetensorsLengthBytes), 0, safetensorsLengthBytes, 0);
+    return safetensorsLengthBytes + safetensorsJsonBytes(buffer, file);
+  } finally {
+    await handle.close();
+  }
+}
+
+function* stateFileParts({ header, values }: CheckpointSource): Iterable<Uint8Array> {
+  const inOrder = [...header.tensors].sort((a, b) => Number(a.offset - b.offset));
+  let end = 0;
+  for (const { name, shape, offset } of inOrder) {
+    assert.equal(Number(offset), end, `tensor ${name} does not begin where the one before it ends`);
+    end += shape.reduce((product, side) => product * side, 1);
+  }
+  assert.equal(end, values.length, 'the tensors do not fill the state');
+  const metadata = { format: 'pt', step: String(header.step) };
+  yield encodeSafetensorsHeader(
+    inOrder.map(({ name, shape }) => ({ name, shape, dtype: 'F32' })),
+    metadata,
+  );
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
+}
+
+function describe(
+  { epoch, whole, header, runConfigDigest }: CheckpointSource,
+  fileDigest: string,
+  fileBytes: number,
+): CheckpointRecord {
+  const { stateDigest, parameterDigest } = header;
+  const tensors = header.tensors.map(({ name, shape, offset }) => ({ name, shape, offset: Number(offset) }));
+  const step = Number(header.step);
+  return {
+    step,
+    epoch,
+    whole,
+    stateDigest,
+    parameterDigest,
+    fileDigest,
+    fileBytes,
+    runConfigDigest,
+    tensors,
+  };
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+function writeError(path: string, thrown: unknown): RondoError {
+  const error = RondoError.from(thrown);
+  const full = error.code === 'resource-exhausted';
+  return new RondoError(
+    error.code,
+    full
+      ? `the disk is full: checkpoint ${basename(path)} could not be written to ${dirname(path)}`
+      : `checkpoint ${path} could not be written: ${error.message}`,
+    {
+      cause: thrown,
+      remedy: full ? 'free some space there; earlier checkpoints are untouched' : error.remedy,
+    },
+  );
+}
+
+function corrupt(file: string, why: string, cause?: unknown): RondoError {
+  return new RondoError('data-loss', `${file} is damaged: ${why}`, { cause });
+}

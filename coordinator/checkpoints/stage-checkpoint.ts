@@ -1,0 +1,39 @@
+import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { planStep } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import { realFiles, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
+
+/**
+ * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for the unfrozen epochs
+ * start from. Null for any other state.
+ */
+export function nameStage(
+  config: RunConfig,
+  { step, whole }: { step: number; whole: boolean },
+): string | null {
+  if (!whole) return null;
+  const { phase, trainable, lastOfPhase } = planStep(config, step - 1);
+  return trainable === 'frozen' && lastOfPhase ? `stage-${phase + 1}` : null;
+}
+
+/**
+ * Gives a checkpoint's folder a second name, in place of what has that name. The files are shared where the file system
+ * can, so that it costs nothing; either may be removed without the other.
+ */
+export async function nameAgain(path: string, second: string): Promise<void> {
+  const temporary = temporaryName(second);
+  try {
+    await mkdir(temporary);
+    for (const name of await readdir(path)) {
+      const [from, to] = [join(path, name), join(temporary, name)];
+      await link(from, to).catch(() => copyFile(from, to));
+    }
+    await syncDirectory(temporary, realFiles);
+    await rm(second, { recursive: true, force: true });
+    await rename(temporary, second);
+    await syncDirectory(dirname(second), realFiles);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,103 @@
+import { Command } from 'commander';
+import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
+import { defaults } from '../options/defaults.js';
+import { renderInterpretation } from '../report/interpretation-table.js';
+import { reportDefaults, writeReport } from '../report/write-report.js';
+import { readLedger, settleLedger } from '../run-store/ledger.js';
+import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
+import { formatCount } from '../terminal/count-text.js';
+import { openReporter } from '../terminal/reporter.js';
+import type { StartEnvironment } from './start.js';
+import { wholeNumber } from './whole-number.js';
+
+export type InterpretEnvironment = Pick<StartEnvironment, 'services' | 'output' | 'openLifecycle' | 'exit'>;
+
+const examples = `
+Examples:
+  coordinator interpret first-try
+      evaluate the run's network once more and write runs/first-try/report/index.html
+  coordinator interpret first-try --workers 4 --top 24 --checkpoint epoch-0002
+      share the images among four workers, show the 24 highest losses, of the network after its third epoch
+
+In the report: learning curves and schedule, confusion matrix, most confused pairs, images of the highest losses, scores
+by class. Beside it: predictions.jsonl (every validation image), interpretation.json, and the charts as PNG.
+Exit codes: 0 written, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;
+
+interface InterpretFlags {
+  readonly workers?: number;
+  readonly top: number;
+  readonly minCount: number;
+  readonly checkpoint?: string;
+  readonly runDir: string;
+  readonly json?: boolean;
+}
+
+export function interpretCommand(environment: InterpretEnvironment): Command {
+  const { topCount, minCount } = reportDefaults;
+  return new Command('interpret')
+    .description('Shows what the network of a run gets wrong: evaluates it and writes a report.')
+    .argument('<RUN>', 'name or folder of the run')
+    .option(
+      '--workers <N>',
+      'workers on this machine that share the images (default: as many as the run had)',
+      wholeNumber(1, 1024),
+    )
+    .option('--top <K>', 'how many of the highest losses to show', wholeNumber(1, 1000), topCount)
+    .option('--min-count <N>', 'leave out pairs confused less often', wholeNumber(1, 1_000_000), minCount)
+    .option(
+      '--checkpoint <NAME>',
+      'which of the checkpoints (default: the best by error rate, else the newest)',
+    )
+    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .option('--json', 'one JSON object per line; the last holds the figures')
+    .addHelpText('after', examples)
+    .action(async (run: string, flags: InterpretFlags) => {
+      await interpretRun(run, flags, environment);
+      environment.exit(0);
+    });
+}
+
+/** Throws not-found when there is no such run or checkpoint, failed-precondition when the images have changed. */
+async function interpretRun(
+  run: string,
+  { workers, top, minCount, checkpoint, runDir, json }: InterpretFlags,
+  { services, output, openLifecycle }: InterpretEnvironment,
+): Promise<void> {
+  const directory = findRunDirectory(run, runDir);
+  const record = readRunRecord(directory);
+  const lifecycle = openLifecycle();
+  const reporter = openReporter(output, { json: json ?? false }, services.nowMs);
+  const workerCount = workers ?? record.workers;
+  try {
+    const task = `evaluating ${formatCount(record.config.validCount, 'image')}`;
+    reporter.report({ kind: 'note', text: `${task} on ${formatCount(workerCount, 'worker')}` });
+    const evaluation = await evaluateRun({
+      directory,
+      workers: workerCount,
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+      ...{ services, report: reporter.report, signals: lifecycle },
+    });
+    const written = await writeReport({
+      ...{ directory, evaluation, minCount, topCount: top },
+      history: settleLedger(readLedger(directory.ledger)),
+      root: evaluation.dataset.root,
+      valid: evaluation.dataset.valid,
+      origin: describeOrigin(evaluation),
+    });
+    reporter.close();
+    const { interpretation, figures, index: report, unreadable } = written;
+    const place = { report, checkpoint: evaluation.checkpoint.name, unreadable };
+    const lines = json
+      ? [JSON.stringify({ kind: 'interpretation', ...place, ...figures })]
+      : [...renderInterpretation(interpretation), `report: ${report}`];
+    for (const line of lines) output.write(`${line}\n`);
+  } finally {
+    reporter.close();
+    lifecycle.close();
+  }
+}
+
+function describeOrigin({ checkpoint: { name, record } }: RunEvaluation): string {
+  const when = record.whole ? `after epoch ${record.epoch + 1}` : `after ${record.step} steps`;
+  return `${when} (${name})`;
+}

@@ -1,0 +1,108 @@
+import { Command } from 'commander';
+import { chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
+import { listImages } from '../inference/image-list.js';
+import { type Prediction, predictImages, type UnreadableImage } from '../inference/predict-images.js';
+import { renderPredictions } from '../inference/prediction-table.js';
+import { runWorkerJob } from '../launch/run-job.js';
+import { defaults } from '../options/defaults.js';
+import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
+import { formatCount } from '../terminal/count-text.js';
+import { openWorkProgress } from '../terminal/work-progress.js';
+import type { StartEnvironment } from './start.js';
+import { wholeNumber } from './whole-number.js';
+
+/** What a command that uses a trained network needs of its process. */
+export type NetworkEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
+
+const nothingReadExitCode = 2;
+
+const examples = `
+Examples:
+  coordinator predict first-try holiday.jpg
+      the likeliest classes of one image, with their probabilities
+  coordinator predict first-try inbox/ --top 1 --json > labels.jsonl
+      every image of a folder and of its folders, one JSON object per line
+
+The network is that of the run's best checkpoint by error rate, or its newest. Images are decoded, resized and cropped
+as in validation. Files that cannot be read are named and left out.
+Exit codes: 0 at least one image was classified, 2 none was, or wrong input; 130 stopped.`;
+
+interface PredictFlags {
+  readonly top: number;
+  readonly batch: number;
+  readonly checkpoint?: string;
+  readonly runDir: string;
+  readonly json?: boolean;
+}
+
+export function predictCommand(environment: NetworkEnvironment): Command {
+  return new Command('predict')
+    .description('Classifies images with the network of a run.')
+    .argument('<RUN>', 'name or folder of the run')
+    .argument('<image...>', 'image files, and folders of them')
+    .option('--top <K>', 'how many classes to name for each image', wholeNumber(1, 1000), 3)
+    .option('--batch <N>', 'images that go through the network together', wholeNumber(1, 1024), 32)
+    .option(
+      '--checkpoint <NAME>',
+      'which of the checkpoints (default: the best by error rate, else the newest)',
+    )
+    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .option('--json', 'one JSON object per line: a prediction or an unreadable file each, at last a summary')
+    .addHelpText('after', examples)
+    .action(async (run: string, images: string[], flags: PredictFlags) =>
+      environment.exit(await predict(run, images, flags, environment)),
+    );
+}
+
+/** Throws not-found when there is no such run, no checkpoint or no image. Returns the exit code. */
+async function predict(
+  run: string,
+  images: readonly string[],
+  { top, batch, checkpoint: wanted, runDir, json }: PredictFlags,
+  { output, openLifecycle }: NetworkEnvironment,
+): Promise<number> {
+  const directory = findRunDirectory(run, runDir);
+  const { config } = readRunRecord(directory);
+  const lifecycle = openLifecycle();
+  const progress = openWorkProgress('predicting', process.stderr);
+  try {
+    const checkpoint = await chooseCheckpoint(directory, wanted);
+    const { files, broken } = await listImages(images, lifecycle.signal);
+    const results: (Prediction | UnreadableImage)[] = [];
+    const tell = (result: Prediction | UnreadableImage) => {
+      results.push(result);
+      if (json) output.write(`${JSON.stringify(result)}\n`);
+    };
+    const seconds = await predictImages({
+      ...{ config, files, top, batch, signal: lifecycle.signal, state: checkpoint.state },
+      ...{ onResult: tell, onProgress: progress.report, runJob: runWorkerJob },
+    });
+    for (const fault of broken) tell({ kind: 'unreadable', ...fault });
+    progress.close();
+
+    const predicted = results.filter(({ kind }) => kind === 'prediction').length;
+    const unreadable = results.length - predicted;
+    const imagesPerSecond = predicted / seconds;
+    const figures = { predicted, unreadable, checkpoint: checkpoint.name, seconds, imagesPerSecond };
+    const lines = json
+      ? [JSON.stringify({ kind: 'summary', ...figures })]
+      : [...renderPredictions(results), '', describeSummary(figures)];
+    for (const line of lines) output.write(`${line}\n`);
+    return predicted > 0 ? 0 : nothingReadExitCode;
+  } finally {
+    progress.close();
+    lifecycle.close();
+  }
+}
+
+function describeSummary(o: {
+  predicted: number;
+  unreadable: number;
+  checkpoint: string;
+  seconds: number;
+  imagesPerSecond: number;
+}): string {
+  const left = o.unreadable > 0 ? `, ${formatCount(o.unreadable, 'file')} unreadable` : '';
+  const speed = o.predicted > 0 ? `, ${o.imagesPerSecond.toFixed(1)} images/s` : '';
+  return `${formatCount(o.predicted, 'image')} classified with ${o.checkpoint}${left}${speed}`;
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { defaults } from '../options/defaults.js';
+import { listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
+import { isLocked } from '../run-store/run-lock.js';
+import { readSummary } from '../run-store/summary.js';
+import type { VerifyEnvironment } from './verify-run.js';
+
+interface RunRow {
+  readonly run: string;
+  /** `interrupted`: its coordinator ended without a word. */
+  readonly status: 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
+  readonly arch: string;
+  readonly steps: number | null;
+  readonly errorRate: number | null;
+}
+
+export function runsCommand({ output, exit }: VerifyEnvironment): Command {
+  return new Command('runs')
+    .description('Lists the runs of a folder, oldest name first.')
+    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .option('--json', 'one JSON object per line')
+    .action(async ({ runDir, json }: { runDir: string; json?: boolean }) => {
+      const rows = await Promise.all(listRunNames(runDir).map((name) => readRow(runDir, name)));
+      const lines = json ? rows.map((row) => JSON.stringify(row)) : renderRows(rows, runDir);
+      for (const line of lines) output.write(`${line}\n`);
+      exit(0);
+    });
+}
+
+async function readRow(runDir: string, run: string): Promise<RunRow> {
+  const directory = runDirectoryAt(join(runDir, run));
+  const { training } = readRunRecord(directory);
+  const summary = await readSummary(directory);
+  return {
+    run,
+    status: isLocked(directory.path) ? 'running' : (summary?.status ?? 'interrupted'),
+    arch: training.arch,
+    steps: summary?.steps ?? null,
+    errorRate: summary?.epochs.at(-1)?.error_rate ?? null,
+  };
+}
+
+function renderRows(rows: readonly RunRow[], runDir: string): string[] {
+  if (rows.length === 0) return [`no runs in ${runDir}`];
+  const width = Math.max(3, ...rows.map(({ run }) => run.length));
+  const line = (cells: readonly [string, string, string, string, string]) =>
+    [cells[0].padEnd(width), cells[1].padEnd(11), cells[2].padEnd(9), cells[3].padStart(6), cells[4]].join(
+      '  ',
+    );
+  return [
+    line(['run', 'status', 'arch', 'steps', 'error_rate']),
+    ...rows.map(({ run, status, arch, steps, errorRate }) =>
+      line([run, status, arch, String(steps ?? '–'), errorRate?.toFixed(6) ?? '–']),
+    ),
+  ];
+}

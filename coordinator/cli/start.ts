@@ -1,0 +1,86 @@
+import { Command } from 'commander';
+import type { Lifecycle } from '../../runtime/lifecycle.js';
+import { adoptArch } from '../checkpoints/source-run.js';
+import { gatherRaw } from '../options/gather-raw.js';
+import { resolveStart, type StartConfig } from '../options/start-config.js';
+import type { RawStart } from '../options/start-schema.js';
+import {
+  describePrepared,
+  type PrepareContext,
+  type PreparedRun,
+  prepareNewRun,
+} from '../run/prepare-run.js';
+import { resumeCommand, resumeRun } from '../run/resume-run.js';
+import type { RunServices } from '../run/services.js';
+import { type TrainContext, trainRun } from '../run/train-run.js';
+import type { Summary } from '../run-store/summary.js';
+import { openReporter } from '../terminal/reporter.js';
+import { programName } from './program-name.js';
+import { startExamples, startOptions } from './start-options.js';
+
+const stoppedExitCode = 130;
+
+/** What a command needs of its process; tests bring their own. */
+export interface StartEnvironment {
+  readonly services: RunServices;
+  readonly output: Parameters<typeof openReporter>[0];
+  readonly argv: readonly string[];
+  openLifecycle(): Lifecycle;
+  /** Hears the exit code when the command is through. */
+  exit(code: number): void;
+}
+
+export function startCommand(environment: StartEnvironment): Command {
+  const command = new Command('start')
+    .description(
+      'Trains an image classifier: indexes the images, starts the workers, and follows them to the end.',
+    )
+    .addHelpText('after', startExamples)
+    .action(async () => environment.exit(await start(gatherRaw(command), environment)));
+  for (const option of startOptions()) command.addOption(option);
+  return command;
+}
+
+/** Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed. */
+export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
+  const { services, output, argv } = environment;
+  const config = resolveStart(adoptArch(raw));
+  const lifecycle = environment.openLifecycle();
+  const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
+  const { report } = reporter;
+  try {
+    const context = { services, report, signal: lifecycle.signal, command: argv };
+    const prepared = await prepare(config, context);
+    if (prepared.kind === 'finished') {
+      const { runId, steps, earlyStopped } = prepared.summary;
+      const how = earlyStopped
+        ? `it stopped early, after ${steps} steps`
+        : `all of its ${steps} steps are taken`;
+      report({ kind: 'note', text: `run ${runId} is completed: ${how}` });
+      report({ kind: 'summary', ...prepared.summary });
+      return 0;
+    }
+    const { run } = prepared;
+    const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir);
+    return await train(run, { services, report, signals: lifecycle, resume });
+  } finally {
+    reporter.close();
+    lifecycle.close();
+  }
+}
+
+type Prepared =
+  | { readonly kind: 'ready'; readonly run: PreparedRun }
+  | { readonly kind: 'finished'; readonly summary: Summary };
+
+async function prepare(config: StartConfig, context: PrepareContext): Promise<Prepared> {
+  if (config.kind === 'resume') return resumeRun(config, context);
+  return { kind: 'ready', run: await prepareNewRun(config, context) };
+}
+
+async function train(run: PreparedRun, context: TrainContext): Promise<number> {
+  context.report(describePrepared(run));
+  const { summary, error } = await trainRun(run, context);
+  if (error !== null) throw error;
+  return summary.status === 'stopped' ? stoppedExitCode : 0;
+}

@@ -1,0 +1,93 @@
+import { basename } from 'node:path';
+import type { PhaseConfig } from '../../plan/run-config.js';
+import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
+import { formatInteger, formatPercent, noFigure } from '../report/figure-text.js';
+import {
+  dataEntries,
+  describeRates,
+  describeTrainable,
+  networkEntries,
+  type RecipeEntry,
+  trainingEntries,
+} from '../report/recipe-entries.js';
+import type { RunRecord } from '../run-store/run-directory.js';
+import type { Exported, ExportFormat } from './exported.js';
+import { safetensorsUsage, savedModelUsage } from './usage.js';
+
+export interface ModelCardOptions {
+  readonly record: RunRecord;
+  readonly checkpoint: ChosenCheckpoint;
+  readonly format: ExportFormat;
+  readonly exported: Exported;
+}
+
+/** What whoever gets the network should know of it, as Markdown: data, recipe, results, use, digests. */
+export function writeModelCard({ record, checkpoint, format, exported }: ModelCardOptions): string {
+  const { config, training } = record;
+  const usage = format === 'saved-model' ? savedModelUsage(config) : safetensorsUsage(config);
+  return [
+    `# ${record.runId}`,
+    `An image classifier: ${config.arch}, ${formatInteger(exported.parameters)} parameters, ${config.classes.length} classes, ` +
+      `trained with Rondo ${record.versions.rondo}.`,
+    '## Classes',
+    config.classes.map((name) => escapeMarkdown(name)).join(', '),
+    '## Data',
+    // The name alone: where it lay on somebody's disk is nobody else's business.
+    table(dataEntries(config, basename(training.data))),
+    `Labels come from ${describeLabels(training.labelPattern)}. ${formatPercent(training.validPct, 0)} of the images were set ` +
+      `apart at random (seed ${config.seed}) for validation.`,
+    '## Recipe',
+    phasesTable(config.phases),
+    table([...networkEntries(config), ...trainingEntries(config)]),
+    '## Results',
+    describeResults(checkpoint),
+    usage.trim(),
+    '## Digests',
+    table([
+      [`SHA-256 of ${exported.file}`, exported.digest],
+      ['parameters in training', checkpoint.record.parameterDigest],
+      ['data', config.datasetDigest],
+    ]),
+    '',
+  ].join('\n\n');
+}
+
+function describeResults({ name, record, epoch }: ChosenCheckpoint): string {
+  const where = `Checkpoint ${name}, after ${formatInteger(record.step)} steps.`;
+  if (epoch === null) return `${where} Its network was not measured on the validation images.`;
+  const figure = (value: number | null) => value?.toFixed(4) ?? noFigure;
+  return `${where} On the validation images:\n\n${table([
+    ['error rate', figure(epoch.error_rate)],
+    ['accuracy', figure(epoch.error_rate === null ? null : 1 - epoch.error_rate)],
+    ['loss', figure(epoch.valid_loss)],
+    ['training loss, smoothed', figure(epoch.train_loss)],
+  ])}`;
+}
+
+function describeLabels(pattern: string | null): string {
+  return pattern === null ? "the names of the images' folders" : `the paths of the images, by \`${pattern}\``;
+}
+
+function phasesTable(phases: readonly PhaseConfig[]): string {
+  const rows = phases.map(
+    ({ name, epochs, trainable, learningRates }) =>
+      `| ${name} | ${epochs} | ${describeTrainable(trainable)} | ${describeRates(learningRates)} |`,
+  );
+  return [
+    '| phase | epochs | trained | peak learning rates, early to late |',
+    '|---|---|---|---|',
+    ...rows,
+  ].join('\n');
+}
+
+function table(entries: readonly RecipeEntry[]): string {
+  return [
+    '| | |',
+    '|---|---|',
+    ...entries.map(([name, value]) => `| ${name} | ${escapeMarkdown(value)} |`),
+  ].join('\n');
+}
+
+function escapeMarkdown(text: string): string {
+  return text.replace(/[\\|`*_[\]<>#]/g, '\\$&');
+}

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { tokenCredentials } from '../runtime/grpc/credentials.js';
+import { installation } from '../runtime/installation.js';
+import { version } from '../runtime/version.js';
+import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
+import { openCluster } from './cluster/cluster.js';
+import { pullState } from './cluster/pull-state.js';
+import { openData } from './dataset/open-data.js';
+import { findGpus } from './launch/gpus.js';
+import { launchWorkers } from './launch/launcher.js';
+import { startNatsServer } from './launch/nats-server.js';
+import { divideThreads } from './launch/worker-environment.js';
+import { reportDefaults, writeReport } from './report/write-report.js';
+import type { RunServices } from './run/services.js';
+import { openCollector } from './telemetry/collector.js';
+
+/** A run's services on this machine. */
+export const localServices: RunServices = {
+  openDataset: (options) => openData({ ...options, cacheDir: installation().cacheDir }),
+  fetchWeights: (arch, options) =>
+    fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
+  async startMetricsServer({ storeDir }) {
+    const end = new AbortController();
+    const server = await startNatsServer({ storeDir, signal: end.signal });
+    const { url, token, close } = server;
+    return { url, token, close, destroy: () => end.abort() };
+  },
+  async openCollector(options) {
+    const collector = await openCollector(options);
+    // JetStream drops what it has seen under the same id; a resumed run must not meet its own earlier ids.
+    const sitting = randomUUID();
+    let count = 0;
+    return {
+      ...collector,
+      publish(metric) {
+        count += 1;
+        collector.publish(metric.kind, `coordinator-${sitting}-${count}`, metric);
+      },
+    };
+  },
+  openCluster: ({ token, ...options }) =>
+    openCluster({ ...options, credentials: tokenCredentials(token), version }),
+  launchWorkers({ threads, ...options }) {
+    const threadsPerWorker = threads ?? divideThreads(options.count);
+    return launchWorkers({ ...options, threadsPerWorker, gpus: findGpus() });
+  },
+  pullState: (address, { token, ...options }) =>
+    pullState(address, { ...options, credentials: tokenCredentials(token) }),
+  async writeReport(content) {
+    const { index } = await writeReport({ ...reportDefaults, ...content });
+    return index;
+  },
+  nowMs: () => performance.now(),
+};

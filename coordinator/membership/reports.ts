@@ -1,0 +1,206 @@
+import type { EpochCompleted, Evaluation, Finished, StepCommitted } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { answerRollCall } from './answers-by-rank.js';
+import { describeDisagreement, nameWorker } from './disagreement.js';
+import type { Effect, Generation, Progress, Rules, RunResult } from './membership-state.js';
+import { mergeEvaluation } from './merge-evaluation.js';
+
+interface Advance {
+  readonly progress: Progress;
+  readonly effects: readonly Effect[];
+}
+
+const differRemedy =
+  'resume from the last checkpoint; should the same worker differ again, look at its device and its memory';
+
+/** Nothing reported yet; all begin with the state of `startDigest`. */
+export function beginProgress(generation: Generation, startDigest: string): Progress {
+  return {
+    startDigest,
+    committed: generation.startStep,
+    reported: generation.places.map(() => generation.startStep),
+    steps: new Map(),
+    evaluations: new Map(),
+    epochs: new Map(),
+    finished: new Map(),
+  };
+}
+
+/**
+ * A rank's word that it took a step. The step is committed when all ranks have said so, with the same numbers.
+ *
+ * @throws RondoError data-loss when they differ, internal when a rank skips or repeats a step.
+ */
+export function reportStep(
+  generation: Generation,
+  progress: Progress,
+  rank: number,
+  report: StepCommitted,
+): Advance {
+  const step = Number(report.step);
+  const due = progress.reported[rank]!;
+  if (step !== due) throw violation(generation, rank, `step ${step} where step ${due} was due`);
+  const { calls, complete } = answerRollCall(progress.steps, step, rank, report, generation.places.length);
+  const next = { ...progress, steps: calls, reported: progress.reported.with(rank, step + 1) };
+  if (complete === null) return { progress: next, effects: [] };
+
+  requireAgreement(
+    generation,
+    complete.map((r) => `loss ${r.loss}, ${r.correct} of ${r.samples} right${r.skipped ? ', skipped' : ''}`),
+    `the workers disagree about step ${step}`,
+  );
+  const { loss, correct, samples, skipped } = report;
+  const shares = complete.map((r) => Uint32Array.from(r.sampleIds));
+  const shared = shares.reduce((sum, share) => sum + share.length, 0);
+  if (shared !== samples) {
+    throw new RondoError('data-loss', `step ${step} counted ${samples} samples, its shares hold ${shared}`);
+  }
+  const value = {
+    generation: generation.number,
+    worldSize: generation.places.length,
+    step,
+    loss,
+    correct,
+    samples,
+    skipped,
+    seconds: Math.max(...complete.map((r) => r.seconds)),
+    shares,
+  };
+  return { progress: { ...next, committed: step + 1 }, effects: [{ kind: 'stepCommitted', value }] };
+}
+
+/**
+ * A rank's share of an evaluation.
+ *
+ * @throws RondoError data-loss when the shares do not make a whole.
+ */
+export function reportEvaluation(
+  generation: Generation,
+  progress: Progress,
+  rank: number,
+  report: Evaluation,
+  validCount: number,
+): Advance {
+  const { epoch } = report;
+  const answered = answerRollCall(progress.evaluations, epoch, rank, report, generation.places.length);
+  if (answered.repeated) throw violation(generation, rank, `the evaluation of epoch ${epoch} twice`);
+  const next = { ...progress, evaluations: answered.calls };
+  if (answered.complete === null) return { progress: next, effects: [] };
+  const value = mergeEvaluation(generation.places, answered.complete, validCount);
+  return { progress: next, effects: [{ kind: 'evaluated', value }] };
+}
+
+/**
+ * A rank's digest at the end of an epoch.
+ *
+ * @throws RondoError data-loss, naming who differs, when the replicas are not identical.
+ */
+export function reportEpoch(
+  generation: Generation,
+  progress: Progress,
+  rank: number,
+  report: EpochCompleted,
+): Advance {
+  const { epoch, whole, stateDigest, parameterDigest } = report;
+  const answered = answerRollCall(progress.epochs, epoch, rank, report, generation.places.length);
+  if (answered.repeated) throw violation(generation, rank, `the end of epoch ${epoch} twice`);
+  const next = { ...progress, epochs: answered.calls };
+  if (answered.complete === null) return { progress: next, effects: [] };
+
+  requireAgreement(
+    generation,
+    answered.complete.map(
+      (r) =>
+        `state ${r.stateDigest}, parameters ${r.parameterDigest} after step ${r.step}${r.whole ? '' : ' (stopped)'}`,
+    ),
+    `the replicas differ at the end of epoch ${epoch}`,
+  );
+  const step = Number(report.step);
+  // A worker may digest its snapshot while it goes on; it cannot end an epoch that it has not reached.
+  if (step > progress.committed) {
+    throw violation(
+      generation,
+      rank,
+      `epoch ${epoch} after step ${step}, with ${progress.committed} committed`,
+    );
+  }
+  const holderAddress = generation.places[0]!.address;
+  const value = {
+    epoch,
+    step,
+    whole,
+    stateDigest,
+    parameterDigest,
+    holderAddress,
+    generation: generation.number,
+  };
+  return { progress: next, effects: [{ kind: 'epochCompleted', value }] };
+}
+
+/**
+ * A rank's word that it takes no more steps; the run's result when it was the last one.
+ *
+ * @throws RondoError data-loss when the ranks end at different steps, something they owe is missing, or a run that
+ *   leaves states as they were has not.
+ */
+export function reportFinished(
+  { restoresState }: Pick<Rules, 'restoresState'>,
+  generation: Generation,
+  progress: Progress,
+  rank: number,
+  report: Finished,
+): { progress: Progress; result: RunResult | null } {
+  const answered = answerRollCall(progress.finished, 0, rank, report, generation.places.length);
+  if (answered.repeated) throw violation(generation, rank, 'twice that it has finished');
+  const step = Number(report.step);
+  const due = progress.reported[rank]!;
+  if (step !== due) throw violation(generation, rank, `its end after step ${step}, having taken ${due}`);
+  const next = { ...progress, finished: answered.calls };
+  if (answered.complete === null) return { progress: next, result: null };
+
+  requireAgreement(
+    generation,
+    answered.complete.map((r) => `step ${r.step}${r.stopped ? ' (stopped)' : ''}`),
+    'the workers end at different steps',
+  );
+  if (restoresState) requireRestored(generation, progress.startDigest, answered.complete);
+  const open = [...next.evaluations.keys(), ...next.epochs.keys()];
+  if (open.length > 0) {
+    throw new RondoError(
+      'data-loss',
+      `the workers finished, but some left epoch ${open[0]} without a report`,
+    );
+  }
+  const metrics = { published: 0, dropped: 0 };
+  for (const { metrics: counted } of answered.complete) {
+    metrics.published += Number(counted?.published ?? 0n);
+    metrics.dropped += Number(counted?.dropped ?? 0n);
+  }
+  const restored = restoresState ? { restoredDigest: report.stateDigest } : {};
+  return { progress: next, result: { step, stopped: report.stopped, metrics, ...restored } };
+}
+
+function requireRestored(generation: Generation, digest: string, reports: readonly Finished[]): void {
+  const changed = generation.places.filter(({ rank }) => reports[rank]!.stateDigest !== digest);
+  if (changed.length === 0) return;
+  throw new RondoError(
+    'data-loss',
+    `the state of ${changed.map(nameWorker).join(', ')} is not the one that the run began with, ${digest}`,
+    {
+      remedy: 'no run and no checkpoint has changed; try again, and look at that worker’s device and memory',
+    },
+  );
+}
+
+/** Refuses to go on unless every rank said the same. */
+export function requireAgreement(generation: Generation, values: readonly string[], what: string): void {
+  const dispute = describeDisagreement(generation.places, values);
+  if (dispute !== null) {
+    throw new RondoError('data-loss', `${what}: ${dispute}`, { remedy: differRemedy });
+  }
+}
+
+/** A message that breaks the protocol. */
+export function violation(generation: Generation, rank: number, what: string): RondoError {
+  return new RondoError('internal', `${nameWorker(generation.places[rank]!)} reported ${what}`);
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { planStep, stepsPerEpoch } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
+import type { StepLine } from './ledger.js';
+
+/** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
+export interface EpochRecord {
+  /** Counted from 0. */
+  readonly epoch: number;
+  /** Smoothed over the steps of its phase. */
+  readonly train_loss: number | null;
+  readonly valid_loss: number | null;
+  readonly error_rate: number | null;
+  /** Training and validation. */
+  readonly seconds: number;
+  /** Of training. */
+  readonly imagesPerSecond: number;
+}
+
+/** What of a committed step the records of epochs need. */
+export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'>;
+
+/** What a run has recorded, in order. */
+export interface History {
+  readonly steps: readonly StepFigures[];
+  readonly epochs: readonly EpochRecord[];
+}
+
+interface Evaluated {
+  readonly epoch: number;
+  readonly losses: Float32Array;
+  readonly predictions: Uint32Array;
+  readonly sampleIds: Uint32Array;
+}
+
+/**
+ * The record of an epoch whose steps all stand in `steps` (the run's, in order). The smoothing begins with the phase,
+ * as fastai's does with each fit.
+ *
+ * @param labels by validation sample id
+ * @param evaluationSeconds wall time between the last step and the end of validation
+ */
+export function recordEpoch(
+  config: RunConfig,
+  steps: readonly StepFigures[],
+  evaluation: Evaluated,
+  labels: ArrayLike<number>,
+  evaluationSeconds: number,
+): EpochRecord {
+  const perEpoch = stepsPerEpoch(config);
+  const own = steps.slice(evaluation.epoch * perEpoch, (evaluation.epoch + 1) * perEpoch);
+  assert.equal(own.length, perEpoch, `epoch ${evaluation.epoch} was evaluated before its last step`);
+  const seconds = sum(own.map((line) => line.seconds));
+  const { losses, predictions, sampleIds } = evaluation;
+  const wrong = predictions.filter((prediction, index) => prediction !== labels[sampleIds[index]!]).length;
+  return {
+    epoch: evaluation.epoch,
+    train_loss: finite(smoothPhase(config, steps, own.at(-1)!.step)),
+    valid_loss: finite(sum(losses) / losses.length),
+    error_rate: finite(wrong / predictions.length),
+    seconds: seconds + evaluationSeconds,
+    imagesPerSecond: seconds > 0 ? sum(own.map((line) => line.samples)) / seconds : 0,
+  };
+}
+
+function smoothPhase(config: RunConfig, steps: readonly StepFigures[], last: number): number {
+  const smoothed = createSmoothedLoss();
+  const first = last - planStep(config, last).stepInPhase;
+  for (const line of steps.slice(first, last + 1)) smoothed.add(line.loss ?? Number.NaN);
+  return smoothed.value();
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,171 @@
+import { planStep } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type {
+  ClusterListener,
+  CommittedStep,
+  EpochEnd,
+  EvaluationResult,
+  WorkerPlace,
+} from '../membership/cluster-events.js';
+import { type EpochRecord, type History, recordEpoch, type StepFigures } from '../run-store/epoch-record.js';
+import type { EpochLine, LedgerState, StepLine } from '../run-store/ledger.js';
+import type { LineFile } from '../run-store/line-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
+import type { MetricsCollector } from './services.js';
+
+/** Hears what the cluster does and keeps the run's books: ledger, table of epochs, what to checkpoint. */
+export interface Bookkeeper extends ClusterListener {
+  readonly epochs: readonly EpochRecord[];
+  /** Steps and epochs, in order. */
+  readonly history: History;
+  /** Of this sitting. */
+  readonly newestEvaluation: EvaluationResult | null;
+  /** Steps taken, over the run. */
+  readonly steps: number;
+  /** Of the last state that all workers agreed on. */
+  readonly parameterDigest: string | null;
+  /** Of the current generation; 0 before the first. */
+  readonly worldSize: number;
+  /** Generations that took over from one before, in this sitting. */
+  readonly regroupings: number;
+}
+
+export interface BookkeeperOptions {
+  readonly config: RunConfig;
+  /** Of the validation samples, by id. */
+  readonly labels: ArrayLike<number>;
+  readonly ledger: LineFile;
+  /** What the ledger holds already. */
+  readonly restored: LedgerState;
+  report(event: RunEvent): void;
+  readonly publish: MetricsCollector['publish'];
+  /** A state is complete and its epoch, if it is whole, stands in the ledger. */
+  checkpoint(end: EpochEnd): void;
+  nowMs(): number;
+}
+
+export function keepBooks(o: BookkeeperOptions): Bookkeeper {
+  const steps: StepFigures[] = o.restored.steps.map(figuresOf);
+  const epochs: EpochRecord[] = o.restored.epochs.map(recordOf);
+  let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
+  let worldSize = 0;
+  let generations = 0;
+  let lastStepAtMs = o.nowMs();
+  // An epoch's digest and its evaluation arrive in either order.
+  let ended: EpochEnd | null = null;
+  let evaluated: EvaluationResult | null = null;
+  let newestEvaluation: EvaluationResult | null = null;
+
+  const closeEpoch = () => {
+    if (ended === null || evaluated === null || ended.epoch !== evaluated.epoch) return;
+    const evaluationSeconds = Math.max(0, (o.nowMs() - lastStepAtMs) / 1000);
+    const record = recordEpoch(o.config, steps, evaluated, o.labels, evaluationSeconds);
+    const line: EpochLine = {
+      kind: 'epoch',
+      ...record,
+      step: ended.step,
+      parameterDigest: ended.parameterDigest,
+    };
+    o.ledger.append(line);
+    epochs.push(record);
+    o.report({ kind: 'epoch', ...record });
+    o.publish({ kind: 'epoch', ...metricOf(record) });
+    o.checkpoint(ended);
+    [ended, evaluated] = [null, null];
+  };
+
+  return {
+    epochs,
+    history: { steps, epochs },
+    get newestEvaluation() {
+      return newestEvaluation;
+    },
+    get steps() {
+      return steps.length;
+    },
+    get parameterDigest() {
+      return parameterDigest;
+    },
+    get worldSize() {
+      return worldSize;
+    },
+    get regroupings() {
+      return Math.max(0, generations - 1);
+    },
+    assigned(generation, workers) {
+      worldSize = workers.length;
+      generations += 1;
+      const named = workers.map(({ workerId, rank, host }: WorkerPlace) => ({
+        worker: workerId,
+        rank,
+        host,
+      }));
+      o.report({ kind: 'assigned', generation: Number(generation), workers: named });
+      for (const { worker, rank } of named) {
+        o.publish({
+          kind: 'event',
+          event: 'worker-joined',
+          worker,
+          detail: `rank ${rank}`,
+          step: steps.length,
+        });
+      }
+    },
+    stepCommitted(step) {
+      lastStepAtMs = o.nowMs();
+      const line = lineOf(o.config, step);
+      o.ledger.append(line);
+      steps.push(figuresOf(line));
+      const { epoch, loss, samples, seconds, skipped } = line;
+      o.report({ kind: 'step', step: step.step, epoch, loss, samples, seconds, skipped });
+    },
+    evaluating() {},
+    evaluated(evaluation) {
+      evaluated = evaluation;
+      newestEvaluation = evaluation;
+      closeEpoch();
+    },
+    epochCompleted(end) {
+      parameterDigest = end.parameterDigest;
+      if (!end.whole) return o.checkpoint(end);
+      ended = end;
+      closeEpoch();
+    },
+    workerLost({ workerId, rank, step, reason }) {
+      o.report({ kind: 'worker-lost', worker: workerId, rank, step, reason });
+      o.publish({ kind: 'event', event: 'worker-lost', worker: workerId, detail: reason, step });
+    },
+  };
+}
+
+function lineOf(config: RunConfig, committed: CommittedStep): StepLine {
+  const { step, generation, worldSize, loss, correct, samples, skipped, seconds, shares } = committed;
+  return {
+    kind: 'step',
+    step,
+    epoch: planStep(config, step).epoch,
+    generation: Number(generation),
+    worldSize,
+    loss: Number.isFinite(loss) ? loss : null,
+    correct,
+    samples,
+    skipped,
+    seconds,
+    shares: shares.map((share) => [...share]),
+  };
+}
+
+function figuresOf({ step, loss, samples, seconds }: StepFigures): StepFigures {
+  return { step, loss, samples, seconds };
+}
+
+function recordOf({ kind: _, step: __, parameterDigest: ___, ...record }: EpochLine): EpochRecord {
+  return record;
+}
+
+/** The names of metrics.proto. */
+function metricOf(record: EpochRecord): Record<string, unknown> {
+  const { epoch, train_loss: trainLoss, valid_loss: validLoss, error_rate: errorRate } = record;
+  const { seconds, imagesPerSecond } = record;
+  return { epoch, trainLoss, validLoss, errorRate, seconds, imagesPerSecond };
+}

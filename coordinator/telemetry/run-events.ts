@@ -1,0 +1,84 @@
+import type { EpochRecord } from '../run-store/epoch-record.js';
+import type { Summary } from '../run-store/summary.js';
+
+/** What a person, or a program that reads --json, is told of a run, in order. Indices count from 0. */
+export type RunEvent =
+  | { readonly kind: 'note'; readonly text: string }
+  | { readonly kind: 'warning'; readonly text: string }
+  | DatasetProgress
+  | PreparedEvent
+  | {
+      readonly kind: 'waiting';
+      /** HOST:PORT that workers join. */
+      readonly address: string;
+      /** Holds what they must know; null when all workers are launched here. */
+      readonly tokenFile: string | null;
+      readonly workers: number;
+      readonly localWorkers: number;
+    }
+  | {
+      readonly kind: 'assigned';
+      readonly generation: number;
+      readonly workers: readonly { readonly worker: string; readonly rank: number; readonly host: string }[];
+    }
+  | StepEvent
+  | ({ readonly kind: 'epoch' } & EpochRecord)
+  | { readonly kind: 'checkpoint'; readonly name: string; readonly step: number }
+  | {
+      readonly kind: 'worker-lost';
+      readonly worker: string;
+      readonly rank: number;
+      readonly step: number;
+      readonly reason: string;
+    }
+  | { readonly kind: 'stopping'; readonly reason: string }
+  | ({ readonly kind: 'early-stop' } & EarlyStop)
+  | ({ readonly kind: 'summary' } & Summary);
+
+export interface DatasetProgress {
+  readonly kind: 'dataset';
+  readonly phase: string;
+  /** What it is done to; images when it does not say. */
+  readonly subject?: string;
+  /** What `done` and `total` count; images when it does not say. */
+  readonly unit?: 'bytes';
+  readonly done: number;
+  /** 0 when not known. */
+  readonly total: number;
+}
+
+export interface PreparedEvent {
+  readonly kind: 'prepared';
+  readonly runId: string;
+  readonly directory: string;
+  readonly arch: string;
+  readonly size: number;
+  readonly workers: number;
+  readonly classes: number;
+  readonly train: number;
+  readonly valid: number;
+  readonly quarantined: number;
+  readonly epochs: number;
+  readonly stepsPerEpoch: number;
+  /** The step it begins with: above 0 when resumed. */
+  readonly startStep: number;
+}
+
+export interface StepEvent {
+  readonly kind: 'step';
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number | null;
+  readonly samples: number;
+  readonly seconds: number;
+  readonly skipped: boolean;
+}
+
+/** Why a run ends before its last epoch. */
+export interface EarlyStop {
+  /** Epochs without a lower validation loss. */
+  readonly patience: number;
+  /** Null when no epoch's loss was finite. */
+  readonly bestEpoch: number | null;
+  readonly validLoss: number | null;
+}

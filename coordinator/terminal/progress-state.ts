@@ -1,0 +1,97 @@
+import type { DatasetProgress, PreparedEvent, RunEvent, StepEvent } from '../telemetry/run-events.js';
+
+/** Of what comes before a run: since when its phase runs, and what a broken download had left by then. */
+export interface PhaseProgress extends DatasetProgress {
+  readonly sinceMs: number;
+  readonly doneBefore?: number;
+}
+
+/** What the terminal knows of a run. */
+export interface ProgressState {
+  readonly stage: 'dataset' | 'starting' | 'waiting' | 'training' | 'stopping' | 'over';
+  readonly dataset: PhaseProgress | null;
+  readonly run: PreparedEvent | null;
+  /** The last step, and when it was heard of. */
+  readonly step: StepEvent | null;
+  /** Smoothed; null before the first step. */
+  readonly secondsPerStep: number | null;
+  readonly imagesPerSecond: number | null;
+  /** What an epoch takes beside its steps; 0 until one has ended. */
+  readonly evaluationSeconds: number;
+  readonly epochsDone: number;
+  /** Step seconds of the epoch that is running. */
+  readonly epochSeconds: number;
+}
+
+const weightOfNew = 0.1;
+
+export const initialProgress: ProgressState = {
+  stage: 'dataset',
+  dataset: null,
+  run: null,
+  step: null,
+  secondsPerStep: null,
+  imagesPerSecond: null,
+  evaluationSeconds: 0,
+  epochsDone: 0,
+  epochSeconds: 0,
+};
+
+/** The state after an event. Pure. */
+export function advance(state: ProgressState, event: RunEvent, nowMs: number): ProgressState {
+  switch (event.kind) {
+    case 'dataset': {
+      const { phase, subject, done } = event;
+      const same = state.dataset?.phase === phase && state.dataset.subject === subject;
+      const { sinceMs, doneBefore } = same ? state.dataset! : { sinceMs: nowMs, doneBefore: done };
+      return { ...state, stage: 'dataset', dataset: { ...event, sinceMs, doneBefore } };
+    }
+    case 'prepared':
+      return {
+        ...state,
+        stage: 'starting',
+        run: event,
+        epochsDone: Math.floor(event.startStep / event.stepsPerEpoch),
+      };
+    case 'waiting':
+      return { ...state, stage: 'waiting' };
+    case 'assigned':
+      return { ...state, stage: 'training' };
+    case 'step':
+      return {
+        ...state,
+        step: event,
+        secondsPerStep: smooth(state.secondsPerStep, event.seconds),
+        imagesPerSecond: smooth(state.imagesPerSecond, event.samples / event.seconds),
+        epochSeconds: state.epochSeconds + event.seconds,
+      };
+    case 'epoch':
+      return {
+        ...state,
+        epochsDone: event.epoch + 1,
+        evaluationSeconds: Math.max(0, event.seconds - state.epochSeconds),
+        epochSeconds: 0,
+      };
+    case 'stopping':
+    case 'early-stop':
+      return { ...state, stage: 'stopping' };
+    case 'summary':
+      return { ...state, stage: 'over' };
+    default:
+      return state;
+  }
+}
+
+/** What is left of the epoch and of the run, in seconds; null while there is nothing to go by. */
+export function estimateLeft(state: ProgressState): { epoch: number; run: number } | null {
+  const { run, step, secondsPerStep, evaluationSeconds } = state;
+  if (run === null || step === null || secondsPerStep === null) return null;
+  const epochsLeft = run.epochs - step.epoch - 1;
+  const stepsLeft = (step.epoch + 1) * run.stepsPerEpoch - step.step - 1;
+  const epoch = stepsLeft * secondsPerStep + evaluationSeconds;
+  return { epoch, run: epoch + epochsLeft * (run.stepsPerEpoch * secondsPerStep + evaluationSeconds) };
+}
+
+function smooth(mean: number | null, value: number): number {
+  return mean === null ? value : mean + weightOfNew * (value - mean);
+}

@@ -1,0 +1,36 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { listImages } from '../../../coordinator/inference/image-list.js';
+import { temporaryFolder } from '../../support/tiny-run.js';
+
+const never = new AbortController().signal;
+
+describe('listImages', () => {
+  it('takes files as they are given, and the images of folders in order of their paths', async () => {
+    const root = temporaryFolder();
+    mkdirSync(join(root, 'in', 'deep'), { recursive: true });
+    for (const name of [
+      'in/b.JPG',
+      'in/a.png',
+      'in/deep/c.webp',
+      'in/.hidden.jpg',
+      'in/notes.txt',
+      'own.txt',
+    ])
+      writeFileSync(join(root, name), '');
+    symlinkSync(join(root, 'gone.jpg'), join(root, 'in', 'link.jpg'));
+    const given = [join(root, 'own.txt'), join(root, 'in'), join(root, 'nowhere.jpg')];
+    const { files, broken } = await listImages(given, never);
+    const wanted = ['own.txt', 'in/a.png', 'in/b.JPG', 'in/deep/c.webp', 'nowhere.jpg'];
+    expect(files).toEqual(wanted.map((name) => join(root, name)));
+    expect(broken).toEqual([
+      { image: join(root, 'in/link.jpg'), reason: 'a symbolic link that leads nowhere' },
+    ]);
+  });
+
+  it('refuses folders without an image', async () => {
+    const root = temporaryFolder();
+    await expect(listImages([root], never)).rejects.toMatchObject({ code: 'not-found' });
+  });
+});

@@ -1,0 +1,195 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type LaunchOptions,
+  type LocalWorkers,
+  launchWorkers,
+} from '../../../coordinator/launch/launcher.js';
+import { workerNodeArguments } from '../../../coordinator/launch/worker-environment.js';
+
+const program = fileURLToPath(new URL('../../support/fake-worker-program.mjs', import.meta.url));
+
+let folder: string;
+let workers: LocalWorkers | undefined;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rondo-launcher-'));
+});
+afterEach(async () => {
+  workers?.destroy();
+  await workers?.exited;
+  workers = undefined;
+  await rm(folder, { recursive: true, force: true });
+});
+
+function launch(role: string, changes: Partial<LaunchOptions> = {}): LocalWorkers {
+  workers = launchWorkers({
+    count: 2,
+    coordinatorAddress: '127.0.0.1:7070',
+    token: 'the-token-of-a-run',
+    env: { RONDO_TEST_ROLE: role, RONDO_TEST_FOLDER: folder },
+    logDir: join(folder, 'logs'),
+    threadsPerWorker: 3,
+    gpus: [],
+    program,
+    ...changes,
+  });
+  return workers;
+}
+
+interface Report {
+  readonly nodeArguments: string[];
+  readonly arguments: string[];
+  readonly environment: Record<string, string>;
+  readonly pid: number;
+}
+
+function readReport(id: string): Promise<Report> {
+  return expect
+    .poll(() => readFile(join(folder, `${id}.json`), 'utf8').then(JSON.parse, () => null), {
+      timeout: 20_000,
+    })
+    .not.toBeNull()
+    .then(async () => JSON.parse(await readFile(join(folder, `${id}.json`), 'utf8')) as Report);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe('launchWorkers', () => {
+  it('starts each worker with its id, threads, arguments for Node and no GPU, and keeps what it prints', async () => {
+    const { pids } = launch('polite');
+    for (const index of [0, 1]) {
+      const report = await readReport(`worker-${index}`);
+      expect(report.nodeArguments).toEqual(workerNodeArguments);
+      expect(report.arguments).toEqual([
+        'join',
+        '--coordinator',
+        '127.0.0.1:7070',
+        '--id',
+        `worker-${index}`,
+      ]);
+      expect(report.environment).toEqual({
+        TF_NUM_INTRAOP_THREADS: '3',
+        TF_NUM_INTEROP_THREADS: '1',
+        OMP_NUM_THREADS: '3',
+        UV_THREADPOOL_SIZE: '6',
+        CUDA_VISIBLE_DEVICES: '',
+        // Not among the arguments, which every user of the machine reads.
+        RONDO_TOKEN: 'the-token-of-a-run',
+      });
+      expect(report.pid).toBe(pids[index]);
+      const log = await readFile(join(folder, 'logs', `worker-${index}.log`), 'utf8');
+      expect(log).toBe(`worker-${index} speaks\nworker-${index} complains\n`);
+    }
+  });
+
+  it('gives each worker a device, in turn', async () => {
+    launch('polite', { count: 3, gpus: ['4', 'GPU-12ab'] });
+    const devices = await Promise.all(
+      [0, 1, 2].map(async (index) => (await readReport(`worker-${index}`)).environment.CUDA_VISIBLE_DEVICES),
+    );
+    expect(devices).toEqual(['4', 'GPU-12ab', '4']);
+  });
+
+  it('puts each worker in a process group of its own', async () => {
+    const { pids } = launch('polite');
+    for (const pid of pids) {
+      const { stdout } = await promisify(execFile)('ps', ['-o', 'pgid=', '-p', String(pid)]);
+      expect(Number(stdout)).toBe(pid);
+    }
+  });
+
+  it('reports a worker that dies, with its last lines and not those of an earlier run', async () => {
+    const launched = launch('die', { env: { RONDO_TEST_ROLE: 'finish', RONDO_TEST_FOLDER: folder } });
+    await launched.exited;
+    await writeFile(join(folder, 'logs', 'worker-1.log'), 'yesterday\n');
+    const again = launch('die');
+    const error = await again.failed;
+    expect(error.code).toBe('unavailable');
+    expect(error.message).toMatch(/^worker-1 ended with exit code 3\. Its last lines:\ntrouble 25\n/);
+    expect(error.message).toMatch(/trouble 39$/);
+    expect(error.message).not.toMatch(/yesterday/);
+    expect(error.remedy).toContain(join(folder, 'logs', 'worker-1.log'));
+    expect(await readFile(join(folder, 'logs', 'worker-1.log'), 'utf8')).toMatch(
+      /^yesterday\nworker-1 speaks\n/,
+    );
+  });
+
+  it('reports a worker that was killed', async () => {
+    const launched = launch('polite');
+    const { pid } = await readReport('worker-0');
+    process.kill(pid, 'SIGKILL');
+    expect((await launched.failed).message).toMatch(/^worker-0 was ended by SIGKILL/);
+  });
+
+  it('reports a program that is not there', async () => {
+    const { failed } = launch('polite', { program: join(folder, 'nothing.js') });
+    expect((await failed).message).toMatch(/Cannot find module/);
+  });
+
+  it('says nothing of workers that finish', async () => {
+    const launched = launch('finish');
+    let failure: unknown = null;
+    void launched.failed.then((error) => {
+      failure = error;
+    });
+    const exits = await launched.exited;
+    expect(exits.map(({ workerId, exitCode, signal }) => [workerId, exitCode, signal])).toEqual([
+      ['worker-0', 0, null],
+      ['worker-1', 0, null],
+    ]);
+    expect(failure).toBeNull();
+  });
+
+  it('closes politely, twice', async () => {
+    const launched = launch('polite');
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    await Promise.all([launched.close(20_000), launched.close(20_000)]);
+    await launched.close(20_000);
+    expect((await launched.exited).map(({ exitCode, signal }) => [exitCode, signal])).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    expect(launched.pids.filter(isAlive)).toEqual([]);
+  });
+
+  it('closes workers that do not listen by force', async () => {
+    const launched = launch('stubborn');
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    let failure: unknown = null;
+    void launched.failed.then((error) => {
+      failure = error;
+    });
+    await launched.close(200);
+    expect((await launched.exited).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    expect(await readFile(join(folder, 'logs', 'worker-0.log'), 'utf8')).toMatch(/will not go/);
+    expect(failure).toBeNull();
+  });
+
+  it('leaves nothing running when the coordinator exits without closing', async () => {
+    const before = process.listeners('exit');
+    const launched = launch('stubborn');
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    const [atExit, ...others] = process.listeners('exit').filter((listener) => !before.includes(listener));
+    expect(others).toEqual([]);
+    atExit?.call(process, 0);
+    expect((await launched.exited).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    expect(process.listeners('exit')).toEqual(before);
+  });
+
+  it('starts nothing when logs cannot be written', async () => {
+    await writeFile(join(folder, 'logs'), 'a file, not a folder');
+    expect(() => launch('polite')).toThrowError(expect.objectContaining({ name: 'RondoError' }));
+  });
+});

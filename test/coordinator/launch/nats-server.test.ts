@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'nats';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startNatsServer } from '../../../coordinator/launch/nats-server.js';
+import { isAlive } from '../../support/processes.js';
+
+let folder: string;
+let storeDir: string;
+const { signal } = new AbortController();
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rondo-nats-'));
+  storeDir = join(folder, 'a store');
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('startNatsServer', () => {
+  it('serves JetStream on loopback to whoever has the token, and is gone after close', async () => {
+    const server = await startNatsServer({ storeDir, signal });
+    expect(server.url).toMatch(/^nats:\/\/127\.0\.0\.1:\d+$/);
+    const connection = await connect({ servers: server.url, token: server.token });
+    const manager = await connection.jetstreamManager();
+    expect((await manager.getAccountInfo()).streams).toBe(0);
+    await connection.close();
+    await expect(connect({ servers: server.url, token: 'wrong', reconnect: false })).rejects.toThrow(
+      /Authorization/,
+    );
+    expect((await stat(join(storeDir, 'nats-server.conf'))).mode & 0o077).toBe(0);
+    await Promise.all([server.close(), server.close()]);
+    await server.close();
+    expect(isAlive(server.pid)).toBe(false);
+  });
+
+  it('ends the server when the signal aborts', async () => {
+    const controller = new AbortController();
+    const server = await startNatsServer({ storeDir, signal: controller.signal });
+    controller.abort();
+    await server.exited;
+    expect(isAlive(server.pid)).toBe(false);
+    await expect(startNatsServer({ storeDir, signal: controller.signal })).rejects.toMatchObject({
+      code: 'cancelled',
+    });
+  });
+
+  it('leaves no server behind when the process that started it is killed', async () => {
+    const program = `
+      const { startNatsServer } = await import('./dist/coordinator/launch/nats-server.js');
+      const server = await startNatsServer({ storeDir: process.argv[1], signal: new AbortController().signal });
+      process.stdout.write(server.pid + '\\n');
+    `;
+    const starter = spawn(process.execPath, ['--input-type=module', '-e', program, storeDir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(starter.stdout, 'data')) as [Buffer];
+    const pid = Number(line.toString());
+    expect(isAlive(pid)).toBe(true);
+    starter.kill('SIGKILL');
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+  });
+
+  it('says what is wrong with a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as { port: number };
+    await expect(startNatsServer({ storeDir, signal, port })).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringMatching(/does not start: .*address already in use/),
+    });
+    other.close();
+  });
+
+  it('says how to get a server where there is none', async () => {
+    vi.stubEnv('RONDO_NATS_SERVER', join(folder, 'no-such-file'));
+    await expect(startNatsServer({ storeDir, signal })).rejects.toMatchObject({
+      code: 'failed-precondition',
+      remedy: expect.stringContaining('npm run setup'),
+    });
+  });
+});

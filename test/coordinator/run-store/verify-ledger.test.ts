@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { type LedgerLine, type StepLine, settleLedger } from '../../../coordinator/run-store/ledger.js';
+import { verifyLedger } from '../../../coordinator/run-store/verify-ledger.js';
+import { stepLine, tinyConfig, wholeLedger } from '../../support/tiny-run.js';
+
+const config = tinyConfig();
+const complete = { complete: true };
+
+function difference(lines: LedgerLine[], o = complete): string {
+  const verdict = verifyLedger(config, lines, o);
+  if (verdict.ok) throw new Error('the ledger was accepted');
+  return verdict.difference;
+}
+
+/** The whole ledger with one step changed. */
+function changed(step: number, change: (line: StepLine) => Partial<StepLine>): LedgerLine[] {
+  return wholeLedger(config).map((line) =>
+    line.kind === 'step' && line.step === step ? { ...line, ...change(line) } : line,
+  );
+}
+
+describe('what is right', () => {
+  it.each([1, 2, 3, 4])('proves a whole run on %i workers', (worldSize) => {
+    expect(verifyLedger(config, wholeLedger(config, worldSize), complete)).toEqual({
+      ok: true,
+      epochs: 3,
+      steps: 9,
+      samples: 66,
+      rollbacks: 0,
+      worldSizes: [worldSize],
+      skipped: 0,
+    });
+  });
+
+  it('proves what there is of a stopped run', () => {
+    const verdict = verifyLedger(config, wholeLedger(config).slice(0, 4), { complete: false });
+    expect(verdict).toMatchObject({ ok: true, epochs: 1, steps: 4 });
+  });
+
+  it('honours a rollback, after which the world may have another size', () => {
+    const lines: LedgerLine[] = [
+      ...wholeLedger(config, 2).slice(0, 5),
+      { kind: 'rollback', toStep: 3 },
+      ...Array.from({ length: 6 }, (_, index) => stepLine(config, 3 + index, 3)),
+    ];
+    const verdict = verifyLedger(config, lines, complete);
+    expect(verdict).toMatchObject({ ok: true, epochs: 3, steps: 9, rollbacks: 1, worldSizes: [2, 3] });
+    expect(settleLedger(lines).steps.map((line) => line.worldSize)).toEqual([2, 2, 2, 3, 3, 3, 3, 3, 3]);
+  });
+});
+
+describe('what is wrong, at its first place', () => {
+  it.each<[string, LedgerLine[], string]>([
+    ['a missing step', wholeLedger(config).toSpliced(4, 1), 'step 4 is missing: step 5 stands in its place'],
+    [
+      'a repeated step',
+      wholeLedger(config).toSpliced(4, 0, stepLine(config, 3)),
+      'step 3 is committed again',
+    ],
+    [
+      'steps in another order',
+      wholeLedger(config).with(1, stepLine(config, 2)).with(2, stepLine(config, 1)),
+      'step 1 is missing',
+    ],
+    ['a run cut short', wholeLedger(config).slice(0, 8), 'ends after 8 of 9 steps'],
+    [
+      'a missing sample',
+      changed(2, ({ shares }) => ({ shares: [shares[0]!.slice(0, -1), shares[1]!] })),
+      'step 2, rank 0: number 3 of its share is missing',
+    ],
+    [
+      'a duplicated sample',
+      changed(1, ({ shares }) => ({ shares: [shares[0]!.with(1, shares[0]![0]!), shares[1]!] })),
+      'step 1, rank 0: number 1 of its share is sample',
+    ],
+    [
+      'an additional sample',
+      changed(1, ({ shares }) => ({ shares: [shares[0]!, [...shares[1]!, 3]] })),
+      'step 1, rank 1: number 4 of its share is sample 3; the plan says nothing',
+    ],
+    [
+      'samples in another order',
+      changed(1, ({ shares }) => ({ shares: [shares[0]!.toReversed(), shares[1]!] })),
+      'step 1, rank 0: number 0',
+    ],
+    ['shares swapped between ranks', changed(0, ({ shares }) => ({ shares: shares.toReversed() })), 'rank 0'],
+    [
+      'a share too few',
+      changed(0, ({ shares }) => ({ shares: shares.slice(1) })),
+      '1 shares in a world of 2',
+    ],
+    ['a world that grows within a generation', wholeLedger(config).with(1, stepLine(config, 1, 3)), 'had 2'],
+    [
+      'a generation of before',
+      [stepLine(config, 0, 2, 2), stepLine(config, 1, 2, 1)],
+      'step 1 is of generation 1, after generation 2',
+    ],
+    ['another epoch', changed(3, () => ({ epoch: 0 })), 'step 3 is of epoch 1, not 0'],
+    ['a wrong count', changed(3, () => ({ samples: 7 })), 'step 3 counts 7 samples, but lists 8'],
+    [
+      'a rollback to the future',
+      [stepLine(config, 0), { kind: 'rollback', toStep: 2 }],
+      'a rollback to step 2, but only 1 steps were taken',
+    ],
+  ])('%s', (_, lines, expected) => {
+    expect(difference(lines)).toContain(expected);
+  });
+
+  it('names the line', () => {
+    expect(verifyLedger(config, wholeLedger(config).toSpliced(4, 1), complete)).toMatchObject({ line: 5 });
+  });
+
+  it('refuses an epoch that is closed too early', () => {
+    const closing: LedgerLine = {
+      kind: 'epoch',
+      epoch: 0,
+      step: 2,
+      train_loss: 1,
+      valid_loss: 1,
+      error_rate: 0.5,
+      seconds: 1,
+      imagesPerSecond: 1,
+      parameterDigest: 'p',
+    };
+    expect(difference(wholeLedger(config).toSpliced(2, 0, closing))).toContain(
+      'epoch 0 is closed after step 1',
+    );
+  });
+});

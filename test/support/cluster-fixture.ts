@@ -1,0 +1,71 @@
+import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js';
+import type {
+  ClusterListener,
+  CommittedStep,
+  EpochEnd,
+  EvaluationResult,
+  WorkerLoss,
+} from '../../coordinator/membership/cluster-events.js';
+import { testCredentials } from './credentials.js';
+import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from './fake-worker.js';
+import { runConfig } from './run-config.js';
+import { openVotingBooth } from './stop-votes.js';
+
+/** Of every fake worker, in two epochs. */
+export const steps = 6;
+export const config = runConfig({ validCount: 7 });
+
+/** A cluster that keeps what its listener hears, and the fake workers that joined it. */
+export interface Stage {
+  readonly cluster: Cluster;
+  readonly committed: CommittedStep[];
+  readonly evaluations: EvaluationResult[];
+  readonly ends: EpochEnd[];
+  readonly losses: WorkerLoss[];
+  readonly workers: FakeWorker[];
+  join(id: string, changes?: Partial<FakeWorkerOptions>): FakeWorker;
+}
+
+const opened: Cluster[] = [];
+export function destroyStages(): void {
+  for (const cluster of opened.splice(0)) cluster.destroy();
+}
+
+export async function openStage(worldSize: number, listener: Partial<ClusterListener> = {}): Promise<Stage> {
+  const committed: CommittedStep[] = [];
+  const evaluations: EvaluationResult[] = [];
+  const ends: EpochEnd[] = [];
+  const losses: WorkerLoss[] = [];
+  const workers: FakeWorker[] = [];
+  const booth = openVotingBooth(worldSize);
+  const cluster = await openCluster({
+    listen: '127.0.0.1:0',
+    credentials: testCredentials,
+    config,
+    worldSize,
+    welcome: { natsUrl: 'nats://127.0.0.1:4222', natsToken: 'secret' },
+    dataset: { root: '/', classes: [...config.classes], train: [], valid: [], digest: 'none' },
+    pretrainedPath: null,
+    checkpoint: async function* () {},
+    listener: {
+      assigned: () => {},
+      stepCommitted: (step) => committed.push(step),
+      evaluating: () => {},
+      evaluated: (evaluation) => evaluations.push(evaluation),
+      epochCompleted: (end) => ends.push(end),
+      workerLost: (loss) => losses.push(loss),
+      ...listener,
+    },
+    version: '1.0.0',
+    endRemedy: 'resume it',
+    silenceMs: 1_000,
+  });
+  opened.push(cluster);
+  const join: Stage['join'] = (id, changes = {}) => {
+    const common = { steps, stepsPerEpoch: 3, validCount: config.validCount };
+    const worker = joinFakeWorker({ coordinatorAddress: cluster.address, id, booth, ...common, ...changes });
+    workers.push(worker);
+    return worker;
+  };
+  return { cluster, committed, evaluations, ends, losses, workers, join };
+}

@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { PeerClient } from '../../../proto/gen/peer.js';
+import { RondoError } from '../../../runtime/errors.js';
+import { openChannel } from '../../../runtime/grpc/channel.js';
+import { startPeerServer } from '../../../worker/collective/transport/grpc/peer-server.js';
+import { receiveState, sendState } from '../../../worker/session/state-transfer.js';
+import { createSnapshots, type Snapshots } from '../../../worker/training/snapshots.js';
+import { testCredentials } from '../../support/credentials.js';
+import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+
+/** Large enough for several chunks. */
+const length = 700_001;
+const layout = {
+  ...fakeShape.state,
+  parameters: [{ name: 'w', shape: [length], offset: 0, group: 0 }],
+  first: [],
+  second: [],
+  length,
+  parameterLength: length,
+};
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function serve(snapshots: Snapshots | undefined): Promise<PeerClient> {
+  const server = await startPeerServer('127.0.0.1:0', testCredentials, {
+    exchange: (call) => call.end(),
+    copyState: (call) => void sendState(call, snapshots),
+  });
+  const client = openChannel(PeerClient, server.address, {
+    credentials: testCredentials,
+    maxReceiveBytes: 4 << 20,
+  });
+  closing.push(
+    () => client.close(),
+    () => server.destroy(),
+  );
+  return client;
+}
+
+async function snapshotsOf(step: number): Promise<Snapshots> {
+  const snapshots = createSnapshots(createFakeCompute(), layout);
+  await snapshots.put(step, async (values) => {
+    for (let index = 0; index < values.length; index++) values[index] = Math.sin(index);
+    return { state: 'state-digest', parameters: 'parameter-digest' };
+  });
+  return snapshots;
+}
+
+describe('copying state between workers', () => {
+  it('arrives bit for bit, with its step and digests, and gives the snapshot back', async () => {
+    const snapshots = await snapshotsOf(12);
+    const client = await serve(snapshots);
+    const values = new Float32Array(length);
+    const header = await receiveState(client.copyState({ generation: 1n, step: 12n }), layout, values);
+    expect(header).toMatchObject({
+      step: 12n,
+      stateDigest: 'state-digest',
+      parameterDigest: 'parameter-digest',
+    });
+    expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
+  });
+
+  it('gives the snapshot back when the receiver leaves in the middle', async () => {
+    const snapshots = await snapshotsOf(12);
+    const client = await serve(snapshots);
+    const stream = client.copyState({ generation: 1n, step: 12n });
+    stream.on('error', () => {});
+    for await (const chunk of stream) if (chunk.part.$case === 'data') break;
+    stream.cancel();
+    // The lent memory is written again only when nobody reads it: the third snapshot then reuses the first's.
+    const first = snapshots.lend(12)!;
+    first.giveBack();
+    await expect
+      .poll(async () => {
+        const taken = await snapshots.put(13, async () => ({ state: '', parameters: '' }));
+        return taken.values.buffer === first.snapshot.values.buffer;
+      })
+      .toBe(true);
+  });
+
+  it('refuses a step that is not held', async () => {
+    for (const snapshots of [undefined, await snapshotsOf(12)]) {
+      const client = await serve(snapshots);
+      const receiving = receiveState(
+        client.copyState({ generation: 1n, step: 11n }),
+        layout,
+        new Float32Array(length),
+      );
+      const error = RondoError.from(await receiving.catch((thrown: unknown) => thrown));
+      expect(error.code).toBe('not-found');
+      expect(error.message).toContain('step 11');
+    }
+  });
+
+  it('names the first tensor that does not fit', async () => {
+    const client = await serve(await snapshotsOf(12));
+    const other = { ...layout, parameters: [{ name: 'fc.weight', shape: [length], offset: 0, group: 0 }] };
+    const receiving = receiveState(
+      client.copyState({ generation: 1n, step: 12n }),
+      other,
+      new Float32Array(length),
+    );
+    await expect(receiving).rejects.toThrow(/expected fc\.weight .* got w /);
+  });
+
+  it('refuses a stream of too few or too many values', async () => {
+    const header = { step: 1n, length: 3n, stateDigest: '', parameterDigest: '', tensors: [] };
+    const empty = { ...layout, parameters: [], length: 3 };
+    for (const bytes of [8, 16]) {
+      const stream = async function* () {
+        yield { part: { $case: 'header' as const, value: header } };
+        yield { part: { $case: 'data' as const, value: new Uint8Array(bytes) } };
+      };
+      await expect(receiveState(stream(), empty, new Float32Array(3))).rejects.toThrow(
+        'does not have 3 values',
+      );
+    }
+  });
+});
+
+describe('the peer server', () => {
+  it('refuses to listen where other machines reach it', async () => {
+    const service = { exchange: () => {}, copyState: () => {} };
+    await expect(startPeerServer('0.0.0.0:0', testCredentials, service)).rejects.toMatchObject({
+      code: 'permission-denied',
+    });
+  });
+});

@@ -1,0 +1,106 @@
+import type { FloatType } from '../../plan/run-config.js';
+import { RondoError } from '../../runtime/errors.js';
+import { createRing } from './all-reduce.js';
+import { joinLanes } from './joint-ring.js';
+import type { LaneThread } from './lanes.js';
+import type { Ring } from './rounds.js';
+import { createSharedSum } from './shared-sum.js';
+import type { Exchange } from './transport/grpc/grpc-link.js';
+import type { Link } from './transport/link.js';
+import type { SharedVectors } from './transport/shared-memory/shared-vectors.js';
+import { shareVectors } from './vector-sharing.js';
+
+export interface OpenRing extends Ring {
+  /** What was sent still leaves. */
+  close(): void;
+}
+
+/**
+ * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its first answer where its
+ * lanes are. Without further lanes, and with all ranks on one machine, `vectors` are summed where they lie and only the rest goes around.
+ *
+ * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another number of lanes.
+ */
+export async function openRing(o: {
+  exchange: Exchange;
+  lanes: readonly LaneThread[];
+  generation: bigint;
+  rank: number;
+  worldSize: number;
+  predecessorAddress: string;
+  wire: FloatType;
+  /** Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their values. */
+  vectors: readonly Float32Array[];
+  signal: AbortSignal;
+}): Promise<OpenRing> {
+  const { signal } = o;
+  const ending = new AbortController();
+  const end = (reason: unknown) => {
+    signal.removeEventListener('abort', onAbort);
+    ending.abort(reason);
+  };
+  const onAbort = () => end(signal.reason);
+  signal.addEventListener('abort', onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    return await openLanes(o, ending.signal, end);
+  } catch (error) {
+    end(error);
+    throw error;
+  }
+}
+
+async function openLanes(
+  o: Parameters<typeof openRing>[0],
+  signal: AbortSignal,
+  end: (reason: unknown) => void,
+): Promise<OpenRing> {
+  const { generation, rank, worldSize, wire, predecessorAddress } = o;
+  const laneAddresses = o.lanes.map(({ address }) => address);
+  const place = { generation, rank, worldSize };
+  const link = await o.exchange.openLink({ ...place, predecessorAddress, laneAddresses, signal });
+  const theirs = link.predecessorLanes;
+  if (theirs.length !== o.lanes.length) {
+    const text = `the predecessor has ${theirs.length + 1} lanes, this rank ${o.lanes.length + 1}`;
+    throw new RondoError('failed-precondition', text, {
+      remedy: 'All workers of a run must have the same version.',
+    });
+  }
+  const count = o.lanes.length + 1;
+  const optionsOf = (index: number) => ({ ...place, wire, lane: { index, count } });
+  const further = await Promise.all(
+    o.lanes.map((lane, index) =>
+      lane.openRing({
+        ring: optionsOf(index + 1),
+        predecessorAddress: theirs[index],
+        signal,
+      }),
+    ),
+  );
+  const ring = joinLanes({
+    lanes: [createRing({ ...optionsOf(0), link }), ...further],
+    ...{ worldSize, wire },
+  });
+  const vectors = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
+  return {
+    ...(vectors === null ? ring : createSharedSum({ ...place, wire, link, vectors, ring })),
+    close() {
+      link.close();
+      end(new RondoError('aborted', `the ring of generation ${generation} was closed`));
+    },
+  };
+}
+
+/** Shares the vectors of all ranks until `signal` aborts; null when they are not all here. */
+async function shareAll(
+  { exchange, generation, rank, worldSize, vectors }: Parameters<typeof openRing>[0],
+  link: Link,
+  signal: AbortSignal,
+): Promise<SharedVectors | null> {
+  const place = { generation, rank, worldSize };
+  const shared = await shareVectors({ ...place, link, vectors, directory: exchange.sharedMemory, signal });
+  if (shared === null) return null;
+  signal.addEventListener('abort', () => shared.close(), { once: true });
+  if (signal.aborted) shared.close();
+  return shared;
+}

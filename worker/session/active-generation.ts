@@ -1,0 +1,104 @@
+import type { Assignment } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { prepareGeneration, type WorkerResources } from './generation.js';
+import type { Reporter } from './reporter.js';
+
+/** How far this worker has come: what its heartbeats say. */
+export interface Position {
+  generation: bigint;
+  /** Steps committed since the run's beginning. */
+  step: bigint;
+  /** Images judged in the evaluation that it is at, or was at last. */
+  evaluated: number;
+}
+
+/** What a generation works with; opened on Welcome, and perhaps not yet open when the first assignment comes. */
+export interface Equipment {
+  readonly resources: WorkerResources;
+  readonly reporter: Reporter;
+  /** Sends what metrics are still waiting and counts them. */
+  settleMetrics(): Promise<{ published: number; dropped: number }>;
+}
+
+export interface ActiveGeneration {
+  /** Every rank is ready. */
+  begin(): void;
+  /** Votes to stop after the current step. */
+  requestStop(): void;
+  /** Ends the generation where it is; resolves when nothing of it runs any more. Safe to call twice. */
+  abort(): Promise<void>;
+}
+
+/** Prepares for `assignment`, answers Ready, does the run's task from Begin on and answers Finished, or Failed. */
+export function startGeneration(
+  assignment: Assignment,
+  equipment: Promise<Equipment>,
+  position: Position,
+): ActiveGeneration {
+  const aborting = new AbortController();
+  const { signal } = aborting;
+  let stopRequested = false;
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  signal.addEventListener('abort', () => begin());
+
+  const carryOut = async () => {
+    const { resources, reporter, settleMetrics } = await equipment;
+    const { session } = resources;
+    try {
+      const generation = await prepareGeneration(assignment, resources, signal);
+      const { number, startStep, stateDigest } = generation;
+      position.generation = number;
+      position.step = BigInt(startStep);
+      position.evaluated = 0;
+      session.send({ $case: 'ready', value: { generation: number, step: BigInt(startStep), stateDigest } });
+      await begun;
+      signal.throwIfAborted();
+
+      const events = generation.perform({
+        stopRequested: () => stopRequested,
+        onEvaluated: (images) => {
+          position.evaluated = images;
+        },
+      });
+      let next = await events.next();
+      for (; !next.done; next = await events.next()) {
+        if (next.value.kind === 'step') position.step = BigInt(next.value.plan.step + 1);
+        reporter.report(next.value, generation);
+      }
+      const { step, stopped, restoredDigest } = next.value;
+      const { published, dropped } = await settleMetrics();
+      const metrics = { published: BigInt(published), dropped: BigInt(dropped) };
+      session.send({
+        $case: 'finished',
+        value: {
+          generation: number,
+          step: BigInt(step),
+          stopped,
+          metrics,
+          stateDigest: restoredDigest ?? '',
+        },
+      });
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const { step } = position;
+      const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
+      session.send({ $case: 'failed', value: { generation: assignment.generation, step, ...error } });
+    }
+  };
+  // Equipment that cannot be opened is reported by whoever opens it.
+  const done = carryOut().catch(() => {});
+
+  return {
+    begin,
+    requestStop() {
+      stopRequested = true;
+    },
+    async abort() {
+      aborting.abort();
+      await done;
+    },
+  };
+}

@@ -1,0 +1,103 @@
+import {
+  CoordinatorClient,
+  type CoordinatorMessage,
+  type Dataset,
+  type FileChunk,
+  type Heartbeat,
+  type Register,
+  type StateChunk,
+  type WorkerMessage,
+} from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+
+const heartbeatMs = 1000;
+const connectTimeoutMs = 30_000;
+
+/** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
+const maxReceiveBytes = 1 << 30;
+
+/** What goes up, and what comes down, without the envelope. */
+export type Upward = NonNullable<WorkerMessage['message']>;
+export type Downward = NonNullable<CoordinatorMessage['message']>;
+
+export interface CoordinatorSession {
+  /** Messages from the coordinator, in order; throws `unavailable` when the stream ends. */
+  readonly messages: AsyncIterable<Downward>;
+  send(message: Upward): void;
+  fetchDataset(): Promise<Dataset>;
+  fetchPretrained(): Promise<Uint8Array>;
+  fetchCheckpoint(step: number): AsyncIterable<StateChunk>;
+  /** Ends the stream and the channel. Safe to call twice. */
+  close(): void;
+}
+
+/**
+ * Registers with the coordinator at `address` and keeps the session alive: `progress` tells what each heartbeat says.
+ * Throws `unavailable` when nobody answers within half a minute.
+ */
+export async function openSession(
+  address: string,
+  credentials: RunCredentials,
+  register: Register,
+  progress: () => Heartbeat,
+): Promise<CoordinatorSession> {
+  const client = openChannel(CoordinatorClient, address, { credentials, maxReceiveBytes });
+  await connect(client, address);
+  const stream = client.session();
+  // The reader below sees the error; without a listener it would end the process first.
+  stream.on('error', () => {});
+  const send = (message: Upward) => {
+    if (!stream.destroyed && stream.writable) stream.write({ message });
+  };
+  send({ $case: 'register', value: register });
+  const heartbeat = setInterval(() => send({ $case: 'heartbeat', value: progress() }), heartbeatMs);
+
+  return {
+    messages: read(stream, address),
+    send,
+    fetchDataset: () =>
+      new Promise((resolve, reject) => {
+        client.fetchDataset({}, (error, dataset) =>
+          error ? reject(RondoError.from(error)) : resolve(dataset),
+        );
+      }),
+    async fetchPretrained() {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of client.fetchPretrained({}) as AsyncIterable<FileChunk>)
+        chunks.push(chunk.data);
+      return Buffer.concat(chunks);
+    },
+    fetchCheckpoint: (step) => client.fetchCheckpoint({ step: BigInt(step) }),
+    close() {
+      clearInterval(heartbeat);
+      stream.end();
+      client.close();
+    },
+  };
+}
+
+function connect(client: CoordinatorClient, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.waitForReady(Date.now() + connectTimeoutMs, (error) => {
+      if (!error) return resolve();
+      client.close();
+      reject(
+        new RondoError('unavailable', `no coordinator answers at ${address}`, {
+          remedy: 'check the address, and that the coordinator is running',
+        }),
+      );
+    });
+  });
+}
+
+async function* read(stream: AsyncIterable<CoordinatorMessage>, address: string): AsyncIterable<Downward> {
+  try {
+    for await (const { message } of stream) if (message) yield message;
+  } catch (thrown) {
+    const error = RondoError.from(thrown);
+    if (error.code !== 'unavailable') throw error;
+  }
+  throw new RondoError('unavailable', `the coordinator at ${address} ended the session`);
+}

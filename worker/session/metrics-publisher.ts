@@ -1,0 +1,19 @@
+import { type MetricsOutbox, openMetricsOutbox } from '../../runtime/metrics-outbox.js';
+
+export type MetricsPublisher = MetricsOutbox;
+
+/**
+ * Where a worker's metrics leave from. They reach the coordinator once and in order, unless the server is away for
+ * so long that the oldest are dropped, which is counted. `url` is empty when metrics are off.
+ *
+ * @param o.capacity how many metrics wait while there is no server.
+ */
+export function openPublisher(o: {
+  url: string;
+  token: string;
+  runId: string;
+  workerId: string;
+  capacity?: number;
+}): MetricsPublisher {
+  return openMetricsOutbox({ ...o, name: `${o.runId} worker ${o.workerId}` });
+}

@@ -1,0 +1,99 @@
+import { subjects } from '../../proto/subjects.js';
+import type { TaskEvent } from '../training/task.js';
+import type { CoordinatorSession } from './coordinator-session.js';
+import type { Generation } from './generation.js';
+import type { MetricsPublisher } from './metrics-publisher.js';
+
+type Happened<Kind extends TaskEvent['kind']> = Extract<TaskEvent, { kind: Kind }>;
+
+/** Tells the coordinator (what the run depends on) and NATS (what people look at) of what training did. */
+export interface Reporter {
+  report(event: TaskEvent, generation: Generation): void;
+}
+
+export function createReporter(
+  session: CoordinatorSession,
+  publisher: MetricsPublisher,
+  { runId, workerId }: { runId: string; workerId: string },
+): Reporter {
+  return {
+    report(event, generation) {
+      session.send(messageOf(event, generation));
+      if (event.kind !== 'step') return;
+      const subject = subjects.step(runId, workerId);
+      const id = `${workerId}/${process.pid}/${generation.number}/${event.plan.step}`;
+      if (generation.rank === 0)
+        publisher.publish(subject, `${id}/step`, { runId, ...stepMetric(event, generation) });
+      publisher.publish(subject, `${id}/worker`, {
+        runId,
+        worker: workerId,
+        ...workerMetric(event, generation),
+      });
+    },
+  };
+}
+
+function messageOf(
+  event: TaskEvent,
+  { number, rank }: Generation,
+): Parameters<CoordinatorSession['send']>[0] {
+  switch (event.kind) {
+    case 'step': {
+      const { plan, outcome, sampleIds, seconds } = event;
+      const { loss, correct, samples, skipped } = outcome;
+      return {
+        $case: 'stepCommitted',
+        value: {
+          ...{ generation: number, step: BigInt(plan.step), rank, loss, correct, samples, skipped, seconds },
+          sampleIds: [...sampleIds],
+        },
+      };
+    }
+    case 'evaluation': {
+      const { sampleIds, losses, predictions, probabilities } = event.share;
+      return {
+        $case: 'evaluation',
+        value: {
+          ...{ generation: number, step: BigInt(event.step), epoch: event.epoch, rank },
+          sampleIds: [...sampleIds],
+          losses: [...losses],
+          predictions: [...predictions],
+          probabilities: [...probabilities],
+        },
+      };
+    }
+    case 'snapshot': {
+      const { step, digests } = event.snapshot;
+      return {
+        $case: 'epochCompleted',
+        value: {
+          ...{ generation: number, epoch: event.epoch, step: BigInt(step), rank, whole: event.whole },
+          stateDigest: digests.state,
+          parameterDigest: digests.parameters,
+        },
+      };
+    }
+  }
+}
+
+/** metrics.proto's Step. */
+function stepMetric({ plan, outcome, seconds }: Happened<'step'>, { number, worldSize }: Generation): object {
+  const { step, epoch, learningRates, momentum } = plan;
+  const { loss, samples, correct, skipped } = outcome;
+  return {
+    ...{ kind: 'step', step, epoch, loss, samples, correct, learningRates, momentum, skipped },
+    ...{ generation: Number(number), worldSize, seconds },
+  };
+}
+
+/** metrics.proto's WorkerStep. */
+function workerMetric(
+  { plan, sampleIds, cost, waitDataSeconds }: Happened<'step'>,
+  { rank }: Generation,
+): object {
+  return {
+    ...{ kind: 'worker-step', step: plan.step, rank, samples: sampleIds.length, waitData: waitDataSeconds },
+    ...cost,
+    residentBytes: process.memoryUsage.rss(),
+  };
+}

@@ -1,0 +1,180 @@
+import { hostname } from 'node:os';
+import { trainableSets } from '../../plan/phases.js';
+import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import type { Welcome } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { tokenCredentials } from '../../runtime/grpc/credentials.js';
+import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
+import { version } from '../../runtime/version.js';
+import { allocateReductionVector } from '../collective/codec/reduction-vector.js';
+import { type LaneThread, startLaneThread } from '../collective/lanes.js';
+import { createExchange } from '../collective/transport/grpc/grpc-link.js';
+import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
+import { startComputeThread } from '../compute/threaded-compute.js';
+import { type Loader, openLoader } from '../data/loader.js';
+import { programOptions } from '../model/program-options.js';
+import { createSnapshots, type Snapshots } from '../training/snapshots.js';
+import {
+  type ActiveGeneration,
+  type Equipment,
+  type Position,
+  startGeneration,
+} from './active-generation.js';
+import { type CoordinatorSession, openSession } from './coordinator-session.js';
+import type { WorkerResources } from './generation.js';
+import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
+import { createReporter } from './reporter.js';
+import { sendState } from './state-transfer.js';
+
+const publisherCloseTimeoutMs = 3000;
+
+export interface WorkerOptions {
+  /** HOST:PORT of the coordinator. */
+  readonly coordinator: string;
+  /** The run's token. */
+  readonly token: string;
+  /** HOST:PORT to serve peers on; port 0 takes a free one. */
+  readonly listen: string;
+  readonly workerId: string;
+  /** Folder for decoded pixels that do not fit the memory budget. */
+  readonly cacheDir: string;
+  /** Memory budget for decoded pixels, in bytes. */
+  readonly cacheBytes: number;
+}
+
+/** What has been opened and must be closed, in the order of opening. */
+interface Opened {
+  snapshots?: Snapshots;
+  loader?: Loader;
+  publisher?: MetricsPublisher;
+  readonly lanes: LaneThread[];
+}
+
+/**
+ * A worker's life: registers, computes for as many generations as the coordinator assigns, and returns when it is told
+ * that all is done. Throws `aborted` when the coordinator gives up, `unavailable` when it disappears, `cancelled` when
+ * `signal` aborts.
+ */
+export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const opened: Opened = { lanes: [] };
+  const compute = startComputeThread();
+  const credentials = tokenCredentials(options.token);
+  const exchange = createExchange(credentials);
+  const peers = await startPeerServer(options.listen, credentials, {
+    exchange: exchange.handler,
+    copyState: (call) => void sendState(call, opened.snapshots),
+  });
+  const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
+  try {
+    const { workerId } = options;
+    const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
+    const session = await openSession(options.coordinator, credentials, register, () => position);
+    const hangUp = () => session.close();
+    signal.addEventListener('abort', hangUp);
+    if (signal.aborted) hangUp();
+    try {
+      await attend(session, position, (welcome) =>
+        equip(welcome, options, { credentials, session, compute, exchange }, opened),
+      );
+    } catch (thrown) {
+      throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
+    } finally {
+      signal.removeEventListener('abort', hangUp);
+      session.close();
+    }
+  } finally {
+    await opened.publisher?.close({ timeoutMs: publisherCloseTimeoutMs });
+    await opened.loader?.close();
+    peers.destroy();
+    exchange.close();
+    await Promise.all(opened.lanes.map((lane) => lane.destroy()));
+    await compute.destroy();
+  }
+}
+
+/** Does what the coordinator says until Goodbye. */
+async function attend(
+  session: CoordinatorSession,
+  position: Position,
+  open: (welcome: Welcome) => Promise<Equipment>,
+): Promise<void> {
+  let equipment: Promise<Equipment> | undefined;
+  let active: ActiveGeneration | undefined;
+  try {
+    for await (const message of session.messages) {
+      switch (message.$case) {
+        case 'welcome':
+          equipment = open(message.value);
+          equipment.catch((thrown) => {
+            const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
+            session.send({ $case: 'failed', value: { ...position, ...error } });
+          });
+          break;
+        case 'assignment':
+          if (!equipment)
+            throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
+          await active?.abort();
+          active = startGeneration(message.value, equipment, position);
+          break;
+        case 'begin':
+          active?.begin();
+          break;
+        case 'stop':
+          active?.requestStop();
+          break;
+        case 'goodbye':
+          if (message.value.ok) return;
+          throw new RondoError('aborted', `the coordinator ended the run: ${message.value.reason}`);
+      }
+    }
+  } finally {
+    await active?.abort();
+  }
+}
+
+/** Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset arrives. */
+async function equip(
+  welcome: Welcome,
+  options: WorkerOptions,
+  base: Pick<WorkerResources, 'credentials' | 'session' | 'compute' | 'exchange'>,
+  opened: Opened,
+): Promise<Equipment> {
+  const { session, compute } = base;
+  const config = JSON.parse(welcome.runConfigJson) as RunConfig;
+  const { runId, natsUrl, natsToken, worldSize } = welcome;
+  const { workerId, cacheDir, cacheBytes } = options;
+  const trainable = trainableSets(config);
+  const [shape, dataset] = await Promise.all([
+    compute.open({ ...programOptions(config, trainable), alone: worldSize === 1 }),
+    session.fetchDataset(),
+    openLanes(config.lanes - 1, options, opened.lanes),
+  ]);
+  const vectors: Partial<Record<Trainable, Float32Array>> = {};
+  for (const set of trainable) {
+    vectors[set] = allocateReductionVector(shape.reductions[set]!.length);
+  }
+  const snapshots = createSnapshots(compute, shape.state);
+  const loader = openLoader({ dataset, config, cacheBytes, cacheDir });
+  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
+  Object.assign(opened, { snapshots, loader, publisher });
+  return {
+    resources: { ...base, config, lanes: opened.lanes, shape, snapshots, loader, vectors },
+    reporter: createReporter(session, publisher, { runId, workerId }),
+    async settleMetrics() {
+      await publisher.close({ timeoutMs: publisherCloseTimeoutMs });
+      return publisher.counts();
+    },
+  };
+}
+
+/** Threads for the lanes beside the main thread's, in order. */
+async function openLanes(
+  count: number,
+  { listen, token }: WorkerOptions,
+  opened: LaneThread[],
+): Promise<void> {
+  const { host } = parseHostPort(listen);
+  for (let lane = 0; lane < count; lane += 1) {
+    opened.push(await startLaneThread({ listen: formatHostPort({ host, port: 0 }), token }));
+  }
+}
