@@ -44,8 +44,8 @@ program
   .addHelpText(
     'after',
     `
-The number of threads and the GPU are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
-CUDA_VISIBLE_DEVICES. Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
+The number of threads, the GPU and the kernels are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
+CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
 
 Example:
   worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4`,

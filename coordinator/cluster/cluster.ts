@@ -162,6 +162,7 @@ function tellWorker(sessions: Sessions, effect: Effect): boolean {
 
 function tellListener(listener: ClusterListener, effect: Effect): void {
   if (effect.kind === 'assigned') listener.assigned(effect.generation.number, effect.generation.places);
+  if (effect.kind === 'ready') listener.ready(effect.value);
   if (effect.kind === 'stepCommitted') listener.stepCommitted(effect.value);
   if (effect.kind === 'evaluating') listener.evaluating(effect.rank, effect.images);
   if (effect.kind === 'evaluated') listener.evaluated(effect.value);

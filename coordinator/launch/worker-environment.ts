@@ -23,7 +23,7 @@ export function divideThreads(count: number, cores = availableParallelism()): nu
 
 /**
  * What a local worker's process is started with. TensorFlow and libuv read all of this once, at their start.
- * `base` is the environment it inherits: memory and log settings in it win, threads and device do not.
+ * `base` is the environment it inherits: memory settings in it win, threads and device do not.
  *
  * @param gpus values for CUDA_VISIBLE_DEVICES, shared out in turn; none hides every GPU.
  */
@@ -35,9 +35,6 @@ export function workerEnvironment(
   return {
     MALLOC_MMAP_THRESHOLD_: String(keptBytes),
     MALLOC_TRIM_THRESHOLD_: String(2 * keptBytes),
-    TF_CPP_MIN_LOG_LEVEL: '2',
-    // Workers may share a device: none takes all of its memory at its start.
-    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     ...base,
     TF_NUM_INTRAOP_THREADS: String(threads),
     TF_NUM_INTEROP_THREADS: '1',

@@ -1,3 +1,5 @@
+import type { Kernels } from '../../proto/gen/coordinator.js';
+
 /** Who holds which rank of a generation. */
 export interface WorkerPlace {
   readonly workerId: string;
@@ -6,6 +8,12 @@ export interface WorkerPlace {
   readonly address: string;
   readonly pid: number;
   readonly host: string;
+}
+
+/** A worker has everything to take part, and says what it computes with. */
+export interface ReadyWorker extends WorkerPlace {
+  readonly generation: bigint;
+  readonly kernels: Kernels;
 }
 
 /** A step that every rank has reported, with the same loss and counts. */
@@ -61,6 +69,7 @@ export interface WorkerLoss {
 /** Who wants to hear what the cluster does. Called in order; what a listener throws ends the run. */
 export interface ClusterListener {
   assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
+  ready(worker: ReadyWorker): void;
   stepCommitted(step: CommittedStep): void;
   /** Now and then while an evaluation is on: how many images `rank` has judged. */
   evaluating(rank: number, images: number): void;

@@ -10,7 +10,14 @@ import type {
 } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { RollCalls } from './answers-by-rank.js';
-import type { CommittedStep, EpochEnd, EvaluationResult, WorkerLoss, WorkerPlace } from './cluster-events.js';
+import type {
+  CommittedStep,
+  EpochEnd,
+  EvaluationResult,
+  ReadyWorker,
+  WorkerLoss,
+  WorkerPlace,
+} from './cluster-events.js';
 
 /** What the reducer is told once: it holds for the whole run. */
 export interface Rules {
@@ -158,6 +165,7 @@ export type Effect =
   /** End the session with an error. */
   | { readonly kind: 'refuse'; readonly session: number; readonly error: RondoError }
   | { readonly kind: 'assigned'; readonly generation: Generation }
+  | { readonly kind: 'ready'; readonly value: ReadyWorker }
   | { readonly kind: 'stepCommitted'; readonly value: CommittedStep }
   | { readonly kind: 'evaluating'; readonly rank: number; readonly images: number }
   | { readonly kind: 'evaluated'; readonly value: EvaluationResult }

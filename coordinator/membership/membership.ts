@@ -165,23 +165,26 @@ function followHeartbeat(state: Membership, rank: number, beat: Heartbeat): Effe
 
 function prepare(state: Preparing, rank: number, message: Message): Transition {
   if (message.$case !== 'ready') throw violation(state.generation, rank, `${message.$case} before Begin`);
-  const { stateDigest, step } = message.value;
+  const { stateDigest, step, kernels } = message.value;
   const { generation } = state;
   if (Number(step) !== generation.startStep) {
     throw violation(generation, rank, `being ready at step ${step}, not at step ${generation.startStep}`);
   }
+  if (kernels === undefined) throw violation(generation, rank, 'being ready without its kernels');
   const before = state.digests[rank]!;
   if (before !== null && before !== stateDigest) throw violation(generation, rank, 'two different digests');
+  const place = generation.places[rank]!;
+  const ready: Effect = { kind: 'ready', value: { ...place, generation: generation.number, kernels } };
   const digests = state.digests.with(rank, stateDigest);
   const present = digests.filter((digest) => digest !== null);
-  if (present.length < digests.length) return { state: { ...state, digests }, effects: [] };
+  if (present.length < digests.length) return { state: { ...state, digests }, effects: [ready] };
 
   requireAgreement(generation, present, `the workers do not start step ${step} from the same state`);
   const { checkedAtMs, members, suspicion } = state;
   const progress = beginProgress(generation, stateDigest);
   return {
     state: { kind: 'running', checkedAtMs, generation, members, suspicion, progress },
-    effects: tellAll(state, { $case: 'begin', value: { generation: generation.number } }),
+    effects: [ready, ...tellAll(state, { $case: 'begin', value: { generation: generation.number } })],
   };
 }
 

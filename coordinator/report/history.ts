@@ -17,7 +17,10 @@ export interface LearningCurves {
 /** More points than that are not told apart in a chart. */
 export const mostPoints = 500;
 
-export function learningCurves(config: RunConfig, { steps, epochs }: History): LearningCurves {
+export function learningCurves(
+  config: RunConfig,
+  { steps, epochs }: Omit<History, 'workers'>,
+): LearningCurves {
   const perEpoch = stepsPerEpoch(config);
   const stride = Math.max(1, Math.ceil(steps.length / mostPoints));
   const starts = new Set(phaseStarts(config));

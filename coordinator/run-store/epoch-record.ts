@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
-import type { StepLine } from './ledger.js';
+import type { StepLine, WorkerLine } from './ledger.js';
 
 /** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
 export interface EpochRecord {
@@ -25,6 +25,8 @@ export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'
 export interface History {
   readonly steps: readonly StepFigures[];
   readonly epochs: readonly EpochRecord[];
+  /** Those that took part, and what they computed with. */
+  readonly workers: readonly Pick<WorkerLine, 'kernels'>[];
 }
 
 interface Evaluated {

@@ -36,19 +36,42 @@ const epochLine = z.object({
   parameterDigest: z.string(),
 });
 
+/** A worker that takes part in a generation, and what it computes with. */
+const workerLine = z.object({
+  kind: z.literal('worker'),
+  generation: count,
+  worker: z.string(),
+  rank: count,
+  host: z.string(),
+  kernels: z.object({
+    /** Version of the library. */
+    tensorflow: z.string(),
+    gpu: z.boolean(),
+    /** oneDNN's kernels, not Eigen's; null where TensorFlow does not tell. */
+    oneDnn: z.boolean().nullable(),
+    processor: z.string(),
+    /** The best that oneDNN may use, in its words, such as AVX2. */
+    instructionSet: z.string(),
+    threads: count,
+  }),
+});
+
 /** From here on, lines of step >= toStep that stand above count no longer: the run went on from an earlier state. */
 const rollbackLine = z.object({ kind: z.literal('rollback'), toStep: count });
 
-const ledgerLine = z.discriminatedUnion('kind', [stepLine, epochLine, rollbackLine]);
+const ledgerLine = z.discriminatedUnion('kind', [stepLine, epochLine, rollbackLine, workerLine]);
 
 export type StepLine = z.infer<typeof stepLine>;
 export type EpochLine = z.infer<typeof epochLine>;
+export type WorkerLine = z.infer<typeof workerLine>;
 export type LedgerLine = z.infer<typeof ledgerLine>;
 
 /** What counts after all rollbacks, in order. */
 export interface LedgerState {
   readonly steps: readonly StepLine[];
   readonly epochs: readonly EpochLine[];
+  /** All that ever took part. */
+  readonly workers: readonly WorkerLine[];
 }
 
 /** Throws data-loss that names the line which is not the ledger's. */
@@ -67,16 +90,21 @@ export function readLedger(path: string): LedgerLine[] {
 export function settleLedger(lines: readonly LedgerLine[]): LedgerState {
   let steps: StepLine[] = [];
   let epochs: EpochLine[] = [];
+  const workers: WorkerLine[] = [];
   for (const line of lines) {
     if (line.kind === 'step') steps.push(line);
     else if (line.kind === 'epoch') epochs.push(line);
+    else if (line.kind === 'worker') workers.push(line);
     else ({ steps, epochs } = rollBack({ steps, epochs }, line.toStep));
   }
-  return { steps, epochs };
+  return { steps, epochs, workers };
 }
 
 /** What is left of a ledger when the run goes on from its state after `toStep` steps. */
-export function rollBack(state: LedgerState, toStep: number): { steps: StepLine[]; epochs: EpochLine[] } {
+export function rollBack(
+  state: Pick<LedgerState, 'steps' | 'epochs'>,
+  toStep: number,
+): { steps: StepLine[]; epochs: EpochLine[] } {
   return {
     steps: state.steps.filter((line) => line.step < toStep),
     epochs: state.epochs.filter((line) => line.step <= toStep),

@@ -30,6 +30,8 @@ export interface Summary {
   readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
   /** Times that training went on after losing a worker, or was resumed. */
   readonly recoveries: number;
+  /** What the run's workers computed with, each once, in words. */
+  readonly kernels: readonly string[];
   /** Of the workers, in this sitting; zeros when they could not say. */
   readonly metrics: { readonly published: number; readonly dropped: number };
   /** Of this sitting, from start to end. */

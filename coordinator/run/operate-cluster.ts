@@ -113,6 +113,7 @@ async function gatherAndRun(
 
 const deaf: ClusterListener = {
   assigned() {},
+  ready() {},
   stepCommitted() {},
   evaluating() {},
   evaluated() {},

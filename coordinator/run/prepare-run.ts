@@ -90,7 +90,7 @@ export async function prepareNewRun(
       pretrainedPath: weights?.path ?? null,
       runtime,
       checkpoint: null,
-      restored: { steps: [], epochs: [] },
+      restored: { steps: [], epochs: [], workers: [] },
       resumptions: 0,
       unlock,
     };

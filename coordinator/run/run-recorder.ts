@@ -8,7 +8,8 @@ import type {
   WorkerPlace,
 } from '../membership/cluster-events.js';
 import { type EpochRecord, type History, recordEpoch, type StepFigures } from '../run-store/epoch-record.js';
-import type { EpochLine, LedgerState, StepLine } from '../run-store/ledger.js';
+import { distinctKernels, formatKernels } from '../run-store/kernels.js';
+import type { EpochLine, LedgerState, StepLine, WorkerLine } from '../run-store/ledger.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
@@ -16,7 +17,7 @@ import type { MetricsCollector } from './services.js';
 /** Hears what the cluster does and keeps the run's books: ledger, table of epochs, what to checkpoint. */
 export interface Bookkeeper extends ClusterListener {
   readonly epochs: readonly EpochRecord[];
-  /** Steps and epochs, in order. */
+  /** Steps, epochs and workers, in order. */
   readonly history: History;
   /** Of this sitting. */
   readonly newestEvaluation: EvaluationResult | null;
@@ -47,6 +48,7 @@ export interface BookkeeperOptions {
 export function keepBooks(o: BookkeeperOptions): Bookkeeper {
   const steps: StepFigures[] = o.restored.steps.map(figuresOf);
   const epochs: EpochRecord[] = o.restored.epochs.map(recordOf);
+  const workers: WorkerLine[] = [...o.restored.workers];
   let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
   let worldSize = 0;
   let generations = 0;
@@ -76,7 +78,7 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
 
   return {
     epochs,
-    history: { steps, epochs },
+    history: { steps, epochs, workers },
     get newestEvaluation() {
       return newestEvaluation;
     },
@@ -110,6 +112,20 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
           step: steps.length,
         });
       }
+    },
+    ready({ generation, workerId: worker, rank, host, kernels }) {
+      const oneDnn = kernels.oneDnn ?? null;
+      const line: WorkerLine = {
+        ...{ kind: 'worker', generation: Number(generation), worker, rank, host },
+        kernels: { ...kernels, oneDnn },
+      };
+      o.ledger.append(line);
+      const [known] = distinctKernels(workers);
+      workers.push(line);
+      const own = formatKernels(line.kernels);
+      if (known === undefined || known === own) return;
+      const text = `${worker} computes with ${own}, others of this run with ${known}: the last bits of results will differ`;
+      o.report({ kind: 'warning', text });
     },
     stepCommitted(step) {
       lastStepAtMs = o.nowMs();

@@ -1,6 +1,7 @@
 import { totalSteps } from '../../plan/phases.js';
 import { readBest } from '../checkpoints/best-checkpoint.js';
 import { findBestEpoch } from '../checkpoints/best-epoch.js';
+import { distinctKernels } from '../run-store/kernels.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { Bookkeeper } from './run-recorder.js';
@@ -30,6 +31,7 @@ export function summarize(
     parameterDigest: books.parameterDigest,
     quarantined,
     recoveries: resumptions + books.regroupings,
+    kernels: distinctKernels(books.history.workers),
     metrics: ending.metrics,
     wallSeconds,
     error: ending.error === null ? null : describeError(ending.error),

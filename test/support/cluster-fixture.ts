@@ -49,6 +49,7 @@ export async function openStage(worldSize: number, listener: Partial<ClusterList
     checkpoint: async function* () {},
     listener: {
       assigned: () => {},
+      ready: () => {},
       stepCommitted: (step) => committed.push(step),
       evaluating: () => {},
       evaluated: (evaluation) => evaluations.push(evaluation),

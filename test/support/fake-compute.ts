@@ -1,10 +1,12 @@
 import type { Mixup } from '../../plan/mixup.js';
 import type { Compute, ComputeShape, Digests } from '../../worker/training/compute.js';
+import { fakeKernels } from './kernels.js';
 
 /** Values in the fake network's one parameter. */
 const width = 3;
 
 export const fakeShape: ComputeShape = {
+  kernels: fakeKernels,
   state: {
     parameters: [{ name: 'w', shape: [width], offset: 0, group: 0 }],
     statistics: [],

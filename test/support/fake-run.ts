@@ -11,6 +11,7 @@ import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { fakeKernels } from './kernels.js';
 import { lossOf, sharesOf, tinyDataset } from './tiny-run.js';
 
 /** The state after `step` steps: a function of the step alone, as replicas' is. Each tensor is 2 by 3. */
@@ -148,6 +149,7 @@ async function playRun(
     }),
   );
   listener.assigned(1n, places);
+  for (const place of places) listener.ready({ ...place, generation: 1n, kernels: fakeKernels });
   const result = { metrics: { published: 3, dropped: 1 } };
   for (let step = start; step < totalSteps(config); step++) {
     await faults.beforeStep?.(step);

@@ -9,6 +9,7 @@ import {
 } from '../../proto/gen/coordinator.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import { testCredentials } from './credentials.js';
+import { fakeKernels } from './kernels.js';
 import type { VotingBooth } from './stop-votes.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
@@ -89,7 +90,12 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     });
     say({
       $case: 'ready',
-      value: { generation, step: startStep, stateDigest: stateDigest(Number(startStep)) },
+      value: {
+        generation,
+        step: startStep,
+        stateDigest: stateDigest(Number(startStep)),
+        kernels: fakeKernels,
+      },
     });
     await begun;
 

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { beginMembership, reduce } from '../../coordinator/membership/membership.js';
 import type { Effect, Event, Membership, Rules } from '../../coordinator/membership/membership-state.js';
 import { MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
+import { fakeKernels } from './kernels.js';
 
 export type Message = NonNullable<WorkerMessage['message']>;
 export type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
@@ -65,7 +66,7 @@ export function registerMessage(workerId: string, port: number, version = '1.0.0
 }
 
 export function readyMessage(stateDigest = 'same', step = 0, generation = 1n): Message {
-  return { $case: 'ready', value: { generation, step: BigInt(step), stateDigest } };
+  return { $case: 'ready', value: { generation, step: BigInt(step), stateDigest, kernels: fakeKernels } };
 }
 
 export function heartbeatMessage(generation = 1n, evaluated = 0): Message {

@@ -7,6 +7,7 @@ import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import { openStream } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { jpegBytes, writeFiles } from './images.js';
+import { fakeKernels } from './kernels.js';
 import { lossOf, tinyConfig } from './tiny-run.js';
 
 /** Names that would break a page that did not escape them. */
@@ -47,7 +48,7 @@ export function historyOf(config: RunConfig): History {
     seconds: 61,
     imagesPerSecond: 99.5,
   }));
-  return { steps, epochs };
+  return { steps, epochs, workers: [{ kernels: { ...fakeKernels, oneDnn: true } }] };
 }
 
 /** Random labels, predictions and losses, the same for the same seed. */

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { type PlainError, RondoError } from '../../runtime/errors.js';
 import type { Compute, ComputeOperations } from '../training/compute.js';
 
@@ -40,7 +40,7 @@ export interface ThreadedCompute extends Compute {
  * order they are made; when the thread dies, those that wait are rejected.
  */
 export function startComputeThread(): ThreadedCompute {
-  const thread = new Worker(new URL('./compute-thread.js', import.meta.url));
+  const thread = new Worker(new URL('./compute-thread.js', import.meta.url), { env: SHARE_ENV });
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let dead: RondoError | undefined;

@@ -53,7 +53,9 @@ export function startGeneration(
       position.generation = number;
       position.step = BigInt(startStep);
       position.evaluated = 0;
-      session.send({ $case: 'ready', value: { generation: number, step: BigInt(startStep), stateDigest } });
+      const { kernels } = resources.shape;
+      const ready = { generation: number, step: BigInt(startStep), stateDigest, kernels };
+      session.send({ $case: 'ready', value: ready });
       await begun;
       signal.throwIfAborted();
 

@@ -49,21 +49,31 @@ export interface Binding {
   getNumOfSavedModels(): number;
 }
 
+/**
+ * What TensorFlow reads from the environment when it is loaded, unless the user has set it otherwise. oneDNN's kernels: TensorFlow
+ * chooses them by itself only where the processor has AVX-VNNI, AVX512-VNNI, AVX512-BF16 or AMX, and computes with Eigen's elsewhere,
+ * which take twice the time (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one.
+ */
+const environmentDefaults: Readonly<Record<string, string>> = {
+  TF_CPP_MIN_LOG_LEVEL: '2',
+  TF_ENABLE_ONEDNN_OPTS: '1',
+  TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+};
+
 const remedy = 'Run `npm run setup`: it fetches the TensorFlow runtime and builds the binding.';
 const require = createRequire(import.meta.url);
 let loaded: Binding | undefined;
 
 /**
  * Loads TensorFlow into this process, once; later calls answer the same object. Call it from one thread of a process
- * only. It takes the package's native addon and none of its JavaScript, which would add about a second to every start.
+ * only, and from a worker thread only under SHARE_ENV: no other environment reaches the library. It takes the package's native addon and none of its JavaScript, which would add about a second to every start.
  *
  * @throws RondoError `failed-precondition` when the addon or the libraries that it needs are not there.
  */
 export function loadBinding(): Binding {
   if (loaded !== undefined) return loaded;
   const file = addonFile();
-  // Read when the library is loaded. A worker thread's `process.env` reaches the library only under SHARE_ENV.
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  for (const [name, value] of Object.entries(environmentDefaults)) process.env[name] ||= value;
   try {
     loaded = require(file) as Binding;
   } catch (cause) {

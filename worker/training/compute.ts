@@ -1,5 +1,6 @@
 import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
+import type { Kernels } from '../../proto/gen/coordinator.js';
 import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '../model/program.js';
 
 /** SHA-256, in hexadecimal, over the little-endian float32 values. */
@@ -45,6 +46,7 @@ export interface EvaluatedBatch {
 }
 
 export interface ComputeShape {
+  readonly kernels: Kernels;
   readonly state: StateLayout;
   readonly reductions: Readonly<Partial<Record<Trainable, ReductionLayout>>>;
 }

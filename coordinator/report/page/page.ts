@@ -1,4 +1,5 @@
 import type { History } from '../../run-store/epoch-record.js';
+import { distinctKernels } from '../../run-store/kernels.js';
 import type { RunRecord } from '../../run-store/run-directory.js';
 import { formatInteger, formatLoss, formatPercent } from '../figure-text.js';
 import type { Interpretation } from '../interpretation.js';
@@ -64,7 +65,7 @@ export function renderPage({
 ${headline(interpretation)}
 <nav aria-label="Contents"><ul>${links}</ul></nav>
 </header>
-<main>${curvesSection(config, history)}${confusionSection(interpretation, minCount)}${lossesSection(losses, config.classes)}${scoresSection(interpretation)}${recipeSection(record, root)}
+<main>${curvesSection(config, history)}${confusionSection(interpretation, minCount)}${lossesSection(losses, config.classes)}${scoresSection(interpretation)}${recipeSection(record, root, distinctKernels(history.workers))}
 </main>
 </body>
 </html>

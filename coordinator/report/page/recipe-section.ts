@@ -10,14 +10,21 @@ import {
 } from '../recipe-entries.js';
 import { type Html, html } from './html.js';
 
-export function recipeSection(record: RunRecord, root: string): Html {
+export function recipeSection(record: RunRecord, root: string, kernels: readonly string[]): Html {
   const { config } = record;
-  const entries = [...dataEntries(config, root), ...networkEntries(config), ...trainingEntries(config)];
+  const entries = [
+    ...dataEntries(config, root),
+    ...networkEntries(config),
+    ...trainingEntries(config),
+    ...originEntries(record),
+    // Runs from before kernels were recorded have none.
+    ...kernels.map((text): RecipeEntry => ['Kernels', text]),
+  ];
   return html`
 <section aria-labelledby="recipe">
 <h2 id="recipe">Recipe</h2>
 ${phasesTable(config.phases)}
-<dl>${[...entries, ...originEntries(record)].map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`)}</dl>
+<dl>${entries.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`)}</dl>
 </section>`;
 }
 

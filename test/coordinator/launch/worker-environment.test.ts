@@ -26,7 +26,7 @@ describe('workerNodeArguments', () => {
 });
 
 describe('workerEnvironment', () => {
-  it('keeps the memory and log settings of its surroundings, not their threads and devices', () => {
+  it('keeps the settings of its surroundings, not their threads and devices', () => {
     const base = {
       HOME: '/home/somebody',
       TF_CPP_MIN_LOG_LEVEL: '0',
@@ -37,7 +37,6 @@ describe('workerEnvironment', () => {
     expect(workerEnvironment(base, { index: 1, threads: 1, gpus: ['2', '3'] })).toEqual({
       HOME: '/home/somebody',
       TF_CPP_MIN_LOG_LEVEL: '0',
-      TF_FORCE_GPU_ALLOW_GROWTH: 'true',
       MALLOC_MMAP_THRESHOLD_: '1073741824',
       MALLOC_TRIM_THRESHOLD_: '1',
       TF_NUM_INTRAOP_THREADS: '1',

@@ -104,6 +104,7 @@ describe('writeReport', () => {
     const history = {
       steps: request.history.steps.map((step) => ({ ...step, loss: null })),
       epochs: [],
+      workers: [],
     };
     const { index, figures } = await writeReport({
       ...request,

@@ -64,6 +64,7 @@ const summary: Summary = {
   parameterDigest: 'p',
   quarantined: [],
   recoveries: 0,
+  kernels: [],
   metrics: { published: 10, dropped: 0 },
   wallSeconds: 75,
   error: null,
