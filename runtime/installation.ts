@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { RondoError } from './errors.js';
 
 /**
  * Where the things are that `npm run setup` has put in place for the programs. It notes them in
@@ -50,6 +51,19 @@ function findNatsServer(env: NodeJS.ProcessEnv, noted: string | null | undefined
 function cacheFolder(env: NodeJS.ProcessEnv): string {
   if (env.RONDO_CACHE) return resolve(env.RONDO_CACHE);
   return join(env.XDG_CACHE_HOME ? resolve(env.XDG_CACHE_HOME) : join(homedir(), '.cache'), 'rondo');
+}
+
+/** GiB of disk that decoded images may take unless RONDO_CACHE_GIB says otherwise. */
+export const defaultDiskCacheGib = 20;
+
+/** GiB of disk that decoded images may take, all data sets together. Throws RondoError for what is no whole number. */
+export function diskCacheGib(env: NodeJS.ProcessEnv): number {
+  const { RONDO_CACHE_GIB: given } = env;
+  if (given === undefined || given === '') return defaultDiskCacheGib;
+  if (/^\d{1,6}$/.test(given)) return Number(given);
+  throw new RondoError('invalid-argument', `RONDO_CACHE_GIB is "${given}", which is no whole number`, {
+    remedy: 'set it to the GiB of disk that decoded images may take, 0 for none, or unset it',
+  });
 }
 
 /** The nearest folder above that holds a package.json: from runtime/ as from dist/runtime/. */

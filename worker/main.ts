@@ -1,10 +1,10 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
-import { hostname, tmpdir } from 'node:os';
-import path from 'node:path';
+import { hostname } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { RondoError } from '../runtime/errors.js';
 import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
+import { defaultDiskCacheGib, diskCacheGib, installation } from '../runtime/installation.js';
 import { openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
 import { findJob } from './jobs/registry.js';
@@ -37,15 +37,22 @@ program
   .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
   .option(
     '--cache-dir <DIR>',
-    'folder for decoded pixels beyond the memory budget',
-    path.join(tmpdir(), 'rondo-pixels'),
+    'folder whose sub-folder pixels keeps decoded images, for all workers of this machine and later runs',
+    installation().cacheDir,
   )
-  .option('--cache-mib <N>', 'memory for decoded pixels, in MiB', wholeNumber, 1024)
+  .option(
+    '--cache-gib <N>',
+    'disk for decoded images, in GiB, of all data sets together: those used longest ago are removed; 0 keeps none ' +
+      `(default: RONDO_CACHE_GIB, else ${defaultDiskCacheGib})`,
+    wholeNumber,
+  )
+  .option('--cache-mib <N>', 'memory for decoded images, in MiB', wholeNumber, 1024)
   .addHelpText(
     'after',
     `
 The number of threads, the GPU and the kernels are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
-CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
+CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
+Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
 
 Example:
   worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4`,
@@ -66,6 +73,7 @@ interface JoinFlags {
   tokenFile?: string;
   id: string;
   cacheDir: string;
+  cacheGib?: number;
   cacheMib: number;
 }
 
@@ -77,6 +85,7 @@ async function join(flags: JoinFlags): Promise<void> {
     workerId: flags.id,
     cacheDir: flags.cacheDir,
     cacheBytes: flags.cacheMib * bytesPerMiB,
+    diskCacheBytes: (flags.cacheGib ?? diskCacheGib(process.env)) * 1024 * bytesPerMiB,
   };
   const lifecycle = openLifecycle();
   try {

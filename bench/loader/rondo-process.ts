@@ -63,6 +63,7 @@ function openBenchLoader(cacheDir: string, cacheBytes: number): Loader {
     config: { seed: 1, size, presize, microBatch, augment: 'fastai' },
     cacheBytes,
     cacheDir,
+    diskCacheBytes: 2 ** 40,
   });
 }
 

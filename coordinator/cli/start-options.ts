@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { defaults } from '../options/defaults.js';
 import type { StartOptionName } from '../options/start-schema.js';
 import { groups, type OptionText, trainingOptionTexts } from './training-option-texts.js';
@@ -80,6 +81,10 @@ Examples:
       a new run from where another one's frozen epochs ended
   coordinator start --resume first-try --workers 4
       go on where a run was stopped
+
+What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE_HOME or ~/.cache): fetched and drawn data sets, weights,
+what is known of images, and in pixels/ the images that workers decoded, up to RONDO_CACHE_GIB (default: ${defaultDiskCacheGib}; those used longest
+ago are removed, 0 keeps none). It may be removed at any time.
 
 Ctrl-C finishes the step and saves it; a second one stops at once.
 Exit codes: 0 completed, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;

@@ -1,55 +1,103 @@
 import { Command } from 'commander';
+import { installation } from '../../runtime/installation.js';
 import { defaults } from '../options/defaults.js';
+import { describeChanges } from '../run-store/image-record.js';
 import { readLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { readSummary } from '../run-store/summary.js';
+import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.js';
 import { type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
 import { formatCount } from '../terminal/count-text.js';
+import { openWorkProgress } from '../terminal/work-progress.js';
+import type { StartEnvironment } from './start.js';
 
-export interface VerifyEnvironment {
-  readonly output: { write(text: string): unknown };
-  exit(code: number): void;
+export type VerifyEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
+
+/** Of the ledger, and of the images where they were looked at. */
+export type RunVerdict = Verdict & { readonly images?: ImagesVerdict };
+
+interface VerifyFlags {
+  readonly runDir: string;
+  readonly images: boolean;
+  readonly json?: boolean;
 }
 
-export function verifyRunCommand({ output, exit }: VerifyEnvironment): Command {
+export function verifyRunCommand({ output, openLifecycle, exit }: VerifyEnvironment): Command {
   return new Command('verify-run')
-    .description('Proves from its ledger that a run used each sample of each epoch exactly once, as planned.')
+    .description(
+      'Proves from its ledger that a run used each sample of each epoch exactly once, as planned, and that the images are still the same.',
+    )
     .argument('<RUN>', 'name or folder of the run')
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .option('--no-images', 'look at the ledger alone')
     .option('--json', 'the verdict as one JSON object')
     .addHelpText(
       'after',
-      '\nExit codes: 0 proven, 1 something differs (the first difference is printed), 2 no such run.',
+      `
+The run's images.sha256 holds the digest of every image; it is compared with the files in the data's folder. Files that did not change
+since they were last verified are not read again. Where that folder is gone the ledger alone is verified, and that is said.
+
+Exit codes: 0 proven, 1 something differs (the first difference in the ledger, or the images that changed), 2 no such run.`,
     )
-    .action(async (run: string, { runDir, json }: { runDir: string; json?: boolean }) => {
-      const verdict = await verifyRun(run, runDir);
-      output.write(
-        `${json ? JSON.stringify({ kind: 'verdict', ...verdict }) : describeVerdict(run, verdict)}\n`,
-      );
-      exit(verdict.ok ? 0 : 1);
+    .action(async (run: string, { runDir, images, json }: VerifyFlags) => {
+      const lifecycle = openLifecycle();
+      const progress = openWorkProgress('verifying', process.stderr);
+      try {
+        const verdict = await verifyRun(run, runDir, {
+          images,
+          signal: lifecycle.signal,
+          onProgress: (done, total) => progress.report({ done, total }),
+        });
+        progress.close();
+        output.write(
+          `${json ? JSON.stringify({ kind: 'verdict', ...verdict }) : describeVerdict(run, verdict)}\n`,
+        );
+        exit(verdict.ok ? 0 : 1);
+      } finally {
+        progress.close();
+        lifecycle.close();
+      }
     });
 }
 
-/** Throws not-found when there is no such run, and data-loss when its files cannot be read. */
-export async function verifyRun(run: string, runDir: string): Promise<Verdict> {
-  const directory = findRunDirectory(run, runDir);
-  const { config } = readRunRecord(directory);
-  const summary = await readSummary(directory);
-  const complete = summary?.status === 'completed' && !summary.earlyStopped;
-  return verifyLedger(config, readLedger(directory.ledger), { complete });
+export interface VerifyOptions {
+  /** Whether to look at the images too. */
+  readonly images: boolean;
+  readonly signal: AbortSignal;
+  onProgress(done: number, total: number): void;
 }
 
-export function describeVerdict(run: string, verdict: Verdict): string {
+/** Throws not-found when there is no such run, and data-loss when its files cannot be read. */
+export async function verifyRun(
+  run: string,
+  runDir: string,
+  o: VerifyOptions = { images: true, signal: new AbortController().signal, onProgress() {} },
+): Promise<RunVerdict> {
+  const directory = findRunDirectory(run, runDir);
+  const record = readRunRecord(directory);
+  const summary = await readSummary(directory);
+  const complete = summary?.status === 'completed' && !summary.earlyStopped;
+  const verdict = verifyLedger(record.config, readLedger(directory.ledger), { complete });
+  if (!verdict.ok || !o.images) return verdict;
+  const images = await verifyRunImages(directory, record, { ...o, cacheDir: installation().cacheDir });
+  if (images.status !== 'changed') return { ...verdict, images };
+  const difference = `the images are not those that the run began with: ${describeChanges({ ...images, added: [] })}`;
+  return { ok: false, line: null, difference, images };
+}
+
+export function describeVerdict(run: string, verdict: RunVerdict): string {
   if (!verdict.ok) {
     const where = verdict.line === null ? '' : `, ledger line ${verdict.line}`;
     return `${run}${where}: ${verdict.difference}`;
   }
-  const { epochs, steps, samples, worldSizes, rollbacks, skipped } = verdict;
+  const { epochs, steps, samples, worldSizes, rollbacks, skipped, images } = verdict;
   const sentences = [
     `${run}: each sample is used exactly once in ${formatCount(epochs, 'whole epoch')}; ${formatCount(steps, 'step')} ` +
       `(${formatCount(samples, 'sample')}) as planned, world size ${worldSizes.join(', ')}`,
   ];
   if (rollbacks > 0) sentences.push(`${formatCount(rollbacks, 'rollback')} honoured`);
   if (skipped > 0) sentences.push(`${formatCount(skipped, 'step')} skipped by all workers as not finite`);
+  if (images?.status === 'unchanged') sentences.push(`${formatCount(images.count, 'image')} unchanged`);
+  if (images?.status === 'unavailable') sentences.push(`the images were not verified: ${images.reason}`);
   return sentences.join('; ');
 }

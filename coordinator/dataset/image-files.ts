@@ -50,12 +50,7 @@ export async function listImageFiles(
 
   const addFile = (relative: string, real: string, stats: BigIntStats): void => {
     seen.add(real);
-    files.push({
-      path: relative,
-      size: Number(stats.size),
-      stamp: stampOf(stats),
-      settled: isSettled(stats),
-    });
+    files.push(toImageFile(relative, stats));
     o.onFound(files.length);
   };
   const walk = async (relative: string, real: string): Promise<void> => {
@@ -100,6 +95,16 @@ export async function listImageFiles(
 
 function readStats(file: string): Promise<BigIntStats> {
   return stat(file, { bigint: true });
+}
+
+/** One file of a folder; null when it is not there. */
+export async function statImageFile(root: string, relative: string): Promise<ImageFile | null> {
+  const stats = await readStats(path.join(root, relative)).catch(() => null);
+  return stats?.isFile() ? toImageFile(relative, stats) : null;
+}
+
+function toImageFile(relative: string, stats: BigIntStats): ImageFile {
+  return { path: relative, size: Number(stats.size), stamp: stampOf(stats), settled: isSettled(stats) };
 }
 
 function stampOf({ size, mtimeNs, ctimeNs, ino }: BigIntStats): string {

@@ -39,7 +39,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const record = readRunRecord(directory);
   const checkpoint = await chooseCheckpoint(directory, options.checkpoint);
   const context = { services, report, signal: signals.signal };
-  const { dataset } = await indexRecordedData(record, context);
+  const { dataset } = await indexRecordedData(record, directory, context);
   const judged = new Array<number>(workers).fill(0);
   let result: EvaluationResult | null = null;
   await operateCluster(

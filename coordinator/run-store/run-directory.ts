@@ -20,6 +20,8 @@ export interface RunDirectory {
   readonly nats: string;
   /** What `worker join` must know, while workers that were not launched here may join. */
   readonly token: string;
+  /** The digest of every image that the run trains and validates on. */
+  readonly images: string;
   readonly summary: string;
   readonly report: string;
 }
@@ -46,6 +48,8 @@ export interface RunRecord {
   /** Null unless the run takes its weights from another one. */
   readonly source: SourceRecord | null;
   readonly datasetDigest: string;
+  /** Absolute path of the images' folder; absent in runs of earlier versions. */
+  readonly dataRoot?: string;
   readonly config: RunConfig;
 }
 
@@ -91,6 +95,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
     token: join(path, 'token'),
+    images: join(path, 'images.sha256'),
     summary: join(path, 'summary.json'),
     report: join(path, 'report'),
   };

@@ -11,6 +11,7 @@ import { headFits, writeSourceWeights } from '../checkpoints/source-weights.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/training-options.js';
+import { writeImageRecord } from '../run-store/image-record.js';
 import type { LedgerState } from '../run-store/ledger.js';
 import {
   createRunDirectory,
@@ -70,6 +71,7 @@ export async function prepareNewRun(
     const weights = taken?.weights ?? pretrained;
     const lanes = training.lanes ?? chooseLanes(runtime);
     const config = Object.freeze({ ...plain, lanes, pretrainedDigest: weights?.digest ?? null });
+    await writeImageRecord(directory.images, dataset);
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),
@@ -79,6 +81,7 @@ export async function prepareNewRun(
       training,
       source: taken?.record ?? null,
       datasetDigest: dataset.digest,
+      dataRoot: dataset.root,
       config,
     });
     return {

@@ -51,7 +51,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       unlock();
       return { kind: 'finished', summary };
     }
-    const { dataset, quarantined } = await indexRecordedData(record, context);
+    const { dataset, quarantined } = await indexRecordedData(record, directory, context);
     const pretrainedPath = checkpoint === null ? await findSamePretrained(record, directory, context) : null;
     if (record.versions.rondo !== version) {
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { installation } from '../../runtime/installation.js';
+import { defaultDiskCacheGib, diskCacheGib, installation } from '../../runtime/installation.js';
 
 let root: string;
 beforeEach(() => {
@@ -50,6 +50,16 @@ describe('installation', () => {
   ])('finds nothing, and throws nothing, when the notes are %s', (_, notes) => {
     if (notes !== undefined) place('.rondo/installation.json', notes);
     expect(installation({}, root)).toMatchObject({ natsServer: null, tensorflowLibraries: null });
+  });
+
+  it('bounds decoded images on disk by RONDO_CACHE_GIB, and refuses what is no number', () => {
+    expect(diskCacheGib({})).toBe(defaultDiskCacheGib);
+    expect(diskCacheGib({ RONDO_CACHE_GIB: '' })).toBe(defaultDiskCacheGib);
+    expect(diskCacheGib({ RONDO_CACHE_GIB: '0' })).toBe(0);
+    expect(diskCacheGib({ RONDO_CACHE_GIB: '300' })).toBe(300);
+    for (const wrong of ['-1', '1.5', '20G', 'all']) {
+      expect(() => diskCacheGib({ RONDO_CACHE_GIB: wrong })).toThrow(`RONDO_CACHE_GIB is "${wrong}"`);
+    }
   });
 
   it('keeps its cache where it is told', () => {

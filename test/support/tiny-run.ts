@@ -41,7 +41,7 @@ export function tinyDataset(): Dataset {
       path: `${folder}/${index}.jpg`,
       label: index % 2,
       ...{ width: 64, height: 64 },
-      digest: `${folder} ${index}`,
+      digest: Buffer.from(`${folder} ${index}`).toString('hex').padStart(64, '0'),
     }));
   return {
     root: '/nowhere',

@@ -43,6 +43,8 @@ export interface LoaderOptions {
   /** Budget of the pixel cache's memory. */
   readonly cacheBytes: number;
   readonly cacheDir: string;
+  /** Bound of the decoded pixels on disk, of all data sets. */
+  readonly diskCacheBytes: number;
   readonly signal?: AbortSignal;
   /** Where bytes come from; the dataset's folder by default. */
   readonly source?: Source;
@@ -58,6 +60,7 @@ export function openLoader(o: LoaderOptions): Loader {
     dataset: o.dataset,
     presize,
     memoryBytes: o.cacheBytes,
+    diskBytes: o.diskCacheBytes,
     cacheDir: o.cacheDir,
     warn: o.warn ?? ((message) => process.stderr.write(`${message}\n`)),
   });
@@ -71,14 +74,15 @@ export function openLoader(o: LoaderOptions): Loader {
 
   const fillPixels = async (split: Split, id: number, into: Uint8Array): Promise<void> => {
     const cache = await opening;
-    if (await cache.get(split, id, into)) return;
+    const use = (pixels: Uint8Array) => into.set(pixels);
+    if (await cache.read(split, id, use)) return;
     const bytes = await source.read(split, id);
     requireSame(bytes, o.dataset[split][id]!, source.name(split, id));
     const pixels = await decodePixels(bytes, presize).catch((error: unknown) => {
       throw undecodable(source.name(split, id), error);
     });
-    into.set(pixels);
-    await cache.put(split, id, into);
+    use(pixels);
+    await cache.keep(split, id, pixels);
   };
 
   const fillSample = async (

@@ -1,10 +1,10 @@
 import { RondoError } from '../../runtime/errors.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 
-/** Presized images in memory, first come first kept: under a new order each epoch no image is likelier to be wanted next. */
+/** Decoded images in memory, first come first kept: under a new order each epoch no image is likelier to be wanted next. */
 export interface MemoryPixels {
-  /** Copies image `index` into `into`; false when it is not held. */
-  get(index: number, into: Uint8Array): boolean;
+  /** The pixels of image `index`, not to be written to; undefined when it is not held. */
+  get(index: number): Uint8Array | undefined;
   /** Keeps a copy while there is room. */
   put(index: number, pixels: Uint8Array): void;
 }
@@ -13,33 +13,27 @@ export interface MemoryPixels {
 const maxSlabBytes = 2 ** 30;
 
 /**
- * Room for as many images of `imageBytes` as `budgetBytes` holds, at most `count`. The system hands the memory out
- * page by page as it is filled. Throws RondoError when the budget cannot be reserved.
+ * Room for images of `totalBytes` together, as far as `budgetBytes` reach. The system hands the memory out page by page
+ * as it is filled. Throws RondoError when the budget cannot be reserved.
  */
-export function createMemoryPixels(count: number, imageBytes: number, budgetBytes: number): MemoryPixels {
-  const capacity = Math.min(count, Math.floor(budgetBytes / imageBytes));
-  const perSlab = Math.max(1, Math.floor(maxSlabBytes / imageBytes));
-  const slabs = Array.from(
-    { length: Math.ceil(capacity / perSlab) },
-    (_, slab) => new Uint8Array(reserve(Math.min(perSlab, capacity - slab * perSlab) * imageBytes)),
-  );
-  const slots = new Map<number, number>();
-  const imageAt = (slot: number): Uint8Array => {
-    const start = (slot % perSlab) * imageBytes;
-    return slabs[Math.floor(slot / perSlab)]!.subarray(start, start + imageBytes);
-  };
+export function createMemoryPixels(totalBytes: number, budgetBytes: number): MemoryPixels {
+  const capacity = Math.min(totalBytes, budgetBytes);
+  const slabs = Array.from({ length: Math.ceil(capacity / maxSlabBytes) }, (_, slab) => {
+    const bytes = Math.min(maxSlabBytes, capacity - slab * maxSlabBytes);
+    return new Uint8Array(reserve(bytes), 0, bytes);
+  });
+  const held = new Map<number, Uint8Array>();
+  let [slab, used] = [0, 0];
   return {
-    get(index, into) {
-      const slot = slots.get(index);
-      if (slot === undefined) return false;
-      into.set(imageAt(slot));
-      return true;
-    },
+    get: (index) => held.get(index),
     put(index, pixels) {
-      if (slots.size >= capacity || slots.has(index)) return;
-      const slot = slots.size;
-      slots.set(index, slot);
-      imageAt(slot).set(pixels);
+      if (held.has(index)) return;
+      if (slab + 1 < slabs.length && used + pixels.length > slabs[slab]!.length) [slab, used] = [slab + 1, 0];
+      if (slabs.length === 0 || used + pixels.length > slabs[slab]!.length) return;
+      const place = slabs[slab]!.subarray(used, used + pixels.length);
+      place.set(pixels);
+      held.set(index, place);
+      used += pixels.length;
     },
   };
 }
@@ -48,8 +42,8 @@ function reserve(bytes: number): SharedArrayBuffer {
   try {
     return allocateShared(bytes);
   } catch (error) {
-    throw new RondoError('resource-exhausted', `cannot reserve ${bytes} bytes for the pixel cache`, {
-      remedy: 'start the worker with a smaller --cache-bytes',
+    throw new RondoError('resource-exhausted', `cannot reserve ${bytes} bytes for decoded images`, {
+      remedy: 'start the worker with a smaller --cache-mib',
       cause: error,
     });
   }

@@ -1,20 +1,19 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
 import { decoderVersion } from '../../runtime/images.js';
 import { createMemoryPixels } from './memory-pixels.js';
-import { openPixelFile, type PixelFile } from './pixel-file.js';
+import { layOutRecords, openPixelFile, type PixelFile, type PixelRecord } from './pixel-file.js';
+import { openPixelsIn } from './pixel-folder.js';
 import type { Split } from './source.js';
-
-/** Raised when the same bytes and presize give other pixels, or records are laid out in another way. */
-const formatVersion = 3;
 
 /** Presized images by split and id: nothing is decoded twice on a machine while there is room. */
 export interface PixelCache {
-  /** Copies an image into `into`, [presize, presize, 3]; false when it is not held. */
-  get(split: Split, id: number, into: Uint8Array): Promise<boolean>;
+  /** Has `use` read an image's pixels, [presize, presize, 3], which are its only during the call; false when it is not held. */
+  read(split: Split, id: number, use: (pixels: Uint8Array) => void): Promise<boolean>;
   /** Never rejects: what cannot be kept is decoded again. */
-  put(split: Split, id: number, pixels: Uint8Array): Promise<void>;
+  keep(split: Split, id: number, pixels: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,50 +23,56 @@ export interface PixelCacheOptions {
   /** Bytes of shared memory to fill at most; 0 for none. */
   readonly memoryBytes: number;
   readonly cacheDir: string;
-  /** Told once when the disk cannot be used. */
+  /** Bound of all files of decoded pixels in `cacheDir` together; 0 for none. */
+  readonly diskBytes: number;
+  /** Told once when the disk cannot be used, or has room for a part only. */
   warn(message: string): void;
 }
 
 /**
  * Memory up to its budget in front of a file in `cacheDir`. Every image goes to the file too, not only what memory has no
- * room for: with a new order each epoch, a worker's next images are mostly ones that other workers decoded.
+ * room for: with a new order each epoch, a worker's next images are mostly ones that other workers decoded. An image is
+ * known by its bytes: other names, labels or splits of the same files find the same pixels, and other files never do.
  */
 export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> {
-  const imageBytes = o.presize * o.presize * 3;
-  const record = recordNumbers(o.dataset);
-  const count = o.dataset.train.length + o.dataset.valid.length;
-  const memory = createMemoryPixels(count, imageBytes, o.memoryBytes);
-  const salt = cacheKey(o.dataset.digest, o.presize);
-  const fileName = path.join(o.cacheDir, `pixels-${o.presize}-${salt.slice(0, 16)}.bin`);
-  let file: PixelFile | undefined;
+  const { records, numbers } = listRecords(o.dataset, o.presize);
+  const totalBytes = records.reduce((sum, { bytes }) => sum + bytes, 0);
+  const memory = createMemoryPixels(totalBytes, o.memoryBytes);
+  const scratch = createScratch();
+  let file = await openFile(records, o);
   const giveUpDisk = (problem: string): void => {
-    if (file !== undefined) void file.close().catch(() => {});
+    void file?.close().catch(() => {});
     file = undefined;
-    o.warn(`images are not cached in ${fileName}: ${problem}`);
+    o.warn(`decoded images are not kept in ${o.cacheDir}: ${problem}`);
   };
-  try {
-    file = await openPixelFile(fileName, { count, imageBytes, salt });
-    if (file === undefined)
-      o.warn(`images are not cached in ${fileName}: the disk has too little free space`);
-  } catch (error) {
-    giveUpDisk(String(error));
-  }
   return {
-    async get(split, id, into) {
-      const index = record[split][id]!;
-      if (memory.get(index, into)) return true;
+    async read(split, id, use) {
+      const index = numbers[split][id]!;
+      const held = memory.get(index);
+      if (held !== undefined) {
+        use(held);
+        return true;
+      }
       if (file === undefined) return false;
-      // A disk that fails to read is no reason to stop: the source still has the image.
-      const onDisk = await file.get(index, into).catch(() => false);
-      if (onDisk) memory.put(index, into);
-      return onDisk;
+      const { bytes } = records[index]!;
+      const buffer = scratch.take(bytes);
+      try {
+        const pixels = buffer.subarray(0, bytes);
+        // A disk that fails to read is no reason to stop: the source still has the image.
+        if (!(await file.get(index, pixels).catch(() => false))) return false;
+        memory.put(index, pixels);
+        use(pixels);
+        return true;
+      } finally {
+        scratch.giveBack(buffer);
+      }
     },
-    async put(split, id, pixels) {
-      const index = record[split][id]!;
+    async keep(split, id, pixels) {
+      const index = numbers[split][id]!;
       memory.put(index, pixels);
       const writing = file;
       await writing?.put(index, pixels).catch((error: unknown) => {
-        if (file === writing) giveUpDisk(String(error));
+        if (file === writing) giveUpDisk(RondoError.from(error).message);
       });
     },
     async close() {
@@ -78,21 +83,63 @@ export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> 
   };
 }
 
-function cacheKey(datasetDigest: string, presize: number): string {
-  const parts = [formatVersion, datasetDigest, presize, decoderVersion];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+async function openFile(
+  records: readonly PixelRecord[],
+  { cacheDir, diskBytes, presize, warn }: PixelCacheOptions,
+): Promise<PixelFile | undefined> {
+  if (diskBytes === 0) return undefined;
+  try {
+    const bytes = layOutRecords(records)[records.length]!;
+    const key = keyOf(records, presize);
+    const opened = await openPixelsIn(cacheDir, { key, presize, bytes, maxBytes: diskBytes });
+    if (opened.limitBytes < bytes) {
+      const share = Math.floor((100 * opened.limitBytes) / bytes);
+      warn(
+        `${path.dirname(opened.file)} has room for ${share} % of the decoded images; the others are decoded in every epoch`,
+      );
+    }
+    return openPixelFile(opened.handle, records, opened.limitBytes);
+  } catch (error) {
+    const { message, remedy } = RondoError.from(error);
+    warn(`decoded images are not kept in ${cacheDir}: ${message}${remedy ? `; ${remedy}` : ''}`);
+    return undefined;
+  }
 }
 
-/** Record numbers in order of path, so that another split of the same files finds the same records. */
-function recordNumbers(dataset: Dataset): Record<Split, Uint32Array> {
-  const numbers = {
-    train: new Uint32Array(dataset.train.length),
-    valid: new Uint32Array(dataset.valid.length),
+/** What the file is made from: the decoder, and every image's bytes and shape. */
+function keyOf(records: readonly PixelRecord[], presize: number): string {
+  const hash = createHash('sha256').update(JSON.stringify([presize, decoderVersion]));
+  for (const { digest, bytes } of records) hash.update(`\n${digest} ${bytes}`);
+  return hash.digest('hex').slice(0, 32);
+}
+
+/** One record for each different image, in order of digest, and each sample's. */
+function listRecords(
+  dataset: Dataset,
+  presize: number,
+): { records: readonly PixelRecord[]; numbers: Readonly<Record<Split, Uint32Array>> } {
+  const splits = ['train', 'valid'] as const;
+  const digests = [...new Set(splits.flatMap((split) => dataset[split].map(({ digest }) => digest)))].sort();
+  const indices = new Map(digests.map((digest, index) => [digest, index]));
+  const numbersOf = (split: Split) => Uint32Array.from(dataset[split], ({ digest }) => indices.get(digest)!);
+  return {
+    records: digests.map((digest) => ({ digest, bytes: presize * presize * 3 })),
+    numbers: { train: numbersOf('train'), valid: numbersOf('valid') },
   };
-  const all = (['train', 'valid'] as const).flatMap((split) =>
-    dataset[split].map(({ path }, id) => ({ path, split, id })),
-  );
-  all.sort((a, b) => (a.path < b.path ? -1 : 1));
-  for (const [index, { split, id }] of all.entries()) numbers[split][id] = index;
-  return numbers;
+}
+
+/** Memory for images on their way from the disk, used again. */
+function createScratch() {
+  const free: Uint8Array[] = [];
+  return {
+    /** At least `bytes` long. */
+    take(bytes: number): Uint8Array {
+      const fitting = free.findIndex((buffer) => buffer.length >= bytes);
+      if (fitting >= 0) return free.splice(fitting, 1)[0]!;
+      // One that is too small goes, so that there are never more than images on their way.
+      free.pop();
+      return new Uint8Array(bytes);
+    },
+    giveBack: (buffer: Uint8Array): void => void free.push(buffer),
+  };
 }

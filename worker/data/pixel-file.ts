@@ -1,15 +1,25 @@
-import { mkdir, open, statfs } from 'node:fs/promises';
-import path from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
+/** One image of the file. */
+export interface PixelRecord {
+  /** SHA-256 of the original's bytes; goes into the record's checksum. */
+  readonly digest: string;
+  /** Length of the image's pixels. */
+  readonly bytes: number;
+}
+
 /**
- * Presized images on disk, shared by all workers of a machine and by later runs: one file of records of one size,
- * record i for image i, holes where nothing was written yet. Each record carries a checksum of itself, so a torn,
- * foreign or half-written record counts as absent and no lock is needed: two workers write the same bytes.
+ * Decoded images on disk, shared by all workers of a machine and by later runs: one file of records, with holes where
+ * nothing was written yet. Each record carries a checksum of itself and of the original's digest, so a torn, foreign or
+ * half-written one counts as absent and no lock is needed: two workers write the same bytes.
  */
 export interface PixelFile {
-  /** Reads image `index` into `into`; false when there is no whole record. */
+  /** Whether there is room for record `index`. */
+  holds(index: number): boolean;
+  /** Reads record `index` into `into`, which has its length; false when there is no whole record. */
   get(index: number, into: Uint8Array): Promise<boolean>;
+  /** Writes record `index`; nothing for one that there is no room for. */
   put(index: number, pixels: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
@@ -19,35 +29,32 @@ const headerBytes = 16;
 const alignment = 16;
 /** "RPIX": what a hole, which reads as zeros, does not begin with. */
 const magic = 0x58495052;
-/** What the file may take of the free disk when it is complete; other programs and the checkpoints need room too. */
-const shareOfFreeDisk = 0.5;
 
-/**
- * Opens or creates `file` for `count` images of `imageBytes`. `salt` goes into every record's checksum. Undefined when the
- * disk has no room for the whole of it.
- */
-export async function openPixelFile(
-  file: string,
-  o: { count: number; imageBytes: number; salt: string },
-): Promise<PixelFile | undefined> {
-  const recordBytes = Math.ceil((headerBytes + o.imageBytes) / alignment) * alignment;
-  await mkdir(path.dirname(file), { recursive: true });
-  // Not 'a+': appending would ignore positions. 'r+' does not create, and 'w+' would empty another worker's file.
-  const handle = await open(file, 'r+').catch(async () => {
-    await (await open(file, 'a')).close();
-    return open(file, 'r+');
-  });
-  const { bavail, bsize } = await statfs(path.dirname(file));
-  const writtenBytes = (await handle.stat()).blocks * 512;
-  if (o.count * recordBytes - writtenBytes > bavail * bsize * shareOfFreeDisk) {
-    await handle.close();
-    return undefined;
+/** Where each record begins, and where the last one ends. */
+export function layOutRecords(records: readonly PixelRecord[]): Float64Array {
+  const starts = new Float64Array(records.length + 1);
+  for (const [index, { bytes }] of records.entries()) {
+    starts[index + 1] = starts[index]! + Math.ceil((headerBytes + bytes) / alignment) * alignment;
   }
-  const checksum = (index: number, pixels: Uint8Array): number => crc32(pixels, crc32(`${o.salt} ${index} `));
+  return starts;
+}
+
+/** The records in an open file, of which the first `limitBytes` may be used. Owns the handle. */
+export function openPixelFile(
+  handle: FileHandle,
+  records: readonly PixelRecord[],
+  limitBytes: number,
+): PixelFile {
+  const starts = layOutRecords(records);
+  const holds = (index: number): boolean => starts[index + 1]! <= limitBytes;
+  const checksum = (index: number, pixels: Uint8Array): number =>
+    crc32(pixels, crc32(`${records[index]!.digest} `));
   return {
+    holds,
     async get(index, into) {
+      if (!holds(index)) return false;
       const header = Buffer.alloc(headerBytes);
-      const start = index * recordBytes;
+      const start = starts[index]!;
       // Alone first: to read a hole, the system fills pages with zeros, which costs as much as to write them.
       await handle.read(header, 0, headerBytes, start);
       if (header.readUInt32LE(0) !== magic) return false;
@@ -55,10 +62,11 @@ export async function openPixelFile(
       return bytesRead === into.byteLength && header.readUInt32LE(4) === checksum(index, into);
     },
     async put(index, pixels) {
+      if (!holds(index)) return;
       const header = Buffer.alloc(headerBytes);
       header.writeUInt32LE(magic, 0);
       header.writeUInt32LE(checksum(index, pixels), 4);
-      const { bytesWritten } = await handle.writev([header, pixels], index * recordBytes);
+      const { bytesWritten } = await handle.writev([header, pixels], starts[index]!);
       const bytes = headerBytes + pixels.byteLength;
       if (bytesWritten < bytes) throw new Error(`wrote ${bytesWritten} of ${bytes} bytes`);
     },

@@ -1,8 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { installation } from '../../runtime/installation.js';
 import { openLoader } from '../data/loader.js';
 import { denormalize, openInputProgram } from '../model/input-program.js';
 import type { JobContext } from './job.js';
@@ -22,8 +21,8 @@ export async function showBatch(
   { config, dataset, ids, epoch, output }: ShowBatchRequest,
   { signal }: JobContext,
 ): Promise<object> {
-  const cacheDir = await mkdtemp(path.join(tmpdir(), 'rondo-show-'));
-  const loader = openLoader({ dataset, config, cacheBytes: 0, cacheDir });
+  const { cacheDir } = installation();
+  const loader = openLoader({ dataset, config, cacheBytes: 0, cacheDir, diskCacheBytes: 0 });
   const program = openInputProgram(config);
   try {
     const request = { split: 'train' as const, ids: Uint32Array.from(ids), epoch };
@@ -35,6 +34,5 @@ export async function showBatch(
   } finally {
     program.close();
     await loader.close();
-    await rm(cacheDir, { recursive: true, force: true });
   }
 }

@@ -36,10 +36,12 @@ export interface WorkerOptions {
   /** HOST:PORT to serve peers on; port 0 takes a free one. */
   readonly listen: string;
   readonly workerId: string;
-  /** Folder for decoded pixels that do not fit the memory budget. */
+  /** Folder whose sub-folder `pixels` keeps decoded images for all workers and later runs. */
   readonly cacheDir: string;
   /** Memory budget for decoded pixels, in bytes. */
   readonly cacheBytes: number;
+  /** Bound of the decoded images on disk, in bytes, of all data sets together. */
+  readonly diskCacheBytes: number;
 }
 
 /** What has been opened and must be closed, in the order of opening. */
@@ -142,7 +144,7 @@ async function equip(
   const { session, compute } = base;
   const config = JSON.parse(welcome.runConfigJson) as RunConfig;
   const { runId, natsUrl, natsToken, worldSize } = welcome;
-  const { workerId, cacheDir, cacheBytes } = options;
+  const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
   const [shape, dataset] = await Promise.all([
     compute.open({ ...programOptions(config, trainable), alone: worldSize === 1 }),
@@ -154,7 +156,7 @@ async function equip(
     vectors[set] = allocateReductionVector(shape.reductions[set]!.length);
   }
   const snapshots = createSnapshots(compute, shape.state);
-  const loader = openLoader({ dataset, config, cacheBytes, cacheDir });
+  const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheBytes });
   const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
   Object.assign(opened, { snapshots, loader, publisher });
   return {

@@ -97,6 +97,7 @@ describe('a run to its end', () => {
     expect(calls).toEqual(['launch 2', 'close cluster', 'close workers', 'close collector', 'close server']);
     expect(readdirSync(path).sort()).toEqual([
       'checkpoints',
+      'images.sha256',
       'ledger.jsonl',
       'logs',
       'metrics.jsonl',

@@ -30,6 +30,7 @@ async function makeLoader(o: Partial<LoaderOptions> = {}) {
       config,
       cacheBytes: 100 * imageBytes,
       cacheDir: path.join(root, 'cache'),
+      diskCacheBytes: 2 ** 30,
       source,
       warn: (message) => warnings.push(message),
       ...o,

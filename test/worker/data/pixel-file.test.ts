@@ -1,117 +1,84 @@
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openPixelFile } from '../../../worker/data/pixel-file.js';
+import { layOutRecords, openPixelFile, type PixelRecord } from '../../../worker/data/pixel-file.js';
 import { makeFolder } from '../../support/images.js';
 
-/** Not a multiple of the records' alignment. */
-const imageBytes = 5 * 5 * 3;
-const recordBytes = 96;
-const headerBytes = 16;
-const count = 4;
+/** Lengths that are no multiples of the records' alignment, and one that is. */
+const records: readonly PixelRecord[] = [75, 300, 64, 75].map((bytes, i) => ({
+  digest: `digest ${i}`,
+  bytes,
+}));
 
-function image(seed: number): Uint8Array {
-  return Uint8Array.from({ length: imageBytes }, (_, i) => (i * 31 + seed * 17) % 256);
+function image(index: number, seed = index): Uint8Array {
+  return Uint8Array.from({ length: records[index]!.bytes }, (_, i) => (i * 31 + seed * 17 + 1) % 256);
 }
 
 async function newFile(): Promise<string> {
-  return path.join(await makeFolder(), 'pixels.bin');
+  return path.join(await makeFolder(), 'some.pixels');
 }
 
-async function openRecords(file: string, salt = 'salt') {
-  const records = (await openPixelFile(file, { count, imageBytes, salt }))!;
-  onTestFinished(() => records.close());
-  return records;
+async function openRecords(file: string, o: { records?: readonly PixelRecord[]; limit?: number } = {}) {
+  await writeFile(file, '', { flag: 'a' });
+  const found = openPixelFile(await open(file, 'r+'), o.records ?? records, o.limit ?? Infinity);
+  onTestFinished(() => found.close());
+  return found;
 }
 
-/** Changes the file in place, so that those who have it open see it. */
-async function edit(file: string, change: (bytes: Buffer) => void): Promise<void> {
-  const bytes = await readFile(file);
-  change(bytes);
-  await writeFile(file, bytes);
+async function read(
+  file: Awaited<ReturnType<typeof openRecords>>,
+  index: number,
+): Promise<Uint8Array | null> {
+  const into = new Uint8Array(records[index]!.bytes);
+  return (await file.get(index, into)) ? into : null;
 }
-
-const into = () => new Uint8Array(imageBytes);
 
 describe('openPixelFile', () => {
-  it('reads whole records of every index, into shared memory too, and from a later opening', async () => {
-    const file = await newFile();
-    const written = await openRecords(file);
-    const indices = [2, 0, 3, 1];
-    for (const index of indices) await written.put(index, image(index));
-    for (const records of [written, await openRecords(file)]) {
-      for (const index of indices) {
-        const pixels = new Uint8Array(new SharedArrayBuffer(imageBytes));
-        expect(await records.get(index, pixels)).toBe(true);
-        expect([...pixels]).toEqual([...image(index)]);
-      }
-    }
+  it('places records one after the other, each aligned', () => {
+    expect([...layOutRecords(records)]).toEqual([0, 96, 416, 496, 592]);
   });
 
-  it('keeps pixels aligned to 16 bytes in the file', async () => {
+  it('finds records that others wrote, of their own lengths, and holes empty', async () => {
+    const file = await newFile();
+    const [writer, reader] = [await openRecords(file), await openRecords(file)];
+    for (const index of [2, 1]) await writer.put(index, image(index));
+    for (const index of [1, 2]) expect(await read(reader, index)).toEqual(image(index));
+    for (const index of [0, 3]) expect(await read(reader, index)).toBeNull();
+  });
+
+  it('takes no record for another original', async () => {
     const file = await newFile();
     await (await openRecords(file)).put(1, image(1));
-    const bytes = await readFile(file);
-    expect(bytes).toHaveLength(recordBytes + headerBytes + imageBytes);
-    expect([...bytes.subarray(recordBytes + headerBytes)]).toEqual([...image(1)]);
+    const others = records.map(({ bytes }) => ({ digest: 'other', bytes }));
+    expect(await read(await openRecords(file, { records: others }), 1)).toBeNull();
   });
 
-  it('holds nothing at first, in holes, and beyond its end', async () => {
-    const records = await openRecords(await newFile());
-    expect(await records.get(0, into())).toBe(false);
-    await records.put(2, image(2));
-    for (const index of [0, 1, 3]) expect(await records.get(index, into())).toBe(false);
-  });
-
-  it('tells an image of zeros from a hole', async () => {
+  it('takes no record whose bytes are not those that were written, wherever they differ', async () => {
     const file = await newFile();
-    const records = await openRecords(file);
-    await records.put(0, new Uint8Array(imageBytes));
-    expect(await records.get(0, image(0))).toBe(true);
-    await edit(file, (bytes) => bytes.fill(0, 0, headerBytes));
-    expect(await records.get(0, image(0))).toBe(false);
+    const found = await openRecords(file);
+    await found.put(0, image(0));
+    const whole = await readFile(file);
+    for (let at = 0; at < 16 + 75; at += 1) {
+      // Eight bytes of the head mean nothing.
+      if (at >= 8 && at < 16) continue;
+      const damaged = Buffer.from(whole);
+      damaged[at]! ^= 4;
+      await writeFile(file, damaged);
+      expect(await read(found, 0)).toBeNull();
+    }
+    await writeFile(file, whole);
+    expect(await read(found, 0)).toEqual(image(0));
+    await truncate(file, whole.length - 1);
+    expect(await read(found, 0)).toBeNull();
   });
 
-  it.each<[string, (bytes: Buffer) => void]>([
-    ['has another magic number', (bytes) => bytes.writeUInt8(bytes[0]! ^ 1, 0)],
-    ['has another checksum', (bytes) => bytes.writeUInt8(bytes[4]! ^ 1, 4)],
-    ['has another first pixel', (bytes) => bytes.writeUInt8(bytes[headerBytes]! ^ 1, headerBytes)],
-    ['is half-written', (bytes) => bytes.fill(0, recordBytes / 2, recordBytes)],
-    ['has its pixels only', (bytes) => bytes.fill(0, 0, headerBytes)],
-    ['has its head only', (bytes) => bytes.fill(0, headerBytes, recordBytes)],
-  ])('leaves out a record that %s, until it is written again', async (_name, damage) => {
+  it('leaves alone what lies beyond its limit', async () => {
     const file = await newFile();
-    const records = await openRecords(file);
-    await records.put(0, image(0));
-    await records.put(1, image(1));
-    await edit(file, damage);
-    expect(await records.get(0, into())).toBe(false);
-    expect(await records.get(1, into())).toBe(true);
-    await records.put(0, image(0));
-    expect(await records.get(0, into())).toBe(true);
-  });
-
-  it('leaves out a record that the file ends in', async () => {
-    const file = await newFile();
-    const records = await openRecords(file);
-    await records.put(0, image(0));
-    await truncate(file, headerBytes + imageBytes - 1);
-    expect(await records.get(0, into())).toBe(false);
-  });
-
-  it('leaves out a record of another index', async () => {
-    const file = await newFile();
-    const records = await openRecords(file);
-    await records.put(0, image(0));
-    await records.put(1, image(1));
-    await edit(file, (bytes) => bytes.copyWithin(0, recordBytes));
-    expect(await records.get(0, into())).toBe(false);
-    expect(await records.get(1, into())).toBe(true);
-  });
-
-  it('leaves out a record of another salt', async () => {
-    const file = await newFile();
-    await (await openRecords(file)).put(0, image(0));
-    expect(await (await openRecords(file, 'other')).get(0, into())).toBe(false);
+    const found = await openRecords(file, { limit: 495 });
+    expect([0, 1, 2, 3].map((index) => found.holds(index))).toEqual([true, true, false, false]);
+    for (const index of [0, 1, 2, 3]) await found.put(index, image(index));
+    expect((await readFile(file)).length).toBeLessThanOrEqual(495);
+    expect(await read(found, 1)).toEqual(image(1));
+    expect(await read(found, 2)).toBeNull();
   });
 });

@@ -1,0 +1,102 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { writeDurably } from '../../runtime/durable-file.js';
+import { RondoError } from '../../runtime/errors.js';
+
+/** What differs between the images that a run began with and those that are there now. Paths are relative to the data's folder. */
+export interface ImageChanges {
+  /** Under their names are other bytes. */
+  readonly changed: readonly string[];
+  readonly missing: readonly string[];
+  readonly added: readonly string[];
+}
+
+const linesPerWrite = 1000;
+/** Files that a sentence names. */
+const namedFiles = 5;
+
+/** Writes the digest of every image of a data set, as `sha256sum` does: inside the data's folder, `sha256sum -c` checks it. */
+export async function writeImageRecord(file: string, { train, valid }: Dataset): Promise<void> {
+  await writeDurably(file, encode([train, valid]));
+}
+
+function* encode(splits: readonly Dataset['train'][]): Generator<string> {
+  for (const samples of splits) {
+    for (let start = 0; start < samples.length; start += linesPerWrite) {
+      const lines = samples.slice(start, start + linesPerWrite).map(({ path, digest }) => {
+        const escaped = path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
+        return `${escaped === path ? '' : '\\'}${digest}  ${escaped}\n`;
+      });
+      yield lines.join('');
+    }
+  }
+}
+
+/** Digests by path. Throws not-found when a run has no such record, data-loss for a line that is none. */
+export async function readImageRecord(file: string): Promise<Map<string, string>> {
+  const digests = new Map<string, string>();
+  try {
+    for await (const line of createInterface({
+      input: createReadStream(file, 'utf8'),
+      crlfDelay: Infinity,
+    })) {
+      const found = /^(\\?)([0-9a-f]{64}) {2}(.+)$/.exec(line);
+      if (found === null) throw damaged(file, digests.size + 1);
+      const [, escaping, digest, path] = found as unknown as [string, string, string, string];
+      digests.set(escaping === '' ? path : unescapePath(path), digest);
+    }
+  } catch (thrown) {
+    throw RondoError.from(thrown);
+  }
+  return digests;
+}
+
+function unescapePath(path: string): string {
+  return path.replace(/\\([\\nr])/g, (_, letter: string) => ({ n: '\n', r: '\r' })[letter] ?? letter);
+}
+
+function damaged(file: string, line: number): RondoError {
+  return new RondoError('data-loss', `${file}, line ${line}, is not a digest and a path`, {
+    remedy: 'restore the file from a copy',
+  });
+}
+
+/** `recorded` and `found`: digests by path. */
+export function compareImages(
+  recorded: ReadonlyMap<string, string>,
+  found: ReadonlyMap<string, string>,
+): ImageChanges {
+  const changes = { changed: [] as string[], missing: [] as string[], added: [] as string[] };
+  for (const [path, digest] of recorded) {
+    const now = found.get(path);
+    if (now === undefined) changes.missing.push(path);
+    else if (now !== digest) changes.changed.push(path);
+  }
+  for (const path of found.keys()) if (!recorded.has(path)) changes.added.push(path);
+  return changes;
+}
+
+/** The digests of a data set's images, by path. */
+export function digestsOf({ train, valid }: Dataset): Map<string, string> {
+  return new Map(
+    [train, valid].flatMap((samples) => samples.map(({ path, digest }) => [path, digest] as const)),
+  );
+}
+
+/** One clause, such as "2 have changed (a/1.jpg, b/2.jpg), 1 is gone (c/3.jpg)"; empty without any change. */
+export function describeChanges({ changed, missing, added }: ImageChanges): string {
+  const parts = [
+    describe(changed, 'has changed', 'have changed'),
+    describe(missing, 'is gone', 'are gone'),
+    describe(added, 'is new', 'are new'),
+  ];
+  return parts.filter((part) => part !== '').join(', ');
+}
+
+function describe(paths: readonly string[], one: string, many: string): string {
+  if (paths.length === 0) return '';
+  const more = paths.length > namedFiles ? [`and ${paths.length - namedFiles} more`] : [];
+  const names = [...paths.slice(0, namedFiles).map((path) => JSON.stringify(path).slice(1, -1)), ...more];
+  return `${paths.length} ${paths.length === 1 ? one : many} (${names.join(', ')})`;
+}
