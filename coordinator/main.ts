@@ -4,10 +4,13 @@ import { printError } from './cli/print-error.js';
 import { buildProgram, translateUsageError } from './cli/program.js';
 import { localServices } from './local-services.js';
 
-// The reader of a pipe may leave before the end (`| head`): that is no error of the run.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+// The reader of a pipe may leave before the end (`| head`), and a terminal be closed: that is no error of the run.
+const readerIsGone = new Set(['EPIPE', 'EIO']);
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!readerIsGone.has(error.code ?? '')) throw error;
+  });
+}
 
 const program = buildProgram({
   services: localServices,

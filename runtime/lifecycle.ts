@@ -1,7 +1,7 @@
 import { RondoError } from './errors.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-type EndSignal = keyof typeof exitCodes;
+type EndSignal = keyof typeof exitCodes | 'SIGHUP';
 
 /**
  * One Ctrl-C may arrive twice: the terminal sends it to the whole group, and npm, in that group, forwards it to the
@@ -11,7 +11,7 @@ const sameWishMs = 300;
 
 /** How a program is told to end. */
 export interface Lifecycle {
-  /** Aborts at the first SIGINT or SIGTERM: finish what is being done, then leave. Its reason is a RondoError. */
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is being done, then leave. Its reason is a RondoError. */
   readonly signal: AbortSignal;
   /** Aborts at the second one, just before the process exits: only synchronous work is still done. */
   readonly immediate: AbortSignal;
@@ -26,7 +26,10 @@ export interface SignalSource {
   exit(code: number): void;
 }
 
-/** Turns SIGINT and SIGTERM into two AbortSignals: the first asks, the second exits with 130 or 143. */
+/**
+ * Turns SIGINT, SIGTERM and SIGHUP into two AbortSignals: the first asks, the second exits with 130 or 143. SIGHUP only asks: a terminal
+ * that is closed sends it more than once, and nobody insists. Under nohup it asks too, for Node undoes at its start what it inherits as ignored.
+ */
 export function openLifecycle(options: { source?: SignalSource; nowMs?: () => number } = {}): Lifecycle {
   const source: SignalSource = options.source ?? process;
   const nowMs = options.nowMs ?? (() => performance.now());
@@ -40,12 +43,12 @@ export function openLifecycle(options: { source?: SignalSource; nowMs?: () => nu
       graceful.abort(new RondoError('cancelled', `stopped by ${name}`));
       return;
     }
-    if (nowMs() - firstAtMs < sameWishMs) return;
+    if (name === 'SIGHUP' || nowMs() - firstAtMs < sameWishMs) return;
     immediate.abort(new RondoError('cancelled', `stopped at once by a second ${name}`));
     source.exit(exitCodes[name]);
   };
 
-  const names: readonly EndSignal[] = ['SIGINT', 'SIGTERM'];
+  const names: readonly EndSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const name of names) source.on(name, receive);
   return {
     signal: graceful.signal,

@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { usableCores } from '../../runtime/cores.js';
 import { divideThreads } from './worker-environment.js';
 
 /** As many as worker/collective's reduction vectors have room for. */
@@ -10,7 +10,7 @@ const mostLanes = 4;
  */
 export function chooseLanes(
   { localWorkers, threads }: { localWorkers: number; threads: number | null },
-  cores = availableParallelism(),
+  cores = usableCores(),
 ): number {
   const workers = Math.max(1, localWorkers);
   const idle = Math.floor(cores / workers) - (threads ?? divideThreads(workers, cores));

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { usableCores } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
 import { findGpus } from './gpus.js';
 import { readJobLine } from './job-line.js';
@@ -40,7 +40,7 @@ export async function runWorkerJob(
     // A group of its own: a terminal's Ctrl-C reaches the coordinator alone, which then ends the job.
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: workerEnvironment(process.env, { index: 0, threads: availableParallelism(), gpus: findGpus() }),
+    env: workerEnvironment(process.env, { index: 0, threads: usableCores(), gpus: findGpus() }),
   });
   const destroy = () => void child.kill('SIGKILL');
   let forced: NodeJS.Timeout | undefined;

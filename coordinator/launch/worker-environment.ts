@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { usableCores } from '../../runtime/cores.js';
 
 /**
  * Freed memory of this size stays with the process (glibc): fetched reduction vectors are tens of megabytes, and
@@ -17,7 +17,7 @@ const poolThreadsPerCore = 2;
 export const workerNodeArguments: readonly string[] = ['--initial-old-space-size=128'];
 
 /** Threads of each of `count` workers that share this machine's cores. */
-export function divideThreads(count: number, cores = availableParallelism()): number {
+export function divideThreads(count: number, cores = usableCores()): number {
   return Math.max(1, Math.floor(cores / count));
 }
 

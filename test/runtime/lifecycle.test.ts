@@ -1,4 +1,6 @@
-import { EventEmitter } from 'node:events';
+import { spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { openLifecycle } from '../../runtime/lifecycle.js';
 
@@ -10,12 +12,12 @@ function open() {
     exit: (code: number) => void exits.push({ code, aborted: lifecycle.immediate.aborted }),
   });
   const lifecycle = openLifecycle({ source, nowMs: () => clock.nowMs });
-  const send = (name: 'SIGINT' | 'SIGTERM') => emitter.emit(name, name);
+  const send = (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => emitter.emit(name, name);
   return { lifecycle, exits, clock, send, emitter };
 }
 
 describe('openLifecycle', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('asks to end at the first %s', (name) => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('asks to end at the first %s', (name) => {
     const { lifecycle, exits, send } = open();
     expect(lifecycle.signal.aborted).toBe(false);
     send(name);
@@ -44,10 +46,44 @@ describe('openLifecycle', () => {
     expect(exits).toEqual([]);
   });
 
+  it('is not hurried by a terminal that is closed', () => {
+    const { lifecycle, exits, clock, send } = open();
+    send('SIGTERM');
+    clock.nowMs += 1_000;
+    send('SIGHUP');
+    send('SIGHUP');
+    expect(lifecycle.immediate.aborted).toBe(false);
+    expect(exits).toEqual([]);
+  });
+
+  it.each([
+    ['a process', []],
+    ['a process under nohup', ['nohup']],
+  ])('lets %s save what it has at SIGHUP', async (_, within) => {
+    const script = `import('./dist/runtime/lifecycle.js').then(({ openLifecycle }) => {
+      const alive = setInterval(() => {}, 1_000);
+      openLifecycle().signal.addEventListener('abort', () => { console.log('saved'); clearInterval(alive); });
+      console.log('ready');
+    });`;
+    const [command, ...args] = [...within, process.execPath, '-e', script];
+    const child = spawn(command!, args, {
+      cwd: new URL('../..', import.meta.url),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
+      if (line === 'ready') child.kill('SIGHUP');
+    }
+    expect(lines).toEqual(['ready', 'saved']);
+    if (child.exitCode === null) await once(child, 'exit');
+    expect(child.exitCode).toBe(0);
+  });
+
   it('gives the signals back', () => {
     const { lifecycle, emitter } = open();
     lifecycle.close();
     lifecycle.close();
-    expect(emitter.listenerCount('SIGINT') + emitter.listenerCount('SIGTERM')).toBe(0);
+    expect(emitter.eventNames().length).toBe(0);
   });
 });

@@ -5,8 +5,6 @@ import { beginAverage, initialState } from '../model/initialize.js';
 import { openProgram, type Program, type ReductionLayout } from '../model/program.js';
 import { overlayPretrained } from '../model/weights/load-pretrained.js';
 import { readWeights } from '../model/weights/read-weights.js';
-import { loadBinding } from '../tensorflow/binding.js';
-import { describeKernels } from '../tensorflow/kernels.js';
 import type { ComputeOperations, Digests } from '../training/compute.js';
 
 /** The operations on a TensorFlow program, which `open` builds in the calling thread. */
@@ -27,7 +25,7 @@ export function createOperations(): ComputeOperations {
       opened = openProgram(options);
       const reductions: Partial<Record<Trainable, ReductionLayout>> = {};
       for (const trainable of options.trainable) reductions[trainable] = opened.reduction(trainable);
-      return { kernels: describeKernels(loadBinding()), state: opened.state, reductions };
+      return { kernels: opened.kernels(), state: opened.state, reductions };
     },
     initialize(into, seed, pretrained) {
       const layout = program().state;

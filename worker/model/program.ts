@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
+import type { Kernels } from '../../proto/gen/coordinator.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
+import { loadBinding } from '../tensorflow/binding.js';
 import { runHandOver } from '../tensorflow/hand-over.js';
+import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
@@ -68,6 +71,8 @@ export interface Program<B extends Batch = ImageBatch> {
   predict(batch: Omit<B, 'labels'>): Float32Array;
   /** Tensors that TensorFlow's binding holds for this process: constant between calls. */
   tensorHandles(): number;
+  /** What computes it. */
+  kernels(): Kernels;
   /** Frees the session. May be called twice. */
   close(): void;
 }
@@ -123,6 +128,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     logits: (batch) => session.run(feedsOf(batch), { logits: built.evaluation.logits }).logits,
     predict: (batch) => session.run(feedsOf(batch), { all: built.evaluation.probabilities }).all,
     tensorHandles: () => session.handles(),
+    kernels: () => describeKernels(loadBinding()),
     close: () => session.close(),
   };
   return program;

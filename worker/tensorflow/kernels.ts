@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import koffi from 'koffi';
 import type { Kernels } from '../../proto/gen/coordinator.js';
+import { usableCores } from '../../runtime/cores.js';
 import type { Binding } from './binding.js';
 
 /** oneDNN's names (`ONEDNN_MAX_CPU_ISA`), best first, and the flags of /proc/cpuinfo that each needs. */
@@ -29,7 +29,7 @@ export function describeKernels(binding: Pick<Binding, 'TF_Version' | 'isUsingGp
     oneDnn: askForOneDnn(),
     processor,
     instructionSet,
-    threads: Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism(),
+    threads: Number(process.env.TF_NUM_INTRAOP_THREADS) || usableCores(),
   };
 }
 
