@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { tokenCredentials } from '../runtime/grpc/credentials.js';
 import { installation } from '../runtime/installation.js';
 import { version } from '../runtime/version.js';
+import type { CheckedWeights } from './checkpoints/pretrained.js';
 import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
 import { openCluster } from './cluster/cluster.js';
 import { pullState } from './cluster/pull-state.js';
@@ -9,6 +10,7 @@ import { openData } from './dataset/open-data.js';
 import { findGpus } from './launch/gpus.js';
 import { launchWorkers } from './launch/launcher.js';
 import { startNatsServer } from './launch/nats-server.js';
+import { runWorkerJob } from './launch/run-job.js';
 import { divideThreads } from './launch/worker-environment.js';
 import { reportDefaults, writeReport } from './report/write-report.js';
 import type { RunServices } from './run/services.js';
@@ -19,6 +21,8 @@ export const localServices: RunServices = {
   openDataset: (options) => openData({ ...options, cacheDir: installation().cacheDir }),
   fetchWeights: (arch, options) =>
     fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
+  checkWeights: async (request, options) =>
+    (await runWorkerJob('check-weights', request, options)) as CheckedWeights,
   async startMetricsServer({ storeDir }) {
     const end = new AbortController();
     const server = await startNatsServer({ storeDir, signal: end.signal });

@@ -41,6 +41,9 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
 
 const systemCodes: Record<string, ErrorCode> = {
   ENOENT: 'not-found',
+  ENOTDIR: 'not-found',
+  EISDIR: 'invalid-argument',
+  EROFS: 'permission-denied',
   EACCES: 'permission-denied',
   EPERM: 'permission-denied',
   ENOSPC: 'resource-exhausted',

@@ -1,5 +1,7 @@
-import type { Arch } from '../../plan/run-config.js';
+import { basename } from 'node:path';
+import type { Arch, HeadKind } from '../../plan/run-config.js';
 import { digestFile } from '../../runtime/file-digest.js';
+import { refused } from '../options/refused.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 
@@ -9,8 +11,25 @@ export type FetchWeights = (
   options: { signal: AbortSignal; onProgress(progress: { done: number; total: number }): void },
 ) => Promise<string>;
 
+/** What a run would take from a weights file. */
+export interface CheckedWeights {
+  readonly tensors: number;
+  /** Where in the file they lie, such as "state_dict.module."; empty for torchvision's own names. */
+  readonly place: string;
+  /** Other places that hold as much of the network. */
+  readonly copies: readonly string[];
+  /** How many classes the file's head tells apart; null without a head that the run would take. */
+  readonly headClasses: number | null;
+}
+
+/** Reads a weights file as workers will. Throws, naming the file, when it holds no such network. */
+export type CheckWeights = (
+  request: { readonly path: string; readonly arch: Arch; readonly head: HeadKind },
+  options: { readonly signal: AbortSignal },
+) => Promise<CheckedWeights>;
+
 interface FetchContext {
-  readonly services: { readonly fetchWeights: FetchWeights };
+  readonly services: { readonly fetchWeights: FetchWeights; readonly checkWeights: CheckWeights };
   report(event: RunEvent): void;
   readonly signal: AbortSignal;
 }
@@ -21,17 +40,45 @@ export interface StartingWeights {
   readonly digest: string;
 }
 
+/** What --pretrained stands for. */
+export interface PretrainedWeights extends StartingWeights {
+  /** How many classes its head tells apart; null without a head that the run would take. */
+  readonly headClasses: number | null;
+}
+
 /**
- * The file that --pretrained stands for, fetched if it is not there yet; null for none. Throws what `fetchImagenetWeights` throws,
- * and not-found that names the option.
+ * The file that --pretrained stands for, fetched if it is not there yet, and read as workers will read it; null for none. Throws what
+ * `fetchImagenetWeights` and reading it throw, and not-found that names the option.
  */
 export async function findPretrained(
-  { pretrained, arch }: Pick<TrainingOptions, 'pretrained' | 'arch'>,
+  { pretrained, arch, head }: Pick<TrainingOptions, 'pretrained' | 'arch' | 'head'>,
   context: FetchContext,
-): Promise<StartingWeights | null> {
+): Promise<PretrainedWeights | null> {
   if (pretrained === null) return null;
+  const { services, signal } = context;
   const path = pretrained === 'imagenet' ? await fetchWeights(arch, context) : pretrained;
-  return { path, digest: await digestFile(path, '--pretrained', context.signal) };
+  const digest = await digestFile(path, '--pretrained', signal);
+  const checked = await services.checkWeights({ path, arch, head }, { signal });
+  const text = describePlace(basename(path), checked);
+  if (text !== null) context.report({ kind: 'note', text });
+  return { path, digest, headClasses: checked.headClasses };
+}
+
+/** A head goes with its classes: throws invalid-argument when the data has another number of them. */
+export function requireHeadFits(weights: PretrainedWeights | null, classes: number): void {
+  const own = weights?.headClasses ?? null;
+  if (weights === null || own === null || own === classes) return;
+  throw refused(
+    `the head in ${weights.path} tells ${own} classes apart, but the data has ${classes}`,
+    'give data with those classes, or a file without its head (the tensors that begin with "head.")',
+  );
+}
+
+function describePlace(file: string, { tensors, place, copies }: CheckedWeights): string | null {
+  if (place === '' && copies.length === 0) return null;
+  const others = copies.map((copy) => `"${copy}"`).join(' and ');
+  const also = copies.length === 0 ? '' : `; left out: as many under ${others}`;
+  return `the weights are the ${tensors} tensors under "${place}" in ${file}${also}`;
 }
 
 function fetchWeights(arch: Arch, { services, report, signal }: FetchContext): Promise<string> {

@@ -5,7 +5,7 @@ import { planRates } from '../../plan/phases.js';
 import { createRangeTest, type RangeTask } from '../../plan/range-test.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { findPretrained } from '../checkpoints/pretrained.js';
+import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun } from '../checkpoints/source-run.js';
 import type { StartConfig } from '../options/start-config.js';
 import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
@@ -66,6 +66,7 @@ async function prepare(
   const context = { services, report, signal: signals.signal };
   const pretrained = await findPretrained(training, context);
   const { dataset } = await indexData(training, context);
+  requireHeadFits(pretrained, dataset.classes.length);
   const plain = buildRunConfig('lr-find', training, dataset, null);
   const taken =
     source === null ? null : await takeOver(source, plain, join(scratch, 'weights.safetensors'), context);

@@ -5,7 +5,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
-import { findPretrained, type StartingWeights } from '../checkpoints/pretrained.js';
+import { findPretrained, requireHeadFits, type StartingWeights } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun } from '../checkpoints/source-run.js';
 import { headFits, writeSourceWeights } from '../checkpoints/source-weights.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
@@ -51,7 +51,7 @@ export interface PrepareContext {
   readonly command: readonly string[];
 }
 
-/** Indexes the data, then makes and locks the run's directory: a run that cannot begin leaves no directory. */
+/** Checks the weights to begin with and indexes the data, then makes and locks the run's directory: a run that cannot begin leaves no directory. */
 export async function prepareNewRun(
   start: Extract<StartConfig, { kind: 'new' }>,
   context: PrepareContext,
@@ -62,6 +62,7 @@ export async function prepareNewRun(
   const source = from === null ? null : await findSource(from, runtime.runDir, training);
   const pretrained = await findPretrained(training, context);
   const { dataset, quarantined } = await indexData(training, context);
+  requireHeadFits(pretrained, dataset.classes.length);
   const now = new Date();
   const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
   const unlock = lockRun(directory.path);

@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
-import type { FetchWeights } from '../checkpoints/pretrained.js';
+import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
@@ -68,6 +68,7 @@ export interface RunServices {
     notes?: readonly string[];
   }>;
   readonly fetchWeights: FetchWeights;
+  readonly checkWeights: CheckWeights;
   startMetricsServer(options: { storeDir: string }): Promise<MetricsServer>;
   openCollector(options: {
     url: string;

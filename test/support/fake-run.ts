@@ -51,6 +51,7 @@ export interface Faults {
   /** Of an epoch; 3 for each unless given. */
   validLoss?(epoch: number): number;
   fetchWeights?: RunServices['fetchWeights'];
+  checkWeights?: RunServices['checkWeights'];
   openDataset?: RunServices['openDataset'];
 }
 
@@ -75,6 +76,8 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       return { dataset: tinyDataset(), quarantined: [{ path: 'train/bad.jpg', reason: 'is truncated' }] };
     },
     fetchWeights: faults.fetchWeights ?? (() => Promise.reject(new Error('nothing may be fetched'))),
+    checkWeights:
+      faults.checkWeights ?? (async () => ({ tensors: 216, place: '', copies: [], headClasses: null })),
     async startMetricsServer() {
       return { url: 'nats://127.0.0.1:1', token: 'token', ...closing('server') };
     },

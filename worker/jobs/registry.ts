@@ -6,6 +6,7 @@ export type JobRegistry = Readonly<Record<string, () => Promise<Job>>>;
 
 /** Jobs by name. Each is imported when it is asked for: `worker join` needs none of them. */
 export const jobs: JobRegistry = {
+  'check-weights': async () => (await import('./check-weights.js')).checkWeights,
   export: async () => (await import('./export.js')).exportNetwork,
   predict: async () => (await import('./predict.js')).predict,
   'show-batch': async () => (await import('./show-batch.js')).showBatch,

@@ -214,4 +214,41 @@ describe('start --pretrained imagenet', () => {
     const { error } = await run('eighth', { pretrained: 'imagenet' }, { fetchWeights });
     expect(error).toMatchObject({ code: 'unavailable', remedy: 'put the file there' });
   });
+
+  it.each<[string, NonNullable<Faults['checkWeights']>, string]>([
+    [
+      'weights that do not fit',
+      () => Promise.reject(new RondoError('invalid-argument', 'it is a web page')),
+      'it is a web page',
+    ],
+    [
+      'a head for other classes',
+      async () => ({ tensors: 224, place: '', copies: [], headClasses: 37 }),
+      'tells 37 classes apart, but the data has 2',
+    ],
+  ])('refuses %s before the run has a folder', async (_, checkWeights, message) => {
+    const pretrained = join(folder.path, 'run-folder.weights');
+    const { error } = await run('ninth', { pretrained }, { checkWeights });
+    expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining(message) });
+    expect(existsSync(join(folder.path, 'ninth'))).toBe(false);
+  });
+
+  it('says where in a file the weights lie when that is not plain', async () => {
+    const pretrained = join(folder.path, 'run-folder.weights');
+    const place = { tensors: 216, place: 'state_dict.module.', copies: ['ema.module.'], headClasses: null };
+    const { error, events } = await run('tenth', { pretrained }, { checkWeights: async () => place });
+    expect(error).toBeNull();
+    expect(events).toContainEqual({
+      kind: 'note',
+      text:
+        'the weights are the 216 tensors under "state_dict.module." in run-folder.weights; ' +
+        'left out: as many under "ema.module."',
+    });
+  });
+
+  it('refuses a folder in place of a file', async () => {
+    const { error } = await run('eleventh', { pretrained: folder.path });
+    expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining('is a folder') });
+    expect(existsSync(join(folder.path, 'eleventh'))).toBe(false);
+  });
 });

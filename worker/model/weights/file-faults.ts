@@ -8,8 +8,10 @@ export function damaged(file: string, why: string): RondoError {
 }
 
 /** The file is whole, but holds what Rondo does not read. */
-export function unsuitable(file: string, why: string): RondoError {
-  return new RondoError('invalid-argument', `${file} cannot be read: ${why}.`, {
-    remedy: 'Save the weights alone: torch.save(model.state_dict(), FILE), or as safetensors.',
-  });
+export function unsuitable(
+  file: string,
+  why: string,
+  remedy = 'Save the weights alone: torch.save(model.state_dict(), FILE), or as safetensors.',
+): RondoError {
+  return new RondoError('invalid-argument', `${file} cannot be read: ${why}.`, { remedy });
 }

@@ -1,12 +1,12 @@
 import { type ByteReader, readBytes } from './byte-reader.js';
 import { damaged, unsuitable } from './file-faults.js';
 import { type PickleHost, readPickle } from './pickle.js';
-import { readStateDict } from './state-dict.js';
-import { createTorchHost, type Storage } from './torch-objects.js';
-import type { WeightTensor } from './weight-tensor.js';
+import { readStateDicts } from './state-dict.js';
+import { createTorchHost, isStorage, type Storage } from './torch-objects.js';
+import type { TensorDict } from './weight-tensor.js';
 
-/** The pickle of MAGIC_NUMBER in torch/serialization.py, with which every such file begins. */
-const magic = Uint8Array.of(
+/** The pickle of MAGIC_NUMBER in torch/serialization.py, with which such a file begins unless it has another protocol. */
+const magicPickle = Uint8Array.of(
   0x80,
   2,
   0x8a,
@@ -23,11 +23,18 @@ const magic = Uint8Array.of(
   0x19,
   0x2e,
 );
+const magicNumber = 0x1950a86a20f9469cfc6cn;
+/** Within these first bytes other protocols have the number, after the length of their first frame. */
+const magicWithin = 32;
 const protocolVersion = 1001;
 
 /** Also when it is cut short within its first bytes. */
 export function isLegacyCheckpoint(bytes: Uint8Array): boolean {
-  return bytes.length > 0 && magic.subarray(0, bytes.length).every((byte, index) => bytes[index] === byte);
+  const beginning = Buffer.from(bytes.subarray(0, magicWithin));
+  if (beginning.includes(Buffer.from(magicPickle.subarray(2, 14)))) return bytes[0] === 0x80;
+  return (
+    bytes.length > 0 && magicPickle.subarray(0, bytes.length).every((byte, index) => bytes[index] === byte)
+  );
 }
 
 /**
@@ -35,24 +42,25 @@ export function isLegacyCheckpoint(bytes: Uint8Array): boolean {
  * version, the writer's sizes and the object; then a pickle of the storages' keys and, in that order, each storage's
  * length and elements. Throws data-loss or invalid-argument, naming `file`.
  */
-export function readLegacyCheckpoint(bytes: Uint8Array, file: string): Map<string, WeightTensor> {
+export function readLegacyCheckpoint(bytes: Uint8Array, file: string): TensorDict[] {
   const torch = createTorchHost(file);
   /** Bytes of an element of each storage: the file itself gives only their number. */
   const elementBytes = new Map<string, number>();
   const host: PickleHost = {
     ...torch,
     load(id) {
-      const storage = torch.load(id) as Storage;
-      elementBytes.set(storage.key, storage.bytes);
-      return storage;
+      const loaded = torch.load(id);
+      if (isStorage(loaded)) elementBytes.set(loaded.key, loaded.bytes);
+      return loaded;
     },
   };
-  let at = magic.length;
+  let at = 0;
   const next = () => {
     const { value, end } = readPickle(bytes, at, host, file);
     at = end;
     return value;
   };
+  if (next() !== magicNumber) throw unsuitable(file, 'it is a Python pickle, but no checkpoint of PyTorch');
   const version = next();
   if (version !== protocolVersion) throw unsuitable(file, `its protocol version is ${String(version)}`);
   const system = next();
@@ -62,7 +70,7 @@ export function readLegacyCheckpoint(bytes: Uint8Array, file: string): Map<strin
   const root = next();
   const keys = next();
   const storages = readStorages(readBytes(bytes, at, file), keys, elementBytes, file);
-  return readStateDict(root, (storage) => sliceStorage(storage, storages, file), file);
+  return readStateDicts(root, (storage) => sliceStorage(storage, storages, file), file);
 }
 
 function readStorages(
@@ -75,7 +83,8 @@ function readStorages(
   return new Map(
     keys.map((key: unknown) => {
       const size = elementBytes.get(key);
-      if (size === undefined) throw damaged(file, `no tensor uses its storage ${String(key)}`);
+      if (size === undefined)
+        throw unsuitable(file, `its storage ${String(key)} has elements of an unknown type`);
       return [key, reader.take(reader.size() * size)];
     }),
   );

@@ -11,11 +11,11 @@ const maxRepeatedValues = 1 << 20;
  */
 export function decodeTensor(
   name: string,
-  { storage, offset, shape, strides }: StridedTensor,
+  { storage, dtype, offset, shape, strides }: StridedTensor,
   storageBytes: Uint8Array,
   file: string,
 ): WeightTensor {
-  const { dtype, bytes: size, count } = storage;
+  const { bytes: size, count } = storage;
   const volume = shape.reduce((product, side) => product * side, 1);
   const last = offset + shape.reduce((sum, side, axis) => sum + (side - 1) * strides[axis]!, 0);
   if (volume > 0 && !(last < count)) throw damaged(file, `"${name}" reaches beyond its storage`);

@@ -35,10 +35,17 @@ export interface WeightTensor {
   readonly values: WeightValues;
 }
 
+/** Tensors that lie together in a file. */
+export interface TensorDict {
+  /** The keys that lead to it from the file's root, such as "state_dict"; empty for the root itself. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, WeightTensor>;
+}
+
 const decoders: Readonly<Record<ElementType, (bytes: Uint8Array) => WeightValues>> = {
   F64: (bytes) => elements(Float64Array, bytes),
   F32: (bytes) => elements(Float32Array, bytes),
-  F16: (bytes) => Float32Array.from(elements(Uint16Array, bytes), widenHalf),
+  F16: (bytes) => widenHalves(elements(Uint16Array, bytes)),
   BF16: (bytes) => widenBrain(elements(Uint16Array, bytes)),
   I64: (bytes) => elements(BigInt64Array, bytes),
   I32: (bytes) => elements(Int32Array, bytes),
@@ -72,6 +79,16 @@ function elements<T>(Elements: ElementArray<T>, bytes: Uint8Array): T {
   return new Elements(aligned.buffer, aligned.byteOffset, aligned.byteLength / size);
 }
 
+/** The numbers of all 65536 values of IEEE 754 binary16: a table is many times faster than a call for each. */
+let halves: Float32Array | undefined;
+
+function widenHalves(bits: Uint16Array): Float32Array {
+  halves ??= Float32Array.from({ length: 0x10000 }, (_, value) => widenHalf(value));
+  const values = new Float32Array(bits.length);
+  for (let index = 0; index < bits.length; index += 1) values[index] = halves[bits[index]!]!;
+  return values;
+}
+
 /** IEEE 754 binary16 to a number. */
 function widenHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -83,6 +100,8 @@ function widenHalf(bits: number): number {
 }
 
 /** bfloat16 is the upper half of a float32. */
-function widenBrain(halves: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer);
+function widenBrain(bits: Uint16Array): Float32Array {
+  const values = new Uint32Array(bits.length);
+  for (let index = 0; index < bits.length; index += 1) values[index] = bits[index]! << 16;
+  return new Float32Array(values.buffer);
 }

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest';
-import { overlayPretrained } from '../../../../worker/model/weights/load-pretrained.js';
-import type { WeightTensor, WeightValues } from '../../../../worker/model/weights/weight-tensor.js';
+import type { StateLayout } from '../../../../worker/model/layout.js';
+import {
+  findNetwork,
+  overlayPretrained as overlayDicts,
+} from '../../../../worker/model/weights/load-pretrained.js';
+import type {
+  TensorDict,
+  WeightTensor,
+  WeightValues,
+} from '../../../../worker/model/weights/weight-tensor.js';
 import { layoutOf } from '../../../support/state-layout.js';
 
 const layout = layoutOf(
@@ -14,6 +22,15 @@ const layout = layoutOf(
     ['head.2.running_var', [1]],
   ],
 );
+
+function overlayPretrained(
+  state: Float32Array,
+  of: StateLayout,
+  tensors: TensorDict['tensors'],
+  file?: string,
+) {
+  overlayDicts(state, of, [{ path: '', tensors }], file);
+}
 
 function tensor(shape: number[], values: WeightValues = new Float32Array(shape.reduce((a, b) => a * b, 1))) {
   return { shape, dtype: 'F32', values } satisfies WeightTensor;
@@ -134,4 +151,55 @@ test('a checkpoint’s moving averages are taken for what they average', () => {
     .set('average.conv1.weight', tensor([2, 1, 1, 2], Float32Array.of(9, 8, 7, 6)))
     .set('average.bn1.weight', tensor([2], Float32Array.of(3, 4)));
   expect(load(tensors).slice(0, 6)).toEqual([9, 8, 7, 6, 3, 4]);
+});
+
+function under(prefix: string, tensors = torchvision()): Map<string, WeightTensor> {
+  return new Map([...tensors].map(([name, value]) => [`${prefix}${name}`, value]));
+}
+
+test.each(['module.', 'model.', 'backbone.', 'net.', '_orig_mod.', 'module.model.backbone.', 'layer1.', 'x'])(
+  'names that all begin with "%s" are the network’s',
+  (prefix) => {
+    const tensors = under(prefix);
+    if (prefix === 'x') return expect(() => load(tensors)).toThrow('missing: conv1.weight');
+    expect(load(tensors)).toEqual(load(torchvision()));
+    expect(findNetwork([{ path: '', tensors }], layout)).toMatchObject({ place: prefix, copies: [] });
+  },
+);
+
+test('what lies outside the prefix is left out, and what lies inside must be the network’s', () => {
+  const beside = under('model.')
+    .set('criterion.weight', tensor([3]))
+    .set('projector.0.weight', tensor([3]));
+  expect(load(beside)).toEqual(load(torchvision()));
+  const inside = under('model.').set('model.layer9.weight', tensor([1]));
+  expect(() => load(inside)).toThrow(
+    'does not fit this network, under "model.": not part of this network: layer9.weight.',
+  );
+});
+
+test('a head under the prefix is loaded with its body', () => {
+  const tensors = torchvision()
+    .set('head.8.weight', tensor([3, 1], Float32Array.of(5, 6, 7)))
+    .set('head.2.running_var', tensor([1], Float32Array.of(2)));
+  expect(load(under('module.', tensors))).toEqual(load(tensors));
+});
+
+test.each([
+  [['ema', 'state_dict'], 'state_dict.', ['ema.']],
+  [['ema', 'model'], 'model.', ['ema.']],
+  [['student', 'teacher'], 'student.', ['teacher.']],
+  [['checkpoint.ema', 'checkpoint.model'], 'checkpoint.model.', ['checkpoint.ema.']],
+])('of several dicts %j that hold the network, %s is taken', (paths, place, copies) => {
+  const dicts = paths.map((path) => ({ path, tensors: torchvision() }));
+  expect(findNetwork(dicts, layout)).toMatchObject({ place, copies });
+});
+
+test('the dict that holds most of the network is taken, wherever it lies', () => {
+  const few = { path: 'state_dict', tensors: new Map([['conv1.weight', tensor([2, 1, 1, 2])]]) };
+  const all = { path: 'ema.shadow', tensors: under('module.') };
+  const state = new Float32Array(layout.length).fill(-1);
+  overlayDicts(state, layout, [few, all]);
+  expect([...state]).toEqual(load(torchvision()));
+  expect(findNetwork([few, all], layout)).toMatchObject({ place: 'ema.shadow.module.', copies: [] });
 });

@@ -97,7 +97,7 @@ describe.skipIf(without !== null)(`torchvision's network${without ? ` (skipped: 
     try {
       const { state: layout } = program;
       const state = initialState(layout, 5);
-      overlayPretrained(state, layout, read('published'));
+      overlayPretrained(state, layout, [{ path: '', tensors: read('published') }]);
       program.load(state);
       const logits = program.logits({ pixels: images });
       if (head === 'linear') expectClose(logits, read('expected').get('logits')!.values as Float32Array);
