@@ -1,4 +1,5 @@
 import type { FloatType } from '../../plan/run-config.js';
+import { largest } from '../../runtime/extremes.js';
 
 /** What one rank is asked: so many rounds over a float32 vector of `length`. */
 export interface Task {
@@ -30,7 +31,7 @@ export interface Contestant {
 
 export function mergeRanks(ranks: readonly RankFigures[], rounds: number): Figures {
   return {
-    seconds: Array.from({ length: rounds }, (_, round) => Math.max(...ranks.map((r) => r.seconds[round]))),
+    seconds: Array.from({ length: rounds }, (_, round) => largest(ranks.map((r) => r.seconds[round]))),
     cpuSeconds: ranks.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / rounds,
   };
 }

@@ -1,3 +1,4 @@
+import { largest, smallest } from '../../runtime/extremes.js';
 /** When a step began and ended, in seconds. */
 export type Span = readonly [start: number, end: number];
 
@@ -8,8 +9,8 @@ export type Span = readonly [start: number, end: number];
  * @throws Error when there is no such time: the processes computed one after the other.
  */
 export function throughputOf(processes: readonly (readonly Span[])[]): number {
-  const from = Math.max(...processes.map((spans) => spans[0][0]));
-  const to = Math.min(...processes.map((spans) => spans[spans.length - 1][1]));
+  const from = largest(processes.map((spans) => spans[0][0]));
+  const to = smallest(processes.map((spans) => spans[spans.length - 1][1]));
   if (!(to > from)) throw new Error('the processes never computed at the same time');
   let steps = 0;
   for (const [start, end] of processes.flat()) {

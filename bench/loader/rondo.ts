@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { largest, smallest } from '../../runtime/extremes.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import type { Contestant, Pass, Pictures, Place, Span, Speeds } from './task.js';
 
@@ -22,8 +23,8 @@ export function openRondo(pictures: Pictures): Contestant {
   });
   const time = async (pass: Pass): Promise<number> => {
     const spans = await Promise.all(workers.map((worker) => worker.ask<Span>(pass)));
-    const from = Math.min(...spans.map(([start]) => start));
-    const to = Math.max(...spans.map(([, end]) => end));
+    const from = smallest(spans.map(([start]) => start));
+    const to = largest(spans.map(([, end]) => end));
     return pictures.files.length / (to - from);
   };
   return {

@@ -51,8 +51,23 @@ export function openNetwork(count: number, megabytesPerSecond: number): Network 
       call('ip', '-n', namespace, 'address', 'add', `${address}/24`, 'dev', device);
       call('ip', '-n', namespace, 'link', 'set', device, 'up');
       const rate = `${Math.round(8 * megabytesPerSecond)}mbit`;
-      const bucket = ['tbf', 'rate', rate, 'burst', burst, 'latency', queueTime];
-      call('tc', '-n', namespace, 'qdisc', 'add', 'dev', device, 'root', ...bucket);
+      call(
+        'tc',
+        '-n',
+        namespace,
+        'qdisc',
+        'add',
+        'dev',
+        device,
+        'root',
+        'tbf',
+        'rate',
+        rate,
+        'burst',
+        burst,
+        'latency',
+        queueTime,
+      );
       return { namespace, address };
     });
     return { hosts, destroy };

@@ -1,4 +1,5 @@
 import type { Arch, FloatType } from '../../plan/run-config.js';
+import { largest, smallest } from '../../runtime/extremes.js';
 
 /** What a rank is started with. */
 export interface Setting {
@@ -40,9 +41,9 @@ export interface Answer {
  */
 export function mergeRanks(ranks: readonly StepTimes[]): StepTimes {
   return {
-    gradients: Math.max(...ranks.map(({ gradients }) => gradients)),
-    ring: Math.min(...ranks.map(({ ring }) => ring)),
-    ringExposed: Math.min(...ranks.map(({ ringExposed }) => ringExposed)),
-    step: Math.max(...ranks.map(({ step }) => step)),
+    gradients: largest(ranks.map(({ gradients }) => gradients)),
+    ring: smallest(ranks.map(({ ring }) => ring)),
+    ringExposed: smallest(ranks.map(({ ringExposed }) => ringExposed)),
+    step: largest(ranks.map(({ step }) => step)),
   };
 }

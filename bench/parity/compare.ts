@@ -1,3 +1,4 @@
+import { largest } from '../../runtime/extremes.js';
 import type { Figures, Reference } from './reference.js';
 
 /** As `Figures`, with what relates them to each other. */
@@ -38,7 +39,7 @@ type Found = readonly [where: string, deviation: number];
 
 /** Worst deviation of each kind against its bound. A tensor that one side lacks deviates infinitely. */
 export function compare(reference: Reference, measured: Measured): Deviation[] {
-  const largestLogit = Math.max(...reference.eval_logits.flat().map(Math.abs));
+  const largestLogit = largest(reference.eval_logits.flat().map(Math.abs));
   return [
     judge('parameter count', 0, [['', Math.abs(measured.parameters - reference.parameters)]]),
     judge('labels', 0, [['', measured.labels.join() === reference.labels.join() ? 0 : 1]]),
@@ -71,7 +72,7 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
     judge(
       'learning rates, relative',
       1e-9,
-      bySteps(reference, measured, (a, b) => Math.max(...b.lr.map((lr, g) => relative(a.lr[g]!, lr)))),
+      bySteps(reference, measured, (a, b) => largest(b.lr.map((lr, g) => relative(a.lr[g]!, lr)))),
     ),
     judge(
       'momentum',
@@ -129,8 +130,8 @@ function norms(found: MeasuredFigures, expected: Figures): number {
 function elements(found: MeasuredFigures, expected: Figures): number {
   const typical = expected.norm / Math.sqrt(found.count);
   const differences = expected.first.map((value, i) => Math.abs((found.first[i] ?? Number.NaN) - value));
-  const largest = Math.max(...differences);
-  return largest === 0 ? 0 : largest / typical;
+  const furthest = largest(differences);
+  return furthest === 0 ? 0 : furthest / typical;
 }
 
 function relative(found: number, expected: number): number {

@@ -1,3 +1,4 @@
+import { largest } from '../../runtime/extremes.js';
 import type { Deviation } from './compare.js';
 
 /** A table of the worst deviation of each kind against its bound, for a person. */
@@ -10,7 +11,7 @@ export function formatDeviations(title: string, deviations: readonly Deviation[]
     where,
   ]);
   const table = [['', '', 'worst', 'bound', 'at'], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  const widths = table[0]!.map((_, column) => largest(table.map((row) => row[column]!.length)));
   const lines = table.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))

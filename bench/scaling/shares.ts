@@ -1,3 +1,4 @@
+import { smallest } from '../../runtime/extremes.js';
 import { settling } from './contestant.js';
 
 /** Of metrics.proto's WorkerStep, what a share is worked out from; seconds. */
@@ -35,7 +36,7 @@ export function sharesOf(steps: readonly WorkerStep[]): Shares {
   for (const number of stepNumbers) {
     const ranks = counted.filter(({ step }) => step === number);
     // The rank that waits least was the last one to have its gradients: what it waits for is the ring alone.
-    const ownWait = Math.min(...ranks.map(({ ringExposed }) => ringExposed));
+    const ownWait = smallest(ranks.map(({ ringExposed }) => ringExposed));
     for (const { waitData, gradients, ring, ringExposed, apply } of ranks) {
       sums.waitData += waitData;
       sums.gradients += gradients;

@@ -1,6 +1,7 @@
+import { largest } from '../../runtime/extremes.js';
 /** Lines of aligned columns: the first to the left, the others to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
+  const widths = head.map((_, column) => largest([head, ...rows].map((row) => row[column].length)));
   return [head, ...rows]
     .map((row) =>
       row

@@ -28,7 +28,7 @@ export async function chooseCheckpoint(
   directory: RunDirectory,
   name: string | undefined,
 ): Promise<ChosenCheckpoint> {
-  const { epochs } = settleLedger(existsSync(directory.ledger) ? readLedger(directory.ledger) : []);
+  const { epochs } = await settleLedger(existsSync(directory.ledger) ? readLedger(directory.ledger) : []);
   const checkpoint =
     name === undefined ? await findBest(directory, epochs) : await findNamed(directory, name);
   const epoch = epochs.find(({ step }) => step === checkpoint.record.step && checkpoint.record.whole);

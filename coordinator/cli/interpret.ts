@@ -79,7 +79,7 @@ async function interpretRun(
     });
     const written = await writeReport({
       ...{ directory, evaluation, minCount, topCount: top },
-      history: settleLedger(readLedger(directory.ledger)),
+      history: await settleLedger(readLedger(directory.ledger)),
       root: evaluation.dataset.root,
       valid: evaluation.dataset.valid,
       origin: describeOrigin(evaluation),

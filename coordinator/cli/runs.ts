@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { largest } from '../../runtime/extremes.js';
 import { defaults } from '../options/defaults.js';
 import { listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
 import { isLocked } from '../run-store/run-lock.js';
@@ -43,7 +44,10 @@ async function readRow(runDir: string, run: string): Promise<RunRow> {
 
 function renderRows(rows: readonly RunRow[], runDir: string): string[] {
   if (rows.length === 0) return [`no runs in ${runDir}`];
-  const width = Math.max(3, ...rows.map(({ run }) => run.length));
+  const width = largest(
+    rows.map(({ run }) => run.length),
+    3,
+  );
   const line = (cells: readonly [string, string, string, string, string]) =>
     [cells[0].padEnd(width), cells[1].padEnd(11), cells[2].padEnd(9), cells[3].padStart(6), cells[4]].join(
       '  ',

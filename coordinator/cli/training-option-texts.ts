@@ -71,7 +71,7 @@ export const trainingOptionTexts = {
     value: 'FILE|imagenet|none',
     text:
       "weights to begin with: imagenet fetches torchvision's for --arch, once; FILE is a safetensors file or a PyTorch " +
-      'checkpoint (.pth) with its names (default: none, from scratch)',
+      'checkpoint (.pth) with its names, under any prefix or key (default: none, from scratch)',
   },
   from: {
     group: groups.network,

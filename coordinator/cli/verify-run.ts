@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
 import { defaults } from '../options/defaults.js';
 import { describeChanges } from '../run-store/image-record.js';
-import { readLedger } from '../run-store/ledger.js';
+import { type LedgerLine, readLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { readSummary } from '../run-store/summary.js';
 import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.js';
@@ -77,12 +77,30 @@ export async function verifyRun(
   const record = readRunRecord(directory);
   const summary = await readSummary(directory);
   const complete = summary?.status === 'completed' && !summary.earlyStopped;
-  const verdict = verifyLedger(record.config, readLedger(directory.ledger), { complete });
+  const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
   const images = await verifyRunImages(directory, record, { ...o, cacheDir: installation().cacheDir });
   if (images.status !== 'changed') return { ...verdict, images };
   const difference = `the images are not those that the run began with: ${describeChanges({ ...images, added: [] })}`;
   return { ok: false, line: null, difference, images };
+}
+
+/** Begins with the ledger's first line at each call, and shows how far it is if that takes a while. */
+function readTwice(path: string, signal: AbortSignal): () => AsyncIterable<LedgerLine> {
+  const progress = openWorkProgress('reading', process.stderr, { subject: 'the ledger', unit: 'bytes' });
+  let before = 0;
+  return async function* read() {
+    const readBefore = before;
+    try {
+      yield* readLedger(path, ({ done, total }) => {
+        signal.throwIfAborted();
+        before = total;
+        progress.report({ done: readBefore + done, total: 2 * total });
+      });
+    } finally {
+      progress.close();
+    }
+  };
 }
 
 export function describeVerdict(run: string, verdict: RunVerdict): string {

@@ -38,7 +38,7 @@ export async function drawImageGrid({ title, pixels, size, labels }: ImageGrid):
   const paper = svgDocument(
     { width, height, title },
     drawText(gap, 30, shorten(title, width - 2 * gap), { size: style.titleSize, weight: 600 }),
-    ...captions,
+    captions,
   );
   const bytes = size * size * 3;
   const tiles = await Promise.all(

@@ -24,8 +24,8 @@ export async function listImages(inputs: readonly string[], signal: AbortSignal)
       continue;
     }
     const listing = await listImageFiles(input, { signal, onFound: () => {} });
-    files.push(...listing.files.map(({ path }) => join(input, path)));
-    broken.push(...listing.broken.map(({ path, reason }) => ({ image: join(input, path), reason })));
+    for (const { path } of listing.files) files.push(join(input, path));
+    for (const { path, reason } of listing.broken) broken.push({ image: join(input, path), reason });
   }
   if (files.length + broken.length === 0) {
     throw new RondoError('not-found', `there are no images in ${inputs.join(', ')}`, {

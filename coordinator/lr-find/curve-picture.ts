@@ -1,3 +1,4 @@
+import { largest, smallest } from '../../runtime/extremes.js';
 import { type Box, drawAxes } from '../report/charts/axes.js';
 import { clipTo, drawDot, drawLegend, drawLine, type Point } from '../report/charts/lines.js';
 import { linearScale, logarithmicScale, niceDomain, type Scale } from '../report/charts/scales.js';
@@ -25,7 +26,7 @@ export function drawRateCurve(
   const smoothed = curve.map(pointOf(({ smoothed }) => smoothed));
   const raw = curve.map(pointOf(({ loss }) => loss));
   const [right, bottom] = [box.left + box.width, box.top + box.height];
-  const x = logarithmicScale([Math.min(...rates), Math.max(...rates)], [box.left, right]);
+  const x = logarithmicScale([smallest(rates), largest(rates)], [box.left, right]);
   const y = linearScale(niceDomain(smoothed.map((point) => point.y)), [bottom, box.top]);
   const title = 'Loss over the learning rate';
   return svgDocument(
@@ -39,7 +40,7 @@ export function drawRateCurve(
       drawLine(raw, x, y, { color: curveColor, width: 1.5, opacity: 0.25 }),
       drawLine(smoothed, x, y, { color: curveColor, width: 2.5 }),
     ),
-    ...(suggestions === null ? [] : markSuggestions(suggestions, smoothed, x, y)),
+    suggestions === null ? [] : markSuggestions(suggestions, smoothed, x, y),
     drawLegend(
       [
         { name: 'smoothed', color: curveColor, width: 2.5 },

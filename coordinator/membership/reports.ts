@@ -1,5 +1,6 @@
 import type { EpochCompleted, Evaluation, Finished, StepCommitted } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { largest } from '../../runtime/extremes.js';
 import { answerRollCall } from './answers-by-rank.js';
 import { describeDisagreement, nameWorker } from './disagreement.js';
 import type { Effect, Generation, Progress, Rules, RunResult } from './membership-state.js';
@@ -63,7 +64,7 @@ export function reportStep(
     correct,
     samples,
     skipped,
-    seconds: Math.max(...complete.map((r) => r.seconds)),
+    seconds: largest(complete.map((r) => r.seconds)),
     shares,
   };
   return { progress: { ...next, committed: step + 1 }, effects: [{ kind: 'stepCommitted', value }] };

@@ -1,3 +1,4 @@
+import { largest } from '../../runtime/extremes.js';
 import { drawCell } from './charts/cells.js';
 import { style } from './charts/style.js';
 import { drawText, element, svgDocument } from './charts/svg.js';
@@ -13,7 +14,7 @@ export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'clas
   const names = classes.map((name) =>
     name.length > longestName ? `${name.slice(0, longestName - 1)}…` : name,
   );
-  const room = Math.ceil(Math.max(...names.map(({ length }) => length)) * characterWidth * size) + 12;
+  const room = Math.ceil(largest(names.map(({ length }) => length)) * characterWidth * size) + 12;
   const [left, top] = [36 + room, 96];
   const extent = side * classes.length;
   const [width, height] = [left + Math.max(extent, 300) + 24, top + extent + room + 44];
@@ -34,11 +35,11 @@ export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'clas
     drawText(20, 32, 'Confusion matrix', { size: style.titleSize, weight: 600 }),
     drawText(20, 54, 'Images by actual class (rows) and predicted class (columns).', { color: style.quiet }),
     drawText(20, 72, 'Darker: a larger share of its row.', { color: style.quiet }),
-    element('g', { class: 'cells' }, ...cells),
-    ...names.map((name, index) =>
+    element('g', { class: 'cells' }, cells),
+    names.map((name, index) =>
       drawText(left - 8, top + (index + 0.5) * side + 0.36 * size, name, { size, anchor: 'end' }),
     ),
-    ...names.map((name, index) =>
+    names.map((name, index) =>
       drawText(left + (index + 0.5) * side + 0.36 * size, top + extent + 8, name, {
         size,
         anchor: 'end',

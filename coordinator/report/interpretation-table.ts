@@ -1,3 +1,4 @@
+import { largest } from '../../runtime/extremes.js';
 import { formatCount } from '../terminal/count-text.js';
 import { formatLoss, formatPercent } from './figure-text.js';
 import type { Interpretation } from './interpretation.js';
@@ -43,7 +44,7 @@ function renderHardest({ classes, scores }: Interpretation): string[] {
 
 /** The first `nameCount` columns begin, and the figures after them end, under each other. */
 function alignColumns(rows: readonly (readonly string[])[], nameCount: number): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = rows[0]!.map((_, column) => largest(rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row
       .map((cell, column) =>

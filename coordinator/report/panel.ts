@@ -34,7 +34,10 @@ const margin = { left: 72, top: 62, right: 20, bottom: 56 } as const;
 /** A drawing of the panels side by side. */
 export function drawPanels(title: string, panels: readonly Panel[]): string {
   const size = { width: panelSize.width * panels.length, height: panelSize.height };
-  return svgDocument({ ...size, title }, ...panels.map((panel, index) => drawPanel(panel, index)));
+  return svgDocument(
+    { ...size, title },
+    panels.map((panel, index) => drawPanel(panel, index)),
+  );
 }
 
 function drawPanel({ id, title, yLabel, series, marks, ...axes }: Panel, column: number): string {
@@ -52,10 +55,14 @@ function drawPanel({ id, title, yLabel, series, marks, ...axes }: Panel, column:
     {},
     drawText(left + margin.left, 24, title, { size: style.titleSize, weight: 600 }),
     drawAxes({ box, x, y, xLabel: 'epochs', yLabel }),
-    ...marks.map((mark) => drawMark(mark, box, x)),
-    clipTo(box, id, ...series.map((line) => drawLine(line.points, x, y, line))),
-    ...series.filter(({ dots }) => dots).map(({ points, color }) => drawDots(points, x, y, color)),
-    ...(series.length > 1 ? drawNames(series, box.left) : []),
+    marks.map((mark) => drawMark(mark, box, x)),
+    clipTo(
+      box,
+      id,
+      series.map((line) => drawLine(line.points, x, y, line)),
+    ),
+    series.filter(({ dots }) => dots).map(({ points, color }) => drawDots(points, x, y, color)),
+    series.length > 1 ? drawNames(series, box.left) : [],
   );
 }
 

@@ -1,13 +1,21 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import { type Interpretation, type Judgement, type Judgements, judgementAt } from './interpretation.js';
 
-/** predictions.jsonl: one line per validation image, in the order of the validation set. */
-export function encodePredictions(judgements: Judgements): string {
-  const { classes } = judgements;
-  const lines = judgements.paths.map((_, index) =>
-    JSON.stringify(named(judgementAt(judgements, index), classes)),
-  );
-  return lines.map((line) => `${line}\n`).join('');
+const linesPerPiece = 1000;
+
+/**
+ * predictions.jsonl, in pieces: one line per validation image, in the order of the validation set. Of millions of images one
+ * text of all lines would be longer than a string can be.
+ */
+export function* encodePredictions(judgements: Judgements): Generator<string> {
+  const { classes, paths } = judgements;
+  let piece = '';
+  for (let index = 0; index < paths.length; index += 1) {
+    piece += `${JSON.stringify(named(judgementAt(judgements, index), classes))}\n`;
+    if ((index + 1) % linesPerPiece > 0 && index + 1 < paths.length) continue;
+    yield piece;
+    piece = '';
+  }
 }
 
 /** interpretation.json: the figures of a report, classes by name. */

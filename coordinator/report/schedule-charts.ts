@@ -1,5 +1,6 @@
 import { planRates, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import { layerGroupCount, type RunConfig } from '../../plan/run-config.js';
+import { largest, smallest } from '../../runtime/extremes.js';
 import type { Point } from './charts/lines.js';
 import { linearScale, logarithmicScale, niceDomain } from './charts/scales.js';
 import { seriesColors } from './charts/style.js';
@@ -22,7 +23,7 @@ export function schedulePanels(config: RunConfig): Panel[] {
   const rates = steps.map((step) => ({ x: step / perEpoch, ...planRates(config, step) }));
   const common = { x: epochAxis(config), marks: phaseMarks(config) };
   const peaks = config.phases.flatMap(({ learningRates }) => learningRates);
-  const [lowest, highest] = [Math.min(...peaks), Math.max(...peaks)];
+  const [lowest, highest] = [smallest(peaks), largest(peaks)];
   const ofGroup = (group: number): Point[] =>
     rates.map(({ x, learningRates }) => ({ x, y: learningRates[group]! }));
   return [

@@ -44,7 +44,7 @@ export async function drawTopLosses(
     drawText(margin.left, 54, 'prediction / actual / loss / probability of the actual class', {
       color: style.quiet,
     }),
-    ...losses.flatMap((loss, index) => drawCaption(loss, classes, places[index]!)),
+    losses.flatMap((loss, index) => drawCaption(loss, classes, places[index]!)),
   );
   const pictures = losses.flatMap(({ thumbnail }, index) => {
     const { x, y } = places[index]!;

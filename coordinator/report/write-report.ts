@@ -89,7 +89,10 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
 }
 
 /** Readers of the folder that is replaced see it until the new one is whole. */
-async function writeFolder(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+async function writeFolder(
+  folder: string,
+  files: Readonly<Record<string, string | Buffer | Iterable<string>>>,
+): Promise<void> {
   const temporary = temporaryName(folder);
   try {
     await mkdir(temporary);

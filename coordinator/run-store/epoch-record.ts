@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
-import type { StepLine, WorkerLine } from './ledger.js';
+import type { StepFigures, WorkerLine } from './ledger.js';
 
 /** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
 export interface EpochRecord {
@@ -17,9 +17,6 @@ export interface EpochRecord {
   /** Of training. */
   readonly imagesPerSecond: number;
 }
-
-/** What of a committed step the records of epochs need. */
-export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'>;
 
 /** What a run has recorded, in order. */
 export interface History {

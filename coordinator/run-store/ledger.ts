@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
-import { readLines } from './line-file.js';
+import { type ReadProgress, readLines } from './line-file.js';
 
 const count = z.number().int().nonnegative();
 /** JSON has no NaN: a loss that was not finite is null. */
@@ -66,45 +66,69 @@ export type EpochLine = z.infer<typeof epochLine>;
 export type WorkerLine = z.infer<typeof workerLine>;
 export type LedgerLine = z.infer<typeof ledgerLine>;
 
+/** Of a step that was committed, without its samples: what is kept in memory of every step of a run. */
+export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'>;
+
 /** What counts after all rollbacks, in order. */
 export interface LedgerState {
-  readonly steps: readonly StepLine[];
+  readonly steps: readonly StepFigures[];
   readonly epochs: readonly EpochLine[];
   /** All that ever took part. */
   readonly workers: readonly WorkerLine[];
+  readonly rollbacks: number;
 }
 
-/** Throws data-loss that names the line which is not the ledger's. */
-export function readLedger(path: string): LedgerLine[] {
-  return readLines(path).map((line, index) => {
+export const emptyLedger: LedgerState = { steps: [], epochs: [], workers: [], rollbacks: 0 };
+
+/** Line by line, whatever its length. Throws data-loss that names the line which is not the ledger's. */
+export async function* readLedger(
+  path: string,
+  onProgress?: (progress: ReadProgress) => void,
+): AsyncGenerator<LedgerLine> {
+  let count = 0;
+  for await (const line of readLines(path, onProgress)) {
+    count += 1;
     const result = ledgerLine.safeParse(line);
-    if (result.success) return result.data;
+    if (result.success) {
+      yield result.data;
+      continue;
+    }
     const { path: at, message } = result.error.issues[0]!;
-    throw new RondoError('data-loss', `${path}, line ${index + 1}: ${at.join('.')}: ${message}`, {
+    throw new RondoError('data-loss', `${path}, line ${count}: ${at.join('.')}: ${message}`, {
       remedy: 'the file was changed after it was written; restore it from a copy',
     });
-  });
+  }
 }
 
 /** Applies the rollbacks. */
-export function settleLedger(lines: readonly LedgerLine[]): LedgerState {
-  let steps: StepLine[] = [];
+export async function settleLedger(
+  lines: AsyncIterable<LedgerLine> | Iterable<LedgerLine>,
+): Promise<LedgerState> {
+  let steps: StepFigures[] = [];
   let epochs: EpochLine[] = [];
   const workers: WorkerLine[] = [];
-  for (const line of lines) {
-    if (line.kind === 'step') steps.push(line);
+  let rollbacks = 0;
+  for await (const line of lines) {
+    if (line.kind === 'step') steps.push(figuresOf(line));
     else if (line.kind === 'epoch') epochs.push(line);
     else if (line.kind === 'worker') workers.push(line);
-    else ({ steps, epochs } = rollBack({ steps, epochs }, line.toStep));
+    else {
+      ({ steps, epochs } = rollBack({ steps, epochs }, line.toStep));
+      rollbacks += 1;
+    }
   }
-  return { steps, epochs, workers };
+  return { steps, epochs, workers, rollbacks };
+}
+
+export function figuresOf({ step, loss, samples, seconds }: StepFigures): StepFigures {
+  return { step, loss, samples, seconds };
 }
 
 /** What is left of a ledger when the run goes on from its state after `toStep` steps. */
 export function rollBack(
   state: Pick<LedgerState, 'steps' | 'epochs'>,
   toStep: number,
-): { steps: StepLine[]; epochs: EpochLine[] } {
+): { steps: StepFigures[]; epochs: EpochLine[] } {
   return {
     steps: state.steps.filter((line) => line.step < toStep),
     epochs: state.epochs.filter((line) => line.step <= toStep),

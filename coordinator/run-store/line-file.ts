@@ -1,16 +1,19 @@
 import {
   closeSync,
+  createReadStream,
   fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
-  readFileSync,
   readSync,
   writeSync,
 } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { RondoError } from '../../runtime/errors.js';
 
 const blockBytes = 65_536;
+const streamBytes = 1 << 20;
+const lineFeed = 0x0a;
 
 /** A file of JSON lines that only grows. */
 export interface LineFile {
@@ -44,21 +47,49 @@ export function openLineFile(path: string): LineFile {
   };
 }
 
-/** Every whole line, parsed. Throws data-loss that names the line when one is not JSON. */
-export function readLines(path: string): unknown[] {
-  const bytes = readFileSync(path);
-  const lines = bytes.subarray(0, wholeBytes(bytes)).toString('utf8').split('\n');
-  lines.pop();
-  return lines.map((line, index) => {
-    try {
-      return JSON.parse(line) as unknown;
-    } catch (error) {
-      throw new RondoError('data-loss', `${path}, line ${index + 1}, is not JSON`, {
-        remedy: 'the file was changed after it was written; restore it from a copy',
-        cause: error,
-      });
+/** How far a file is read, in bytes. */
+export interface ReadProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Every whole line, parsed, of a file of any length: it is read as a stream. Throws data-loss that names the line when one
+ * is not JSON.
+ */
+export async function* readLines(
+  path: string,
+  onProgress: (progress: ReadProgress) => void = () => {},
+): AsyncGenerator<unknown> {
+  const { size: total } = await stat(path);
+  let done = 0;
+  let count = 0;
+  /** What has been read of a line whose end has not. */
+  let begun: Buffer[] = [];
+  for await (const chunk of createReadStream(path, { highWaterMark: streamBytes }) as AsyncIterable<Buffer>) {
+    let start = 0;
+    for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
+      begun.push(chunk.subarray(start, end));
+      count += 1;
+      yield parseLine(Buffer.concat(begun), path, count);
+      begun = [];
+      start = end + 1;
     }
-  });
+    if (start < chunk.length) begun.push(chunk.subarray(start));
+    done += chunk.length;
+    onProgress({ done, total: Math.max(done, total) });
+  }
+}
+
+function parseLine(bytes: Buffer, path: string, number: number): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown;
+  } catch (error) {
+    throw new RondoError('data-loss', `${path}, line ${number}, is not JSON`, {
+      remedy: 'the file was changed after it was written; restore it from a copy',
+      cause: error,
+    });
+  }
 }
 
 function cannotWrite(path: string, thrown: unknown): RondoError {
@@ -85,5 +116,5 @@ function cutHalfLine(descriptor: number): void {
 }
 
 function wholeBytes(bytes: Buffer): number {
-  return bytes.lastIndexOf(0x0a) + 1;
+  return bytes.lastIndexOf(lineFeed) + 1;
 }

@@ -1,7 +1,7 @@
 import { shareOf } from '../../plan/micro-batches.js';
 import { planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import { type LedgerLine, type StepLine, settleLedger } from './ledger.js';
+import type { LedgerLine, StepLine } from './ledger.js';
 
 export type Verdict =
   | {
@@ -25,44 +25,75 @@ export type Verdict =
 /**
  * Expands the plan of `config` beside a ledger: every step in its order, every rank's share as planned, world sizes
  * constant within a generation; and counts by itself that each whole epoch uses each sample exactly once.
+ *
+ * @param read begins with the first line at each call. A ledger is read twice: its end decides which of its steps count, and all
+ * of it may be more than the memory holds.
  */
-export function verifyLedger(
+export async function verifyLedger(
   config: RunConfig,
-  lines: readonly LedgerLine[],
+  read: () => AsyncIterable<LedgerLine> | Iterable<LedgerLine>,
   { complete }: { readonly complete: boolean },
-): Verdict {
+): Promise<Verdict> {
   const perEpoch = stepsPerEpoch(config);
   const steps = totalSteps(config);
-  let next = 0;
+  /** By step: the line that counts. */
+  const lineOf: number[] = [];
   let membership: StepLine | null = null;
-  for (const [index, line] of lines.entries()) {
-    const difference = checkLine(line, { config, next, steps, perEpoch, membership });
-    if (difference !== null) return { ok: false, line: index + 1, difference };
-    if (line.kind === 'step') [next, membership] = [line.step + 1, line];
-    if (line.kind === 'rollback') [next, membership] = [line.toStep, null];
+  let count = 0;
+  let rollbacks = 0;
+  for await (const line of read()) {
+    count += 1;
+    const difference = checkLine(line, { config, next: lineOf.length, steps, perEpoch, membership });
+    if (difference !== null) return { ok: false, line: count, difference };
+    if (line.kind === 'step') {
+      lineOf.push(count);
+      membership = line;
+    }
+    if (line.kind === 'rollback') {
+      lineOf.length = line.toStep;
+      membership = null;
+      rollbacks += 1;
+    }
   }
-  const { steps: counted } = settleLedger(lines);
-  if (complete && counted.length < steps) {
-    const difference = `the run says that it is complete, but ends after ${counted.length} of ${steps} steps`;
+  if (complete && lineOf.length < steps) {
+    const difference = `the run says that it is complete, but ends after ${lineOf.length} of ${steps} steps`;
     return { ok: false, line: null, difference };
   }
-  const epochs = Math.floor(counted.length / perEpoch);
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const difference = countSamples(
-      counted.slice(epoch * perEpoch, (epoch + 1) * perEpoch),
-      config.trainCount,
-    );
-    if (difference !== null) return { ok: false, line: null, difference: `epoch ${epoch}: ${difference}` };
-  }
-  return {
-    ok: true,
-    epochs,
-    steps: counted.length,
-    samples: counted.reduce((sum, line) => sum + line.samples, 0),
-    rollbacks: lines.filter((line) => line.kind === 'rollback').length,
-    worldSizes: [...new Set(counted.map((line) => line.worldSize))],
-    skipped: counted.filter((line) => line.skipped).length,
+  const counted = await countSteps(config, read, lineOf);
+  if (counted.difference !== null) return { ok: false, line: null, difference: counted.difference };
+  const { samples, worldSizes, skipped } = counted;
+  const epochs = Math.floor(lineOf.length / perEpoch);
+  return { ok: true, epochs, steps: lineOf.length, samples, rollbacks, worldSizes: [...worldSizes], skipped };
+}
+
+/** Counts without the plan, over the lines that count: a mistake in the plan would show here. */
+async function countSteps(
+  config: RunConfig,
+  read: () => AsyncIterable<LedgerLine> | Iterable<LedgerLine>,
+  lineOf: readonly number[],
+) {
+  const perEpoch = stepsPerEpoch(config);
+  const counted = {
+    difference: null as string | null,
+    samples: 0,
+    worldSizes: new Set<number>(),
+    skipped: 0,
   };
+  const uses = new Uint32Array(config.trainCount);
+  let count = 0;
+  for await (const line of read()) {
+    count += 1;
+    if (line.kind !== 'step' || lineOf[line.step] !== count) continue;
+    counted.samples += line.samples;
+    counted.worldSizes.add(line.worldSize);
+    if (line.skipped) counted.skipped += 1;
+    const epoch = Math.floor(line.step / perEpoch);
+    counted.difference = countUses(uses, line) ?? ((line.step + 1) % perEpoch === 0 ? checkUses(uses) : null);
+    if (counted.difference !== null) {
+      return { ...counted, difference: `epoch ${epoch}: ${counted.difference}` };
+    }
+  }
+  return counted;
 }
 
 interface Expectation {
@@ -136,13 +167,20 @@ function plannedShare(plan: StepPlan, rank: number, worldSize: number): Uint32Ar
   return plan.sampleIds.subarray(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
 }
 
-/** Counts without the plan: a mistake in the plan would show here. */
-function countSamples(steps: readonly StepLine[], trainCount: number): string | null {
-  const uses = new Uint32Array(trainCount);
-  for (const id of steps.flatMap((line) => line.shares.flat())) {
-    if (id >= trainCount) return `sample ${id} does not exist; there are ${trainCount}`;
-    uses[id]!++;
+function countUses(uses: Uint32Array, { shares }: StepLine): string | null {
+  for (const share of shares) {
+    for (const id of share) {
+      if (id >= uses.length) return `sample ${id} does not exist; there are ${uses.length}`;
+      uses[id]! += 1;
+    }
   }
+  return null;
+}
+
+/** At an epoch's end, from which the next one begins to count. */
+function checkUses(uses: Uint32Array): string | null {
   const wrong = uses.findIndex((use) => use !== 1);
-  return wrong === -1 ? null : `sample ${wrong} was used ${uses[wrong]} times`;
+  const difference = wrong === -1 ? null : `sample ${wrong} was used ${uses[wrong]} times`;
+  uses.fill(0);
+  return difference;
 }

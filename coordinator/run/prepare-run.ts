@@ -12,7 +12,7 @@ import { chooseLanes } from '../launch/choose-lanes.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import { writeImageRecord } from '../run-store/image-record.js';
-import type { LedgerState } from '../run-store/ledger.js';
+import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {
   createRunDirectory,
   type RunDirectory,
@@ -94,7 +94,7 @@ export async function prepareNewRun(
       pretrainedPath: weights?.path ?? null,
       runtime,
       checkpoint: null,
-      restored: { steps: [], epochs: [], workers: [] },
+      restored: emptyLedger,
       resumptions: 0,
       unlock,
     };

@@ -9,7 +9,13 @@ import { findPretrained } from '../checkpoints/pretrained.js';
 import { defaults } from '../options/defaults.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/training-options.js';
-import { type LedgerLine, readLedger, settleLedger } from '../run-store/ledger.js';
+import {
+  type LedgerLine,
+  type LedgerState,
+  readLedger,
+  rollBack,
+  settleLedger,
+} from '../run-store/ledger.js';
 import { openLineFile } from '../run-store/line-file.js';
 import {
   findRunDirectory,
@@ -57,7 +63,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
       context.report({ kind: 'warning', text });
     }
-    const lines = rollBackLedger(directory, step);
+    const restored = await rollBackLedger(directory, step, context);
     return {
       kind: 'ready',
       run: {
@@ -69,8 +75,8 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
         pretrainedPath,
         runtime,
         checkpoint,
-        restored: settleLedger(lines),
-        resumptions: lines.filter((line) => line.kind === 'rollback').length,
+        restored,
+        resumptions: restored.rollbacks,
         unlock,
       },
     };
@@ -135,13 +141,20 @@ async function findTaken({ initialWeights: path }: RunDirectory, { signal }: Pre
   return { path, digest: await digestFile(path, '--resume', signal) };
 }
 
-/** Returns the ledger's lines, with the rollback that this resumption adds. */
-function rollBackLedger({ ledger }: RunDirectory, toStep: number): LedgerLine[] {
-  const rollback = { kind: 'rollback', toStep } as const;
+/** Returns what the ledger holds up to a step, with the rollback that this resumption adds. */
+async function rollBackLedger(
+  { ledger }: RunDirectory,
+  toStep: number,
+  { report, signal }: PrepareContext,
+): Promise<LedgerState> {
   const file = openLineFile(ledger);
   try {
-    const lines = readLedger(ledger);
-    const taken = settleLedger(lines).steps.length;
+    const lines = readLedger(ledger, (progress) => {
+      signal.throwIfAborted();
+      report({ kind: 'dataset', phase: 'reading', subject: 'the ledger', unit: 'bytes', ...progress });
+    });
+    const state = await settleLedger(lines);
+    const taken = state.steps.length;
     if (taken < toStep) {
       throw new RondoError(
         'data-loss',
@@ -151,9 +164,9 @@ function rollBackLedger({ ledger }: RunDirectory, toStep: number): LedgerLine[] 
         },
       );
     }
-    file.append(rollback);
+    file.append({ kind: 'rollback', toStep } satisfies LedgerLine);
     file.sync();
-    return [...lines, rollback];
+    return { ...state, ...rollBack(state, toStep), rollbacks: state.rollbacks + 1 };
   } finally {
     file.close();
   }

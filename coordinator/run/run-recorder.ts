@@ -7,9 +7,16 @@ import type {
   EvaluationResult,
   WorkerPlace,
 } from '../membership/cluster-events.js';
-import { type EpochRecord, type History, recordEpoch, type StepFigures } from '../run-store/epoch-record.js';
+import { type EpochRecord, type History, recordEpoch } from '../run-store/epoch-record.js';
 import { distinctKernels, formatKernels } from '../run-store/kernels.js';
-import type { EpochLine, LedgerState, StepLine, WorkerLine } from '../run-store/ledger.js';
+import {
+  type EpochLine,
+  figuresOf,
+  type LedgerState,
+  type StepFigures,
+  type StepLine,
+  type WorkerLine,
+} from '../run-store/ledger.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
@@ -46,7 +53,7 @@ export interface BookkeeperOptions {
 }
 
 export function keepBooks(o: BookkeeperOptions): Bookkeeper {
-  const steps: StepFigures[] = o.restored.steps.map(figuresOf);
+  const steps: StepFigures[] = [...o.restored.steps];
   const epochs: EpochRecord[] = o.restored.epochs.map(recordOf);
   const workers: WorkerLine[] = [...o.restored.workers];
   let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
@@ -169,10 +176,6 @@ function lineOf(config: RunConfig, committed: CommittedStep): StepLine {
     seconds,
     shares: shares.map((share) => [...share]),
   };
-}
-
-function figuresOf({ step, loss, samples, seconds }: StepFigures): StepFigures {
-  return { step, loss, samples, seconds };
 }
 
 function recordOf({ kind: _, step: __, parameterDigest: ___, ...record }: EpochLine): EpochRecord {

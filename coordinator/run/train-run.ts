@@ -61,21 +61,29 @@ export async function trainRun(
     const wallSeconds = (context.services.nowMs() - startedMs) / 1000;
     return summarize(run, desk.books, ending, { wallSeconds, resume: context.resume, report });
   };
+  const save = (summary: Summary) =>
+    writeSummary(run.directory, summary).catch((error: Error) =>
+      context.report({ kind: 'warning', text: `the summary could not be written: ${error.message}` }),
+    );
+  let ended: Ending | null = null;
   const leaveAtOnce = () => {
     destroyStage(desk.stage);
     removeTokenFile(run.directory.token);
     run.unlock();
-    writeSummaryAtOnce(run.directory, summarizeNow({ status: 'stopped', error: null, metrics: noMetrics }));
+    writeSummaryAtOnce(
+      run.directory,
+      summarizeNow(ended ?? { status: 'stopped', error: null, metrics: noMetrics }),
+    );
   };
   immediate.addEventListener('abort', leaveAtOnce, { once: true });
   try {
     const ending = await operate(desk);
-    const completed = ending.status === 'completed';
-    const report = completed ? await reportRun(run, desk.books, context) : null;
-    const summary = summarizeNow(ending, report);
-    await writeSummary(run.directory, summary).catch((error: Error) =>
-      context.report({ kind: 'warning', text: `the summary could not be written: ${error.message}` }),
-    );
+    ended = ending;
+    // First what the run has come to: nothing that goes wrong with its report can take that away.
+    await save(summarizeNow(ending));
+    const page = ending.status === 'completed' ? await reportRun(run, desk.books, context) : null;
+    const summary = summarizeNow(ending, page);
+    if (page !== null) await save(summary);
     context.report({ kind: 'summary', ...summary });
     return { summary, error: ending.error };
   } finally {

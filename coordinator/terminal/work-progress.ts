@@ -23,7 +23,11 @@ const defaultColumns = 80;
 export function openWorkProgress(
   phase: string,
   output: Output,
-  { subject = 'images', nowMs = () => performance.now() } = {},
+  {
+    subject = 'images',
+    unit,
+    nowMs = () => performance.now(),
+  }: { subject?: string; unit?: 'bytes'; nowMs?: () => number } = {},
 ): WorkProgress {
   const startMs = nowMs();
   const everyMs = output.isTTY ? redrawMs : plainEveryMs;
@@ -34,7 +38,10 @@ export function openWorkProgress(
       const now = nowMs();
       if (now - startMs < silentMs || now - saidMs < everyMs) return;
       saidMs = now;
-      const line = renderDataset({ kind: 'dataset', phase, subject, done, total, sinceMs: startMs }, now);
+      const line = renderDataset(
+        { kind: 'dataset', phase, subject, ...(unit && { unit }), done, total, sinceMs: startMs },
+        now,
+      );
       if (log === null) output.write(`${line}\n`);
       else log([...line].slice(0, (output.columns || defaultColumns) - 1).join(''));
     },

@@ -2,10 +2,9 @@ import { readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../coordinator/dataset/dataset.js';
-import { readLines } from '../../coordinator/run-store/line-file.js';
 import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
 import { openQuickRuns } from '../support/quick-run.js';
-import { readSummaryFile } from '../support/run-files.js';
+import { readJsonLines, readSummaryFile } from '../support/run-files.js';
 import { findAll, parseStrictHtml, textOf } from '../support/strict-html.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 
@@ -45,7 +44,7 @@ afterAll(() => {
 function readReport(name: string) {
   const folder = path.join(runs.run(name), 'report');
   return {
-    lines: readLines(path.join(folder, 'predictions.jsonl')) as Line[],
+    lines: readJsonLines<Line>(path.join(folder, 'predictions.jsonl')),
     figures: JSON.parse(readFileSync(path.join(folder, 'interpretation.json'), 'utf8')),
     page: parseStrictHtml(readFileSync(path.join(folder, 'index.html'), 'utf8')),
   };

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { StepLine } from '../../coordinator/run-store/ledger.js';
-import { readLedger, settleLedger } from '../../coordinator/run-store/ledger.js';
+import type { LedgerLine, StepLine } from '../../coordinator/run-store/ledger.js';
 import type { Summary } from '../../coordinator/run-store/summary.js';
 import { readSafetensors } from '../../worker/model/weights/safetensors.js';
 import type { JsonEvent } from './coordinator-process.js';
@@ -10,16 +9,24 @@ export function readSummaryFile(run: string): Summary {
   return JSON.parse(readFileSync(path.join(run, 'summary.json'), 'utf8')) as Summary;
 }
 
-export function readMetrics(run: string, kind: string): JsonEvent[] {
-  return readFileSync(path.join(run, 'metrics.jsonl'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as JsonEvent)
-    .filter((metric) => metric.kind === kind);
+/** A small file of JSON lines, read at once. */
+export function readJsonLines<T>(file: string): T[] {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
 }
 
+export function readMetrics(run: string, kind: string): JsonEvent[] {
+  return readJsonLines<JsonEvent>(path.join(run, 'metrics.jsonl')).filter((metric) => metric.kind === kind);
+}
+
+/** Those that count after all rollbacks, with their samples. */
 export function readCommittedSteps(run: string): readonly StepLine[] {
-  return settleLedger(readLedger(path.join(run, 'ledger.jsonl'))).steps;
+  const steps: StepLine[] = [];
+  for (const line of readJsonLines<LedgerLine>(path.join(run, 'ledger.jsonl'))) {
+    if (line.kind === 'step') steps.push(line);
+    if (line.kind === 'rollback') steps.length = line.toStep;
+  }
+  return steps;
 }
 
 /** The network's parameters in a checkpoint, tensor after tensor. */

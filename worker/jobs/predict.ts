@@ -48,11 +48,11 @@ export async function predict(
       const rows = indices.length === 0 ? [] : await compute.predict({ pixels, transforms, lighting });
       loaded.release();
       const classes = config.classes.length;
-      const told: PredictItem[] = indices.map((index, row) => {
+      const predicted = indices.map((index, row): PredictItem => {
         const probabilities = rows.slice(row * classes, (row + 1) * classes);
         return { index, top: pickTop(probabilities, top) };
       });
-      told.push(...unreadable);
+      const told = [...predicted, ...unreadable];
       for (const each of told.sort((a, b) => a.index - b.index)) item(each);
       done += told.length;
       progress(done, files.length);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { largest } from '../../runtime/extremes.js';
 import type { DType } from './dtype.js';
 import type { Graph, Node, Tensor } from './graph.js';
 import { zeros } from './ops/sources.js';
@@ -45,7 +46,7 @@ export function openShelf(graph: Graph, name: string): Shelf {
     upkeep(run) {
       return [...places.values()].flatMap(({ tensor, madeIn, variable: held, reads }) => {
         if (run === madeIn) return [assign(held, tensor)];
-        if (run !== Math.max(...reads.keys())) return [];
+        if (run !== largest(reads.keys())) return [];
         const empty = held.shape.map((size) => size ?? 0);
         const nothing = zeros(graph, tensor.dtype, empty);
         return [graph.after([reads.get(run)!.node], () => assign(held, nothing))];

@@ -62,7 +62,7 @@ export function openSession(graph: Graph): Session {
       const wanted = fetches.map(({ node, index }) => `${node.name}:${index}`);
       const results = binding.runSavedModel(model, [...held], names.join(), wanted.join());
       const ids = results.map(({ id }) => id);
-      held.push(...ids);
+      for (const id of ids) held.push(id);
       return use(ids);
     } finally {
       for (const id of held) binding.deleteTensor(id);

@@ -30,13 +30,13 @@ export function drawAxes({ box, x, y, xLabel, yLabel }: AxesOptions): string {
   return element(
     'g',
     { class: 'axes' },
-    ...byWeight(x.ticks).map(vertical),
-    ...byWeight(y.ticks).map(horizontal),
+    byWeight(x.ticks).map(vertical),
+    byWeight(y.ticks).map(horizontal),
     element('line', { x1: box.left, y1: bottom, x2: right, y2: bottom, stroke: style.quiet }),
-    ...labelled(x.ticks).map((tick) =>
+    labelled(x.ticks).map((tick) =>
       drawText(x.place(tick.value), bottom + 18, tick.label, { ...quiet, anchor: 'middle' }),
     ),
-    ...labelled(y.ticks).map((tick) =>
+    labelled(y.ticks).map((tick) =>
       drawText(box.left - 8, y.place(tick.value) + 4, tick.label, { ...quiet, anchor: 'end' }),
     ),
     drawText(box.left + box.width / 2, bottom + 40, xLabel, { anchor: 'middle' }),

@@ -1,7 +1,7 @@
 import type { Box } from './axes.js';
 import type { Scale } from './scales.js';
 import { style } from './style.js';
-import { drawText, element, round } from './svg.js';
+import { type Drawn, drawText, element, round } from './svg.js';
 
 export interface Point {
   readonly x: number;
@@ -45,7 +45,7 @@ export function drawDot(point: Point, x: Scale, y: Scale, color: string): string
 }
 
 /** Cuts off what `children` draw outside of `box`. `id` is unique in the document. */
-export function clipTo(box: Box, id: string, ...children: readonly string[]): string {
+export function clipTo(box: Box, id: string, ...children: readonly Drawn[]): string {
   const { left, top, width, height } = box;
   const path = element('clipPath', { id }, element('rect', { x: left, y: top, width, height }));
   return path + element('g', { 'clip-path': `url(#${id})` }, ...children);
@@ -71,5 +71,5 @@ export function drawLegend(entries: readonly LegendEntry[], x: number, y: number
     });
     return stroke + drawText(x + 30, middle + 4, entry.name, { size: style.tickSize });
   });
-  return element('g', { class: 'legend' }, ...rows);
+  return element('g', { class: 'legend' }, rows);
 }

@@ -1,14 +1,19 @@
 import { style } from './style.js';
 
+/** A piece of a drawing, or any number of them. */
+export type Drawn = string | readonly string[];
+
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
 /** One element as text; attributes that are undefined are left out, numbers are rounded to hundredths of a pixel. */
-export function element(name: string, attributes: Attributes, ...children: readonly string[]): string {
+export function element(name: string, attributes: Attributes, ...children: readonly Drawn[]): string {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${key}="${typeof value === 'number' ? round(value) : escapeText(value!)}"`)
     .join('');
-  return children.length === 0 ? `<${name}${written}/>` : `<${name}${written}>${children.join('')}</${name}>`;
+  return children.length === 0
+    ? `<${name}${written}/>`
+    : `<${name}${written}>${children.flat().join('')}</${name}>`;
 }
 
 export interface TextStyle {
@@ -37,7 +42,7 @@ export function drawText(x: number, y: number, words: string, o: TextStyle = {})
 /** A whole drawing on white paper; `title` is what a screen reader says. */
 export function svgDocument(
   { width, height, title }: { width: number; height: number; title: string },
-  ...children: readonly string[]
+  ...children: readonly Drawn[]
 ): string {
   return element(
     'svg',

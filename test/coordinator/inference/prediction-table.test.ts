@@ -17,4 +17,13 @@ describe('renderPredictions', () => {
       'longer.jpg  unreadable: torn',
     ]);
   });
+
+  it('takes more images than a call takes arguments', () => {
+    const many = Array.from({ length: 200_000 }, (_, index) => ({
+      ...{ kind: 'unreadable' as const, image: `${index}.jpg`, reason: 'torn' },
+    }));
+    const lines = renderPredictions(many);
+    expect(lines).toHaveLength(200_001);
+    expect(lines.at(-1)).toBe('199999.jpg  unreadable: torn');
+  });
 });

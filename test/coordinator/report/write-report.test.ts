@@ -3,8 +3,8 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { writeReport } from '../../../coordinator/report/write-report.js';
-import { readLines } from '../../../coordinator/run-store/line-file.js';
 import { makeReportRequest, roughClasses } from '../../support/report-run.js';
+import { readJsonLines } from '../../support/run-files.js';
 import { findAll, parseStrictHtml } from '../../support/strict-html.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
@@ -43,7 +43,7 @@ describe('writeReport', () => {
     const request = await makeReportRequest(temporaryFolder());
     const { figures } = await writeReport(request);
     const folder = request.directory.report;
-    const lines = readLines(path.join(folder, 'predictions.jsonl')) as Record<string, unknown>[];
+    const lines = readJsonLines<Record<string, unknown>>(path.join(folder, 'predictions.jsonl'));
     const { predictions, losses, probabilities } = request.evaluation;
     expect(lines).toEqual(
       request.valid.map(({ path: name, label }, id) => ({
@@ -67,7 +67,7 @@ describe('writeReport', () => {
     const { sampleIds } = request.evaluation;
     const evaluation = { ...request.evaluation, sampleIds: sampleIds.toReversed() };
     await writeReport({ ...request, evaluation });
-    const lines = readLines(path.join(request.directory.report, 'predictions.jsonl')) as { path: string }[];
+    const lines = readJsonLines<{ path: string }>(path.join(request.directory.report, 'predictions.jsonl'));
     expect(lines.map((line) => line.path)).toEqual(request.valid.map((sample) => sample.path).toReversed());
   });
 

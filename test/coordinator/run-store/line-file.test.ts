@@ -1,10 +1,21 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openLineFile, readLines } from '../../../coordinator/run-store/line-file.js';
+import { collect } from '../../support/collect.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
-it('appends over several openings', () => {
+it('appends over several openings', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
   for (const value of [1, 2]) {
     const file = openLineFile(path);
@@ -13,13 +24,13 @@ it('appends over several openings', () => {
     file.close();
     file.close();
   }
-  expect(readLines(path)).toEqual([{ value: 1 }, { value: 2 }]);
+  expect(await collect(readLines(path))).toEqual([{ value: 1 }, { value: 2 }]);
 });
 
-it('passes over half a line at the end, and cuts it off before writing on', () => {
+it('passes over half a line at the end, and cuts it off before writing on', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
   writeFileSync(path, '{"value":1}\n{"val');
-  expect(readLines(path)).toEqual([{ value: 1 }]);
+  expect(await collect(readLines(path))).toEqual([{ value: 1 }]);
   const file = openLineFile(path);
   file.append({ value: 2 });
   file.close();
@@ -35,11 +46,11 @@ it('cuts off half a line of any length', () => {
   }
 });
 
-it('names the line that is not JSON', () => {
+it('names the line that is not JSON', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
   writeFileSync(path, '{}\n');
   appendFileSync(path, 'nonsense\n{}\n');
-  expect(() => readLines(path)).toThrow(/lines\.jsonl, line 2, is not JSON/);
+  await expect(collect(readLines(path))).rejects.toThrow(/lines\.jsonl, line 2, is not JSON/);
 });
 
 it('says that the disk is full', () => {
@@ -47,3 +58,31 @@ it('says that the disk is full', () => {
   expect(() => file.append({ value: 1 })).toThrow(expect.objectContaining({ code: 'resource-exhausted' }));
   file.close();
 });
+
+it('reads lines that are cut anywhere, characters included', async () => {
+  const path = join(temporaryFolder(), 'lines.jsonl');
+  const lines = Array.from({ length: 3000 }, (_, index) => ({ index, text: 'é…😀'.repeat(index % 400) }));
+  writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const seen: number[] = [];
+  const size = statSync(path).size;
+  expect(size).toBeGreaterThan(3 << 20);
+  expect(await collect(readLines(path, ({ done, total }) => seen.push(done, total)))).toEqual(lines);
+  expect(seen.length).toBeGreaterThan(4);
+  expect(seen.slice(-2)).toEqual([size, size]);
+});
+
+it('reads a file that is longer than any string can be', async () => {
+  const path = join(temporaryFolder(), 'lines.jsonl');
+  const line = `{"value":1}${' '.repeat((1 << 20) - 12)}\n`;
+  const file = openSync(path, 'w');
+  const count = 1 + Math.ceil(constants.MAX_STRING_LENGTH / line.length);
+  for (let written = 0; written < count; written += 1) writeSync(file, line);
+  closeSync(file);
+  let read = 0;
+  for await (const value of readLines(path)) {
+    expect(value).toEqual({ value: 1 });
+    read += 1;
+  }
+  rmSync(path);
+  expect(read).toBe(count);
+}, 60_000);

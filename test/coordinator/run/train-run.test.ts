@@ -6,14 +6,13 @@ import { chooseCheckpoint } from '../../../coordinator/checkpoints/choose-checkp
 import { start } from '../../../coordinator/cli/start.js';
 import { verifyRun } from '../../../coordinator/cli/verify-run.js';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
-import { readLedger } from '../../../coordinator/run-store/ledger.js';
-import { readLines } from '../../../coordinator/run-store/line-file.js';
 import { runDirectoryAt } from '../../../coordinator/run-store/run-directory.js';
 import type { Summary } from '../../../coordinator/run-store/summary.js';
 import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { type FakeRun, type Faults, fakeRun, fakeState } from '../../support/fake-run.js';
 import { memoryOutput } from '../../support/memory-output.js';
+import { readJsonLines } from '../../support/run-files.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
 /** 9 steps: 3 epochs of 3. */
@@ -40,9 +39,15 @@ async function runStart(
   raw: RawStart,
   faults: Faults = {},
   signals = new Signals(),
+  hear: (event: RunEvent) => void = () => {},
 ): Promise<Session> {
   const fake = fakeRun(faults);
   const output = memoryOutput();
+  const write = output.write.bind(output);
+  output.write = (line: string) => {
+    hear(JSON.parse(line) as RunEvent);
+    return write(line);
+  };
   const environment = {
     services: fake.services,
     output,
@@ -106,11 +111,11 @@ describe('a run to its end', () => {
       'summary.json',
     ]);
     expect(summary.report).toBe(join(path, 'report', 'index.html'));
-    expect(readLines(join(path, 'report', 'predictions.jsonl'))).toHaveLength(5);
+    expect(readJsonLines(join(path, 'report', 'predictions.jsonl'))).toHaveLength(5);
     expect(readdirSync(join(path, 'checkpoints'))).toEqual(['epoch-0000', 'epoch-0001', 'epoch-0002']);
     expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
     expect(events.filter(({ kind }) => kind === 'step')).toHaveLength(9);
-    const metrics = readLines(join(path, 'metrics.jsonl')) as { kind: string; event?: string }[];
+    const metrics = readJsonLines<{ kind: string; event?: string }>(join(path, 'metrics.jsonl'));
     expect(metrics.filter(({ kind }) => kind === 'epoch')).toHaveLength(3);
     expect(metrics.map(({ event }) => event)).toContain('finished');
     expect(await verifyRun('mine', join(path, '..'))).toMatchObject({ ok: true, epochs: 3, steps: 9 });
@@ -129,6 +134,24 @@ describe('a run to its end', () => {
       kind: 'warning',
       text: expect.stringMatching(/^the report could not be written: .*run\.json/),
     });
+  });
+
+  it('has written its summary before it begins the report, and a second Ctrl-C then changes nothing', async () => {
+    const runs = temporaryFolder();
+    const signals = new Signals();
+    const loseRecord = (step: number) => {
+      if (step === 8) rmSync(join(runs, 'mine', 'run.json'));
+    };
+    const read = () => JSON.parse(readFileSync(join(runs, 'mine', 'summary.json'), 'utf8')) as Summary;
+    let found: Summary | null = null;
+    await runStart(runs, fresh, { beforeStep: loseRecord }, signals, (event) => {
+      if (event.kind !== 'warning' || !event.text.startsWith('the report could not')) return;
+      found = read();
+      signals.atOnce.abort();
+      expect(read().status).toBe('completed');
+    });
+    expect(found).toMatchObject({ status: 'completed', steps: 9, report: null });
+    expect(read().status).toBe('completed');
   });
 
   it('does not wait for checkpoints while it trains, and waits for the last at the end', async () => {
@@ -319,7 +342,7 @@ describe('a run that fails', () => {
     expect(resumed.loaded).toEqual([...fakeState(6).values]);
     expect(resumed.summary).toMatchObject({ status: 'completed', worldSize: 3, steps: 9 });
     expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, worldSizes: [2, 3], steps: 9 });
-    expect(readLedger(join(resumed.path, 'ledger.jsonl'))).toContainEqual({ kind: 'rollback', toStep: 6 });
+    expect(readJsonLines(join(resumed.path, 'ledger.jsonl'))).toContainEqual({ kind: 'rollback', toStep: 6 });
   });
 
   it('begins again when there is no checkpoint yet', async () => {

@@ -36,7 +36,10 @@ export function openZip(bytes: Uint8Array, file: string): ZipArchive {
   const { count, start } = findDirectory(bytes, file);
   const reader = readBytes(bytes, start, file);
   const entries = new Map<string, Entry>();
-  for (let index = 0; index < count; index++) entries.set(...readEntry(reader, file));
+  for (let index = 0; index < count; index++) {
+    const [name, entry] = readEntry(reader, file);
+    entries.set(name, entry);
+  }
   return {
     names: [...entries.keys()],
     read(name) {

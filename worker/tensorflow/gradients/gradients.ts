@@ -29,7 +29,7 @@ export function gradients(loss: Tensor<'float32'>, wanted: readonly Tensor[]): T
     const asked = node.inputs.map((input) => reached.has(input));
     if (gradient === undefined || !asked.includes(true)) continue;
     const rule = rules[node.op];
-    check(rule !== undefined, node.op, `${node.name} has no gradient rule`, ...node.inputs);
+    check(rule !== undefined, node.op, `${node.name} has no gradient rule`, node.inputs);
     const parts = graph.scope(`${node.name}/gradient`, () => rule(node, gradient, asked));
     node.inputs.forEach((input, index) => {
       if (!asked[index]) return;

@@ -76,7 +76,7 @@ export function concat<D extends DType>(parts: readonly Tensor<D>[], axis: numbe
   const first = parts[0];
   check(first !== undefined, 'ConcatV2', 'nothing to join');
   if (parts.length === 1) return first;
-  checkSameDType('ConcatV2', ...parts);
+  checkSameDType('ConcatV2', parts);
   check(axis >= 0 && axis < first.shape.length, 'ConcatV2', `no dimension ${axis}`, first);
   let size: number | null = 0;
   for (const part of parts) {

@@ -13,9 +13,10 @@ export function check(
   condition: boolean,
   op: string,
   problem: string,
-  ...tensors: Tensor[]
+  ...involved: (Tensor | readonly Tensor[])[]
 ): asserts condition {
   if (condition) return;
+  const tensors = involved.flat();
   const place = tensors[0] === undefined ? op : tensors[0].node.graph.locate(op);
   assert.fail(`${place}: ${problem}${tensors.length > 0 ? ` (${tensors.map(describe).join('; ')})` : ''}`);
 }
@@ -27,9 +28,10 @@ export function checkDType<D extends DType>(op: string, allowed: readonly D[], .
   }
 }
 
-export function checkSameDType(op: string, ...tensors: Tensor[]): void {
+export function checkSameDType(op: string, ...operands: (Tensor | readonly Tensor[])[]): void {
+  const tensors = operands.flat();
   const same = tensors.every((tensor) => tensor.dtype === tensors[0]!.dtype);
-  check(same, op, 'wants operands of one dtype', ...tensors);
+  check(same, op, 'wants operands of one dtype', tensors);
 }
 
 export function checkRank(op: string, rank: number, tensor: Tensor): void {

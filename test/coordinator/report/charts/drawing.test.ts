@@ -5,6 +5,7 @@ import { drawLine } from '../../../../coordinator/report/charts/lines.js';
 import { renderPng } from '../../../../coordinator/report/charts/render-png.js';
 import { linearScale } from '../../../../coordinator/report/charts/scales.js';
 import { drawText, element, svgDocument } from '../../../../coordinator/report/charts/svg.js';
+import { drawConfusion } from '../../../../coordinator/report/confusion-picture.js';
 
 const unit = linearScale([0, 10], [0, 100]);
 
@@ -20,6 +21,14 @@ describe('drawLine', () => {
     const heights = [1, 2, Number.NaN, 4, Number.POSITIVE_INFINITY, 6, 7];
     const points = heights.map((y, x) => ({ x, y }));
     expect(drawLine(points, unit, unit, { color: 'red' })).toContain('d="M0 10L10 20M30 40M50 60L60 70"');
+  });
+});
+
+describe('drawConfusion', () => {
+  it('draws more cells than a call takes arguments', () => {
+    const classes = Array.from({ length: 500 }, (_, index) => `class ${index}`);
+    const confusion = classes.map((_, y) => classes.map((__, x) => Number(x === y)));
+    expect(drawConfusion({ classes, confusion }).match(/<rect/g)).toHaveLength(250_001);
   });
 });
 
