@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
 import { defaults } from '../options/defaults.js';
@@ -28,6 +29,8 @@ interface InterpretFlags {
   readonly top: number;
   readonly minCount: number;
   readonly checkpoint?: string;
+  readonly data?: string;
+  readonly labels?: string;
   readonly runDir: string;
   readonly json?: boolean;
 }
@@ -48,6 +51,8 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
       '--checkpoint <NAME>',
       'which of the checkpoints (default: the best by error rate, else the newest)',
     )
+    .option('--data <DIR>', 'where the images of the run are now, if they have moved')
+    .option('--labels <FILE>', 'where its file of labels is now, if that has moved')
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
     .option('--json', 'one JSON object per line; the last holds the figures')
     .addHelpText('after', examples)
@@ -60,7 +65,7 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
 /** Throws not-found when there is no such run or checkpoint, failed-precondition when the images have changed. */
 async function interpretRun(
   run: string,
-  { workers, top, minCount, checkpoint, runDir, json }: InterpretFlags,
+  { workers, top, minCount, checkpoint, data, labels, runDir, json }: InterpretFlags,
   { services, output, openLifecycle }: InterpretEnvironment,
 ): Promise<void> {
   const directory = findRunDirectory(run, runDir);
@@ -75,6 +80,10 @@ async function interpretRun(
       directory,
       workers: workerCount,
       ...(checkpoint === undefined ? {} : { checkpoint }),
+      moved: {
+        ...(data === undefined ? {} : { data: resolve(data) }),
+        ...(labels === undefined ? {} : { labels: resolve(labels) }),
+      },
       ...{ services, report: reporter.report, signals: lifecycle },
     });
     const written = await writeReport({

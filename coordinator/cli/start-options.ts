@@ -55,7 +55,7 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
   resume: {
     group: groups.run,
     value: 'RUN',
-    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was',
+    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was (--data DIR when its images have moved)',
   },
   json: { group: groups.run, text: 'one JSON object per line on standard output, and nothing else' },
 };

@@ -4,7 +4,7 @@ import { type ChosenCheckpoint, chooseCheckpoint } from '../checkpoints/choose-c
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { defaults } from '../options/defaults.js';
 import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
-import { indexRecordedData } from '../run/recorded-data.js';
+import { indexRecordedData, type Places } from '../run/recorded-data.js';
 import type { RunServices } from '../run/services.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
 
@@ -16,6 +16,8 @@ export interface EvaluateRunOptions extends OperateContext {
   readonly threads?: number | null;
   /** A checkpoint's name; without it, the one with the lowest error rate if it is kept, else the newest. */
   readonly checkpoint?: string;
+  /** Where its data lies now, if it has moved. */
+  readonly moved?: Places;
   readonly services: Pick<RunServices, 'openDataset' | 'openCluster' | 'launchWorkers'>;
 }
 
@@ -39,7 +41,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const record = readRunRecord(directory);
   const checkpoint = await chooseCheckpoint(directory, options.checkpoint);
   const context = { services, report, signal: signals.signal };
-  const { dataset } = await indexRecordedData(record, directory, context);
+  const { dataset } = await indexRecordedData(record, directory, context, options.moved);
   const judged = new Array<number>(workers).fill(0);
   let result: EvaluationResult | null = null;
   await operateCluster(

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { syncDirectory, temporaryName, writeSynced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
+import { shellWord } from '../../runtime/shell-word.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { runWorkerJob } from '../launch/run-job.js';
 import type { RunRecord } from '../run-store/run-directory.js';
@@ -71,7 +72,7 @@ export async function exportRun(o: ExportOptions): Promise<Exported> {
 function requireFree(directory: string): void {
   if (!existsSync(directory) || isEmptyFolder(directory)) return;
   throw new RondoError('failed-precondition', `${directory} is there already`, {
-    remedy: `remove it, or give another folder: --out ${directory}-2`,
+    remedy: `remove it, or give another folder: --out ${shellWord(`${directory}-2`)}`,
   });
 }
 

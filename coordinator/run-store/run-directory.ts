@@ -4,6 +4,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
+import { shellWord } from '../../runtime/shell-word.js';
 import type { TrainingOptions } from '../options/training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
@@ -74,7 +75,7 @@ export function createRunDirectory(
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw RondoError.from(error);
       if (name === null) continue;
       throw new RondoError('failed-precondition', `run ${directory.path} exists already`, {
-        remedy: `choose another --name, or go on with it: --resume ${directory.path}`,
+        remedy: `choose another --name, or go on with it: --resume ${shellWord(directory.path)}`,
       });
     }
     mkdirSync(directory.checkpoints);
@@ -111,7 +112,7 @@ export function findRunDirectory(run: string, runDir: string): RunDirectory {
   throw new RondoError('not-found', `there is no run "${run}" in ${runDir}, and no run.json in ${run}`, {
     remedy:
       nearest === null
-        ? `${names.length} runs are there: coordinator runs --run-dir ${runDir}`
+        ? `${names.length} runs are there: coordinator runs --run-dir ${shellWord(runDir)}`
         : `did you mean ${nearest}?`,
   });
 }

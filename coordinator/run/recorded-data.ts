@@ -1,18 +1,32 @@
 import { RondoError } from '../../runtime/errors.js';
+import type { TrainingOptions } from '../options/training-options.js';
 import { compareImages, describeChanges, digestsOf, readImageRecord } from '../run-store/image-record.js';
 import type { RunDirectory, RunRecord } from '../run-store/run-directory.js';
 import { type IndexContext, indexData } from './prepare-run.js';
 
+/** Options that say where something lies. A run may find it elsewhere later: its digest tells whether it is the same. */
+export type Places = Partial<Pick<TrainingOptions, 'data' | 'labels' | 'pretrained'>>;
+
+/** Those of the places given that are others than a run has recorded. */
+export function movedPlaces(given: Partial<TrainingOptions>, recorded: TrainingOptions): Places {
+  const names = ['data', 'labels', 'pretrained'] as const;
+  const moved = names.filter((name) => given[name] !== undefined && given[name] !== recorded[name]);
+  return Object.fromEntries(moved.map((name) => [name, given[name]]));
+}
+
 /**
- * The data set of a run that was started before. Throws failed-precondition, naming the files, when its images have
- * changed since.
+ * The data set of a run that was started before, which may have moved since. Throws not-found when it is not there, and
+ * failed-precondition, naming the files, when its images are not those of the run.
  */
 export async function indexRecordedData(
-  { training, config, datasetDigest }: RunRecord,
+  { training, config, datasetDigest, runId }: RunRecord,
   directory: RunDirectory,
   context: IndexContext,
+  moved: Places = {},
 ): ReturnType<typeof indexData> {
-  const indexed = await indexData(training, context);
+  const indexed = await indexData({ ...training, ...moved }, context).catch((error: unknown) => {
+    throw isAway(error) ? nameTheWay(error, moved) : error;
+  });
   if (indexed.dataset.digest === datasetDigest) return indexed;
   const { root, train, valid } = indexed.dataset;
   // A run of an earlier version has no record; then the counts must do.
@@ -24,7 +38,25 @@ export async function indexRecordedData(
         'their labels or classes are others';
   throw new RondoError(
     'failed-precondition',
-    `the images in ${root} are not those that the run began with: ${differences}`,
-    { remedy: 'restore the folder as it was, or start a new run' },
+    `the images in ${root} are not those that run ${runId} began with: ${differences}`,
+    {
+      remedy:
+        moved.data === undefined
+          ? `restore the folder as it was, say where it is now (--data DIR), or start a new run`
+          : `give --data the folder that holds them now, at the same paths inside; ${training.data} was theirs`,
+    },
   );
+}
+
+function isAway(error: unknown): error is RondoError {
+  return error instanceof RondoError && error.code === 'not-found';
+}
+
+function nameTheWay({ code, message, cause }: RondoError, { data, labels }: Places): RondoError {
+  const option = /\blabels\b|\.csv\b/i.test(message) && labels === undefined ? '--labels FILE' : '--data DIR';
+  const remedy =
+    data === undefined
+      ? `if it has moved, say where it is now: ${option}`
+      : 'give --data the folder that holds the run\u2019s images';
+  return new RondoError(code, message, { remedy, cause });
 }

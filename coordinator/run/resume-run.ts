@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { totalSteps } from '../../plan/phases.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
+import { shellWord } from '../../runtime/shell-word.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findNewestCheckpoint, removeUnfinished } from '../checkpoints/checkpoint-folder.js';
@@ -26,7 +27,7 @@ import {
 import { lockRun } from '../run-store/run-lock.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
 import type { PrepareContext, PreparedRun } from './prepare-run.js';
-import { indexRecordedData } from './recorded-data.js';
+import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
 import { digestRunConfig } from './run-config.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
@@ -38,7 +39,7 @@ export type Resumed =
 
 /**
  * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that step.
- * Throws when another process works on the run, when an option or the data differ from the run's, and data-loss for
+ * Throws when another process works on the run, when an option or the data differ from the run's (both may lie elsewhere now), and data-loss for
  * a damaged checkpoint.
  */
 export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
@@ -57,8 +58,10 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       unlock();
       return { kind: 'finished', summary };
     }
-    const { dataset, quarantined } = await indexRecordedData(record, directory, context);
-    const pretrainedPath = checkpoint === null ? await findSamePretrained(record, directory, context) : null;
+    const moved = movedPlaces(start.given, record.training);
+    const { dataset, quarantined } = await indexRecordedData(record, directory, context, moved);
+    const pretrainedPath =
+      checkpoint === null ? await findSamePretrained(record, directory, moved, context) : null;
     if (record.versions.rondo !== version) {
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
       context.report({ kind: 'warning', text });
@@ -87,7 +90,9 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
 }
 
 function requireSame(given: Partial<TrainingOptions>, { runId, training }: RunRecord): void {
+  const places = movedPlaces(given, training);
   for (const [key, value] of Object.entries(given)) {
+    if (Object.hasOwn(places, key)) continue;
     const recorded = training[key as keyof TrainingOptions];
     if (isDeepStrictEqual(value, recorded)) continue;
     const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -124,11 +129,12 @@ function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord):
 async function findSamePretrained(
   { training, source, config }: RunRecord,
   directory: RunDirectory,
+  moved: Places,
   context: PrepareContext,
 ): Promise<string | null> {
   const { path, digest } = source
     ? await findTaken(directory, context)
-    : ((await findPretrained(training, context)) ?? none);
+    : ((await findPretrained({ ...training, ...moved }, context)) ?? none);
   if (digest === config.pretrainedDigest) return path;
   throw new RondoError('failed-precondition', `${path} is not the file that the run began with`, {
     remedy: 'restore the file, or start a new run',
@@ -172,7 +178,13 @@ async function rollBackLedger(
   }
 }
 
-/** The command that goes on with a run. */
-export function resumeCommand(program: string, { path, runId }: RunDirectory, runDir: string): string {
-  return `${program} start --resume ${runDir === defaults.runDir ? runId : path}`;
+/** The command that goes on with a run, wherever its data lies now. */
+export function resumeCommand(
+  program: string,
+  { path, runId }: RunDirectory,
+  runDir: string,
+  moved: Places = {},
+): string {
+  const places = Object.entries(moved).map(([name, place]) => ` --${name} ${shellWord(String(place))}`);
+  return `${program} start --resume ${shellWord(runDir === defaults.runDir ? runId : path)}${places.join('')}`;
 }

@@ -1,3 +1,4 @@
+import { shellWord } from '../../runtime/shell-word.js';
 import type { Summary } from '../run-store/summary.js';
 import type { PreparedEvent, RunEvent } from '../telemetry/run-events.js';
 import { formatDuration } from './clock-text.js';
@@ -49,7 +50,7 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
   if (elsewhere === 0) return [];
   return [
     `waiting for ${elsewhere} of ${event.workers} workers: ` +
-      `worker join --coordinator ${event.address} --token-file ${event.tokenFile}`,
+      `worker join --coordinator ${event.address} --token-file ${shellWord(event.tokenFile ?? 'FILE')}`,
   ];
 }
 

@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../coordinator/dataset/dataset.js';
@@ -93,6 +94,29 @@ describe('the report', () => {
     expect(findAll(page, 'figcaption')).toHaveLength(4);
     expect(lines.map(({ path: name }) => name)).toEqual(valid.map(({ path: name }) => name));
     for (const [index, { loss }] of lines.entries()) expect(loss).toBeCloseTo(before.lines[index]!.loss, 3);
+  });
+
+  it('finds images that have moved, where it is told, and refuses others', async () => {
+    const elsewhere = mkdtempSync(path.join(tmpdir(), 'moved photos '));
+    const place = path.join(elsewhere, "it's here");
+    renameSync(data, place);
+    try {
+      const interpret = (...inputs: string[]) =>
+        runCoordinator(['interpret', runs.run('whole'), '--workers', '1', '--json', ...inputs]);
+      const gone = await interpret();
+      expect(gone.stderr).toMatch(/there is no folder .*\n.*say where it is now: --data DIR/);
+      expect(gone.code).toBe(2);
+      const moved = await interpret('--data', place);
+      expect(moved.code, moved.stderr).toBe(0);
+      expect(moved.events.at(-1)).toMatchObject({ kind: 'interpretation', images: valid.length });
+      rmSync(path.join(place, valid[0]!.path));
+      const changed = await interpret('--data', place);
+      expect(changed.stderr).toMatch(/are not those that run whole began with/);
+      expect(changed.code).toBe(3);
+    } finally {
+      renameSync(place, data);
+      rmSync(elsewhere, { recursive: true });
+    }
   });
 
   it('says what it lacks', async () => {

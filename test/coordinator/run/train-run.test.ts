@@ -13,7 +13,7 @@ import { RondoError } from '../../../runtime/errors.js';
 import { type FakeRun, type Faults, fakeRun, fakeState } from '../../support/fake-run.js';
 import { memoryOutput } from '../../support/memory-output.js';
 import { readJsonLines } from '../../support/run-files.js';
-import { temporaryFolder } from '../../support/tiny-run.js';
+import { temporaryFolder, tinyDataset } from '../../support/tiny-run.js';
 
 /** 9 steps: 3 epochs of 3. */
 const recipe = { data: 'photos', arch: 'resnet18', size: 64, 'batch-size': 8, 'micro-batch': 4, epochs: 3 };
@@ -396,6 +396,50 @@ describe('a run that is resumed', () => {
       kind: 'note',
       text: 'run mine is completed: all of its 9 steps are taken',
     });
+  });
+
+  it('takes its data from where it lies now, when it is the same, and says so in the command', async () => {
+    const runs = join(temporaryFolder(), "my run's");
+    await runStart(runs, fresh, { loseWorkerAt: 4 });
+    const asked: (string | undefined)[][] = [];
+    const openDataset: Faults['openDataset'] = async ({ data, labelsFile }) => {
+      asked.push([data, labelsFile]);
+      return { dataset: tinyDataset(), quarantined: [] };
+    };
+    const moved = { data: '/new place/photos', labels: '/new place/labels.csv' };
+    const failed = await runStart(runs, { ...resume, ...moved }, { loseWorkerAt: 7, openDataset });
+    expect(asked).toEqual([[moved.data, moved.labels]]);
+    const path = join(runs, 'mine').replaceAll("'", "'\\''");
+    expect(failed.error?.remedy).toBe(
+      `go on with: coordinator start --resume '${path}' --data '/new place/photos' --labels '/new place/labels.csv'`,
+    );
+    const again = await runStart(runs, { ...resume, data: moved.data }, { openDataset });
+    expect(again.summary).toMatchObject({ status: 'completed', steps: 9 });
+  });
+
+  it('refuses data that is not its own, and says how to name a place for data that is away', async () => {
+    const runs = temporaryFolder();
+    await runStart(runs, fresh, { loseWorkerAt: 4 });
+    const other: Faults['openDataset'] = async () => ({
+      ...{ dataset: { ...tinyDataset(), digest: 'other' }, quarantined: [] },
+    });
+    const there = await runStart(runs, { ...resume, data: '/elsewhere' }, { openDataset: other });
+    expect(there.error).toMatchObject({
+      exitCode: 3,
+      message: expect.stringMatching(/are not those that run mine began with/),
+      remedy: expect.stringContaining('give --data the folder that holds them now'),
+    });
+    const here = await runStart(runs, resume, { openDataset: other });
+    expect(here.error?.remedy).toContain('--data DIR');
+    const away: Faults['openDataset'] = () =>
+      Promise.reject(new RondoError('not-found', 'there is no folder /photos', { remedy: 'leave it out' }));
+    const gone = await runStart(runs, resume, { openDataset: away });
+    expect(gone.error).toMatchObject({
+      exitCode: 2,
+      message: 'there is no folder /photos',
+      remedy: 'if it has moved, say where it is now: --data DIR',
+    });
+    expect((await runStart(runs, resume)).code).toBe(0);
   });
 
   it('refuses other options than the run’s, and takes the same', async () => {
