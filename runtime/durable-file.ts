@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { existsSync } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /** The file operations that a crash or a full disk can interrupt; tests replace them. */
 export interface DurableFiles {
@@ -14,6 +15,42 @@ export const realFiles: DurableFiles = { open, rename };
 export function temporaryName(path: string): string {
   const slash = path.lastIndexOf('/') + 1;
   return `${path.slice(0, slash)}.${path.slice(slash)}.${randomBytes(4).toString('hex')}.tmp`;
+}
+
+/**
+ * Gives the folder `temporary` the name `path`, in place of a folder that has it. A crash in between leaves the old one under a name from
+ * which `restoreReplaced` brings it back: a folder cannot be renamed over another.
+ */
+export async function replaceFolder(
+  temporary: string,
+  path: string,
+  files: DurableFiles = realFiles,
+): Promise<void> {
+  const old = temporaryName(path).replace(/tmp$/, 'old');
+  await rename(path, old).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  try {
+    await files.rename(temporary, path);
+  } catch (error) {
+    await rename(old, path).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(dirname(path), files);
+  await rm(old, { recursive: true, force: true });
+}
+
+/** Completes what interrupted writes in `folder` left: brings back what was to be replaced and was not, removes the rest. */
+export async function restoreReplaced(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const name of names.filter((candidate) => candidate.startsWith('.'))) {
+    const replaced = /^\.(.+)\.[0-9a-f]{8}\.old$/.exec(name)?.[1];
+    if (replaced !== undefined && !existsSync(join(folder, replaced))) {
+      await rename(join(folder, name), join(folder, replaced));
+    } else {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
 }
 
 /** Writes and syncs a file. What it writes becomes visible under its own name at once and whole, or not at all. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { SetupError } from './setup/errors.mjs';
-import { releaseLocks, withLock } from './setup/lock.mjs';
+import { withLock } from './setup/lock.mjs';
 import { help, parseOptions } from './setup/options.mjs';
 import { cacheFolder, stateFolder } from './setup/places.mjs';
 import { createReport, formatDuration } from './setup/report.mjs';
@@ -100,7 +100,6 @@ for (const [signal, number] of /** @type {const} */ ([
 ])) {
   process.once(signal, () => {
     endRunning();
-    releaseLocks();
     process.exit(128 + number);
   });
 }

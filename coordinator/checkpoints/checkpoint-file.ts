@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import {
   type DurableFiles,
   realFiles,
+  replaceFolder,
   syncDirectory,
   temporaryName,
   writeSynced,
@@ -68,7 +69,6 @@ export async function writeCheckpoint(
   files: DurableFiles = realFiles,
 ): Promise<Checkpoint> {
   const temporary = temporaryName(path);
-  const old = temporaryName(path);
   try {
     await mkdir(temporary);
     const hash = createHash('sha256');
@@ -84,15 +84,12 @@ export async function writeCheckpoint(
     const record = describe(source, hash.digest('hex'), fileBytes);
     await writeSynced(join(temporary, recordFile), [`${JSON.stringify(record, null, 1)}\n`], files);
     await syncDirectory(temporary, files);
-    await rename(path, old).catch(ignoreMissing);
-    await files.rename(temporary, path);
-    await syncDirectory(dirname(path), files);
+    await replaceFolder(temporary, path, files);
     return { path, record };
   } catch (error) {
     throw writeError(path, error);
   } finally {
     await rm(temporary, { recursive: true, force: true });
-    await rm(old, { recursive: true, force: true });
   }
 }
 
@@ -180,10 +177,6 @@ function describe(
     runConfigDigest,
     tensors,
   };
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }
 
 function writeError(path: string, thrown: unknown): RondoError {

@@ -40,13 +40,6 @@ export async function findNewestCheckpoint(folder: string): Promise<Checkpoint |
   });
 }
 
-/** Removes what an interrupted write left behind. Only for the coordinator that holds the run's lock. */
-export async function removeUnfinished(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (name.startsWith('.')) await rm(join(folder, name), { recursive: true, force: true });
-  }
-}
-
 /** Removes all but the newest checkpoints and that of the best epoch. */
 export async function pruneCheckpoints(
   folder: string,

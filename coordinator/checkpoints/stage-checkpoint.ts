@@ -1,8 +1,8 @@
-import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import { realFiles, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
+import { realFiles, replaceFolder, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
 
 /**
  * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for the unfrozen epochs
@@ -30,9 +30,7 @@ export async function nameAgain(path: string, second: string): Promise<void> {
       await link(from, to).catch(() => copyFile(from, to));
     }
     await syncDirectory(temporary, realFiles);
-    await rm(second, { recursive: true, force: true });
-    await rename(temporary, second);
-    await syncDirectory(dirname(second), realFiles);
+    await replaceFolder(temporary, second);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }

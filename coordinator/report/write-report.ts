@@ -1,6 +1,6 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { temporaryName } from '../../runtime/durable-file.js';
+import { replaceFolder, temporaryName } from '../../runtime/durable-file.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
@@ -97,8 +97,7 @@ async function writeFolder(
   try {
     await mkdir(temporary);
     for (const [name, content] of Object.entries(files)) await writeFile(join(temporary, name), content);
-    await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
+    await replaceFolder(temporary, folder);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;

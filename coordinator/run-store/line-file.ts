@@ -17,7 +17,10 @@ const lineFeed = 0x0a;
 
 /** A file of JSON lines that only grows. */
 export interface LineFile {
-  /** Throws a RondoError that names the file (a full disk: resource-exhausted); the lines before stay whole. */
+  /**
+   * Throws a RondoError that names the file (a full disk: resource-exhausted); the lines before stay whole. After `close` nothing is written:
+   * what still arrives is of a run that has ended, and the descriptor may be another file's.
+   */
   append(value: object): void;
   /** Returns when the disk has every line. */
   sync(): void;
@@ -31,6 +34,7 @@ export function openLineFile(path: string): LineFile {
   let open = true;
   return {
     append(value) {
+      if (!open) return;
       const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
       try {
         let written = 0;
@@ -39,7 +43,9 @@ export function openLineFile(path: string): LineFile {
         throw cannotWrite(path, error);
       }
     },
-    sync: () => fsyncSync(descriptor),
+    sync() {
+      if (open) fsyncSync(descriptor);
+    },
     close() {
       if (open) closeSync(descriptor);
       open = false;

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { totalSteps } from '../../plan/phases.js';
+import { restoreReplaced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
-import { findNewestCheckpoint, removeUnfinished } from '../checkpoints/checkpoint-folder.js';
+import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
 import { defaults } from '../options/defaults.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
@@ -49,7 +50,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     const record = readRunRecord(directory);
     requireSame(start.given, record);
     const runtime = resolveRuntime(start, record);
-    await removeUnfinished(directory.checkpoints);
+    await restoreReplaced(directory.checkpoints);
     const checkpoint = await findNewestCheckpoint(directory.checkpoints);
     if (checkpoint !== null) requireOwn(checkpoint, record);
     const step = checkpoint?.record.step ?? 0;

@@ -1,18 +1,32 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-
-const beatMs = 2_000;
-const silentMs = 30_000;
-const retryMs = 200;
-
-/** @type {Set<string>} */
-const held = new Set();
+import { createInterface } from 'node:readline';
+import { findPython } from './python.mjs';
 
 /**
- * Runs `work` while no other process holds the lock file; waits for one that does. A lock whose holder has died, or
- * has not touched it for 30 seconds (another machine, another container), is taken over.
+ * Holds the lock until its standard input ends, which it does when this process does, however that happens. In Python, which set-up needs anyway:
+ * Node has no flock, and the package that brings it to the programs is not there yet.
+ */
+const holder = `
+import fcntl, sys
+file = open(sys.argv[1], "a+")
+try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("waiting", flush=True)
+    fcntl.flock(file, fcntl.LOCK_EX)
+file.truncate(0)
+file.write(sys.argv[2])
+file.flush()
+print("held", flush=True)
+sys.stdin.read()
+`;
+
+/**
+ * Runs `work` while no other process holds the lock file; waits for one that does. The kernel releases the lock of a holder that has died.
  *
  * @template T
  * @param {string} file
@@ -22,111 +36,26 @@ const held = new Set();
  */
 export async function withLock(file, listener, work) {
   mkdirSync(dirname(file), { recursive: true });
-  let told = false;
-  while (!take(file)) {
-    const holder = readHolder(file);
-    if (holder !== undefined && isStale(holder, Date.now())) {
-      remove(file, holder.text);
-      continue;
-    }
-    if (!told && holder !== undefined) listener.onWait(`process ${holder.pid} on ${holder.host}`);
-    told = true;
-    await sleep(retryMs);
-  }
-  const beat = setInterval(() => {
-    const now = new Date();
-    utimesSync(file, now, now);
-  }, beatMs);
-  beat.unref();
+  const python = await findPython(process.env);
+  const name = `process ${process.pid} on ${hostname()}`;
+  // A group of its own: a terminal's Ctrl-C reaches this process, which ends in order.
+  const child = spawn(python, ['-c', holder, file, name], {
+    detached: true,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  child.stdin.on('error', () => {});
   try {
+    let held = false;
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line === 'waiting') listener.onWait(readFileSync(file, 'utf8') || 'another process');
+      held = line === 'held';
+      if (held) break;
+    }
+    if (!held) throw new Error(`cannot lock ${file}: ${python} ended with ${(await ended)[0]}`);
     return await work();
   } finally {
-    clearInterval(beat);
-    held.delete(file);
-    rmSync(file, { force: true });
+    child.stdin.end();
+    await ended;
   }
-}
-
-/** Gives up every lock at once; for when the process is ended. */
-export function releaseLocks() {
-  for (const file of held) rmSync(file, { force: true });
-  held.clear();
-}
-
-/**
- * @typedef {object} Holder
- * @property {number} pid
- * @property {string} host
- * @property {number} touchedMs
- * @property {string} text
- */
-
-/**
- * @param {Holder} holder
- * @param {number} nowMs
- * @param {{ host?: string, isAlive?: (pid: number) => boolean }} [machine]
- */
-export function isStale(holder, nowMs, { host = hostname(), isAlive = processIsAlive } = {}) {
-  if (nowMs - holder.touchedMs > silentMs) return true;
-  return holder.host === host && !isAlive(holder.pid);
-}
-
-/** @param {string} file */
-function take(file) {
-  try {
-    writeFileSync(file, `${process.pid} ${hostname()} ${performance.timeOrigin}\n`, { flag: 'wx' });
-    held.add(file);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/**
- * @param {string} file
- * @returns {Holder | undefined}
- */
-function readHolder(file) {
-  try {
-    const text = readFileSync(file, 'utf8');
-    const [pid, host] = text.split(' ');
-    return { pid: Number(pid), host: host ?? '', touchedMs: statSync(file).mtimeMs, text };
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/**
- * Two may find the same stale lock. Each renames what it finds and looks again: one that has renamed a fresh lock by
- * mistake puts it back.
- *
- * @param {string} file
- * @param {string} expected
- */
-function remove(file, expected) {
-  const aside = `${file}.stale-${process.pid}`;
-  try {
-    renameSync(file, aside);
-    if (readFileSync(aside, 'utf8') === expected) rmSync(aside, { force: true });
-    else renameSync(aside, file);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-  }
-}
-
-/** @param {number} pid */
-function processIsAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== 'ESRCH';
-  }
-}
-
-/** @param {unknown} error */
-function codeOf(error) {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

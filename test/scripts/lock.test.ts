@@ -1,22 +1,12 @@
-import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadScript } from './load-script.js';
 
-interface Holder {
-  pid: number;
-  host: string;
-  touchedMs: number;
-  text: string;
-}
-
-const { isStale, withLock } = await loadScript<{
-  isStale(
-    holder: Holder,
-    nowMs: number,
-    machine?: { host?: string; isAlive?: (pid: number) => boolean },
-  ): boolean;
+const { withLock } = await loadScript<{
   withLock<T>(file: string, listener: { onWait(holder: string): void }, work: () => Promise<T>): Promise<T>;
 }>('lock.mjs');
 
@@ -34,30 +24,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-describe('isStale', () => {
-  const holder = { pid: 7, host: 'here', touchedMs: 100_000, text: '' };
-  const cases: [what: string, nowMs: number, host: string, alive: boolean, stale: boolean][] = [
-    ['alive here', 101_000, 'here', true, false],
-    ['dead here', 101_000, 'here', false, true],
-    ['elsewhere, where its process cannot be seen', 101_000, 'there', false, false],
-    ['elsewhere and silent', 131_000, 'there', true, true],
-    ['here and silent: another process has its number', 131_000, 'here', true, true],
-  ];
-  it.each(cases)('%s', (_, nowMs, host, alive, stale) => {
-    expect(isStale(holder, nowMs, { host, isAlive: () => alive })).toBe(stale);
-  });
-});
-
 describe('withLock', () => {
-  it('holds the file during the work, gives it up after it, and passes on the result', async () => {
-    const seen = await withLock(file, noWait, async () => existsSync(file));
-    expect(seen).toBe(true);
-    expect(existsSync(file)).toBe(false);
+  it('is free after the work, and passes on the result', async () => {
+    expect(await withLock(file, noWait, async () => 'first')).toBe('first');
+    expect(await withLock(file, noWait, async () => 'second')).toBe('second');
   });
 
   it('gives it up when the work fails', async () => {
     await expect(withLock(file, noWait, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
-    expect(existsSync(file)).toBe(false);
+    expect(await withLock(file, noWait, async () => 'in')).toBe('in');
   });
 
   it('lets one in at a time, and says once whom the other waits for', async () => {
@@ -71,19 +46,40 @@ describe('withLock', () => {
       });
       order.push('first out');
     });
+    await vi.waitFor(() => expect(order).toEqual(['first in']), { timeout: 60_000 });
     const second = withLock(file, { onWait }, async () => {
       order.push('second in');
     });
-    expect(onWait).toHaveBeenCalledExactlyOnceWith(`process ${process.pid} on ${hostname()}`);
+    await vi.waitFor(() => expect(onWait).toHaveBeenCalledTimes(1), { timeout: 60_000 });
+    expect(onWait.mock.calls[0]).toEqual([`process ${process.pid} on ${hostname()}`]);
     leave();
     await Promise.all([first, second]);
     expect(order).toEqual(['first in', 'first out', 'second in']);
     expect(onWait).toHaveBeenCalledTimes(1);
   });
 
-  it('takes over a lock whose holder is long silent', async () => {
-    writeFileSync(file, `${process.pid} elsewhere 1\n`);
-    utimesSync(file, 1, 1);
+  it.each([
+    ['left by a process of this number', `process ${process.pid} on ${hostname()}`],
+    ['left by an earlier version', '1 elsewhere 1\n'],
+  ])('takes a lock that was %s', async (_, text) => {
+    writeFileSync(file, text);
     expect(await withLock(file, noWait, async () => 'in')).toBe('in');
+  });
+
+  it('is free when the process that set up is killed', async () => {
+    const script = `import('./scripts/setup/lock.mjs').then(({ withLock }) =>
+      withLock(process.argv[1], { onWait() {} }, async () => {
+        console.log('held');
+        await new Promise(() => setInterval(() => {}, 1_000));
+      }));`;
+    const cwd = new URL('../..', import.meta.url);
+    const child = spawn(process.execPath, ['-e', script, file], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    const onWait = vi.fn(() => void child.kill('SIGKILL'));
+    expect(await withLock(file, { onWait }, async () => 'in')).toBe('in');
+    expect(onWait).toHaveBeenCalledExactlyOnceWith(`process ${child.pid} on ${hostname()}`);
   });
 });

@@ -12,11 +12,10 @@ import {
   droppableCheckpoints,
   findNewestCheckpoint,
   nameCheckpoint,
-  removeUnfinished,
 } from '../../../coordinator/checkpoints/checkpoint-folder.js';
 import type { EpochRecord } from '../../../coordinator/run-store/epoch-record.js';
 import type { StateChunk } from '../../../proto/gen/coordinator.js';
-import { type DurableFiles, realFiles } from '../../../runtime/durable-file.js';
+import { type DurableFiles, realFiles, restoreReplaced } from '../../../runtime/durable-file.js';
 import { parseSafetensorsHeader } from '../../../runtime/safetensors.js';
 import { fakeState } from '../../support/fake-run.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
@@ -117,7 +116,7 @@ describe('findNewestCheckpoint', () => {
     await writeCheckpoint(join(folder, 'stopped-000005'), { ...source(5, 1), whole: false });
     mkdirSync(join(folder, '.epoch-0002.abcd.tmp'));
     expect((await findNewestCheckpoint(folder))?.record).toMatchObject({ step: 6, epoch: 1 });
-    await removeUnfinished(folder);
+    await restoreReplaced(folder);
     expect(readdirSync(folder).sort()).toEqual(['epoch-0000', 'epoch-0001', 'stopped-000005']);
   });
 

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { withFileLock } from '../../../coordinator/download/file-lock.js';
+import { tryLock } from '../../../runtime/file-lock.js';
 import { makeFolder } from '../../support/images.js';
+import { holdLockElsewhere, kill } from '../../support/lock-holder.js';
 
 const signal = new AbortController().signal;
 
@@ -32,36 +33,27 @@ it('is given back when the work fails', async () => {
   expect(existsSync(lock)).toBe(false);
 });
 
-it.each([
-  ['a holder on another host', JSON.stringify({ pid: 1, host: 'another', id: 'silent' })],
-  ['a holder that was cut off while it wrote its name', ''],
-])('takes over from %s that gives no sign of life, after waiting, and only one does', async (_, holder) => {
+it('waits for a process that holds it, and goes on when that is killed', async () => {
   const lock = path.join(await makeFolder(), 'a.lock');
-  await writeFile(lock, holder);
+  const child = await holdLockElsewhere(lock);
   let waits = 0;
-  let inside = 0;
-  const onWait = () => {
+  const onWait = async () => {
     waits += 1;
+    if (waits === 2) await kill(child);
   };
-  const o = { signal, staleMs: 300, onWait };
-  const work = async () => {
-    inside += 1;
-    const name = await readFile(lock, 'utf8');
-    expect(inside).toBe(1);
-    expect(JSON.parse(name)).toMatchObject({ pid: process.pid });
-    inside -= 1;
-  };
-  await Promise.all([withFileLock(lock, o, work), withFileLock(lock, o, work)]);
-  expect(waits).toBeGreaterThan(0);
+  const inside = vi.fn(async () => {});
+  await withFileLock(lock, { signal, onWait }, inside);
+  expect(waits).toBeGreaterThanOrEqual(2);
+  expect(inside).toHaveBeenCalledTimes(1);
 });
 
 it('stops waiting when asked to', async () => {
   const lock = path.join(await makeFolder(), 'a.lock');
-  await writeFile(lock, JSON.stringify({ pid: 1, host: 'another', id: 'alive' }));
+  const unlock = tryLock(lock)!;
   const stop = new AbortController();
   const waiting = withFileLock(lock, { signal: stop.signal, onWait: () => stop.abort() }, async () => {
     throw new Error('got in');
   });
   await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
-  expect(existsSync(lock)).toBe(true);
+  unlock();
 });

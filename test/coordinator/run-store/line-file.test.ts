@@ -86,3 +86,16 @@ it('reads a file that is longer than any string can be', async () => {
   rmSync(path);
   expect(read).toBe(count);
 }, 60_000);
+
+it('writes nothing after it was closed, to no other file either', () => {
+  const folder = temporaryFolder();
+  const file = openLineFile(join(folder, 'lines.jsonl'));
+  file.close();
+  // Takes the descriptor that has become free.
+  const other = openLineFile(join(folder, 'other.jsonl'));
+  file.append({ late: true });
+  file.sync();
+  other.close();
+  expect(readFileSync(join(folder, 'other.jsonl'), 'utf8')).toBe('');
+  expect(readFileSync(join(folder, 'lines.jsonl'), 'utf8')).toBe('');
+});

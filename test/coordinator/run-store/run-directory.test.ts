@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import {
   readRunRecord,
 } from '../../../coordinator/run-store/run-directory.js';
 import { isLocked, lockRun } from '../../../coordinator/run-store/run-lock.js';
+import { holdLockElsewhere, kill } from '../../support/lock-holder.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
 const now = new Date('2025-03-04T05:06:07Z');
@@ -74,29 +75,29 @@ describe('lockRun', () => {
     expect(existsSync(join(folder, 'lock'))).toBe(false);
   });
 
-  it.each([
-    ['a process that is gone', { pid: 2 ** 22 + 1, host: hostname(), started: '1' }],
-    ['a pid that was given to another', { pid: process.pid, host: hostname(), started: '1' }],
-  ])('is taken over from %s', (_, holder) => {
+  it('is one process’s, and free when that is killed', async () => {
     const folder = temporaryFolder();
-    writeFileSync(join(folder, 'lock'), JSON.stringify(holder));
+    const child = await holdLockElsewhere(join(folder, 'lock'));
+    expect(isLocked(folder)).toBe(true);
+    expect(() => lockRun(folder)).toThrow(
+      expect.objectContaining({
+        code: 'failed-precondition',
+        message: `run ${folder} is in use by process ${child.pid} on ${hostname()}`,
+      }),
+    );
+    await kill(child);
     expect(isLocked(folder)).toBe(false);
-    const unlock = lockRun(folder);
-    expect(JSON.parse(readFileSync(join(folder, 'lock'), 'utf8'))).toMatchObject({ pid: process.pid });
-    unlock();
-  });
-
-  it('is taken over when a crash left it empty', () => {
-    const folder = temporaryFolder();
-    writeFileSync(join(folder, 'lock'), '');
     lockRun(folder)();
   });
 
-  it('is not taken over from another host', () => {
+  it.each([
+    ['by a process of the same number', JSON.stringify({ pid: process.pid, host: hostname() })],
+    ['by another host', JSON.stringify({ pid: 1, host: 'another' })],
+    ['empty by a crash', ''],
+  ])('is taken over when it was left %s', (_, text) => {
     const folder = temporaryFolder();
-    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: 1, host: 'another', started: '1' }));
-    expect(() => lockRun(folder)).toThrow(
-      expect.objectContaining({ remedy: expect.stringContaining('remove') }),
-    );
+    writeFileSync(join(folder, 'lock'), text);
+    expect(isLocked(folder)).toBe(false);
+    lockRun(folder)();
   });
 });
