@@ -1,6 +1,7 @@
 import { connect, type NatsConnection } from 'nats';
 import { sleep } from './deadline.js';
 import { RondoError } from './errors.js';
+import { splitNatsUrl } from './nats-url.js';
 
 export interface NatsSession {
   /** Ends the work and the connection. May be called twice. */
@@ -18,6 +19,7 @@ const pingIntervalMs = 5000;
  * new one, for ever, when the connection ends or the work throws. The client's own reconnecting is off: it buffers
  * what is published meanwhile without bound.
  *
+ * @param o.url may hold the token, or user and password; `o.token` counts when it does not.
  * @param o.work its signal aborts when the connection has ended; it is to return then, and is not waited for.
  * @param o.onTrouble hears why there is no connection, or why the work ended.
  */
@@ -28,13 +30,14 @@ export function openNatsSession(o: {
   work(connection: NatsConnection, signal: AbortSignal): Promise<void>;
   onTrouble?(error: RondoError): void;
 }): NatsSession {
+  const { address, login } = splitNatsUrl(o.url, o.token);
   const closing = new AbortController();
   let current: NatsConnection | null = null;
 
   async function connectAndWork(): Promise<void> {
     const connection = await connect({
-      servers: o.url,
-      token: o.token === '' ? undefined : o.token,
+      servers: address,
+      ...login,
       name: o.name,
       reconnect: false,
       timeout: connectTimeoutMs,
@@ -56,7 +59,7 @@ export function openNatsSession(o: {
 
   async function run(): Promise<void> {
     while (!closing.signal.aborted) {
-      await connectAndWork().catch((error: Error) => o.onTrouble?.(unavailable(o.url, error.message)));
+      await connectAndWork().catch((error: Error) => o.onTrouble?.(unavailable(address, error.message)));
       await sleep(retryMs, closing.signal).catch(() => {});
     }
   }
@@ -75,6 +78,6 @@ export function openNatsSession(o: {
 
 function unavailable(url: string, why: string): RondoError {
   return new RondoError('unavailable', `no connection to the NATS server at ${url}: ${why}`, {
-    remedy: 'Check the address, and that the server runs and takes the token.',
+    remedy: 'Check the address, and that the server runs and takes the token, or user and password.',
   });
 }

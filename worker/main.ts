@@ -5,8 +5,9 @@ import { RondoError } from '../runtime/errors.js';
 import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation } from '../runtime/installation.js';
-import { openLifecycle } from '../runtime/lifecycle.js';
+import { type Lifecycle, openLifecycle } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
+import { endAtOnce, endInTime } from './end-process.js';
 import { findJob } from './jobs/registry.js';
 import { serveJob } from './jobs/serve-job.js';
 import { readToken } from './session/read-token.js';
@@ -86,8 +87,9 @@ async function join(flags: JoinFlags): Promise<void> {
     cacheDir: flags.cacheDir,
     cacheBytes: flags.cacheMib * bytesPerMiB,
     diskCacheBytes: (flags.cacheGib ?? diskCacheGib(process.env)) * 1024 * bytesPerMiB,
+    onEnding: endInTime,
   };
-  const lifecycle = openLifecycle();
+  const lifecycle = openWorkerLifecycle();
   try {
     await runWorker(options, lifecycle.signal);
   } finally {
@@ -96,15 +98,28 @@ async function join(flags: JoinFlags): Promise<void> {
 }
 
 async function job(name: string): Promise<void> {
-  // Whoever asked is gone, and with it the wish.
-  process.stdout.on('error', () => process.exit(1));
-  const lifecycle = openLifecycle();
+  // Nobody reads the result any more.
+  process.stdout.on('error', endAtOnce);
+  const lifecycle = openWorkerLifecycle();
   try {
     const streams = { input: process.stdin, output: process.stdout };
     await serveJob(() => findJob(name), streams, lifecycle.signal);
   } finally {
     lifecycle.close();
   }
+}
+
+/** Told to end, the process ends, whatever its threads do. */
+function openWorkerLifecycle(): Lifecycle {
+  const lifecycle = openLifecycle({
+    source: {
+      on: (name, listener) => process.on(name, listener),
+      removeListener: (name, listener) => process.removeListener(name, listener),
+      exit: endAtOnce,
+    },
+  });
+  lifecycle.signal.addEventListener('abort', endInTime);
+  return lifecycle;
 }
 
 function hostAndPort(value: string): string {

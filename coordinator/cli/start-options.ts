@@ -40,7 +40,7 @@ const texts: Readonly<Record<StartOptionName, OptionText>> = {
   nats: {
     group: groups.cluster,
     value: 'URL',
-    text: 'NATS server with JetStream for metrics (default: one is started for the run)',
+    text: 'NATS server with JetStream for metrics (default: one is started for the run); its token, or USER:PASSWORD, stands in the URL before the host, best in --config, or the token in RONDO_NATS_TOKEN',
   },
   'run-dir': {
     group: groups.run,

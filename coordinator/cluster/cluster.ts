@@ -1,3 +1,4 @@
+import { stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
@@ -6,11 +7,21 @@ import { RondoError } from '../../runtime/errors.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import { beginMembership, reduce } from '../membership/membership.js';
-import type { Effect, Event, Membership, Rules, RunResult, Start } from '../membership/membership-state.js';
+import type {
+  Effect,
+  Event,
+  Membership,
+  Rules,
+  RunResult,
+  StallRules,
+  Start,
+} from '../membership/membership-state.js';
 import { listen } from './listen.js';
 import { createSessions, type Sessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
 
+/** A step may take twenty times as long as usual, and a minute in any case: a file server may be restarted meanwhile. */
+const stall = { floorMs: 60_000, multiple: 20, firstMs: 600_000 };
 const tickMs = 250;
 const silenceMs = 5_000;
 /** How long workers have to close their streams after Goodbye, and the server its connections. */
@@ -36,6 +47,8 @@ export interface ClusterOptions {
   readonly endRemedy?: string;
   /** A worker silent for so long is lost; 5 s unless a test says otherwise. */
   readonly silenceMs?: number;
+  /** Parts of the stall rule that a test changes. */
+  readonly stall?: Partial<StallRules>;
 }
 
 /** The coordinator's end of all workers. `close` and `destroy` are safe to call twice. */
@@ -139,9 +152,22 @@ function makeRules(options: ClusterOptions): Rules {
     validCount: config.validCount,
     restoresState: config.task.kind === 'lr-find',
     silenceMs: options.silenceMs ?? silenceMs,
+    stall: { ...stall, firstSteps: firstSteps(config), ...options.stall },
     tickMs,
     endRemedy: options.endRemedy,
   };
+}
+
+/** The steps that begin a phase. */
+function firstSteps(config: RunConfig): ReadonlySet<number> {
+  const perEpoch = stepsPerEpoch(config);
+  const steps = new Set<number>();
+  let epoch = 0;
+  for (const { epochs } of config.phases) {
+    steps.add(epoch * perEpoch);
+    epoch += epochs;
+  }
+  return steps;
 }
 
 function tellWorker(sessions: Sessions, effect: Effect): boolean {

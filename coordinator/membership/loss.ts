@@ -11,6 +11,7 @@ import type {
   Stopping,
   Transition,
 } from './membership-state.js';
+import { findStall } from './stall.js';
 
 type Engaged = Preparing | Running | Stopping;
 
@@ -102,9 +103,20 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
     const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} is out: ${reason}`);
     return loseMember(rules, state, silent.session, reason, refusal);
   }
-  if (suspicion === null || nowMs - suspicion.sinceMs < witnessMs) return { state, effects: [] };
+  if (suspicion === null)
+    return state.kind === 'gathering' ? { state, effects: [] } : checkStall(rules, state, nowMs);
+  if (nowMs - suspicion.sinceMs < witnessMs) return { state, effects: [] };
   const quiet = expected.some((member) => nowMs - member.heardAtMs >= quietMs);
   return quiet ? { state, effects: [] } : fail(state, suspicion.error);
+}
+
+/** Heartbeats go on though a compute thread or a file system hangs: whoever keeps the others from going on is lost. */
+function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
+  const stall = findStall(rules.stall, state, nowMs);
+  if (stall === null) return { state, effects: [] };
+  const { session, workerId } = state.members[stall.rank]!;
+  const refusal = new RondoError('deadline-exceeded', `worker ${workerId} is out: ${stall.reason}`);
+  return loseMember(rules, state, session, stall.reason, refusal);
 }
 
 /** The coordinator may have been paused itself; then silence is not the workers' doing. */
@@ -114,7 +126,9 @@ function forgivePause(rules: Rules, state: Membership, nowMs: number): Membershi
   const members = state.members.map((member): Member => {
     return { ...member, heardAtMs: Math.min(nowMs, member.heardAtMs + pausedMs) };
   });
-  return { ...state, members, checkedAtMs: nowMs };
+  if (!('pace' in state)) return { ...state, members, checkedAtMs: nowMs };
+  const progressedAtMs = Math.min(nowMs, state.pace.progressedAtMs + pausedMs);
+  return { ...state, members, pace: { ...state.pace, progressedAtMs }, checkedAtMs: nowMs };
 }
 
 function stepOf(state: Engaged, rank: number): number {

@@ -1,4 +1,5 @@
 import type {
+  Activity,
   CoordinatorMessage,
   EpochCompleted,
   Evaluation,
@@ -29,10 +30,30 @@ export interface Rules {
   readonly restoresState: boolean;
   /** A worker that said nothing for so long is lost. */
   readonly silenceMs: number;
+  readonly stall: StallRules;
   /** How often a `tick` comes. */
   readonly tickMs: number;
   /** What the reader should do after the run ended early, e.g. the command that resumes it. */
   readonly endRemedy: string | undefined;
+}
+
+/** How long a generation may go on without any rank coming further, although all of them send heartbeats. */
+export interface StallRules {
+  /** At least so long. */
+  readonly floorMs: number;
+  /** And so many times as long as a step usually takes. */
+  readonly multiple: number;
+  /** Before it is known how long a step takes, and at the first step of each phase: programs are built and compiled. */
+  readonly firstMs: number;
+  /** The steps that begin a phase, counted from 0 over the run. */
+  readonly firstSteps: ReadonlySet<number>;
+}
+
+/** When a generation came further last, and how long its steps take. */
+export interface Pace {
+  readonly progressedAtMs: number;
+  /** Null before the generation's second step. */
+  readonly usualStepMs: number | null;
 }
 
 /** A registered worker. `session` is the connection it speaks through: a number that is never used again. */
@@ -43,6 +64,9 @@ export interface Member {
   readonly host: string;
   readonly pid: number;
   readonly heardAtMs: number;
+  /** What its last heartbeat said. */
+  readonly activity: Activity;
+  readonly evaluated: number;
 }
 
 /** Where the run begins. */
@@ -102,6 +126,7 @@ interface Engaged extends Base {
   readonly generation: Generation;
   /** In rank order. */
   readonly members: readonly Member[];
+  readonly pace: Pace;
   readonly suspicion: Suspicion | null;
 }
 

@@ -22,6 +22,7 @@ import {
   requireAgreement,
   violation,
 } from './reports.js';
+import { noteProgress, paceAfter } from './stall.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
@@ -53,7 +54,7 @@ export function reduce(rules: Rules, state: Membership, event: Event, nowMs: num
 function handle(rules: Rules, state: Membership, event: Event, nowMs: number): Transition {
   switch (event.kind) {
     case 'start':
-      return start(rules, state, event.start);
+      return start(rules, state, event.start, nowMs);
     case 'message':
       return hear(rules, state, event.session, event.message.message, nowMs);
     case 'closed':
@@ -72,10 +73,10 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
   }
 }
 
-function start(rules: Rules, state: Membership, at: Start): Transition {
+function start(rules: Rules, state: Membership, at: Start, nowMs: number): Transition {
   if (state.kind !== 'gathering') return { state, effects: [] };
   const started = { ...state, start: at };
-  return state.stopped ? endBeforeFirstStep(started, at.step) : formGeneration(rules, started);
+  return state.stopped ? endBeforeFirstStep(started, at.step) : formGeneration(rules, started, nowMs);
 }
 
 function stop(state: Membership, reason: string): Transition {
@@ -119,7 +120,7 @@ function hear(
     before.kind === 'failed' ? -1 : before.members.findIndex((member) => member.session === session);
   if (rank < 0) return meet(rules, before, session, message, nowMs);
   const state = touch(before, rank, nowMs);
-  if (message?.$case === 'heartbeat') return { state, effects: followHeartbeat(state, rank, message.value) };
+  if (message?.$case === 'heartbeat') return followHeartbeat(state, rank, message.value, nowMs);
   if (message === undefined || message.$case === 'register') return { state, effects: [] };
   if (state.kind === 'gathering' && message.$case === 'failed') {
     return fail(state, failureOf(rules, state.members[rank]!.workerId, message.value));
@@ -132,8 +133,9 @@ function hear(
   const current = generation === state.generation.number || (generation === 0n && message.$case === 'failed');
   if (!current) return { state, effects: [] };
   if (message.$case === 'failed') return hearFailure(rules, state, rank, message.value, nowMs);
-  if (state.kind === 'preparing') return prepare(state, rank, message);
-  return advance(rules, state, rank, message);
+  const progressed = noteProgress(state, nowMs);
+  if (progressed.kind === 'preparing') return prepare(progressed, rank, message);
+  return advance(rules, progressed, rank, message);
 }
 
 /** A session that is not a member's: its first message must be Register. */
@@ -157,10 +159,20 @@ function meet(
   };
 }
 
-/** A heartbeat of this generation tells how far its rank is with an evaluation. */
-function followHeartbeat(state: Membership, rank: number, beat: Heartbeat): Effect[] {
-  const current = state.kind === 'running' && beat.generation === state.generation.number;
-  return current && beat.evaluated > 0 ? [{ kind: 'evaluating', rank, images: beat.evaluated }] : [];
+/** A heartbeat tells what its rank is at, and one of this generation how far it is with an evaluation. */
+function followHeartbeat(before: Membership, rank: number, beat: Heartbeat, nowMs: number): Transition {
+  if (before.kind === 'failed') return { state: before, effects: [] };
+  const { activity, evaluated, generation } = beat;
+  const moved = evaluated !== before.members[rank]!.evaluated;
+  const members = before.members.with(rank, { ...before.members[rank]!, activity, evaluated });
+  const state = { ...before, members };
+  return {
+    state: moved ? noteProgress(state, nowMs) : state,
+    effects:
+      state.kind === 'running' && generation === state.generation.number && evaluated > 0
+        ? [{ kind: 'evaluating', rank, images: evaluated }]
+        : [],
+  };
 }
 
 function prepare(state: Preparing, rank: number, message: Message): Transition {
@@ -180,10 +192,10 @@ function prepare(state: Preparing, rank: number, message: Message): Transition {
   if (present.length < digests.length) return { state: { ...state, digests }, effects: [ready] };
 
   requireAgreement(generation, present, `the workers do not start step ${step} from the same state`);
-  const { checkedAtMs, members, suspicion } = state;
+  const { checkedAtMs, members, pace, suspicion } = state;
   const progress = beginProgress(generation, stateDigest);
   return {
-    state: { kind: 'running', checkedAtMs, generation, members, suspicion, progress },
+    state: { kind: 'running', checkedAtMs, generation, members, pace, suspicion, progress },
     effects: [ready, ...tellAll(state, { $case: 'begin', value: { generation: generation.number } })],
   };
 }
@@ -196,7 +208,8 @@ function advance(rules: Rules, state: Running | Stopping, rank: number, message:
   switch (message.$case) {
     case 'stepCommitted': {
       const next = reportStep(generation, progress, rank, message.value);
-      return { state: { ...state, progress: next.progress }, effects: next.effects };
+      const pace = paceAfter(rules.stall, state, next.effects);
+      return { state: { ...state, pace, progress: next.progress }, effects: next.effects };
     }
     case 'evaluation': {
       const next = reportEvaluation(generation, progress, rank, message.value, rules.validCount);

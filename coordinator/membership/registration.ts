@@ -1,12 +1,16 @@
-import { type Register, StateSource } from '../../proto/gen/coordinator.js';
+import { Activity, type Register, StateSource } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { parseHostPort } from '../../runtime/host-port.js';
 import type { WorkerPlace } from './cluster-events.js';
 import type { Effect, Gathering, Generation, Member, Rules, Start, Transition } from './membership-state.js';
+import { beginPace } from './stall.js';
 
 /** Host names pass; whatever would tear a NATS subject (spaces, wildcards, empty tokens) does not. */
 const workerIdPattern = /^[\w-]+(\.[\w-]+)*$/;
 const maxWorkerIdLength = 255;
+
+/** Of a member that has not sent a heartbeat. */
+const unheard = { activity: Activity.ACTIVITY_UNSPECIFIED, evaluated: 0 };
 
 const collator = new Intl.Collator('en', { numeric: true });
 
@@ -23,19 +27,19 @@ export function register(
   const refusal = findRefusal(rules, state.members, request);
   if (refusal !== null) return { state, effects: [{ kind: 'refuse', session, error: refusal }] };
   const { workerId, peerAddress, host, pid } = request;
-  const member = { session, workerId, address: peerAddress, host, pid, heardAtMs: nowMs };
+  const member = { session, workerId, address: peerAddress, host, pid, heardAtMs: nowMs, ...unheard };
   const members = [...state.members, member];
   const welcome: Effect = {
     kind: 'send',
     session,
     message: { message: { $case: 'welcome', value: rules.welcome } },
   };
-  const next = formGeneration(rules, { ...state, members });
+  const next = formGeneration(rules, { ...state, members }, nowMs);
   return { state: next.state, effects: [welcome, ...next.effects] };
 }
 
 /** Leaves gathering as soon as the run was started and the world is complete. */
-export function formGeneration(rules: Rules, state: Gathering): Transition {
+export function formGeneration(rules: Rules, state: Gathering, nowMs: number): Transition {
   if (state.start === null || state.members.length < rules.worldSize) return { state, effects: [] };
   const members = state.members.toSorted(byWorkerId);
   const generation = assign(state.lastGeneration + 1n, members, state.start);
@@ -56,7 +60,10 @@ export function formGeneration(rules: Rules, state: Gathering): Transition {
   const digests = members.map(() => null);
   const { checkedAtMs } = state;
   return {
-    state: { kind: 'preparing', checkedAtMs, generation, members, digests, suspicion: null },
+    state: {
+      ...{ kind: 'preparing', checkedAtMs, generation, members, digests },
+      ...{ pace: beginPace(nowMs), suspicion: null },
+    },
     effects,
   };
 }

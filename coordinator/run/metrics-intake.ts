@@ -1,3 +1,4 @@
+import { natsTokenVariable } from '../../runtime/nats-url.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { Stage } from './open-resources.js';
@@ -22,13 +23,15 @@ export async function openMetricsIntake({
   file: LineFile;
 }): Promise<{ url: string; token: string }> {
   const { config, directory, restored, runtime } = run;
-  let nats = runtime.nats === null ? null : splitToken(runtime.nats);
-  if (nats === null) {
+  if (runtime.nats === null) {
     stage.server = await services.startMetricsServer({ storeDir: directory.nats });
-    nats = { url: stage.server.url, token: stage.server.token };
   }
+  const { url, token } = stage.server ?? {
+    url: runtime.nats!,
+    token: process.env[natsTokenVariable] ?? '',
+  };
   stage.collector = await services.openCollector({
-    ...nats,
+    ...{ url, token },
     runId: config.runId,
     onMetric: file.append,
     onFailure: (error) =>
@@ -36,13 +39,5 @@ export async function openMetricsIntake({
   });
   const step = restored.steps.length;
   stage.collector.publish({ kind: 'event', event: step === 0 ? 'started' : 'resumed', step });
-  return nats;
-}
-
-/** nats://TOKEN@HOST:PORT, as NATS's own tools take it. */
-function splitToken(address: string): { url: string; token: string } {
-  const url = new URL(address);
-  const token = url.password === '' ? decodeURIComponent(url.username) : '';
-  if (token !== '') url.username = '';
-  return { url: url.href.replace(/\/$/, ''), token };
+  return { url, token };
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { hideNatsLogin } from '../../runtime/nats-url.js';
 import { version } from '../../runtime/version.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findPretrained, requireHeadFits, type StartingWeights } from '../checkpoints/pretrained.js';
@@ -76,7 +77,7 @@ export async function prepareNewRun(
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),
-      command: context.command,
+      command: hideNatsLogin(context.command),
       versions: { rondo: version, node: process.versions.node, platform: `${platform()} ${release()}` },
       workers: runtime.workers,
       training,

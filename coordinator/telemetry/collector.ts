@@ -5,6 +5,7 @@ import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openMetricsOutbox } from '../../runtime/metrics-outbox.js';
 import { openNatsSession } from '../../runtime/nats-session.js';
+import { splitNatsUrl } from '../../runtime/nats-url.js';
 import { ensureStream, followStream } from './stream.js';
 
 /** A message of proto/metrics.proto. */
@@ -101,7 +102,7 @@ export async function openCollector(o: {
       if (/authorization/i.test(error.message)) opened.reject(error);
     },
   });
-  const what = `opening the run's stream at ${o.url}`;
+  const what = `opening the run's stream at ${splitNatsUrl(o.url).address}`;
   await withDeadline(opened.promise, { timeoutMs: openTimeoutMs, what }).catch(async (error) => {
     await session.close();
     throw trouble ?? error;

@@ -1,4 +1,4 @@
-import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js';
+import { type Cluster, type ClusterOptions, openCluster } from '../../coordinator/cluster/cluster.js';
 import type {
   ClusterListener,
   CommittedStep,
@@ -31,7 +31,11 @@ export function destroyStages(): void {
   for (const cluster of opened.splice(0)) cluster.destroy();
 }
 
-export async function openStage(worldSize: number, listener: Partial<ClusterListener> = {}): Promise<Stage> {
+export async function openStage(
+  worldSize: number,
+  listener: Partial<ClusterListener> = {},
+  changes: Partial<ClusterOptions> = {},
+): Promise<Stage> {
   const committed: CommittedStep[] = [];
   const evaluations: EvaluationResult[] = [];
   const ends: EpochEnd[] = [];
@@ -60,6 +64,7 @@ export async function openStage(worldSize: number, listener: Partial<ClusterList
     version: '1.0.0',
     endRemedy: 'resume it',
     silenceMs: 1_000,
+    ...changes,
   });
   opened.push(cluster);
   const join: Stage['join'] = (id, changes = {}) => {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import {
+  Activity,
   type Assignment,
   CoordinatorClient,
   type CoordinatorMessage,
@@ -36,6 +37,8 @@ export interface FakeWorker {
   readonly done: Promise<{ goodbye: Goodbye | null; error: ServiceError | null }>;
   /** Breaks its connection, as a killed process does. */
   vanish(): void;
+  /** Takes no further step and sends its heartbeats, as a process whose compute thread hangs does. */
+  wedge(activity: Activity): void;
   /** Goes on living without saying anything, as a hung process does. */
   hang(): void;
 }
@@ -52,6 +55,8 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
   const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage> = client.session();
   const heard: FakeWorker['heard'] = [];
   let hung = false;
+  let wedged = false;
+  let activity: Activity = Activity.ACTIVITY_WAITING;
   let stopVote = false;
   let generation = 0n;
   let goodbye: Goodbye | null = null;
@@ -62,7 +67,8 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (altered !== null && !hung) call.write({ message: altered });
   };
   const heartbeats = setInterval(() => {
-    if (!hung) call.write({ message: { $case: 'heartbeat', value: { generation, step: 0n, evaluated: 0 } } });
+    const value = { generation, step: 0n, evaluated: 0, activity };
+    if (!hung) call.write({ message: { $case: 'heartbeat', value } });
   }, options.heartbeatMs ?? 100);
 
   const worker: FakeWorker = {
@@ -76,6 +82,10 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       call.on('error', (error: ServiceError) => finish(error));
       call.on('end', () => finish(null));
     }),
+    wedge: (at) => {
+      activity = at;
+      wedged = true;
+    },
     vanish: () => call.cancel(),
     hang: () => {
       hung = true;
@@ -105,6 +115,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       const ids = Array.from({ length: batchSize }, (_, index) => step * batchSize + index);
       // Nobody is further than one step ahead of anybody, as with a real all-reduce.
       await setImmediate();
+      if (wedged) return;
       stopped = await options.booth.vote(generation, step, rank, stopVote);
       const sampleIds = ids.filter((id) => id % worldSize === rank);
       const counts = { loss: 1 / (step + 1), correct: 2, samples: batchSize, skipped: false, seconds: 0.01 };

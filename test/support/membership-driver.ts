@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { beginMembership, reduce } from '../../coordinator/membership/membership.js';
 import type { Effect, Event, Membership, Rules } from '../../coordinator/membership/membership-state.js';
-import { MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
+import { Activity, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
 export type Message = NonNullable<WorkerMessage['message']>;
@@ -28,6 +28,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     validCount: 4,
     restoresState: false,
     silenceMs: 5_000,
+    stall: { floorMs: 60_000, multiple: 20, firstMs: 600_000, firstSteps: new Set([0]) },
     tickMs: 250,
     endRemedy: 'coordinator start --resume run',
     ...overrides,
@@ -69,8 +70,12 @@ export function readyMessage(stateDigest = 'same', step = 0, generation = 1n): M
   return { $case: 'ready', value: { generation, step: BigInt(step), stateDigest, kernels: fakeKernels } };
 }
 
-export function heartbeatMessage(generation = 1n, evaluated = 0): Message {
-  return { $case: 'heartbeat', value: { generation, step: 0n, evaluated } };
+export function heartbeatMessage(
+  generation = 1n,
+  evaluated = 0,
+  activity = Activity.ACTIVITY_WAITING,
+): Message {
+  return { $case: 'heartbeat', value: { generation, step: 0n, evaluated, activity } };
 }
 
 /** Two samples per rank, ids that follow from step and rank. */

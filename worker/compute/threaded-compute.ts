@@ -31,6 +31,8 @@ const operationNames: Record<keyof ComputeOperations, true> = {
 };
 
 export interface ThreadedCompute extends Compute {
+  /** A call is under way or waits for its turn. */
+  isBusy(): boolean;
   /** Ends the thread without waiting for what it is doing. Safe to call twice. */
   destroy(): Promise<void>;
 }
@@ -75,6 +77,7 @@ export function startComputeThread(): ThreadedCompute {
 
   return {
     ...operations,
+    isBusy: () => pending.size > 0,
     async destroy() {
       await thread.terminate();
     },

@@ -20,6 +20,7 @@ import {
   type Position,
   startGeneration,
 } from './active-generation.js';
+import { activityOf, type WatchedLoader, watchLoader } from './activity.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import type { WorkerResources } from './generation.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
@@ -42,12 +43,15 @@ export interface WorkerOptions {
   readonly cacheBytes: number;
   /** Bound of the decoded images on disk, in bytes, of all data sets together. */
   readonly diskCacheBytes: number;
+  /** Called when nothing is left to be done but to end. */
+  onEnding?(): void;
 }
 
 /** What has been opened and must be closed, in the order of opening. */
 interface Opened {
   snapshots?: Snapshots;
   loader?: Loader;
+  watched?: WatchedLoader;
   publisher?: MetricsPublisher;
   readonly lanes: LaneThread[];
 }
@@ -70,14 +74,17 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   try {
     const { workerId } = options;
     const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
-    const session = await openSession(options.coordinator, credentials, register, () => position);
+    const session = await openSession(options.coordinator, credentials, register, () => ({
+      ...position,
+      activity: activityOf(compute, opened.watched),
+    }));
     const hangUp = () => session.close();
     signal.addEventListener('abort', hangUp);
     if (signal.aborted) hangUp();
     try {
-      await attend(session, position, (welcome) =>
-        equip(welcome, options, { credentials, session, compute, exchange }, opened),
-      );
+      const open = (welcome: Welcome) =>
+        equip(welcome, options, { credentials, session, compute, exchange }, opened);
+      await attend(session, position, open, () => options.onEnding?.());
     } catch (thrown) {
       throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
     } finally {
@@ -99,6 +106,7 @@ async function attend(
   session: CoordinatorSession,
   position: Position,
   open: (welcome: Welcome) => Promise<Equipment>,
+  onEnding: () => void,
 ): Promise<void> {
   let equipment: Promise<Equipment> | undefined;
   let active: ActiveGeneration | undefined;
@@ -130,6 +138,7 @@ async function attend(
       }
     }
   } finally {
+    onEnding();
     await active?.abort();
   }
 }
@@ -158,9 +167,10 @@ async function equip(
   const snapshots = createSnapshots(compute, shape.state);
   const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheBytes });
   const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
-  Object.assign(opened, { snapshots, loader, publisher });
+  const watched = watchLoader(loader);
+  Object.assign(opened, { snapshots, loader, watched, publisher });
   return {
-    resources: { ...base, config, lanes: opened.lanes, shape, snapshots, loader, vectors },
+    resources: { ...base, config, lanes: opened.lanes, shape, snapshots, loader: watched, vectors },
     reporter: createReporter(session, publisher, { runId, workerId }),
     async settleMetrics() {
       await publisher.close({ timeoutMs: publisherCloseTimeoutMs });

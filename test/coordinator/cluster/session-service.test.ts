@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest';
 import { listen } from '../../../coordinator/cluster/listen.js';
 import { createSessions } from '../../../coordinator/cluster/session-service.js';
 import { createTransfers } from '../../../coordinator/cluster/transfers.js';
-import { CoordinatorClient, type WorkerMessage } from '../../../proto/gen/coordinator.js';
+import { Activity, CoordinatorClient, type WorkerMessage } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import { testCredentials } from '../../support/credentials.js';
@@ -13,7 +13,10 @@ const register: Message = {
   $case: 'register',
   value: { workerId: 'a', peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version: '1' },
 };
-const heartbeat: Message = { $case: 'heartbeat', value: { generation: 0n, step: 0n, evaluated: 0 } };
+const heartbeat: Message = {
+  $case: 'heartbeat',
+  value: { generation: 0n, step: 0n, evaluated: 0, activity: Activity.ACTIVITY_WAITING },
+};
 
 const closing: (() => void)[] = [];
 afterEach(() => {

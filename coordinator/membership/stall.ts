@@ -1,0 +1,88 @@
+import { Activity } from '../../proto/gen/coordinator.js';
+import { nameWorker } from './disagreement.js';
+import type {
+  Effect,
+  Membership,
+  Pace,
+  Preparing,
+  Running,
+  StallRules,
+  Stopping,
+} from './membership-state.js';
+
+type Engaged = Preparing | Running | Stopping;
+
+/** The weight of a step in the moving average of their times. */
+const stepWeight = 0.2;
+
+const activityNames: Partial<Record<Activity, string>> = {
+  [Activity.ACTIVITY_WAITING]: 'it waits for other workers',
+  [Activity.ACTIVITY_LOADING]: 'it is still reading images',
+  [Activity.ACTIVITY_COMPUTING]: 'its compute thread is still at work',
+};
+
+export function beginPace(nowMs: number): Pace {
+  return { progressedAtMs: nowMs, usualStepMs: null };
+}
+
+/** A rank came further. */
+export function noteProgress<State extends Membership>(state: State, nowMs: number): State {
+  if (!('pace' in state)) return state;
+  return { ...state, pace: { ...state.pace, progressedAtMs: nowMs } };
+}
+
+/** How long steps take after these effects. The first step of a generation or a phase says nothing of the next. */
+export function paceAfter(rules: StallRules, state: Running | Stopping, effects: readonly Effect[]): Pace {
+  const { pace, generation } = state;
+  const committed = effects.find((effect) => effect.kind === 'stepCommitted');
+  if (committed === undefined) return pace;
+  const { step, seconds } = committed.value;
+  if (step === generation.startStep || rules.firstSteps.has(step)) return pace;
+  const usualMs = pace.usualStepMs ?? seconds * 1_000;
+  return { ...pace, usualStepMs: usualMs + stepWeight * (seconds * 1_000 - usualMs) };
+}
+
+/** Who keeps the others from going on, the first of them to be named first, and why; null while there is no stall. */
+export function findStall(
+  rules: StallRules,
+  state: Engaged,
+  nowMs: number,
+): { readonly rank: number; readonly reason: string } | null {
+  const allowedMs = allowanceOf(rules, state);
+  if (nowMs - state.pace.progressedAtMs < allowedMs) return null;
+  const [rank, ...others] = ranksBehind(state);
+  if (rank === undefined) return null;
+  const activity = activityNames[state.members[rank]!.activity] ?? 'it does not say what it is doing';
+  const names = others.map((other) => nameWorker(state.generation.places[other]!)).join(', ');
+  const company = names === '' ? '' : `; neither did ${names}`;
+  return {
+    rank,
+    reason: `it did not come further for ${Math.round(allowedMs / 1_000)} s, and ${activity}${company}`,
+  };
+}
+
+function allowanceOf({ floorMs, multiple, firstMs, firstSteps }: StallRules, state: Engaged): number {
+  const { usualStepMs } = state.pace;
+  if (state.kind === 'preparing' || usualStepMs === null) return firstMs;
+  const usual = Math.max(floorMs, multiple * usualStepMs);
+  return firstSteps.has(state.progress.committed) ? Math.max(firstMs, usual) : usual;
+}
+
+/** Of those that owe something: who is at work; else who reported the fewest steps. */
+function ranksBehind(state: Engaged): number[] {
+  const owing = state.members.flatMap((_, rank) => (owes(state, rank) ? [rank] : []));
+  const busy = owing.filter((rank) => isBusy(state.members[rank]!.activity));
+  if (busy.length > 0 || state.kind === 'preparing') return busy.length > 0 ? busy : owing;
+  const fewest = Math.min(...owing.map((rank) => state.progress.reported[rank]!));
+  return owing.filter((rank) => state.progress.reported[rank] === fewest);
+}
+
+function owes(state: Engaged, rank: number): boolean {
+  if (state.kind === 'preparing') return state.digests[rank] === null;
+  // There is one call of Finished, number 0; it is gone when all have answered.
+  return (state.progress.finished.get(0)?.[rank] ?? null) === null;
+}
+
+function isBusy(activity: Activity): boolean {
+  return activity === Activity.ACTIVITY_LOADING || activity === Activity.ACTIVITY_COMPUTING;
+}

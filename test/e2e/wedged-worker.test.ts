@@ -1,0 +1,160 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js';
+import { openData } from '../../coordinator/dataset/open-data.js';
+import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
+import type { ClusterListener } from '../../coordinator/membership/cluster-events.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { createDeferred } from '../../runtime/deferred.js';
+import { version } from '../../runtime/version.js';
+import { testCredentials, testToken } from '../support/credentials.js';
+import { runConfig } from '../support/run-config.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const program = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
+const wedge = new URL('../support/wedge-compute.mjs', import.meta.url).href;
+const folder = mkdtempSync(path.join(tmpdir(), 'rondo-wedged-'));
+const started: ChildProcess[] = [];
+let data: string;
+let dataset: Dataset;
+let cluster: Cluster | undefined;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(20);
+  const { signal } = new AbortController();
+  const indexing = { validPct: 0.2, seed: 1, cacheDir: folder, onProgress: () => {}, signal };
+  ({ dataset } = await openData({ data, ...indexing }));
+});
+afterEach(() => {
+  cluster?.destroy();
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => {
+  for (const each of [data, folder]) rmSync(each, { recursive: true, force: true });
+});
+
+async function openRun(worldSize: number, listener: Partial<ClusterListener> = {}): Promise<Cluster> {
+  cluster = await openCluster({
+    ...{ listen: '127.0.0.1:0', credentials: testCredentials, worldSize, dataset, version },
+    config: runConfig({
+      classes: dataset.classes,
+      trainCount: dataset.train.length,
+      validCount: dataset.valid.length,
+      datasetDigest: dataset.digest,
+    }),
+    welcome: { natsUrl: '', natsToken: '' },
+    pretrainedPath: null,
+    checkpoint: async function* () {},
+    listener: {
+      ...{
+        assigned() {},
+        ready() {},
+        stepCommitted() {},
+        evaluating() {},
+        evaluated() {},
+        epochCompleted() {},
+        workerLost() {},
+      },
+      ...listener,
+    },
+    stall: { floorMs: 5_000 },
+  });
+  return cluster;
+}
+
+/** As a person joins it: nobody kills it when the run is over. */
+function join(id: string, environment: NodeJS.ProcessEnv = {}) {
+  const inputs = ['join', '--coordinator', cluster!.address, '--id', id, '--cache-dir', folder];
+  const child = spawn(process.execPath, [...workerNodeArguments, '--import', wedge, program, ...inputs], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...workerEnvironment(process.env, { index: 0, threads: 1, gpus: [] }),
+      ...{ RONDO_TOKEN: testToken, ...environment },
+    },
+  });
+  started.push(child);
+  let stderr = '';
+  const hangs = createDeferred<void>();
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    if (stderr.includes('the compute thread hangs')) hangs.resolve();
+  });
+  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>(
+    (resolve) => child.on('close', (code, signal) => resolve({ code, signal, stderr })),
+  );
+  return { child, hangs: hangs.promise, exited };
+}
+
+const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 10 s') };
+
+describe('a worker whose compute thread hangs in native code', () => {
+  it('is named, the run ends, and so do both workers', async () => {
+    const { run } = await openRun(2);
+    const result = run({ step: 0, source: 'fresh' });
+    result.catch(() => {});
+    const healthy = join('worker-0');
+    const wedged = join('worker-1', { RONDO_TEST_WEDGE: 'apply', RONDO_TEST_WEDGE_AT: '3' });
+    await expect(result).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(
+        /worker-1 \(rank 1\) was lost at step 3: .*its compute thread is still at work/,
+      ),
+    });
+    expect((await healthy.exited).code).toBe(1);
+    expect(await wedged.exited).toMatchObject(killed);
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends on %s', async (signal) => {
+    const { run } = await openRun(1);
+    const result = run({ step: 0, source: 'fresh' });
+    result.catch(() => {});
+    const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'apply', RONDO_TEST_WEDGE_AT: '3' });
+    await wedged.hangs;
+    wedged.child.kill(signal);
+    await expect(result).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await wedged.exited).toMatchObject(killed);
+  });
+
+  it('ends at once on a second SIGTERM', async () => {
+    const { run } = await openRun(1);
+    const result = run({ step: 0, source: 'fresh' });
+    result.catch(() => {});
+    const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'open' });
+    await wedged.hangs;
+    wedged.child.kill('SIGTERM');
+    await expect(result).rejects.toMatchObject({ code: 'unavailable' });
+    // What comes within 300 ms of the first is the same Ctrl-C.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    wedged.child.kill('SIGTERM');
+    const { signal, stderr } = await wedged.exited;
+    expect(signal).toBe('SIGKILL');
+    expect(stderr).not.toContain('did not end within');
+  });
+});
+
+describe('a worker whose file system hangs', () => {
+  it('is named, the run ends, and so does the worker', async () => {
+    // Opening a pipe that nobody writes into never returns.
+    const images = [...dataset.train, ...dataset.valid].map((sample) => path.join(dataset.root, sample.path));
+    const { run } = await openRun(1, {
+      stepCommitted({ step }) {
+        if (step !== 0) return;
+        for (const image of images) rmSync(image);
+        execFileSync('mkfifo', images);
+      },
+    });
+    const result = run({ step: 0, source: 'fresh' });
+    result.catch(() => {});
+    const { exited } = join('worker-0');
+    await expect(result).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /worker-0 \(rank 0\) was lost at step \d+: .*it is still reading images/,
+      ),
+    });
+    expect(await exited).toMatchObject(killed);
+  });
+});
