@@ -10,6 +10,9 @@ sharp.unblock({
   operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
 });
 
+/** File names by which images are found in folders. */
+export const imageName = /\.(jpe?g|png|webp)$/i;
+
 /** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
 const limitInputPixels = 0x3fff ** 2;
 

@@ -2,6 +2,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { imageName } from '../../runtime/images.js';
 import { compareText } from './order.js';
 
 export interface ImageFile {
@@ -32,8 +33,6 @@ export interface FileListing {
 
 /** Time stamps move on by a few ms at least; where none has parts of a second, by a second or two. */
 const [fineTickMs, coarseTickMs] = [50, 2000];
-
-const imageName = /\.(jpe?g|png|webp)$/i;
 
 /**
  * Every image file under `root`: jpg, jpeg, png and webp in any case, hidden files and folders left out. A symbolic link

@@ -1,7 +1,10 @@
 import { RondoError } from '../../runtime/errors.js';
 import { compareText } from './order.js';
 
-/** The class name of one relative path, or undefined when the path does not tell. */
+/**
+ * The class name of one relative path, or undefined when the path does not tell. In Unicode's composed form (NFC):
+ * é is one letter or two by the system that a file was named on, and both spell the same class.
+ */
 export interface Labeller {
   (path: string): string | undefined;
   /** Why a path has no label. */
@@ -10,7 +13,7 @@ export interface Labeller {
 
 /** The name of the folder that a file lies in. */
 export function labelByFolder(): Labeller {
-  const label = (path: string) => path.split('/').at(-2);
+  const label = (path: string) => path.split('/').at(-2)?.normalize();
   return Object.assign(label, { reason: 'lies in no class folder' });
 }
 
@@ -19,7 +22,7 @@ export function labelByFolder(): Labeller {
  * pattern for the Oxford pets is `/([^/]+)_\d+.jpg$`. Throws RondoError for an invalid pattern or another number of groups.
  */
 export function labelByPattern(pattern: string): Labeller {
-  const regex = compile(pattern);
+  const regex = compile(pattern.normalize());
   const groups = new RegExp(`${pattern}|`).exec('')!.length - 1;
   if (groups !== 1) {
     throw new RondoError('invalid-argument', `the label pattern ${pattern} has ${groups} capture groups`, {
@@ -29,7 +32,7 @@ export function labelByPattern(pattern: string): Labeller {
           : 'keep one group and write the others as (?:...)',
     });
   }
-  const label = (path: string) => regex.exec(`/${path}`)?.[1] || undefined;
+  const label = (path: string) => regex.exec(`/${path.normalize()}`)?.[1] || undefined;
   return Object.assign(label, { reason: 'does not match the label pattern' });
 }
 

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { RondoError } from '../../runtime/errors.js';
+import { imageName } from '../../runtime/images.js';
 
 export interface UnpackOptions {
   /** A gzipped tar file. */
@@ -56,7 +57,7 @@ export async function unpackImages(o: UnpackOptions): Promise<number> {
 
 function isImage(path: string): boolean {
   const name = basename(path);
-  return /\.(jpe?g|png|webp)$/i.test(name) && !name.startsWith('.');
+  return imageName.test(name) && !name.startsWith('.');
 }
 
 function pathWithin(name: string, archive: string): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseCsv } from '../../../coordinator/dataset/csv.js';
 
-const fieldsOf = (text: string) => parseCsv(text, 'labels.csv').map(({ fields }) => fields);
+const fieldsOf = (text: string) => parseCsv(Buffer.from(text), 'labels.csv').map(({ fields }) => fields);
 
 describe('parseCsv', () => {
   it.each<[string, string, string[][]]>([
@@ -64,7 +64,7 @@ describe('parseCsv', () => {
   });
 
   it('counts lines, those inside of fields too', () => {
-    const rows = parseCsv('a,b\n\n"c\r\nd",e\nf,g\n', 'labels.csv');
+    const rows = parseCsv(Buffer.from('a,b\n\n"c\r\nd",e\nf,g\n'), 'labels.csv');
     expect(rows.map(({ line }) => line)).toEqual([1, 3, 5]);
   });
 
@@ -72,6 +72,7 @@ describe('parseCsv', () => {
     ['a,b\nc\n', /^labels\.csv, line 2, has 1 field, but the first line has 2$/],
     ['a,b\nc,d,e\n', /line 2, has 3 fields/],
     ['a,b\n"c,d\ne,f\n', /line 2, has a quotation mark that is not closed/],
+    ['a,b\n"c\nd",e\n\n"f,g\nh,i\n', /line 5, has a quotation mark that is not closed/],
     ['a,b\nc,x"y"\n', /line 2, has a quotation mark/],
     ['a,b\n"c"d,e\n', /line 2, goes on after a closing quotation mark/],
   ])('refuses %j', (text, message) => {
@@ -81,10 +82,24 @@ describe('parseCsv', () => {
     );
   });
 
+  it.each<[string, Uint8Array, RegExp]>([
+    ['Latin-1', Buffer.from('a,b\nc,d\ncaf\xe9,e\n', 'latin1'), /^labels\.csv, line 3, is not UTF-8$/],
+    ['Latin-1 on Windows', Buffer.from('a,b\r\n\r\ncaf\xe9,e\r\n', 'latin1'), /line 3, is not UTF-8/],
+    ['a cut sequence', Buffer.from('a,b\nc,é').subarray(0, -1), /line 2, is not UTF-8/],
+    ['UTF-16', Buffer.from('\uFEFFa,b\n', 'utf16le'), /^labels\.csv is UTF-16, not UTF-8$/],
+  ])('refuses %s, with the line where one is wrong', (_, bytes, message) => {
+    expect(() => parseCsv(bytes, 'labels.csv')).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(message),
+        remedy: expect.stringMatching(/UTF-8/),
+      }),
+    );
+  });
+
   it('reads back whatever was quoted', () => {
     const rows = [
       ['a"b', 'c,d'],
-      ['\n', '\r\n'],
+      ['\n', '\n\n'],
       ['""', ' '],
       [',', '"'],
     ];

@@ -6,7 +6,7 @@ import { makeFolder, writeFiles } from '../../support/images.js';
 const images = ['train/1.jpg', 'train/2.PNG', 'b.jpg', 'same.jpg', 'same.png'].map((path) => ({ path }));
 
 function match(text: string) {
-  const { labeller, missing } = matchLabels(parseCsv(text, 'labels.csv'), images, 'labels.csv');
+  const { labeller, missing } = matchLabels(parseCsv(Buffer.from(text), 'labels.csv'), images, 'labels.csv');
   const labels = Object.fromEntries(images.map(({ path }) => [path, labeller(path)]));
   return { labels, missing, reason: labeller.reason };
 }
@@ -43,11 +43,82 @@ describe('matchLabels', () => {
     ['name,label\n', /names no image of the folder: it has no line/],
     ['', /names no image of the folder: it has no line/],
     ['train/1.jpg,cat\nb.jpg,cat\n', /knows only one class, cat/],
+    ['train/1.jpg,"c\nat"\nb.jpg,dog\n', /line 1, has a control character \(U\+000A\) in the label/],
+    ['b.jpg,dog\ntrain/1.jpg,\u001b[31mcat\n', /line 2, has a control character \(U\+001B\) in the label/],
+    ['b.jpg,dog\nb\u0000.jpg,cat\n', /line 2, has a control character \(U\+0000\) in the path/],
   ])('refuses %j', (text, message) => {
     expect(() => match(text)).toThrow(message);
     expect(() => match(text)).toThrow(
       expect.objectContaining({ code: 'invalid-argument', remedy: expect.any(String) }),
     );
+  });
+});
+
+describe('composed and decomposed letters', () => {
+  const composed = 'caf\u00e9';
+  const decomposed = 'cafe\u0301';
+
+  it('are one class, and one file where only one of them is there', () => {
+    const files = [{ path: `${decomposed}.jpg` }, { path: 'b.jpg' }, { path: 'c.jpg' }];
+    const text = `${composed}.jpg,${composed}\nb.jpg,${decomposed}\nc.jpg,tea\n`;
+    const { labeller, missing } = matchLabels(parseCsv(Buffer.from(text), 'labels.csv'), files, 'labels.csv');
+    expect(missing).toEqual([]);
+    expect(files.map(({ path }) => labeller(path))).toEqual([composed, composed, 'tea']);
+  });
+
+  it('are two files where both are there', () => {
+    const files = [{ path: `${decomposed}.jpg` }, { path: `${composed}.jpg` }];
+    const text = `${composed}.jpg,one\n${decomposed}.jpg,two\n`;
+    const { labeller } = matchLabels(parseCsv(Buffer.from(text), 'labels.csv'), files, 'labels.csv');
+    expect(files.map(({ path }) => labeller(path))).toEqual(['two', 'one']);
+  });
+});
+
+describe('a column of sets', () => {
+  const setsOf = (text: string) => {
+    const { sets, unusedColumns } = matchLabels(
+      parseCsv(Buffer.from(text), 'labels.csv'),
+      images,
+      'labels.csv',
+    );
+    const of = sets && Object.fromEntries(images.map(({ path }) => [path, sets.of(path)]));
+    return { column: sets?.column ?? null, of, unusedColumns };
+  };
+
+  it.each([
+    ['is_valid', 'False', 'True', 'valid'],
+    ['Is_Valid', '0', '1', 'valid'],
+    ['is_valid', '', 'yes', 'valid'],
+    ['split', 'train', 'val', 'valid'],
+    ['subset', 'Training', 'validation', 'valid'],
+    ['set', 'train', 'test', 'test'],
+  ])('%s with %s and %s says which images validate', (column, train, other, set) => {
+    const text = `path,label,width,${column}\ntrain/1.jpg,cat,10,${train}\nb.jpg,dog,20,${other}\n`;
+    const found = setsOf(text);
+    expect(found.column).toBe(column);
+    expect(found.of).toMatchObject({ 'train/1.jpg': 'train', 'b.jpg': set, 'same.png': undefined });
+    expect(found.unusedColumns).toEqual(['width']);
+  });
+
+  it('is about something else when none of its values names a set', () => {
+    const found = setsOf('path,label,split\ntrain/1.jpg,cat,x\nb.jpg,dog,y\n');
+    expect(found).toEqual({ column: null, of: null, unusedColumns: ['split'] });
+    expect(setsOf('train/1.jpg,cat,1\nb.jpg,dog,0\n').unusedColumns).toEqual(['number 3']);
+  });
+
+  it.each([
+    ['path,label,split\ntrain/1.jpg,cat,trian\nb.jpg,dog,valid\n', /line 2, has "trian" in the column split/],
+    ['path,label,is_valid\ntrain/1.jpg,cat,0\nb.jpg,dog,2\n', /line 3, has "2" in the column is_valid/],
+    [
+      'path,is_valid,label\ntrain/1.jpg,0,cat\nb.jpg,1,dog\n',
+      /line 1, has the column is_valid where the label/,
+    ],
+    [
+      'path,label,split\nb.jpg,cat,train\nb.jpg,cat,valid\n',
+      /line 3, puts b\.jpg into the valid set, but line 2/,
+    ],
+  ])('refuses %j', (text, message) => {
+    expect(() => setsOf(text)).toThrow(message);
   });
 });
 

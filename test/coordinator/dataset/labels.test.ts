@@ -19,6 +19,14 @@ describe('labelPaths', () => {
     expect(labels).toEqual([1, 1, 0, 2, 4, 3, undefined]);
   });
 
+  it('takes composed and decomposed letters for the same class, by folder and by pattern', () => {
+    const names = ['caf\u00e9/1.jpg', 'cafe\u0301/2.jpg', 'tea/3.jpg'];
+    const found = { classes: ['caf\u00e9', 'tea'], labels: [0, 0, 1] };
+    expect(labelPaths(files(...names), labelByFolder())).toEqual(found);
+    expect(labelPaths(files(...names), labelByPattern('/(cafe\u0301|tea)/'))).toEqual(found);
+    expect(labelPaths(files(...names), labelByPattern('/(caf.|tea)/'))).toEqual(found);
+  });
+
   it("takes fastai's pattern for the pets, also of files at the root", () => {
     const names = ['great_pyrenees_12.jpg', 'images/Bombay_7.jpg', 'images/Bombay_8.png', 'images/_9.jpg'];
     const { classes, labels } = labelPaths(files(...names), labelByPattern(String.raw`/([^/]+)_\d+.jpg$`));
