@@ -4,14 +4,17 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 sharp.concurrency(1);
 sharp.cache(false);
 
-// Image files are untrusted: of libvips's loaders only the three well-fuzzed ones that a data set may use stay open.
+// Image files are untrusted: of libvips's loaders only those stay open that a data set may use. All are among the ones that libvips
+// itself holds fit for untrusted files (VIPS_BLOCK_UNTRUSTED leaves them open) and fuzzes; SVG is not.
+const formats = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff', 'Heif'];
 sharp.block({ operation: ['VipsForeignLoad'] });
-sharp.unblock({
-  operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
-});
+sharp.unblock({ operation: formats.map((format) => `VipsForeignLoad${format}Buffer`) });
 
-/** File names by which images are found in folders. */
-export const imageName = /\.(jpe?g|png|webp)$/i;
+/** Names of files that are taken for images. What a file is its bytes say, not its ending. */
+export const imageName = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
+
+/** The endings of `imageName`, for messages. */
+export const imageEndings = '.jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff or .avif';
 
 /** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
 const limitInputPixels = 0x3fff ** 2;
@@ -19,15 +22,20 @@ const limitInputPixels = 0x3fff ** 2;
 /** How every file is opened. */
 const opening: SharpOptions = { failOn: 'error', limitInputPixels };
 
+/** As `opening`, for a first look at a file: what is merely odd fails too. */
+const strictOpening: SharpOptions = { ...opening, failOn: 'warning' };
+
 /** The version of what turns bytes into pixels; another version may round differently. */
 export const decoderVersion = `libvips ${sharp.versions.vips}`;
 
 /**
- * One JPEG, PNG or WebP file's bytes, ready for sharp's operations, upright as its EXIF orientation says. Truncated
- * and broken files fail; files with harmless oddities (bytes between markers, say) do not.
+ * One image file's bytes (JPEG, PNG, WebP, GIF, TIFF, AVIF), ready for sharp's operations, upright as its EXIF orientation
+ * says; of several pages or frames the first. Truncated and broken files fail; files with harmless oddities (bytes between
+ * markers, say) do not, unless `strict`.
  */
-export function openImage(bytes: Uint8Array): Sharp {
-  const image = isJpeg(bytes) ? openWhole(bytes) : sharp(bytes, opening);
+export function openImage(bytes: Uint8Array, { strict = false } = {}): Sharp {
+  const options = strict ? strictOpening : opening;
+  const image = isJpeg(bytes) ? openWhole(bytes, options) : sharp(bytes, options);
   return image.autoOrient();
 }
 
@@ -35,8 +43,8 @@ export function openImage(bytes: Uint8Array): Sharp {
  * For a JPEG: all of it is decoded before the next operation begins. Line by line, threads wait for each other; and it
  * needs little memory, having been shrunk while it was decoded, to less than twice of what is wanted along one side.
  */
-function openWhole(bytes: Uint8Array): Sharp {
-  const image = sharp(bytes, { ...opening, sequentialRead: false });
+function openWhole(bytes: Uint8Array, options: SharpOptions): Sharp {
+  const image = sharp(bytes, { ...options, sequentialRead: false });
   // sharp (0.34, 0.35) heeds `sequentialRead` only beside a property `access`, which nothing of its own sets.
   Object.assign((image as unknown as SharpInternals).options.input, { access: true });
   return image;
@@ -46,7 +54,7 @@ interface SharpInternals {
   readonly options: { readonly input: object };
 }
 
-function isJpeg([first, second]: Uint8Array): boolean {
+export function isJpeg([first, second]: Uint8Array): boolean {
   return first === 0xff && second === 0xd8;
 }
 
@@ -56,10 +64,40 @@ export interface ImageSize {
   readonly height: number;
 }
 
-/** The size of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws. */
+/**
+ * The size of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws, and for samples
+ * of which nobody can say what is white: TIFF's floats and 32-bit integers.
+ */
 export async function readSize(image: Sharp): Promise<ImageSize> {
-  const { autoOrient } = await image.metadata();
+  const { autoOrient, depth } = await image.metadata();
+  if (depth !== 'uchar' && depth !== 'ushort')
+    throw new Error(`its samples are of type ${depth}, not 8 or 16 bits`);
   return { width: autoOrient.width, height: autoOrient.height };
+}
+
+/** Block of a JPEG, in pixels along a side: an eighth of the size is decoded to one value for each. */
+const jpegBlock = 8;
+
+/**
+ * The share of a JPEG's picture that its data says nothing of. Where they end too soon, at a marker that garbage holds by
+ * chance, libjpeg warns and leaves the blocks to come at zero, which is middle grey, down to the last row.
+ */
+export async function readMissingShare(bytes: Uint8Array): Promise<number> {
+  const image = sharp(bytes, { limitInputPixels, failOn: 'none', sequentialRead: false, ignoreIcc: true });
+  const { width, height, space } = await image.metadata();
+  const { data, info } = await image
+    .resize(Math.ceil(width / jpegBlock), Math.ceil(height / jpegBlock), { fit: 'fill' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const { channels } = info;
+  // Inks are converted, so what their zero became can only be seen at the end.
+  const grey = space === 'cmyk' ? data.subarray(-channels) : new Uint8Array(channels).fill(128);
+  let missing = 0;
+  for (let at = data.length - channels; at >= 0; at -= channels) {
+    if (!grey.every((value, channel) => data[at + channel] === value)) break;
+    missing += 1;
+  }
+  return missing / (info.width * info.height);
 }
 
 let svgUsers = 0;

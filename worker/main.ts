@@ -6,6 +6,7 @@ import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation } from '../runtime/installation.js';
 import { type Lifecycle, openLifecycle } from '../runtime/lifecycle.js';
+import { printableLines } from '../runtime/printable.js';
 import { version } from '../runtime/version.js';
 import { endAtOnce, endInTime } from './end-process.js';
 import { findJob } from './jobs/registry.js';
@@ -137,6 +138,8 @@ try {
   process.exit(0);
 } catch (thrown) {
   const error = RondoError.from(thrown);
-  process.stderr.write(`worker: ${error.message}\n${error.remedy ? `  ${error.remedy}\n` : ''}`);
+  process.stderr.write(
+    printableLines(`worker: ${error.message}\n${error.remedy ? `  ${error.remedy}\n` : ''}`),
+  );
   process.exit(error.exitCode);
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import { exportRun } from '../inference/export-run.js';
 import { type ExportFormat, exportFormats } from '../inference/exported.js';
@@ -7,6 +8,7 @@ import { runWorkerJob } from '../launch/run-job.js';
 import { defaults } from '../options/defaults.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { NetworkEnvironment } from './predict.js';
 
 const examples = `
@@ -66,9 +68,9 @@ async function runExport(
     });
     progress.close();
     const text = json
-      ? JSON.stringify({ kind: 'export', format, checkpoint: checkpoint.name, ...exported })
+      ? printableJson({ kind: 'export', format, checkpoint: checkpoint.name, ...exported })
       : `${checkpoint.name} in ${exported.directory}: ${exported.file} (${(exported.bytes / 1e6).toFixed(1)} MB), classes.json, README.md`;
-    output.write(`${text}\n`);
+    writeLines(output, [text]);
   } finally {
     progress.close();
     lifecycle.close();

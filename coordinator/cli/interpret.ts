@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { printableJson } from '../../runtime/printable.js';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
 import { defaults } from '../options/defaults.js';
 import { renderInterpretation } from '../report/interpretation-table.js';
@@ -8,6 +9,7 @@ import { readLedger, settleLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/count-text.js';
 import { openReporter } from '../terminal/reporter.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 import { wholeNumber } from './whole-number.js';
 
@@ -89,7 +91,7 @@ async function interpretRun(
     const written = await writeReport({
       ...{ directory, evaluation, minCount, topCount: top },
       history: await settleLedger(readLedger(directory.ledger)),
-      root: evaluation.dataset.root,
+      root: evaluation.dataset.validRoot ?? evaluation.dataset.root,
       valid: evaluation.dataset.valid,
       origin: describeOrigin(evaluation),
     });
@@ -97,9 +99,9 @@ async function interpretRun(
     const { interpretation, figures, index: report, unreadable } = written;
     const place = { report, checkpoint: evaluation.checkpoint.name, unreadable };
     const lines = json
-      ? [JSON.stringify({ kind: 'interpretation', ...place, ...figures })]
+      ? [printableJson({ kind: 'interpretation', ...place, ...figures })]
       : [...renderInterpretation(interpretation), `report: ${report}`];
-    for (const line of lines) output.write(`${line}\n`);
+    writeLines(output, lines);
   } finally {
     reporter.close();
     lifecycle.close();

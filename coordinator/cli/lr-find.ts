@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { RangeTask } from '../../plan/range-test.js';
 import { RondoError } from '../../runtime/errors.js';
+import { printableJson } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { findRates, findStart, folderOf } from '../lr-find/find-rates.js';
 import { renderCurve, renderSuggestions } from '../lr-find/rate-text.js';
@@ -11,6 +12,7 @@ import { gatherRaw } from '../options/gather-raw.js';
 import { resolveStart } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
 import { openReporter } from '../terminal/reporter.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 import { startOptions } from './start-options.js';
 import { wholeNumber } from './whole-number.js';
@@ -84,14 +86,14 @@ async function lrFind(
     const { points, suggestions, diverged, stateDigest } = search;
     const figures = { suggestions, steps: points.length, diverged, stateDigest, files };
     const lines = json
-      ? [JSON.stringify({ kind: 'lr-find', ...figures })]
+      ? [printableJson({ kind: 'lr-find', ...figures })]
       : [
           ...renderCurve(points),
           '',
           ...renderSuggestions(suggestions, points.length),
           `drawn in ${files.png}`,
         ];
-    for (const line of lines) output.write(`${line}\n`);
+    writeLines(output, lines);
     return 0;
   } finally {
     reporter.close();

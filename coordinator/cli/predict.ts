@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import { listImages } from '../inference/image-list.js';
 import { type Prediction, predictImages, type UnreadableImage } from '../inference/predict-images.js';
@@ -8,6 +9,7 @@ import { defaults } from '../options/defaults.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/count-text.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 import { wholeNumber } from './whole-number.js';
 
@@ -67,11 +69,15 @@ async function predict(
   const progress = openWorkProgress('predicting', process.stderr);
   try {
     const checkpoint = await chooseCheckpoint(directory, wanted);
-    const { files, broken } = await listImages(images, lifecycle.signal);
+    const { files, broken, remarks } = await listImages(images, lifecycle.signal);
+    for (const { level, ...remark } of remarks) {
+      if (json) writeLines(output, [printableJson({ kind: level, ...remark })]);
+      else writeLines(process.stderr, [remark.text]);
+    }
     const results: (Prediction | UnreadableImage)[] = [];
     const tell = (result: Prediction | UnreadableImage) => {
       results.push(result);
-      if (json) output.write(`${JSON.stringify(result)}\n`);
+      if (json) writeLines(output, [printableJson(result)]);
     };
     const seconds = await predictImages({
       ...{ config, files, top, batch, signal: lifecycle.signal, state: checkpoint.state },
@@ -85,9 +91,9 @@ async function predict(
     const imagesPerSecond = predicted / seconds;
     const figures = { predicted, unreadable, checkpoint: checkpoint.name, seconds, imagesPerSecond };
     const lines = json
-      ? [JSON.stringify({ kind: 'summary', ...figures })]
+      ? [printableJson({ kind: 'summary', ...figures })]
       : [...renderPredictions(results), '', describeSummary(figures)];
-    for (const line of lines) output.write(`${line}\n`);
+    writeLines(output, lines);
     return predicted > 0 ? 0 : nothingReadExitCode;
   } finally {
     progress.close();

@@ -1,5 +1,7 @@
 import { RondoError } from '../../runtime/errors.js';
+import { printableJson } from '../../runtime/printable.js';
 import { describeError } from '../run-store/summary.js';
+import { writeLines } from '../terminal/write-lines.js';
 
 interface Streams {
   readonly stdout: { write(text: string): unknown };
@@ -16,10 +18,10 @@ export function printError(
   { stdout, stderr }: Streams,
 ): number {
   const error = RondoError.from(thrown);
-  if (json) stdout.write(`${JSON.stringify({ kind: 'error', ...describeError(error) })}\n`);
-  stderr.write(`error: ${error.message}\n`);
-  if (error.remedy !== undefined) stderr.write(`  ${error.remedy.replaceAll('\n', '\n  ')}\n`);
-  if (debug) stderr.write(`${describeStack(error)}\n`);
+  if (json) writeLines(stdout, [printableJson({ kind: 'error', ...describeError(error) })]);
+  writeLines(stderr, [`error: ${error.message}`]);
+  if (error.remedy !== undefined) writeLines(stderr, [`  ${error.remedy.replaceAll('\n', '\n  ')}`]);
+  if (debug) writeLines(stderr, [describeStack(error)]);
   return error.exitCode;
 }
 

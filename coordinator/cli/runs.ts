@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { largest } from '../../runtime/extremes.js';
+import { printableJson } from '../../runtime/printable.js';
 import { defaults } from '../options/defaults.js';
 import { listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
 import { isLocked } from '../run-store/run-lock.js';
 import { readSummary } from '../run-store/summary.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { VerifyEnvironment } from './verify-run.js';
 
 interface RunRow {
@@ -23,8 +25,8 @@ export function runsCommand({ output, exit }: VerifyEnvironment): Command {
     .option('--json', 'one JSON object per line')
     .action(async ({ runDir, json }: { runDir: string; json?: boolean }) => {
       const rows = await Promise.all(listRunNames(runDir).map((name) => readRow(runDir, name)));
-      const lines = json ? rows.map((row) => JSON.stringify(row)) : renderRows(rows, runDir);
-      for (const line of lines) output.write(`${line}\n`);
+      const lines = json ? rows.map((row) => printableJson(row)) : renderRows(rows, runDir);
+      writeLines(output, lines);
       exit(0);
     });
 }

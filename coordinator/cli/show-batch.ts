@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { printableJson } from '../../runtime/printable.js';
 import { showBatch } from '../inference/show-batch.js';
 import { runWorkerJob } from '../launch/run-job.js';
 import { defaults, recipes } from '../options/defaults.js';
@@ -7,6 +8,7 @@ import { resolveTraining } from '../options/training-options.js';
 import { indexData } from '../run/prepare-run.js';
 import { formatCount } from '../terminal/count-text.js';
 import { openReporter } from '../terminal/reporter.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 import { wholeNumber } from './whole-number.js';
 
@@ -27,7 +29,11 @@ interface ShowBatchFlags {
   readonly json?: boolean;
   readonly data?: string;
   readonly labelPattern?: string;
+  readonly labels?: string;
+  readonly valid?: string;
   readonly validPct?: string;
+  readonly split?: string;
+  readonly skipBroken?: boolean;
   readonly seed?: string;
   readonly size?: string;
   readonly augment?: string;
@@ -38,7 +44,11 @@ export function showBatchCommand(environment: StartEnvironment): Command {
     .description('Draws training images with their labels as a PNG, exactly as the network sees them.')
     .option('--data <DIR|NAME>', 'as in `coordinator start` (default: sample)')
     .option('--label-pattern <REGEX>', 'as in `coordinator start`')
+    .option('--labels <FILE.csv>', 'as in `coordinator start`')
+    .option('--valid <DIR>', 'as in `coordinator start`')
     .option('--valid-pct <FRACTION>', `share that is not trained on (default: ${defaults.validPct})`)
+    .option('--split <KIND>', 'as in `coordinator start`')
+    .option('--skip-broken', 'as in `coordinator start`')
     .option('--seed <N>', `decides the split, the order and the augmentation (default: ${defaults.seed})`)
     .option(
       '--size <PIXELS>',
@@ -68,9 +78,9 @@ async function run(
     const images = await showBatch({ ...options, runJob: runWorkerJob });
     reporter.close();
     const text = json
-      ? JSON.stringify({ kind: 'batch', file: out, seed, size, augment, epoch, images })
+      ? printableJson({ kind: 'batch', file: out, seed, size, augment, epoch, images })
       : `${formatCount(images.length, 'image')} in ${out}`;
-    output.write(`${text}\n`);
+    writeLines(output, [text]);
     return 0;
   } finally {
     reporter.close();

@@ -43,10 +43,27 @@ export const trainingOptionTexts = {
       'take the labels from this file instead: columns path,label (paths inside the data folder; a header is passed ' +
       'over); images that it does not name are left out',
   },
+  valid: {
+    group: groups.data,
+    value: 'DIR',
+    text: 'folder of images to validate on, laid out as --data is (default: as --split says)',
+  },
   'valid-pct': {
     group: groups.data,
     value: 'FRACTION',
-    text: `share of the images to validate on (default: ${defaults.validPct})`,
+    text: `share of the images to validate on, where they are drawn (default: ${defaults.validPct})`,
+  },
+  split: {
+    group: groups.data,
+    value: 'KIND',
+    text:
+      'which images validate. auto: those of a folder valid or val beside train, or of a column is_valid or split in the ' +
+      'file of --labels, else random; random: a share of all; stratified: that share of each class ' +
+      `(default: ${defaults.split})`,
+  },
+  'skip-broken': {
+    group: groups.data,
+    text: 'go on without images that cannot be used even where they are 1 % or more; quarantined.jsonl in the run lists them',
   },
   seed: {
     group: groups.data,

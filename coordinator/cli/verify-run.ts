@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
+import { printableJson } from '../../runtime/printable.js';
 import { defaults } from '../options/defaults.js';
 import { describeChanges } from '../run-store/image-record.js';
 import { type LedgerLine, readLedger } from '../run-store/ledger.js';
@@ -9,6 +10,7 @@ import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.
 import { type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
 import { formatCount } from '../terminal/count-text.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
+import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 
 export type VerifyEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
@@ -49,9 +51,9 @@ Exit codes: 0 proven, 1 something differs (the first difference in the ledger, o
           onProgress: (done, total) => progress.report({ done, total }),
         });
         progress.close();
-        output.write(
-          `${json ? JSON.stringify({ kind: 'verdict', ...verdict }) : describeVerdict(run, verdict)}\n`,
-        );
+        writeLines(output, [
+          json ? printableJson({ kind: 'verdict', ...verdict }) : describeVerdict(run, verdict),
+        ]);
         exit(verdict.ok ? 0 : 1);
       } finally {
         progress.close();

@@ -1,14 +1,23 @@
 import path from 'node:path';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { chooseLabels } from './choose-labels.js';
 import { digestSamples } from './digest.js';
-import { type ImageFile, listImageFiles, type Quarantined } from './image-files.js';
-import { type Labeller, labelByFolder, labelByPattern, labelPaths } from './labels.js';
-import { readLabelsFile } from './labels-file.js';
+import type { ImageFile, Quarantined } from './image-files.js';
+import { labelPaths } from './labels.js';
 import { compareText } from './order.js';
-import { requireClasses, requireImages, requireMostUsable, resolveFolder } from './requirements.js';
+import { type DataRemark, remarkClasses, remarkCoverage, remarkOverlap } from './remarks.js';
+import {
+  requireClasses,
+  requireImages,
+  requireListed,
+  requireMostUsable,
+  resolveFolder,
+} from './requirements.js';
 import { drawSample } from './sample.js';
-import { splitSamples } from './split.js';
+import type { SetName } from './set-column.js';
+import { type ListedImage, listSets } from './sets.js';
+import { type SplitKind, splitAsGiven, splitByClass, splitSamples } from './split.js';
 import type { Finding } from './verification-record.js';
 import { verifyImages } from './verify.js';
 
@@ -19,12 +28,20 @@ export interface DatasetOptions {
   readonly labelPattern?: string;
   /** CSV file with paths and labels, in place of both; images that it does not name are left out. */
   readonly labelsFile?: string;
-  /** Share of the images to validate on, between 0 and 1. */
+  /** Folder of images to validate on, in place of a share of `data`. */
+  readonly validDir?: string;
+  /** Share of the images to validate on where they are drawn, between 0 and 1. */
   readonly validPct: number;
+  /** `auto` by default. */
+  readonly split?: SplitKind;
+  /** Leaves unusable images out however many they are. */
+  readonly skipBroken?: boolean;
   readonly seed: number;
   readonly cacheDir: string;
   /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
   onProgress(progress: DatasetProgress): void;
+  /** Hears of all images that are left out as unusable, before it is decided whether they are too many. */
+  onQuarantined?(files: readonly Quarantined[]): void;
   readonly signal: AbortSignal;
 }
 
@@ -34,13 +51,20 @@ export interface DatasetProgress {
   readonly total: number;
 }
 
+export interface OpenedDataset {
+  readonly dataset: Dataset;
+  readonly quarantined: readonly Quarantined[];
+  /** Where the validation set comes from, for people: "20 % drawn at random", "the folder valid". */
+  readonly validation: string;
+  readonly remarks: readonly DataRemark[];
+}
+
 /**
- * Indexes a folder of images: labels, a seeded split that is the same on every machine, and a pass that decodes every file, so
- * that a broken one is found before training. Throws RondoError, with a remedy, for whatever makes the folder unfit.
+ * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found before
+ * training. A split that is drawn is seeded, and the same on every machine. Throws RondoError, with a remedy, for whatever
+ * makes the folder unfit.
  */
-export async function openDataset(
-  o: DatasetOptions,
-): Promise<{ dataset: Dataset; quarantined: readonly Quarantined[]; notes: readonly string[] }> {
+export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
   try {
     return await indexFolder(o);
   } catch (error) {
@@ -49,85 +73,101 @@ export async function openDataset(
   }
 }
 
-async function indexFolder(o: DatasetOptions) {
+async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
   const report = (phase: DatasetProgress['phase']) => (done: number, total: number) =>
     o.onProgress({ phase, done, total });
   const folder =
     o.data === 'sample'
       ? await drawSample({ cacheDir: o.cacheDir, signal: o.signal, onProgress: report('drawing') })
       : path.resolve(o.data);
-  const root = await resolveFolder(folder);
-  const { files: images, broken } = await listImageFiles(root, {
+  const root = await resolveFolder(folder, 'data');
+  const validDir = o.validDir === undefined ? null : await resolveFolder(o.validDir, 'valid');
+  const listed = await listSets(root, validDir, o.split ?? 'auto', {
     signal: o.signal,
     onFound: (count) => report('listing')(count, 0),
   });
-  requireImages(images, root);
-  const { labeller, files, notes } = await chooseLabels(o, images);
+  const { broken, unlisted, validRoot } = listed;
+  if (!o.skipBroken) requireListed(unlisted, root);
+  requireImages(listed.files, root);
+  const { labeller, files, validation, remarks } = await chooseLabels(o, listed);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
-  const findings = await verifyImages(root, files, {
-    cacheDir: o.cacheDir,
-    signal: o.signal,
-    onProgress: report('verifying'),
-  });
+  const findings = await verifySets(files, o, report('verifying'));
   const usable: UsableImage[] = [];
   const unusable: Quarantined[] = [];
   for (const file of files) {
     const finding = findings.get(file)!;
     if (labeller(file.path) === undefined) unusable.push({ path: file.path, reason: labeller.reason });
-    else if (finding.usable) usable.push({ path: file.path, ...finding });
+    else if (finding.usable) usable.push({ path: file.path, set: file.set, ...finding });
     else unusable.push({ path: file.path, reason: finding.reason });
   }
-  const quarantined = [...unusable, ...broken].sort((a, b) => compareText(a.path, b.path));
-  requireMostUsable(quarantined, files.length + broken.length, root);
+  const quarantined = [...unusable, ...broken, ...unlisted].sort((a, b) => compareText(a.path, b.path));
+  o.onQuarantined?.(quarantined);
+  if (!o.skipBroken) requireMostUsable(quarantined, files.length + broken.length, root);
   // Again, of the usable ones: a class may have had nothing but a broken file.
   const { classes, labels } = labelPaths(usable, labeller);
   requireClasses(classes, files, root, o.labelPattern);
-  const split = splitSamples(usable.length, o.validPct, o.seed);
-  const pick = (ids: Uint32Array) =>
-    Array.from(ids, (id) => {
-      const { path, width, height, digest } = usable[id]!;
-      return { path, label: labels[id]!, width, height, digest };
-    });
+  const samples = usable.map(({ path, width, height, digest }, id) => ({
+    ...{ path, label: labels[id]!, width, height, digest },
+  }));
+  const given = validation !== null;
+  const split = given
+    ? splitAsGiven(samples.length, (id) => usable[id]!.set === 'valid')
+    : o.split === 'stratified'
+      ? splitByClass(labels as number[], o.validPct, o.seed)
+      : splitSamples(samples.length, o.validPct, o.seed);
+  const pick = (ids: Uint32Array) => Array.from(ids, (id) => samples[id]!);
   const dataset: Dataset = {
     root,
     classes: [...classes],
     train: pick(split.train),
     valid: pick(split.valid),
-    digest: digestSamples(
-      classes,
-      usable.map(({ path, digest }, id) => ({ path, label: labels[id]!, digest })),
-    ),
+    digest: digestSamples(classes, samples, given ? split.valid : undefined),
+    ...(validRoot === root ? {} : { validRoot }),
   };
-  return { dataset, quarantined, notes };
+  return {
+    dataset,
+    quarantined,
+    validation: validation ?? describeDrawn(o),
+    remarks: [...remarks, ...remarkSamples(dataset)],
+  };
 }
 
-type UsableImage = { readonly path: string } & Extract<Finding, { readonly usable: true }>;
-
-interface Labelled {
-  readonly labeller: Labeller;
-  /** Those that are to have a label. */
-  readonly files: readonly ImageFile[];
-  /** What the person should know of the others. */
-  readonly notes: readonly string[];
+interface UsableImage extends Extract<Finding, { readonly usable: true }> {
+  readonly path: string;
+  readonly set: SetName | undefined;
 }
 
-async function chooseLabels(
-  { labelPattern, labelsFile }: DatasetOptions,
-  images: readonly ImageFile[],
-): Promise<Labelled> {
-  if (labelsFile === undefined) {
-    const labeller = labelPattern === undefined ? labelByFolder() : labelByPattern(labelPattern);
-    return { labeller, files: images, notes: [] };
+function remarkSamples({ classes, train, valid }: Dataset): DataRemark[] {
+  const counts = new Map(classes.map((name) => [name, 0]));
+  for (const { label } of [train, valid].flat())
+    counts.set(classes[label]!, counts.get(classes[label]!)! + 1);
+  return [...remarkClasses(counts), ...remarkCoverage(classes, train, valid), ...remarkOverlap(train, valid)];
+}
+
+/** The pass over all files, root by root: what was found before is kept for each. */
+async function verifySets(
+  files: readonly ListedImage[],
+  o: DatasetOptions,
+  onProgress: (done: number, total: number) => void,
+): Promise<ReadonlyMap<ImageFile, Finding>> {
+  const findings = new Map<ImageFile, Finding>();
+  for (const root of new Set(files.map((file) => file.root))) {
+    const before = findings.size;
+    const found = await verifyImages(
+      root,
+      files.filter((file) => file.root === root),
+      {
+        cacheDir: o.cacheDir,
+        signal: o.signal,
+        onProgress: (done) => onProgress(before + done, files.length),
+      },
+    );
+    for (const [file, finding] of found) findings.set(file, finding);
   }
-  const { labeller, missing } = await readLabelsFile(labelsFile, images);
-  const files = images.filter((image) => labeller(image.path) !== undefined);
-  const name = path.basename(labelsFile);
-  const left = images.length - files.length;
-  const notes = [
-    ...(left > 0 ? [`${left} of ${images.length} images are not in ${name} and are left out`] : []),
-    ...(missing.length > 0
-      ? [`${missing.length} of the files that ${name} names are not there, for example ${missing[0]}`]
-      : []),
-  ];
-  return { labeller, files, notes };
+  return findings;
+}
+
+function describeDrawn({ validPct, split, seed }: DatasetOptions): string {
+  const how = split === 'stratified' ? 'drawn at random within each class' : 'drawn at random';
+  return `${+(validPct * 100).toFixed(2)} % ${how} (seed ${seed})`;
 }

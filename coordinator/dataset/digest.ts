@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 (hex) over the class names and every sample's path, label and digest of its file, in the order given. The split is not in it:
- * the seed and the counts decide that, and pixels cached for one split serve another.
+ * SHA-256 (hex) over the class names and every sample's path, label and digest of its file, in the order given. A split that is
+ * drawn is not in it: the seed and the counts decide that. `valid`, the positions of the samples that a folder or a table
+ * gives for validation, is.
  */
 export function digestSamples(
   classes: readonly string[],
   samples: readonly { path: string; label: number; digest: string }[],
+  valid?: Iterable<number>,
 ): string {
   const hash = createHash('sha256').update(`${JSON.stringify(classes)}\n`);
   for (const { path, label, digest } of samples) hash.update(`${JSON.stringify([path, label, digest])}\n`);
+  if (valid !== undefined) hash.update(`${JSON.stringify(['valid', ...valid])}\n`);
   return hash.digest('hex');
 }

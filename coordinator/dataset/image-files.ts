@@ -4,6 +4,7 @@ import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { imageName } from '../../runtime/images.js';
 import { compareText } from './order.js';
+import { listUndecodable } from './undecodable-names.js';
 
 export interface ImageFile {
   /** Relative to the root, with forward slashes. */
@@ -29,59 +30,115 @@ export interface FileListing {
   readonly files: readonly ImageFile[];
   /** Image files by name that cannot be looked at: links to nowhere, say. */
   readonly broken: readonly Quarantined[];
+  /** Folders below the root that cannot be listed, though they are there. */
+  readonly unlisted: readonly Quarantined[];
+  /** Other names of files and folders that are listed under one name: links of both kinds. */
+  readonly doubles: readonly string[];
+  /** Files that are no images by name. */
+  readonly others: readonly string[];
+  /** Folders without an image at any depth, but not the folders inside them. */
+  readonly emptyFolders: readonly string[];
+}
+
+export interface ListOptions {
+  readonly signal: AbortSignal;
+  onFound(count: number): void;
+  /** List only this folder below the root. Paths begin at the root all the same. */
+  readonly within?: string;
 }
 
 /** Time stamps move on by a few ms at least; where none has parts of a second, by a second or two. */
 const [fineTickMs, coarseTickMs] = [50, 2000];
 
 /**
- * Every image file under `root`: jpg, jpeg, png and webp in any case, hidden files and folders left out. A symbolic link
- * is followed unless what it leads to is listed already, so there are no loops and no file is listed twice.
+ * Every image file under `root`, hidden files and folders left out. A link is followed unless what it leads to is listed
+ * already, so there are no loops and no file is listed twice. Only a root that cannot be listed is an error.
  */
-export async function listImageFiles(
-  root: string,
-  o: { signal: AbortSignal; onFound(count: number): void },
-): Promise<FileListing> {
+export async function listImageFiles(root: string, o: ListOptions): Promise<FileListing> {
   const files: ImageFile[] = [];
   const broken: Quarantined[] = [];
+  const unlisted: Quarantined[] = [];
+  const doubles: string[] = [];
+  const others: string[] = [];
+  const folders: string[] = [];
+  const start = o.within ?? '';
   const seen = new Set<string>();
+  /** Of files with more than one name in the file system. */
+  const seenNodes = new Set<string>();
   let links: string[] = [];
 
   const addFile = (relative: string, real: string, stats: BigIntStats): void => {
+    const { dev, ino, nlink } = stats;
+    const node = nlink > 1n ? `${dev} ${ino}` : real;
+    if (seen.has(real) || seenNodes.has(node)) {
+      doubles.push(relative);
+      return;
+    }
     seen.add(real);
+    if (nlink > 1n) seenNodes.add(node);
     files.push(toImageFile(relative, stats));
     o.onFound(files.length);
   };
   const walk = async (relative: string, real: string): Promise<void> => {
     o.signal.throwIfAborted();
-    if (seen.has(real)) return;
+    if (seen.has(real)) {
+      doubles.push(relative);
+      return;
+    }
     seen.add(real);
-    const entries = await readEntries(path.join(root, relative));
-    const isNew = (name: string) => imageName.test(name) && !seen.has(path.join(real, name));
-    const images = entries.filter((entry) => entry.isFile() && isNew(entry.name));
-    const stats = await Promise.all(images.map(({ name }) => readStats(path.join(root, relative, name))));
+    const folder = path.join(root, relative);
+    const listed = await readEntries(folder).catch((error: unknown) => {
+      if (relative === start) throw cannotList(folder, error);
+      const fault = { path: relative, reason: `cannot be listed: ${describeSystemError(error)}` };
+      (isGone(error) ? broken : unlisted).push(fault);
+      return [];
+    });
+    folders.push(relative);
+    const [undecodable, entries] = partition(listed, ({ name }) => name.includes('\ufffd'));
+    if (undecodable.length > 0) {
+      const { names, images } = await listUndecodable(folder);
+      // A name may hold U+FFFD itself, and then it is as good as any other.
+      for (const entry of undecodable) if (names.has(entry.name)) entries.push(entry);
+      for (const image of images) {
+        broken.push({ path: path.posix.join(relative, image), reason: 'has a name that is not UTF-8' });
+      }
+    }
+    const images = entries.filter((entry) => entry.isFile() && imageName.test(entry.name));
+    const stats = await Promise.all(
+      images.map(({ name }) => readStats(path.join(folder, name)).catch((error: unknown) => error as Error)),
+    );
     for (const [i, { name }] of images.entries()) {
-      addFile(path.posix.join(relative, name), path.join(real, name), stats[i]!);
+      const below = path.posix.join(relative, name);
+      const found = stats[i]!;
+      if (found instanceof Error) broken.push({ path: below, reason: describeUnreadable(found) });
+      else addFile(below, path.join(real, name), found);
     }
     for (const entry of entries) {
       const below = path.posix.join(relative, entry.name);
       if (entry.isSymbolicLink()) links.push(below);
       else if (entry.isDirectory()) await walk(below, path.join(real, entry.name));
+      else if (!imageName.test(entry.name)) others.push(below);
+      else if (!entry.isFile()) broken.push({ path: below, reason: 'is no regular file' });
     }
   };
   const follow = async (link: string): Promise<void> => {
+    let real: string;
+    let target: BigIntStats;
     try {
-      const real = await realpath(path.join(root, link));
-      const target = await readStats(real);
-      if (target.isDirectory()) await walk(link, real);
-      else if (target.isFile() && imageName.test(link) && !seen.has(real)) addFile(link, real, target);
-    } catch (error) {
-      if (error instanceof RondoError || o.signal.aborted) throw error;
-      if (imageName.test(link)) broken.push({ path: link, reason: 'a symbolic link that leads nowhere' });
+      real = await realpath(path.join(root, link));
+      target = await readStats(real);
+    } catch {
+      if (imageName.test(link)) broken.push({ path: link, reason: 'is a symbolic link that leads nowhere' });
+      else others.push(link);
+      return;
     }
+    if (target.isDirectory()) await walk(link, real);
+    else if (!imageName.test(link)) others.push(link);
+    else if (target.isFile()) addFile(link, real, target);
+    else broken.push({ path: link, reason: 'is no regular file' });
   };
 
-  await walk('', await realpath(root));
+  await walk(start, await realpath(path.join(root, start)));
   // Links wait until everything real is listed: a file is known by its own path where it has one.
   while (links.length > 0) {
     const found = links;
@@ -89,7 +146,21 @@ export async function listImageFiles(
     for (const link of found) await follow(link);
   }
   files.sort((a, b) => compareText(a.path, b.path));
-  return { files, broken };
+  const holding = [...files, ...broken, ...unlisted].map((file) => file.path).concat(doubles);
+  return { files, broken, unlisted, doubles, others, emptyFolders: findEmpty(folders, holding) };
+}
+
+/** Those of `folders` that hold none of `paths`, unless the folder around them is one. */
+function findEmpty(folders: readonly string[], paths: readonly string[]): string[] {
+  const holding = new Set<string>(['']);
+  for (const held of paths) {
+    for (let at = held; !holding.has(at); at = parentOf(at)) holding.add(at);
+  }
+  return folders.filter((folder) => !holding.has(folder) && holding.has(parentOf(folder)));
+}
+
+function parentOf(relative: string): string {
+  return relative.split('/').slice(0, -1).join('/');
 }
 
 function readStats(file: string): Promise<BigIntStats> {
@@ -116,13 +187,31 @@ function isSettled({ ctimeNs }: BigIntStats): boolean {
 }
 
 async function readEntries(folder: string): Promise<Dirent[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter(({ name }) => !name.startsWith('.')).sort((a, b) => compareText(a.name, b.name));
-  } catch (error) {
-    throw new RondoError(RondoError.from(error).code, `cannot list ${folder}: ${(error as Error).message}`, {
-      remedy: 'make the folder readable, or move it out of the data set',
-      cause: error,
-    });
-  }
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter(({ name }) => !name.startsWith('.')).sort((a, b) => compareText(a.name, b.name));
+}
+
+function partition<T>(values: readonly T[], belongs: (value: T) => boolean): [T[], T[]] {
+  return [values.filter(belongs), values.filter((value) => !belongs(value))];
+}
+
+/** Why a file that was listed cannot be read. */
+export function describeUnreadable(error: unknown): string {
+  return isGone(error) ? 'vanished after it was listed' : `cannot be read: ${describeSystemError(error)}`;
+}
+
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** "EACCES: permission denied", without the path, which is said anyway. */
+function describeSystemError(error: unknown): string {
+  return error instanceof Error ? error.message.split(',')[0]! : String(error);
+}
+
+function cannotList(folder: string, error: unknown): RondoError {
+  return new RondoError(RondoError.from(error).code, `cannot list ${folder}: ${(error as Error).message}`, {
+    remedy: 'make the folder readable',
+    cause: error,
+  });
 }

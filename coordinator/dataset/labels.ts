@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { compareText } from './order.js';
 
@@ -11,9 +12,10 @@ export interface Labeller {
   readonly reason: string;
 }
 
-/** The name of the folder that a file lies in. */
-export function labelByFolder(): Labeller {
-  const label = (path: string) => path.split('/').at(-2)?.normalize();
+/** The name of the folder that a file lies in, unless that is one of `setFolders`, which hold classes and are none. */
+export function labelByFolder(setFolders: readonly string[] = []): Labeller {
+  const label = (path: string) =>
+    setFolders.includes(posix.dirname(path)) ? undefined : path.split('/').at(-2)?.normalize();
   return Object.assign(label, { reason: 'lies in no class folder' });
 }
 

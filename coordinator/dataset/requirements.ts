@@ -1,5 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { RondoError } from '../../runtime/errors.js';
+import { imageEndings } from '../../runtime/images.js';
+import { printable } from '../../runtime/printable.js';
 import type { ImageFile, Quarantined } from './image-files.js';
 
 /** From this share of the files on, what is wrong with them is no accident. */
@@ -7,16 +9,20 @@ const maxQuarantinedShare = 0.01;
 /** Files that an error message names. */
 const namedFiles = 5;
 
-/** The folder without links in its path. */
-export async function resolveFolder(folder: string): Promise<string> {
-  const remedy =
-    'give --data a folder with one sub-folder of images per class, or leave it out to train on the sample set';
+/** The folder that `--data` or `--valid` names, without links in its path. */
+export async function resolveFolder(folder: string, option: 'data' | 'valid'): Promise<string> {
+  const otherwise =
+    option === 'data' ? 'to train on the sample set' : 'to draw the validation set from --data';
+  const remedy = `give --${option} a folder with one sub-folder of images per class, or leave it out ${otherwise}`;
   try {
     const root = await realpath(folder);
     if ((await stat(root)).isDirectory()) return root;
   } catch (error) {
     const { code, message } = RondoError.from(error);
-    const said = code === 'not-found' ? `there is no folder ${folder}` : `cannot open ${folder}: ${message}`;
+    const said =
+      code === 'not-found'
+        ? `there is no folder ${folder}${option === 'valid' ? ', which --valid names' : ''}`
+        : `cannot open ${folder}: ${message}`;
     throw new RondoError(code, said, { remedy, cause: error });
   }
   throw new RondoError('invalid-argument', `${folder} is not a folder`, { remedy });
@@ -26,8 +32,17 @@ export async function resolveFolder(folder: string): Promise<string> {
 export function requireImages(files: readonly ImageFile[], root: string): void {
   if (files.length > 0) return;
   throw new RondoError('invalid-argument', `there are no images in ${root}`, {
-    remedy:
-      'jpg, jpeg, png and webp files are looked for in the folder and everything below it, hidden ones aside',
+    remedy: `files that end in ${imageEndings} are looked for in the folder and everything below it, hidden ones aside`,
+  });
+}
+
+/** Throws when a folder is closed: a whole class may be behind it. */
+export function requireListed(unlisted: readonly Quarantined[], root: string): void {
+  const [first] = unlisted;
+  if (first === undefined) return;
+  const more = unlisted.length > 1 ? `, nor can ${unlisted.length - 1} other folders` : '';
+  throw new RondoError('permission-denied', `${root}/${first.path} ${first.reason}${more}`, {
+    remedy: 'make the folder readable, move it out of the data set, or go on without it: --skip-broken',
   });
 }
 
@@ -61,11 +76,15 @@ export function requireClasses(
 /** Throws, naming the first few files, unless less than 1 % of `total` files are left out. */
 export function requireMostUsable(quarantined: readonly Quarantined[], total: number, root: string): void {
   if (quarantined.length < total * maxQuarantinedShare) return;
-  const named = quarantined.slice(0, namedFiles).map(({ path, reason }) => `  ${path} ${reason}`);
+  const named = quarantined.slice(0, namedFiles).map(({ path, reason }) => `  ${printable(path)} ${reason}`);
   const more = quarantined.length > namedFiles ? [`  and ${quarantined.length - namedFiles} more`] : [];
   throw new RondoError(
     'invalid-argument',
     [`${quarantined.length} of ${total} images in ${root} cannot be used:`, ...named, ...more].join('\n'),
-    { remedy: 'repair or remove these files; below 1 % of a folder they are left out and the run goes on' },
+    {
+      remedy:
+        'repair or remove these files, or go on without them: --skip-broken; below 1 % of a folder they are left out ' +
+        'and the run goes on. --json lists all of them',
+    },
   );
 }

@@ -6,7 +6,7 @@ import { decoderVersion } from '../../runtime/images.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
-const formatVersion = 3;
+const formatVersion = 4;
 
 const findingSchema = z.discriminatedUnion('usable', [
   z.object({

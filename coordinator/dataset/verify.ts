@@ -1,45 +1,73 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type ImageSize, openImage, readSize } from '../../runtime/images.js';
+import { setTimeout } from 'node:timers/promises';
+import { type ImageSize, isJpeg, openImage, readMissingShare, readSize } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
-import type { ImageFile } from './image-files.js';
+import { describeUnreadable, type ImageFile } from './image-files.js';
 import { type Finding, openVerificationRecord } from './verification-record.js';
 
 /** Side that files are decoded to: JPEGs shrink eightfold while they are decoded, yet every byte is read. */
 const probeSide = 16;
 /** What sharp says when libvips failed without a message. */
 const lostMessage = 'Unknown error';
+/** Of reading or decoding a file whose failure says nothing about it. */
 const mostTries = 4;
+const retryMs = 50;
 
-/** First bytes of formats that are often found under another one's name. */
-const formats: readonly (readonly [name: string, test: RegExp])[] = [
-  ['GIF', /^GIF8/],
+/** Faults of the machine or the network that pass; whatever else goes wrong does so again at once. */
+const passingFaults = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']);
+
+/** A grey rim at the foot of a picture is no reason to leave it out; PIL accepts more. */
+const maxMissingShare = 0.05;
+
+/** First bytes of what is often found under an image's name. */
+const contents: readonly (readonly [name: string, test: RegExp])[] = [
   ['BMP', /^BM/],
-  ['TIFF', /^(II\*\0|MM\0\*)/],
-  ['HEIF or AVIF', /^.{4}ftyp/s],
+  ['HEIC', /^.{4}ftyp(?!avif|avis)/s],
+  ['JPEG XL', /^(\xff\n|.{4}JXL )/s],
+  ['JPEG 2000', /^(\xff\x4f\xff\x51|.{4}jP {2})/s],
+  ['PSD', /^8BPS/],
   ['SVG or other XML', /^\s*<(svg|\?xml)/],
   ['HTML', /^\s*<(!doctype|html)/i],
   ['PDF', /^%PDF/],
+  ['Git LFS pointer', /^version https:\/\/git-lfs/],
 ];
 
+/** What one look at a file says of it. */
+interface Verdict {
+  readonly finding: Finding;
+  /** The file's bytes decide it: another look at the same bytes would say the same. */
+  readonly lasting: boolean;
+}
+
 /**
- * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest, or
- * why it cannot be used. Findings are kept in `cacheDir`, also those made before the signal stopped the pass; files that did not
- * change since are not read again.
+ * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest, or why it cannot
+ * be used. What decoding found is kept in `cacheDir`, also what was found before the signal stopped the pass; files that
+ * did not change since are not read again. That a file could not be read is not kept: the next time it may be.
  */
 export async function verifyImages(
   root: string,
   files: readonly ImageFile[],
-  o: { cacheDir: string; signal: AbortSignal; onProgress(done: number, total: number): void },
+  o: {
+    cacheDir: string;
+    signal: AbortSignal;
+    onProgress(done: number, total: number): void;
+    /** The file system; tests bring one with faults. */
+    read?(file: string): Promise<Buffer>;
+  },
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const record = await openVerificationRecord(root, o.cacheDir);
   const findings = new Map<ImageFile, Finding>();
+  const lasting = new Map<ImageFile, Finding>();
   const unknown: ImageFile[] = [];
   for (const file of files) {
     const finding = record.get(file);
     if (finding === undefined) unknown.push(file);
-    else findings.set(file, finding);
+    else {
+      findings.set(file, finding);
+      lasting.set(file, finding);
+    }
   }
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
@@ -47,54 +75,87 @@ export async function verifyImages(
   const verifyRest = async (): Promise<void> => {
     for (const file of queue) {
       if (o.signal.aborted) return;
-      findings.set(file, await verifyImage(path.join(root, file.path)));
+      const verdict = await verifyImage(path.join(root, file.path), o.read ?? readFile);
+      findings.set(file, verdict.finding);
+      if (verdict.lasting) lasting.set(file, verdict.finding);
       o.onProgress(findings.size, files.length);
     }
   };
   await Promise.all(Array.from({ length: threadPoolSize() }, verifyRest));
   // The record only saves time, so a cache folder that cannot be written to is no reason to stop.
-  await record.save(findings).catch(() => {});
+  await record.save(lasting).catch(() => {});
   o.signal.throwIfAborted();
   return findings;
 }
 
-async function verifyImage(file: string): Promise<Finding> {
+async function verifyImage(file: string, read: (file: string) => Promise<Buffer>): Promise<Verdict> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(file);
+    bytes = await readPatiently(file, read);
   } catch (error) {
-    return unusable(`cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    return { ...unusable(describeUnreadable(error)), lasting: false };
   }
   if (bytes.length === 0) return unusable('is empty');
   // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
   for (let tries = 1; ; tries += 1) {
     try {
       const { width, height } = await decodeSize(bytes);
-      return { usable: true, width, height, digest: createHash('sha256').update(bytes).digest('hex') };
+      const digest = createHash('sha256').update(bytes).digest('hex');
+      return { finding: { usable: true, width, height, digest }, lasting: true };
     } catch (error) {
       const { message } = error as Error;
-      if (message !== lostMessage || tries === mostTries) return unusable(describeFault(bytes, message));
+      if (message === lostMessage && tries < mostTries) continue;
+      const saysNothing = message === lostMessage || /memory/i.test(message);
+      return { ...unusable(describeFault(bytes, message)), lasting: !saysNothing };
+    }
+  }
+}
+
+async function readPatiently(file: string, read: (file: string) => Promise<Buffer>): Promise<Buffer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await read(file);
+    } catch (error) {
+      const passes = passingFaults.has((error as NodeJS.ErrnoException).code ?? '');
+      if (!passes || tries === mostTries) throw error;
+      await setTimeout(retryMs * tries);
     }
   }
 }
 
 /** An image's size, once all of it has been decoded. Rejects with the decoder's complaint. */
 async function decodeSize(bytes: Buffer): Promise<ImageSize> {
-  const image = openImage(bytes);
+  // Of other formats damage is an error, and warnings are about unknown tags and the like.
+  if (!isJpeg(bytes)) return decodeWhole(bytes, bytes.toString('latin1', 0, 4) === 'GIF8');
+  try {
+    return await decodeWhole(bytes, true);
+  } catch (error) {
+    const size = await decodeWhole(bytes, false);
+    // A warning, then. What counts is what it cost: stray bytes between a JPEG's parts, nothing.
+    const missing = await readMissingShare(bytes);
+    if (missing <= maxMissingShare) return size;
+    throw new Error(`${Math.round(100 * missing)} % of the picture is missing`, { cause: error });
+  }
+}
+
+async function decodeWhole(bytes: Buffer, strict: boolean): Promise<ImageSize> {
+  const image = openImage(bytes, { strict });
   await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
   return readSize(image);
 }
 
-function unusable(reason: string): Finding {
-  return { usable: false, reason };
+function unusable(reason: string): Verdict {
+  return { finding: { usable: false, reason }, lasting: true };
 }
 
 function describeFault(bytes: Buffer, message: string): string {
   const start = bytes.toString('latin1', 0, 64);
-  const format = formats.find(([, test]) => test.test(start));
-  if (format !== undefined) return `holds ${format[0]} data, not JPEG, PNG or WebP`;
+  const content = contents.find(([, test]) => test.test(start));
+  if (content !== undefined) return `holds ${content[0]} data, which is not read`;
   const [line] = message.split('\n');
-  return /premature end|read error|unable to parse/.test(message)
+  return /premature end|read error|unable to parse|is missing|frame data|unable to read|corrupt|bad seek/i.test(
+    message,
+  )
     ? `is truncated or damaged: ${line}`
     : `cannot be decoded: ${line}`;
 }

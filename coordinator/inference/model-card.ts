@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { PhaseConfig } from '../../plan/run-config.js';
+import { printable } from '../../runtime/printable.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import { formatInteger, formatPercent, noFigure } from '../report/figure-text.js';
 import {
@@ -34,8 +35,7 @@ export function writeModelCard({ record, checkpoint, format, exported }: ModelCa
     '## Data',
     // The name alone: where it lay on somebody's disk is nobody else's business.
     table(dataEntries(config, basename(training.data))),
-    `Labels come from ${describeLabels(training.labelPattern)}. ${formatPercent(training.validPct, 0)} of the images were set ` +
-      `apart at random (seed ${config.seed}) for validation.`,
+    `Labels come from ${describeLabels(training)}. The images to validate on: ${escapeMarkdown(describeValidation(record))}.`,
     '## Recipe',
     phasesTable(config.phases),
     table([...networkEntries(config), ...trainingEntries(config)]),
@@ -64,8 +64,15 @@ function describeResults({ name, record, epoch }: ChosenCheckpoint): string {
   ])}`;
 }
 
-function describeLabels(pattern: string | null): string {
+function describeLabels({ labelPattern: pattern, labels }: RunRecord['training']): string {
+  if (labels != null) return `the file ${escapeMarkdown(basename(labels))}`;
   return pattern === null ? "the names of the images' folders" : `the paths of the images, by \`${pattern}\``;
+}
+
+function describeValidation({ data, training, config }: RunRecord): string {
+  // The name alone of a folder, as of the data's.
+  if (training.valid != null) return `the folder ${basename(training.valid)}`;
+  return data?.validation ?? `${formatPercent(training.validPct, 0)} drawn at random (seed ${config.seed})`;
 }
 
 function phasesTable(phases: readonly PhaseConfig[]): string {
@@ -89,5 +96,5 @@ function table(entries: readonly RecipeEntry[]): string {
 }
 
 function escapeMarkdown(text: string): string {
-  return text.replace(/[\\|`*_[\]<>#]/g, '\\$&');
+  return printable(text).replace(/[\\|`*_[\]<>#]/g, '\\$&');
 }

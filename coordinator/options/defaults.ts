@@ -15,6 +15,7 @@ export const fineTuning = {
 export const defaults = {
   workers: 1,
   validPct: 0.2,
+  split: 'auto',
   seed: 42,
   arch: 'resnet34',
   augment: 'fastai',

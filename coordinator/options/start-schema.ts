@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
 import { archs, augmentKinds, type FloatType, headKinds } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
+import { splitKinds } from '../dataset/split.js';
 
 /** `balanced`: all classes have the same share of the loss, however many images they have. */
 export const classWeightings = ['none', 'balanced'] as const;
@@ -25,7 +26,10 @@ const schema = z.strictObject({
   data: text('a folder, "sample", or the name of a data set').optional(),
   'label-pattern': field('a regular expression with exactly one capture group', readLabelPattern).optional(),
   labels: text('a CSV file').optional(),
+  valid: text('a folder').optional(),
   'valid-pct': number('a fraction above 0 and below 1, such as 0.2', (n) => n > 0 && n < 1).optional(),
+  split: oneOf(splitKinds).optional(),
+  'skip-broken': flag().optional(),
   seed: integer(0, 2 ** 32 - 1).optional(),
   arch: oneOf(archs).optional(),
   head: oneOf(headKinds).optional(),
@@ -55,7 +59,7 @@ const schema = z.strictObject({
   'run-dir': text('a folder').optional(),
   name: field('1 to 64 letters, digits, "-" or "_"', readName).optional(),
   resume: text('the name or folder of a run').optional(),
-  json: field('true or false', (value) => (typeof value === 'boolean' ? value : undefined)).optional(),
+  json: flag().optional(),
 });
 
 export type RawStart = Readonly<Record<string, unknown>>;
@@ -90,6 +94,10 @@ function field<T>(expected: string, read: (value: unknown) => T | undefined) {
 
 function text(expected: string) {
   return field(expected, (value) => (typeof value === 'string' && value.trim() !== '' ? value : undefined));
+}
+
+function flag() {
+  return field('true or false', (value) => (typeof value === 'boolean' ? value : undefined));
 }
 
 function number(expected: string, accepts: (value: number) => boolean) {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
 import type { Arch, AugmentKind, FloatType, HeadKind } from '../../plan/run-config.js';
 import { namedData } from '../dataset/named-data.js';
+import type { SplitKind } from '../dataset/split.js';
 import { defaults, fineTuning, recipes } from './defaults.js';
 import { refused } from './refused.js';
 import type { ClassWeighting, EpochMeasure, ParsedStart } from './start-schema.js';
@@ -13,8 +14,13 @@ export interface TrainingOptions {
   readonly labelPattern: string | null;
   /** Absolute path of a CSV file with paths and labels. */
   readonly labels: string | null;
-  /** Fraction of the samples that validate, above 0 and below 1. */
+  /** Absolute path of a folder of images that validate. */
+  readonly valid: string | null;
+  /** Fraction of the samples that validate where they are drawn, above 0 and below 1. */
   readonly validPct: number;
+  readonly split: SplitKind;
+  /** Go on without unusable images, however many they are. */
+  readonly skipBroken: boolean;
   readonly seed: number;
   readonly arch: Arch;
   readonly head: HeadKind;
@@ -67,7 +73,10 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     data,
     labelPattern: given.labelPattern ?? null,
     labels: given.labels ?? null,
+    valid: given.valid ?? null,
     validPct: given.validPct ?? defaults.validPct,
+    split: given.split ?? defaults.split,
+    skipBroken: given.skipBroken ?? false,
     seed: given.seed ?? defaults.seed,
     arch: given.arch ?? defaults.arch,
     head: given.head ?? defaults.head,
@@ -94,6 +103,7 @@ export function resolveTraining(parsed: ParsedStart): TrainingOptions {
     lanes: given.lanes ?? null,
   };
   checkTraining(training);
+  checkValidation(given);
   return Object.freeze(training);
 }
 
@@ -104,7 +114,10 @@ export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
     data: data === undefined || isName(data) ? data : resolve(data),
     labelPattern: parsed['label-pattern'],
     labels: labels === undefined ? undefined : resolve(labels),
+    valid: parsed.valid === undefined ? undefined : resolve(parsed.valid),
     validPct: parsed['valid-pct'],
+    split: parsed.split,
+    skipBroken: parsed['skip-broken'],
     seed: parsed.seed,
     arch: parsed.arch,
     head: parsed.head,
@@ -181,6 +194,21 @@ function checkTraining(o: TrainingOptions): void {
       '--label-pattern reads labels from the file names of --data DIR; the sample set has its own',
       'give --data DIR, or leave --label-pattern out',
     );
+  }
+}
+
+/** Of the options as they were given, for the defaults say nothing against each other. */
+function checkValidation({ data, valid, validPct, split }: Partial<TrainingOptions>): void {
+  if (valid === undefined) return;
+  if (data === undefined || data === 'sample') {
+    throw refused(
+      '--valid names the images to validate a network on that --data DIR trains; the sample set has its own',
+      'give --data DIR, or leave --valid out',
+    );
+  }
+  if (validPct !== undefined || (split !== undefined && split !== 'auto')) {
+    const option = validPct === undefined ? '--split' : '--valid-pct';
+    throw refused(`--valid and ${option} both say which images to validate on`, 'leave one of them out');
   }
 }
 

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { posix, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { writeDurably } from '../../runtime/durable-file.js';
@@ -17,12 +18,19 @@ const linesPerWrite = 1000;
 const namedFiles = 5;
 
 /** Writes the digest of every image of a data set, as `sha256sum` does: inside the data's folder, `sha256sum -c` checks it. */
-export async function writeImageRecord(file: string, { train, valid }: Dataset): Promise<void> {
-  await writeDurably(file, encode([train, valid]));
+export async function writeImageRecord(file: string, dataset: Dataset): Promise<void> {
+  await writeDurably(file, encode(dataset));
 }
 
-function* encode(splits: readonly Dataset['train'][]): Generator<string> {
-  for (const samples of splits) {
+/** The samples by split, with paths relative to the data's folder: those of a validation set elsewhere may leave it. */
+function splitsOf({ root, validRoot, train, valid }: Dataset): readonly Dataset['train'][] {
+  if (validRoot === undefined) return [train, valid];
+  const way = relative(root, validRoot).split(sep).join('/');
+  return [train, valid.map((sample) => ({ ...sample, path: posix.join(way, sample.path) }))];
+}
+
+function* encode(dataset: Dataset): Generator<string> {
+  for (const samples of splitsOf(dataset)) {
     for (let start = 0; start < samples.length; start += linesPerWrite) {
       const lines = samples.slice(start, start + linesPerWrite).map(({ path, digest }) => {
         const escaped = path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
@@ -78,9 +86,9 @@ export function compareImages(
 }
 
 /** The digests of a data set's images, by path. */
-export function digestsOf({ train, valid }: Dataset): Map<string, string> {
+export function digestsOf(dataset: Dataset): Map<string, string> {
   return new Map(
-    [train, valid].flatMap((samples) => samples.map(({ path, digest }) => [path, digest] as const)),
+    splitsOf(dataset).flatMap((samples) => samples.map(({ path, digest }) => [path, digest] as const)),
   );
 }
 

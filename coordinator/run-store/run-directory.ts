@@ -5,6 +5,7 @@ import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { shellWord } from '../../runtime/shell-word.js';
+import type { DataRemark } from '../dataset/remarks.js';
 import type { TrainingOptions } from '../options/training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
@@ -24,6 +25,8 @@ export interface RunDirectory {
   /** The digest of every image that the run trains and validates on. */
   readonly images: string;
   readonly summary: string;
+  /** The files of the data that are left out, one JSON object a line; absent when there are none. */
+  readonly quarantined: string;
   readonly report: string;
 }
 
@@ -51,6 +54,12 @@ export interface RunRecord {
   readonly datasetDigest: string;
   /** Absolute path of the images' folder; absent in runs of earlier versions. */
   readonly dataRoot?: string;
+  /** What indexing said of the data; absent in runs of earlier versions. */
+  readonly data?: {
+    /** Where the validation set comes from. */
+    readonly validation: string | null;
+    readonly remarks: readonly DataRemark[];
+  };
   readonly config: RunConfig;
 }
 
@@ -98,6 +107,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     token: join(path, 'token'),
     images: join(path, 'images.sha256'),
     summary: join(path, 'summary.json'),
+    quarantined: join(path, 'quarantined.jsonl'),
     report: join(path, 'report'),
   };
 }
@@ -127,6 +137,17 @@ export function listRunNames(runDir: string): string[] {
 
 export async function writeRunRecord(directory: RunDirectory, record: RunRecord): Promise<void> {
   await writeDurably(directory.record, [`${JSON.stringify(record, null, 2)}\n`]);
+}
+
+export async function writeQuarantined(
+  { quarantined }: RunDirectory,
+  files: readonly { readonly path: string; readonly reason: string }[],
+): Promise<void> {
+  if (files.length === 0) return;
+  await writeDurably(
+    quarantined,
+    files.map(({ path, reason }) => `${JSON.stringify({ path, reason })}\n`),
+  );
 }
 
 /** Throws data-loss when run.json is not what Rondo wrote. */

@@ -18,6 +18,7 @@ import {
   createRunDirectory,
   type RunDirectory,
   type SourceRecord,
+  writeQuarantined,
   writeRunRecord,
 } from '../run-store/run-directory.js';
 import { lockRun } from '../run-store/run-lock.js';
@@ -62,7 +63,7 @@ export async function prepareNewRun(
   const { from } = training;
   const source = from === null ? null : await findSource(from, runtime.runDir, training);
   const pretrained = await findPretrained(training, context);
-  const { dataset, quarantined } = await indexData(training, context);
+  const { dataset, quarantined, validation, remarks } = await indexData(training, context);
   requireHeadFits(pretrained, dataset.classes.length);
   const now = new Date();
   const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
@@ -74,6 +75,7 @@ export async function prepareNewRun(
     const lanes = training.lanes ?? chooseLanes(runtime);
     const config = Object.freeze({ ...plain, lanes, pretrainedDigest: weights?.digest ?? null });
     await writeImageRecord(directory.images, dataset);
+    await writeQuarantined(directory, quarantined);
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),
@@ -84,6 +86,7 @@ export async function prepareNewRun(
       source: taken?.record ?? null,
       datasetDigest: dataset.digest,
       dataRoot: dataset.root,
+      data: { validation: validation ?? null, remarks: remarks ?? [] },
       config,
     });
     return {
@@ -133,19 +136,25 @@ export interface IndexContext extends Pick<PrepareContext, 'report' | 'signal'> 
 
 /** The data set of a run, with progress reported. */
 export async function indexData(
-  { data, labelPattern, labels, validPct, seed }: TrainingOptions,
+  { data, labelPattern, labels, valid, validPct, split, skipBroken, seed }: TrainingOptions,
   { services, report, signal }: IndexContext,
 ): ReturnType<RunServices['openDataset']> {
   const indexed = await services.openDataset({
     data,
     ...(labelPattern === null ? {} : { labelPattern }),
     ...(labels === null ? {} : { labelsFile: labels }),
+    ...(valid === null ? {} : { validDir: valid }),
     validPct,
+    split,
+    skipBroken,
     seed,
     onProgress: (progress) => report({ kind: 'dataset', ...progress }),
+    onQuarantined(files) {
+      for (const { path, reason } of files) report({ kind: 'quarantined', path, reason });
+    },
     signal,
   });
-  for (const text of indexed.notes ?? []) report({ kind: 'note', text });
+  for (const { level, ...remark } of indexed.remarks ?? []) report({ kind: level, ...remark });
   return indexed;
 }
 

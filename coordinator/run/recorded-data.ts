@@ -5,11 +5,11 @@ import type { RunDirectory, RunRecord } from '../run-store/run-directory.js';
 import { type IndexContext, indexData } from './prepare-run.js';
 
 /** Options that say where something lies. A run may find it elsewhere later: its digest tells whether it is the same. */
-export type Places = Partial<Pick<TrainingOptions, 'data' | 'labels' | 'pretrained'>>;
+export type Places = Partial<Pick<TrainingOptions, 'data' | 'valid' | 'labels' | 'pretrained'>>;
 
 /** Those of the places given that are others than a run has recorded. */
 export function movedPlaces(given: Partial<TrainingOptions>, recorded: TrainingOptions): Places {
-  const names = ['data', 'labels', 'pretrained'] as const;
+  const names = ['data', 'valid', 'labels', 'pretrained'] as const;
   const moved = names.filter((name) => given[name] !== undefined && given[name] !== recorded[name]);
   return Object.fromEntries(moved.map((name) => [name, given[name]]));
 }
@@ -53,6 +53,12 @@ function isAway(error: unknown): error is RondoError {
 }
 
 function nameTheWay({ code, message, cause }: RondoError, { data, labels }: Places): RondoError {
+  if (message.includes('--valid')) {
+    return new RondoError(code, message, {
+      remedy: 'if it has moved, say where it is now: --valid DIR',
+      cause,
+    });
+  }
   const option = /\blabels\b|\.csv\b/i.test(message) && labels === undefined ? '--labels FILE' : '--data DIR';
   const remedy =
     data === undefined

@@ -18,7 +18,7 @@ export async function reportRun(
     return await services.writeReport({
       directory,
       history,
-      root: dataset.root,
+      root: dataset.validRoot ?? dataset.root,
       valid: dataset.valid,
       evaluation: newestEvaluation,
       origin: `after epoch ${newestEvaluation.epoch + 1}`,

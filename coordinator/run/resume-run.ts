@@ -24,6 +24,7 @@ import {
   type RunDirectory,
   type RunRecord,
   readRunRecord,
+  writeQuarantined,
 } from '../run-store/run-directory.js';
 import { lockRun } from '../run-store/run-lock.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
@@ -61,6 +62,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     }
     const moved = movedPlaces(start.given, record.training);
     const { dataset, quarantined } = await indexRecordedData(record, directory, context, moved);
+    await writeQuarantined(directory, quarantined);
     const pretrainedPath =
       checkpoint === null ? await findSamePretrained(record, directory, moved, context) : null;
     if (record.versions.rondo !== version) {

@@ -2,6 +2,8 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
+import type { DataRemark } from '../dataset/remarks.js';
+import type { SplitKind } from '../dataset/split.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
@@ -57,15 +59,21 @@ export interface RunServices {
     data: string;
     labelPattern?: string;
     labelsFile?: string;
+    validDir?: string;
     validPct: number;
+    split: SplitKind;
+    skipBroken: boolean;
     seed: number;
     onProgress(progress: Omit<DatasetProgress, 'kind'>): void;
+    onQuarantined(files: readonly { readonly path: string; readonly reason: string }[]): void;
     signal: AbortSignal;
   }): Promise<{
     dataset: Dataset;
     quarantined: readonly { readonly path: string; readonly reason: string }[];
+    /** Where the validation set comes from, for people. */
+    validation?: string;
     /** What the person should know of it. */
-    notes?: readonly string[];
+    remarks?: readonly DataRemark[];
   }>;
   readonly fetchWeights: FetchWeights;
   readonly checkWeights: CheckWeights;

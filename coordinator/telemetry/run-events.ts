@@ -1,10 +1,14 @@
+import type { DataRemark } from '../dataset/remarks.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
 
 /** What a person, or a program that reads --json, is told of a run, in order. Indices count from 0. */
 export type RunEvent =
-  | { readonly kind: 'note'; readonly text: string }
-  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'note' | 'warning'; readonly text: string }
+  /** What was noticed of the data: as notes and warnings are, with what it is about. */
+  | ({ readonly kind: 'note' | 'warning' } & Omit<DataRemark, 'level'>)
+  /** A file of the data that is left out. */
+  | { readonly kind: 'quarantined'; readonly path: string; readonly reason: string }
   | DatasetProgress
   | PreparedEvent
   | {

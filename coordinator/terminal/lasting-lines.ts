@@ -40,7 +40,9 @@ function renderPrepared(o: PreparedEvent): string[] {
       `${formatCount(o.epochs, 'epoch')} of ${formatCount(o.stepsPerEpoch, 'step')} · ${formatCount(o.workers, 'worker')}`,
   ];
   if (o.quarantined > 0)
-    lines.push(`${formatCount(o.quarantined, 'file')} left out as unusable; summary.json lists them`);
+    lines.push(
+      `${formatCount(o.quarantined, 'file')} left out as unusable: ${o.directory}/quarantined.jsonl`,
+    );
   if (o.startStep > 0) lines.push(`going on after ${formatCount(o.startStep, 'step')}`);
   return lines;
 }

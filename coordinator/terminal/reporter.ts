@@ -1,8 +1,10 @@
 import { createLogUpdate } from 'log-update';
+import { printableJson, printableLines } from '../../runtime/printable.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { renderLasting } from './lasting-lines.js';
 import { renderDataset, renderLive, renderTraining } from './live-lines.js';
 import { advance, initialProgress } from './progress-state.js';
+import { writeLines } from './write-lines.js';
 
 /** Tells a person, or a program, what happens. */
 export interface Reporter {
@@ -37,7 +39,7 @@ function openJsonReporter(output: Output, nowMs: () => number): Reporter {
         !mayRepeat(`${event.phase} ${event.subject}`, event.done === event.total)
       )
         return;
-      output.write(`${JSON.stringify(event)}\n`);
+      output.write(`${printableJson(event)}\n`);
     },
     close() {},
   };
@@ -56,7 +58,7 @@ function openPlainReporter(output: Output, nowMs: () => number): Reporter {
         lines.push(renderDataset(state.dataset!, nowMs()));
       }
       if (event.kind === 'step' && mayRepeat('step', false)) lines.push(renderTraining(state));
-      for (const line of lines) output.write(`${line}\n`);
+      writeLines(output, lines);
     },
     close() {},
   };
@@ -72,7 +74,7 @@ function openLiveReporter(output: Output, nowMs: () => number): Reporter {
     const text = renderLive(state, nowMs(), output.columns || defaultColumns).join('\n');
     if (text === drawn) return;
     drawn = text;
-    log(text);
+    log(printableLines(text));
   };
   const timer = setInterval(draw, redrawMs).unref();
   let open = true;
@@ -83,7 +85,7 @@ function openLiveReporter(output: Output, nowMs: () => number): Reporter {
       if (!open || lines.length === 0) return;
       log.clear();
       drawn = '';
-      output.write(`${lines.join('\n')}\n`);
+      writeLines(output, lines);
       draw();
     },
     close() {

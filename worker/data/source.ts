@@ -13,9 +13,9 @@ export interface Source {
   name(split: Split, id: number): string;
 }
 
-/** Samples as files under the dataset's root. A path that leaves the root is refused: the index came over the network. */
+/** Samples as files under the dataset's folders. A path that leaves its folder is refused: the index came over the network. */
 export function openFolderSource(dataset: Dataset): Source {
-  const root = path.resolve(dataset.root);
+  const roots = { train: dataset.root, valid: dataset.validRoot ?? dataset.root };
   const name = (split: Split, id: number): string => {
     const sample = dataset[split][id];
     if (sample === undefined) {
@@ -23,7 +23,7 @@ export function openFolderSource(dataset: Dataset): Source {
         remedy: `ids run from 0 to ${dataset[split].length - 1}`,
       });
     }
-    return resolveInside(root, sample.path);
+    return resolveInside(path.resolve(roots[split]), sample.path);
   };
   return {
     name,

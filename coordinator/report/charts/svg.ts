@@ -1,3 +1,4 @@
+import { printableLines } from '../../../runtime/printable.js';
 import { style } from './style.js';
 
 /** A piece of a drawing, or any number of them. */
@@ -60,9 +61,9 @@ export function svgDocument(
   );
 }
 
-/** Also safe inside HTML. */
+/** Also safe inside HTML. XML knows no way at all to write most control characters. */
 export function escapeText(text: string): string {
-  return text
+  return printableLines(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -44,10 +44,12 @@ function originEntries({
   versions,
   command,
   training,
+  data,
   source,
 }: RunRecord): RecipeEntry[] {
   return [
     ['Labels from', training.labels ?? training.labelPattern ?? 'names of folders'],
+    ...(data?.validation == null ? [] : [['Validation images', data.validation] as const]),
     ...(source == null ? [] : [['Started from', source.checkpoint] as const]),
     ['Workers', String(workers)],
     ['Started', `${createdAt.slice(0, 16).replace('T', ' ')} UTC`],

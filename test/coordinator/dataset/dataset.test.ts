@@ -144,7 +144,7 @@ describe('openDataset', () => {
     const root = await makeImages(701, {
       'a/empty.jpg': '',
       'a/truncated.jpg': truncated,
-      'b/gif.jpg': await gradientImage(9, 9).gif().toBuffer(),
+      'b/bitmap.jpg': 'BM6 and so on',
       'b/text.png': 'hello',
       'stray.jpg': small,
     });
@@ -152,7 +152,7 @@ describe('openDataset', () => {
     expect(quarantined).toEqual([
       { path: 'a/empty.jpg', reason: 'is empty' },
       { path: 'a/truncated.jpg', reason: expect.stringContaining('truncated') },
-      { path: 'b/gif.jpg', reason: 'holds GIF data, not JPEG, PNG or WebP' },
+      { path: 'b/bitmap.jpg', reason: 'holds BMP data, which is not read' },
       { path: 'b/text.png', reason: expect.stringContaining('unsupported image format') },
       { path: 'stray.jpg', reason: 'lies in no class folder' },
     ]);
@@ -228,19 +228,22 @@ describe('openDataset', () => {
     const rows = Array.from({ length: 18 }, (_, i) => `${i % 2 === 0 ? 'a' : 'b'}/0${10 + i}.jpg,${i % 3}`);
     const labelsFile = path.join(root, 'labels.csv');
     await writeFiles(root, { 'labels.csv': ['path,label', ...rows].join('\n') });
-    const { dataset, quarantined, notes } = await open(root, { labelsFile });
+    const { dataset, quarantined, remarks } = await open(root, { labelsFile });
     expect(dataset.classes).toEqual(['0', '1', '2']);
     const labelled = [...dataset.train, ...dataset.valid].map(({ path: name, label }) => `${name},${label}`);
     expect(labelled.sort()).toEqual(rows.slice(0, 10).sort());
     expect(quarantined).toEqual([]);
-    expect(notes).toEqual([
+    expect(remarks.filter(({ level }) => level === 'note').map(({ text }) => text)).toEqual([
       '11 of 21 images are not in labels.csv and are left out',
       '8 of the files that labels.csv names are not there, for example a/020.jpg',
     ]);
     const other = rows.map((row) => row.replace(/.$/, (label) => String((Number(label) + 1) % 3)));
     await writeFiles(root, { 'labels.csv': other.join('\n') });
     expect((await open(root, { labelsFile })).dataset.digest).not.toBe(dataset.digest);
-    expect((await open(await makeImages(20))).notes).toEqual([]);
+    // All of these images have the same bytes.
+    expect((await open(await makeImages(20))).remarks.map(({ about }) => about)).toEqual([
+      'images-in-both-sets',
+    ]);
   });
 
   it('says what is wrong with a folder, and what to do', async () => {

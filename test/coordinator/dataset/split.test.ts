@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { splitSamples } from '../../../coordinator/dataset/split.js';
+import { splitAsGiven, splitByClass, splitSamples } from '../../../coordinator/dataset/split.js';
 
 describe('splitSamples', () => {
   it('puts each sample into one set, over a grid of counts, shares and seeds', () => {
@@ -43,5 +43,48 @@ describe('splitSamples', () => {
     expect(() => splitSamples(count, share, 1)).toThrow(
       expect.objectContaining({ code: 'invalid-argument', remedy: expect.any(String) }),
     );
+  });
+});
+
+describe('splitByClass', () => {
+  const labels = Array.from({ length: 100 }, (_, i) =>
+    i < 70 ? 0 : i < 95 ? 1 : i < 98 ? 2 : i < 99 ? 3 : 4,
+  );
+  const countOf = (ids: Uint32Array, label: number) => ids.filter((id) => labels[id] === label).length;
+
+  it('draws the share of each class, at least one of it, and leaves one to train on', () => {
+    for (const seed of [0, 42]) {
+      const { train, valid } = splitByClass(labels, 0.2, seed);
+      expect([0, 1, 2, 3, 4].map((label) => countOf(valid, label))).toEqual([14, 5, 1, 0, 0]);
+      expect([...train, ...valid].sort((a, b) => a - b)).toEqual(labels.map((_, id) => id));
+      expect([...valid]).toEqual([...valid].sort((a, b) => a - b));
+    }
+    expect(countOf(splitByClass(labels, 0.99, 1).train, 1)).toBe(1);
+  });
+
+  it('depends on its arguments alone', () => {
+    expect(splitByClass(labels, 0.2, 42)).toEqual(splitByClass(labels, 0.2, 42));
+    expect(splitByClass(labels, 0.2, 43).valid).not.toEqual(splitByClass(labels, 0.2, 42).valid);
+  });
+
+  it.each([
+    [[0, 1], 0.2],
+    [[0, 0, 1], 1],
+    [[0, 1, 2, 3], 0.5],
+  ] as const)('refuses %j with share %d', (few, share) => {
+    expect(() => splitByClass(few, share, 1)).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
+  });
+});
+
+describe('splitAsGiven', () => {
+  it('divides by what it is told, and refuses sets that are too small', () => {
+    const { train, valid } = splitAsGiven(5, (id) => id % 2 === 1);
+    expect([[...train], [...valid]]).toEqual([
+      [0, 2, 4],
+      [1, 3],
+    ]);
+    for (const isValid of [() => true, () => false, (id: number) => id > 0]) {
+      expect(() => splitAsGiven(5, isValid)).toThrow(/images to validate on and/);
+    }
   });
 });

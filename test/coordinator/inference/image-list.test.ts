@@ -16,16 +16,21 @@ describe('listImages', () => {
       'in/deep/c.webp',
       'in/.hidden.jpg',
       'in/notes.txt',
+      'in/deep/d.bmp',
       'own.txt',
     ])
       writeFileSync(join(root, name), '');
     symlinkSync(join(root, 'gone.jpg'), join(root, 'in', 'link.jpg'));
     const given = [join(root, 'own.txt'), join(root, 'in'), join(root, 'nowhere.jpg')];
-    const { files, broken } = await listImages(given, never);
+    const { files, broken, remarks } = await listImages(given, never);
     const wanted = ['own.txt', 'in/a.png', 'in/b.JPG', 'in/deep/c.webp', 'nowhere.jpg'];
     expect(files).toEqual(wanted.map((name) => join(root, name)));
     expect(broken).toEqual([
-      { image: join(root, 'in/link.jpg'), reason: 'a symbolic link that leads nowhere' },
+      { image: join(root, 'in/link.jpg'), reason: 'is a symbolic link that leads nowhere' },
+    ]);
+    expect(remarks.map(({ text }) => text)).toEqual([
+      'a file of a kind that is not read, left out: 1 .bmp, for example deep/d.bmp',
+      "a file without an image's ending, passed over: 1 .txt",
     ]);
   });
 

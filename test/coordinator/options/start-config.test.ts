@@ -106,6 +106,18 @@ describe('defaults', () => {
     expect(resolveNew(both).training).toMatchObject({ earlyStopping: 3, keepBest: 'error_rate' });
   });
 
+  it('divides as the data say unless told otherwise', () => {
+    expect(resolveNew({}).training).toMatchObject({
+      valid: null,
+      validPct: 0.2,
+      split: 'auto',
+      skipBroken: false,
+    });
+    const given = { data: 'x', valid: 'held-out', split: 'auto', 'skip-broken': true };
+    expect(resolveNew(given).training).toMatchObject({ valid: resolve('held-out'), skipBroken: true });
+    expect(resolveNew({ data: 'x', split: 'stratified' }).training.split).toBe('stratified');
+  });
+
   it('is frozen', () => {
     const start = resolveNew({});
     expect(Object.isFrozen(start)).toBe(true);
@@ -133,6 +145,10 @@ describe('values', () => {
   });
 
   it.each<[RawStart, string]>([
+    [{ data: 'x', valid: 'v', 'valid-pct': 0.1 }, '--valid and --valid-pct both say which images'],
+    [{ data: 'x', valid: 'v', split: 'stratified' }, '--valid and --split both say which images'],
+    [{ valid: 'v' }, '--valid names the images to validate a network on that --data DIR trains'],
+    [{ data: 'x', split: 'folder' }, '--split is "folder", but must be one of auto, random, stratified'],
     [{ workers: '0' }, '--workers is "0", but must be a whole number from 1 to 1024'],
     [{ workers: '2.5' }, '--workers is "2.5"'],
     [{ workers: '' }, '--workers is ""'],

@@ -40,6 +40,19 @@ it('a record gives back every path, whatever is in it, and sha256sum can check i
   expect(check).toThrow();
 });
 
+it('a validation set elsewhere is recorded by the way to it', async () => {
+  const { root, dataset } = await makeRecord();
+  const validRoot = await makeFolder();
+  await writeFiles(validRoot, { 'a/1.jpg': 'six' });
+  const valid = [{ ...dataset.valid[0]!, digest: sha256(Buffer.from('six')) }];
+  const apart = { ...dataset, train: [...dataset.train, ...dataset.valid], valid, validRoot };
+  const file = path.join(await makeFolder(), 'images.sha256');
+  await writeImageRecord(file, apart);
+  expect(await readImageRecord(file)).toEqual(digestsOf(apart));
+  const checked = execFileSync('sha256sum', ['--check', '--strict', file], { cwd: root, stdio: 'pipe' });
+  expect(checked.toString().match(/: OK/g)).toHaveLength(6);
+});
+
 it('a damaged or missing record is told by its line', async () => {
   const { file } = await makeRecord();
   await writeFile(file, `${'0'.repeat(64)}  a.jpg\nnonsense\n`);

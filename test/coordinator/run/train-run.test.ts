@@ -91,6 +91,9 @@ describe('a run to its end', () => {
       error: null,
       resume: null,
     });
+    expect(readFileSync(join(path, 'quarantined.jsonl'), 'utf8')).toBe(
+      '{"path":"train/bad.jpg","reason":"is truncated"}\n',
+    );
     expect(summary.wallSeconds).toBeGreaterThan(0);
     expect(
       summary.epochs.map(({ epoch, error_rate, valid_loss }) => [epoch, error_rate, valid_loss]),
@@ -106,6 +109,7 @@ describe('a run to its end', () => {
       'ledger.jsonl',
       'logs',
       'metrics.jsonl',
+      'quarantined.jsonl',
       'report',
       'run.json',
       'summary.json',

@@ -185,7 +185,7 @@ describe('what stays', () => {
     ).toEqual([
       'run mine in runs/mine',
       'resnet34 at 64 px · 10 classes · 640 images to train on, 160 to validate on · 1 epoch of 10 steps · 1 worker',
-      '1 file left out as unusable; summary.json lists them',
+      '1 file left out as unusable: runs/mine/quarantined.jsonl',
       'going on after 12 steps',
     ]);
   });

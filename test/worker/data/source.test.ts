@@ -23,6 +23,18 @@ describe('openFolderSource', () => {
     expect(Buffer.from(await source.read('train', 1)).toString()).toBe('two');
   });
 
+  it('reads the images to validate on from a folder of their own', async () => {
+    const [root, validRoot] = [await makeFolder(), await makeFolder()];
+    await writeFiles(root, { 'a/1.jpg': 'train' });
+    await writeFiles(validRoot, { 'a/1.jpg': 'valid', 'b/2.jpg': 'more' });
+    const { train } = dataset(root, 'a/1.jpg');
+    const valid = dataset(root, 'a/1.jpg', '../2.jpg').train;
+    const source = openFolderSource({ ...dataset(root), train, valid, validRoot });
+    expect(Buffer.from(await source.read('train', 0)).toString()).toBe('train');
+    expect(Buffer.from(await source.read('valid', 0)).toString()).toBe('valid');
+    await expect(source.read('valid', 1)).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
   it.each(['../secret.jpg', 'a/../../secret.jpg', '/etc/hostname', '', '.', '..'])(
     'refuses a path that leaves the root: "%s"',
     async (name) => {

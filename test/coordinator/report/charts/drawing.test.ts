@@ -16,6 +16,14 @@ describe('element', () => {
   });
 });
 
+it('draws names that XML cannot hold', async () => {
+  const title = 'a\u001b[31mb\u0000\uffff\ud800';
+  const svg = svgDocument({ width: 40, height: 20, title }, drawText(2, 10, 'c\u0007\u000b'));
+  expect(svg).toMatch(/^[^\p{Cc}\p{Cs}\uffff]+$/u);
+  expect(svg).toContain('>c\ufffd\ufffd</text>');
+  expect((await renderPng(svg)).subarray(1, 4).toString()).toBe('PNG');
+});
+
 describe('drawLine', () => {
   it('is interrupted by what is not finite', () => {
     const heights = [1, 2, Number.NaN, 4, Number.POSITIVE_INFINITY, 6, 7];
