@@ -1,5 +1,5 @@
 import { compose, type Homography, invert, type Point, scaleAndShift, squareToQuad } from './homography.js';
-import { openStream } from './random.js';
+import { openStream, type Purpose } from './random.js';
 import type { AugmentKind } from './run-config.js';
 
 /** What fastai v1's `get_transforms()` draws for one image. A transform that the coin left out has its neutral value. */
@@ -30,7 +30,8 @@ const maxWarp = 0.2;
 const maxBrightness = 0.1;
 const maxContrast = 1.25;
 
-const neutral: Augmentation = {
+/** Does nothing but crop the middle. */
+export const neutralAugmentation: Augmentation = {
   flip: false,
   angle: 0,
   zoom: 1,
@@ -54,12 +55,17 @@ export function augmentSample(
 ): Augmentation | null {
   if (kind === 'none') return null;
   const drawn = drawAugmentation(seed, epoch, sampleId);
-  return kind === 'fastai' ? drawn : { ...neutral, flip: drawn.flip, crop: drawn.crop };
+  return kind === 'fastai' ? drawn : { ...neutralAugmentation, flip: drawn.flip, crop: drawn.crop };
 }
 
 /** The augmentation of one sample in one epoch, whichever rank decodes it (fastai v1, `vision/transform.py`). */
-export function drawAugmentation(seed: number, epoch: number, sampleId: number): Augmentation {
-  const stream = openStream(seed, 'augmentation', epoch, sampleId);
+export function drawAugmentation(
+  seed: number,
+  epoch: number,
+  sampleId: number,
+  purpose: Purpose = 'augmentation',
+): Augmentation {
+  const stream = openStream(seed, purpose, epoch, sampleId);
   // Both the coin and the value are drawn always, so that each number stays at its own place in the stream.
   const maybe = <T>(value: T, neutral: T): T => (stream.unit() < transformProbability ? value : neutral);
   const warpMagnitude = () => stream.uniform(-maxWarp, maxWarp);

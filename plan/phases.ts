@@ -103,6 +103,12 @@ export function largestStep(config: RunConfig): number {
   return Math.max(Math.min(batchSize, trainCount), trainCount - (stepsPerEpoch(config) - 1) * batchSize);
 }
 
+/** Where a run goes on when the phase of `epoch` ends with it: the next phase's first step; `totalSteps` after the last phase. */
+export function nextPhaseStep(config: RunConfig, epoch: number): number {
+  const { phase, firstEpoch } = phaseOf(config.phases, epoch);
+  return (firstEpoch + phase.epochs) * stepsPerEpoch(config);
+}
+
 /** Epochs that end with an evaluation: none unless the task is to train. */
 export function totalEpochs({ task, phases }: RunConfig): number {
   return task.kind === 'train' ? phases.reduce((sum, phase) => sum + phase.epochs, 0) : 0;

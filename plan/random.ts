@@ -7,7 +7,7 @@
  */
 
 /** What a stream of numbers is for; streams of different purposes are independent. */
-export type Purpose = 'permutation' | 'augmentation' | 'dropout' | 'initialization' | 'mixup';
+export type Purpose = 'permutation' | 'augmentation' | 'dropout' | 'initialization' | 'mixup' | 'test-time';
 
 const purposes: Record<Purpose, number> = {
   permutation: 1,
@@ -15,6 +15,7 @@ const purposes: Record<Purpose, number> = {
   dropout: 3,
   initialization: 4,
   mixup: 5,
+  'test-time': 6,
 };
 
 export interface RandomStream {

@@ -13,7 +13,8 @@ export type HeadKind = (typeof headKinds)[number];
 /** What the workers are gathered for: the phases' epochs, one pass over the validation set, or a range test of rates. */
 export type Task =
   | { readonly kind: 'train' }
-  | { readonly kind: 'evaluate' }
+  /** `tta`: with test-time augmentation (plan/test-time.ts); without, unless given. */
+  | { readonly kind: 'evaluate'; readonly tta?: boolean }
   | { readonly kind: 'lr-find'; readonly from: number; readonly to: number; readonly steps: number };
 
 /** What is done to training images: see plan/augmentation.ts. */
@@ -69,7 +70,7 @@ export interface RunConfig {
   readonly emaDecay: number | null;
   /** α of mixup's Beta(α, α); 0 for none. */
   readonly mixup: number;
-  /** A factor of each class's loss in training; null for all 1. */
+  /** A factor of each class's loss; null for all 1. */
   readonly classWeights: readonly number[] | null;
   /** What the network computes in; weights and statistics are always float32. */
   readonly precision: FloatType;

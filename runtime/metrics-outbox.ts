@@ -13,7 +13,9 @@ export interface MetricsOutbox {
   publish(subject: string, messageId: string, metric: object): void;
   /** `published`: the server has confirmed to hold it. `dropped`: pushed out, refused, or left at close. */
   counts(): { published: number; dropped: number };
-  /** Waits at most `timeoutMs` until everything is published; what is left is dropped. May be called twice. */
+  /** Waits at most `timeoutMs` until everything is published. Resolves to how many are left. */
+  settle(o: { timeoutMs: number }): Promise<number>;
+  /** As `settle`, for good: what is left is dropped. May be called twice. */
   close(o: { timeoutMs: number }): Promise<void>;
 }
 
@@ -76,6 +78,14 @@ export function openMetricsOutbox(o: {
     }
   }
 
+  async function settle({ timeoutMs }: { timeoutMs: number }): Promise<number> {
+    const timeout = new AbortController();
+    const flushed = waiting.size === 0 && leaving === undefined ? undefined : emptied.promise;
+    await Promise.race([flushed, sleep(timeoutMs, timeout.signal).catch(() => {})]);
+    timeout.abort();
+    return waiting.size + (leaving === undefined ? 0 : 1);
+  }
+
   return {
     publish(subject, messageId, metric) {
       const body = closed === null ? encode(metric) : null;
@@ -89,12 +99,10 @@ export function openMetricsOutbox(o: {
       arrival = createDeferred<void>();
     },
     counts: () => ({ published, dropped: refused + waiting.dropped }),
+    settle,
     close({ timeoutMs }) {
       closed ??= (async () => {
-        const timeout = new AbortController();
-        const flushed = waiting.size === 0 && leaving === undefined ? undefined : emptied.promise;
-        await Promise.race([flushed, sleep(timeoutMs, timeout.signal).catch(() => {})]);
-        timeout.abort();
+        await settle({ timeoutMs });
         await session.close();
         if (leaving !== undefined) refused += 1;
         leaving = undefined;
@@ -108,6 +116,7 @@ export function openMetricsOutbox(o: {
 const outboxToNowhere: MetricsOutbox = {
   publish() {},
   counts: () => ({ published: 0, dropped: 0 }),
+  settle: () => Promise.resolve(0),
   close: () => Promise.resolve(),
 };
 

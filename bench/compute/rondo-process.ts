@@ -49,7 +49,7 @@ function openWork<B extends ImageBatch | NormalizedBatch>(program: Program<B>, f
     step += 1;
     program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
     if (program.isFinite(vector, trainable)) {
-      program.apply(vector, { trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95, step });
+      program.apply(vector, { trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 });
     }
     return vector[program.reduction(trainable).tail.lossSum]! / batch;
   };

@@ -72,7 +72,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     const startMs = performance.now();
     const step = stepsTaken++;
     const rates = { learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 };
-    const settings: StepSettings = { step, stepInPhase: step, trainable: 'all', ...rates };
+    const settings: StepSettings = { step, trainable: 'all', ...rates };
     const { cost } = await takeStep(settings, [fed], rank, context);
     const { gradients, ring: atWork, ringExposed } = cost;
     times.push({ gradients, ring: atWork, ringExposed, step: (performance.now() - startMs) / 1000 });

@@ -18,11 +18,15 @@ export interface Measured {
   /** Of float32's gradient from float64's, all parameters together, relative. */
   readonly gradientDistance: number;
   readonly statistics: ReadonlyMap<string, MeasuredFigures>;
+  /** In float64. */
   readonly trace: readonly {
     readonly momentum: number;
     readonly lr: readonly number[];
     readonly loss: number;
   }[];
+  /** The same steps in float32. */
+  readonly float32Losses: readonly number[];
+  /** In float64. */
   readonly parametersAfterTrace: ReadonlyMap<string, MeasuredFigures>;
 }
 
@@ -68,6 +72,13 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
       'trace losses, relative',
       1e-3,
       bySteps(reference, measured, (a, b) => relative(a.loss, b.loss)),
+    ),
+    judge(
+      'float32 trace losses from float64',
+      5e-2,
+      measured.trace.map(({ loss }, step): Found => {
+        return [`step ${step}`, relative(measured.float32Losses[step] ?? Number.NaN, loss)];
+      }),
     ),
     judge(
       'learning rates, relative',

@@ -16,24 +16,33 @@ const warmupShare = 0.3;
  * evaluation's logits, one training step's loss, gradients and running statistics, and the optimizer's steps.
  *
  * The reference was computed in float64. A ReLU whose input lies within float32's rounding of zero may fall on the other
- * side of it, and one such in the last layers moves every gradient before it by some 3 % of an element's size: that hides
- * whether the mathematics is right. So the gradients are those of the same graph built in float64; how far float32's, which
- * a run trains with, are from them is a figure of its own. Everything else is computed in float32.
+ * side of it, and one such in the last layers moves every gradient before it by some 3 % of an element's size, and the
+ * losses of the steps that follow by up to a hundredth (PyTorch's own float32 too): that hides whether the mathematics is
+ * right. So gradients and steps are those of the same graph built in float64; how far float32's, which a run trains with,
+ * are from them are figures of their own. Everything else is computed in float32.
  */
 export function measure(reference: Reference): Measured {
-  const exact = withProgram(reference, 'float64', computeGradients);
+  const exact = withProgram(reference, 'float64', (program) => ({
+    gradients: computeGradients(program, reference),
+    ...trainSteps(program, reference),
+  }));
   return withProgram(reference, 'float32', (program) => {
     const evalLogits = computeLogits(program, reference);
-    const gradientDistance = relativeDistance(computeGradients(program, reference), exact);
+    const gradientDistance = relativeDistance(computeGradients(program, reference), exact.gradients);
     const gradients = new Map<string, MeasuredFigures>();
-    for (const [name, values] of exact) gradients.set(name, figuresOf(values));
+    for (const [name, values] of exact.gradients) gradients.set(name, figuresOf(values));
+    const { trace, statistics } = trainSteps(program, reference);
     return {
       parameters: program.state.parameterLength,
       labels: [...inputsOf(reference).labels],
       evalLogits,
+      trainLoss: trace[0]!.loss,
       gradients,
       gradientDistance,
-      ...trainSteps(program, reference),
+      statistics,
+      trace: exact.trace,
+      float32Losses: trace.map(({ loss }) => loss),
+      parametersAfterTrace: exact.parametersAfterTrace,
     };
   });
 }
@@ -92,20 +101,20 @@ function computeGradients(
 function trainSteps(
   program: Program<NormalizedBatch>,
   reference: Reference,
-): Pick<Measured, 'trainLoss' | 'statistics' | 'trace' | 'parametersAfterTrace'> {
+): Pick<Measured, 'statistics' | 'trace' | 'parametersAfterTrace'> {
   const reduction = program.reduction('all');
   const vector = new Float32Array(reduction.length);
   const batch = inputsOf(reference);
   const statistics = new Map<string, MeasuredFigures>();
   const trace = planTrace(reference).map(({ momentum, lr }, step) => {
     program.gradients([{ batch, key: [0, 0] }], 'all', vector);
-    program.apply(vector, { trainable: 'all', learningRates: lr, momentum, step: step + 1 });
+    program.apply(vector, { trainable: 'all', learningRates: lr, momentum });
     if (step === 0) collect(statistics, program.state.statistics, program.save());
     return { momentum, lr, loss: vector[reduction.tail.lossSum]! / reference.batch };
   });
   const parametersAfterTrace = new Map<string, MeasuredFigures>();
   collect(parametersAfterTrace, program.state.parameters, program.save());
-  return { trainLoss: trace[0]!.loss, statistics, trace, parametersAfterTrace };
+  return { statistics, trace, parametersAfterTrace };
 }
 
 /** |found − expected| / |expected| over all tensors together. */

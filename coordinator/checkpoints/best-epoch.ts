@@ -1,15 +1,17 @@
 import type { EpochMeasure } from '../options/start-schema.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 
-/** The epoch with the lowest measure, the earliest of equals; null when none could be measured. */
-export function findBestEpoch<E extends Pick<EpochRecord, EpochMeasure>>(
+/** The epoch that is best by the measure, the earliest of equals; null when none could be measured. */
+export function findBestEpoch<M extends EpochMeasure, E extends Pick<EpochRecord, M>>(
   epochs: readonly E[],
-  measure: EpochMeasure,
+  measure: M,
 ): E | null {
-  let best: E | null = null;
+  let [best, least]: [E | null, number] = [null, Number.POSITIVE_INFINITY];
   for (const epoch of epochs) {
-    const value = epoch[measure];
-    if (value !== null && value < (best?.[measure] ?? Number.POSITIVE_INFINITY)) best = epoch;
+    const value: number | null = epoch[measure];
+    if (value === null) continue;
+    const cost = measure === 'macro_f1' ? -value : value;
+    if (cost < least) [best, least] = [epoch, cost];
   }
   return best;
 }

@@ -103,7 +103,10 @@ export async function readCheckpointRecord(path: string): Promise<Checkpoint> {
   }
 }
 
-/** Compares the state's bytes with the digest taken when they were written. Throws data-loss that names the file. */
+/**
+ * Compares the state's bytes with the digest taken when they were written, and refuses a network that is not finite. Throws
+ * data-loss that names the file.
+ */
 export async function verifyCheckpoint({ path, record }: Checkpoint): Promise<void> {
   const file = join(path, stateFile);
   const found = await stat(file).catch((error: unknown) => {
@@ -116,6 +119,36 @@ export async function verifyCheckpoint({ path, record }: Checkpoint): Promise<vo
     hash.update(chunk as Buffer);
   if (hash.digest('hex') !== record.fileDigest)
     throw corrupt(file, 'its digest is not the one it was written with');
+  const broken = await findNotFinite(file, record);
+  if (broken === null) return;
+  throw new RondoError('data-loss', `${file} is of no use: ${broken} has values that are not finite`, {
+    remedy: 'training had diverged: take an earlier checkpoint, or train again with a lower --lr',
+  });
+}
+
+/** The first tensor of the network, moments left out, that holds NaN or infinity; null when none does. */
+async function findNotFinite(file: string, { tensors }: CheckpointRecord): Promise<string | null> {
+  const start = await readDataStart(file);
+  const checked = tensors.filter(({ name }) => !name.startsWith('optimizer.'));
+  // Bytes 2 and 3 of a little-endian float32 hold the exponent; all ones are NaN or infinity.
+  let [at, before] = [0, 0];
+  for await (const chunk of createReadStream(file, { start, highWaterMark: chunkBytes })) {
+    const bytes = chunk as Buffer;
+    for (let last = 3 - (at % 4); last < bytes.length; last += 4) {
+      if ((bytes[last]! & 0x7f) < 0x7f) continue;
+      if (((last > 0 ? bytes[last - 1]! : before) & 0x80) === 0) continue;
+      const place = Math.floor((at + last) / 4);
+      const found = checked.find(({ offset, shape }) => place >= offset && place < offset + volumeOf(shape));
+      if (found !== undefined) return found.name;
+    }
+    at += bytes.length;
+    before = bytes.at(-1)!;
+  }
+  return null;
+}
+
+function volumeOf(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
 }
 
 /** The state as it travels to workers: a header, then its bytes. */
@@ -146,7 +179,7 @@ function* stateFileParts({ header, values }: CheckpointSource): Iterable<Uint8Ar
   let end = 0;
   for (const { name, shape, offset } of inOrder) {
     assert.equal(Number(offset), end, `tensor ${name} does not begin where the one before it ends`);
-    end += shape.reduce((product, side) => product * side, 1);
+    end += volumeOf(shape);
   }
   assert.equal(end, values.length, 'the tensors do not fill the state');
   const metadata = { format: 'pt', step: String(header.step) };

@@ -17,6 +17,8 @@ export interface ChosenCheckpoint extends Checkpoint {
   readonly state: string;
   /** What was measured at the end of its epoch; null for a state inside one, or one that was not measured. */
   readonly epoch: EpochLine | null;
+  /** Of the steps before it, how many changed nothing, because the loss or a gradient was not finite. */
+  readonly skippedSteps: number;
 }
 
 /**
@@ -28,7 +30,9 @@ export async function chooseCheckpoint(
   directory: RunDirectory,
   name: string | undefined,
 ): Promise<ChosenCheckpoint> {
-  const { epochs } = await settleLedger(existsSync(directory.ledger) ? readLedger(directory.ledger) : []);
+  const { steps, epochs } = await settleLedger(
+    existsSync(directory.ledger) ? readLedger(directory.ledger) : [],
+  );
   const checkpoint =
     name === undefined ? await findBest(directory, epochs) : await findNamed(directory, name);
   const epoch = epochs.find(({ step }) => step === checkpoint.record.step && checkpoint.record.whole);
@@ -37,7 +41,17 @@ export async function chooseCheckpoint(
     name: basename(checkpoint.path),
     state: join(checkpoint.path, 'state.safetensors'),
     epoch: epoch ?? null,
+    skippedSteps: steps.filter(({ step, skipped }) => skipped && step < checkpoint.record.step).length,
   };
+}
+
+/** What whoever uses a network should know of its training; null when all of its steps changed it. */
+export function describeSkipped({ name, record, skippedSteps }: ChosenCheckpoint): string | null {
+  if (skippedSteps === 0) return null;
+  return (
+    `${skippedSteps} of the ${record.step} steps before ${name} were skipped: their loss or a gradient was not finite, ` +
+    'so the network may not be worth much'
+  );
 }
 
 async function findBest(

@@ -7,14 +7,16 @@ import { realFiles, replaceFolder, syncDirectory, temporaryName } from '../../ru
 /**
  * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for the unfrozen epochs
  * start from. Null for any other state.
+ *
+ * @param end.endsPhase the phase ends with it, earlier than planned
  */
 export function nameStage(
   config: RunConfig,
-  { step, whole }: { step: number; whole: boolean },
+  { step, whole, endsPhase = false }: { step: number; whole: boolean; endsPhase?: boolean },
 ): string | null {
   if (!whole) return null;
   const { phase, trainable, lastOfPhase } = planStep(config, step - 1);
-  return trainable === 'frozen' && lastOfPhase ? `stage-${phase + 1}` : null;
+  return trainable === 'frozen' && (lastOfPhase || endsPhase) ? `stage-${phase + 1}` : null;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
-import { chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
+import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { exportRun } from '../inference/export-run.js';
 import { type ExportFormat, exportFormats } from '../inference/exported.js';
 import { runWorkerJob } from '../launch/run-job.js';
@@ -61,6 +61,8 @@ async function runExport(
   const progress = openWorkProgress('exporting', process.stderr, { subject: 'tensors' });
   try {
     const checkpoint = await chooseCheckpoint(directory, wanted);
+    const skipped = describeSkipped(checkpoint);
+    if (skipped !== null) process.stderr.write(`warning: ${skipped}\n`);
     const exported = await exportRun({
       ...{ record, checkpoint, format, signal: lifecycle.signal, runJob: runWorkerJob },
       onProgress: progress.report,

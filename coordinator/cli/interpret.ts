@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
+import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
 import { defaults } from '../options/defaults.js';
 import { renderInterpretation } from '../report/interpretation-table.js';
@@ -10,6 +11,7 @@ import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/count-text.js';
 import { openReporter } from '../terminal/reporter.js';
 import { writeLines } from '../terminal/write-lines.js';
+import { ttaText } from './predict.js';
 import type { StartEnvironment } from './start.js';
 import { wholeNumber } from './whole-number.js';
 
@@ -33,6 +35,7 @@ interface InterpretFlags {
   readonly checkpoint?: string;
   readonly data?: string;
   readonly labels?: string;
+  readonly tta?: boolean;
   readonly runDir: string;
   readonly json?: boolean;
 }
@@ -55,6 +58,7 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
     )
     .option('--data <DIR>', 'where the images of the run are now, if they have moved')
     .option('--labels <FILE>', 'where its file of labels is now, if that has moved')
+    .option('--tta', ttaText)
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
     .option('--json', 'one JSON object per line; the last holds the figures')
     .addHelpText('after', examples)
@@ -67,7 +71,7 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
 /** Throws not-found when there is no such run or checkpoint, failed-precondition when the images have changed. */
 async function interpretRun(
   run: string,
-  { workers, top, minCount, checkpoint, data, labels, runDir, json }: InterpretFlags,
+  { workers, top, minCount, checkpoint, tta = false, data, labels, runDir, json }: InterpretFlags,
   { services, output, openLifecycle }: InterpretEnvironment,
 ): Promise<void> {
   const directory = findRunDirectory(run, runDir);
@@ -81,6 +85,7 @@ async function interpretRun(
     const evaluation = await evaluateRun({
       directory,
       workers: workerCount,
+      tta,
       ...(checkpoint === undefined ? {} : { checkpoint }),
       moved: {
         ...(data === undefined ? {} : { data: resolve(data) }),
@@ -88,12 +93,14 @@ async function interpretRun(
       },
       ...{ services, report: reporter.report, signals: lifecycle },
     });
+    const skipped = describeSkipped(evaluation.checkpoint);
+    if (skipped !== null) reporter.report({ kind: 'warning', text: skipped });
     const written = await writeReport({
       ...{ directory, evaluation, minCount, topCount: top },
       history: await settleLedger(readLedger(directory.ledger)),
       root: evaluation.dataset.validRoot ?? evaluation.dataset.root,
       valid: evaluation.dataset.valid,
-      origin: describeOrigin(evaluation),
+      origin: describeOrigin(evaluation, tta),
     });
     reporter.close();
     const { interpretation, figures, index: report, unreadable } = written;
@@ -108,7 +115,7 @@ async function interpretRun(
   }
 }
 
-function describeOrigin({ checkpoint: { name, record } }: RunEvaluation): string {
+function describeOrigin({ checkpoint: { name, record } }: RunEvaluation, tta: boolean): string {
   const when = record.whole ? `after epoch ${record.epoch + 1}` : `after ${record.step} steps`;
-  return `${when} (${name})`;
+  return `${when} (${name})${tta ? ' with test-time augmentation' : ''}`;
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
-import { chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
+import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { listImages } from '../inference/image-list.js';
 import { type Prediction, predictImages, type UnreadableImage } from '../inference/predict-images.js';
 import { renderPredictions } from '../inference/prediction-table.js';
@@ -18,12 +18,19 @@ export type NetworkEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycl
 
 const nothingReadExitCode = 2;
 
+/** What the help says of --tta. */
+export const ttaText =
+  'with test-time augmentation, as in fastai: nine views of each image are judged, which takes nine times as long and is often ' +
+  'a little more accurate';
+
 const examples = `
 Examples:
   coordinator predict first-try holiday.jpg
       the likeliest classes of one image, with their probabilities
   coordinator predict first-try inbox/ --top 1 --json > labels.jsonl
       every image of a folder and of its folders, one JSON object per line
+  coordinator predict first-try holiday.jpg --tta
+      from nine views of it
 
 The network is that of the run's best checkpoint by error rate, or its newest. Images are decoded, resized and cropped
 as in validation. Files that cannot be read are named and left out.
@@ -33,6 +40,7 @@ interface PredictFlags {
   readonly top: number;
   readonly batch: number;
   readonly checkpoint?: string;
+  readonly tta?: boolean;
   readonly runDir: string;
   readonly json?: boolean;
 }
@@ -48,6 +56,7 @@ export function predictCommand(environment: NetworkEnvironment): Command {
       '--checkpoint <NAME>',
       'which of the checkpoints (default: the best by error rate, else the newest)',
     )
+    .option('--tta', ttaText)
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
     .option('--json', 'one JSON object per line: a prediction or an unreadable file each, at last a summary')
     .addHelpText('after', examples)
@@ -60,7 +69,7 @@ export function predictCommand(environment: NetworkEnvironment): Command {
 async function predict(
   run: string,
   images: readonly string[],
-  { top, batch, checkpoint: wanted, runDir, json }: PredictFlags,
+  { top, batch, checkpoint: wanted, tta = false, runDir, json }: PredictFlags,
   { output, openLifecycle }: NetworkEnvironment,
 ): Promise<number> {
   const directory = findRunDirectory(run, runDir);
@@ -69,6 +78,8 @@ async function predict(
   const progress = openWorkProgress('predicting', process.stderr);
   try {
     const checkpoint = await chooseCheckpoint(directory, wanted);
+    const skipped = describeSkipped(checkpoint);
+    if (skipped !== null) writeLines(process.stderr, [`warning: ${skipped}`]);
     const { files, broken, remarks } = await listImages(images, lifecycle.signal);
     for (const { level, ...remark } of remarks) {
       if (json) writeLines(output, [printableJson({ kind: level, ...remark })]);
@@ -80,7 +91,7 @@ async function predict(
       if (json) writeLines(output, [printableJson(result)]);
     };
     const seconds = await predictImages({
-      ...{ config, files, top, batch, signal: lifecycle.signal, state: checkpoint.state },
+      ...{ config, files, top, batch, tta, signal: lifecycle.signal, state: checkpoint.state },
       ...{ onResult: tell, onProgress: progress.report, runJob: runWorkerJob },
     });
     for (const fault of broken) tell({ kind: 'unreadable', ...fault });
@@ -89,7 +100,8 @@ async function predict(
     const predicted = results.filter(({ kind }) => kind === 'prediction').length;
     const unreadable = results.length - predicted;
     const imagesPerSecond = predicted / seconds;
-    const figures = { predicted, unreadable, checkpoint: checkpoint.name, seconds, imagesPerSecond };
+    const { name, skippedSteps } = checkpoint;
+    const figures = { predicted, unreadable, checkpoint: name, skippedSteps, tta, seconds, imagesPerSecond };
     const lines = json
       ? [printableJson({ kind: 'summary', ...figures })]
       : [...renderPredictions(results), '', describeSummary(figures)];

@@ -1,7 +1,7 @@
 import { archs } from '../../plan/run-config.js';
 import { namedData } from '../dataset/named-data.js';
 import { defaults, fineTuning, recipes } from '../options/defaults.js';
-import type { StartOptionName } from '../options/start-schema.js';
+import { epochMeasures, type StartOptionName } from '../options/start-schema.js';
 
 /** What the help says of an option. */
 export interface OptionText {
@@ -183,13 +183,16 @@ export const trainingOptionTexts = {
   'early-stopping': {
     group: groups.recipe,
     value: 'EPOCHS',
-    text: 'ends the run after so many epochs without a lower valid_loss, over all phases (default: never)',
+    text:
+      'ends a phase after so many of its epochs without a lower valid_loss; frozen epochs are followed by those that train ' +
+      'all layers, and these end the run (default: never)',
   },
   'keep-best': {
     group: groups.run,
     value: 'MEASURE',
     text:
-      'marks the checkpoint of the epoch with the lowest valid_loss or error_rate as checkpoints/best ' +
+      `marks the checkpoint of the epoch that is best by ${epochMeasures.slice(0, -1).join(', ')} or ` +
+      `${epochMeasures.at(-1)} as checkpoints/best ` +
       '(default: valid_loss with --early-stopping, else none)',
   },
 } satisfies Partial<Record<StartOptionName, OptionText>>;

@@ -78,7 +78,7 @@ export async function verifyRun(
   const directory = findRunDirectory(run, runDir);
   const record = readRunRecord(directory);
   const summary = await readSummary(directory);
-  const complete = summary?.status === 'completed' && !summary.earlyStopped;
+  const complete = summary?.status === 'completed';
   const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
   const images = await verifyRunImages(directory, record, { ...o, cacheDir: installation().cacheDir });

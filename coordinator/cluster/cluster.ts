@@ -2,7 +2,7 @@ import { stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
-import { createDeferred } from '../../runtime/deferred.js';
+import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
@@ -38,7 +38,7 @@ export interface ClusterOptions {
   readonly welcome: { readonly natsUrl: string; readonly natsToken: string };
   readonly dataset: Dataset;
   readonly pretrainedPath: string | null;
-  /** The state to start from, for `run({source: 'checkpoint'})`. */
+  /** The state to start from, for `run({source: 'checkpoint'})`; asked for at each such start. */
   checkpoint(step: number): AsyncIterable<StateChunk>;
   readonly listener: ClusterListener;
   /** Workers of another version are refused. */
@@ -56,7 +56,7 @@ export interface Cluster {
   /** HOST:PORT that workers join. */
   readonly address: string;
   /**
-   * Waits for `worldSize` workers and trains, once per cluster.
+   * Waits for `worldSize` workers and trains; when that has ended well, the same workers may train again from elsewhere.
    *
    * @returns the steps taken, counted over the run; `stopped` when that was by `stop`.
    * @throws RondoError unavailable, naming worker, rank and step, when one is lost; data-loss, naming who differs,
@@ -80,9 +80,7 @@ export interface Cluster {
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const rules = makeRules(options);
-  const outcome = createDeferred<RunResult>();
-  // Whoever calls `run` hears of it; a cluster that fails before must not end the process.
-  outcome.promise.catch(() => {});
+  let outcome = awaitOutcome();
 
   let membership: Membership = beginMembership(performance.now());
   const queue: Event[] = [];
@@ -124,6 +122,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   return {
     address: server.address,
     run(start) {
+      if (membership.kind === 'finished') outcome = awaitOutcome();
       dispatch({ kind: 'start', start });
       return outcome.promise;
     },
@@ -141,6 +140,13 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       server.destroy();
     },
   };
+}
+
+function awaitOutcome(): Deferred<RunResult> {
+  const outcome = createDeferred<RunResult>();
+  // Whoever calls `run` hears of it; a cluster that fails before must not end the process.
+  outcome.promise.catch(() => {});
+  return outcome;
 }
 
 function makeRules(options: ClusterOptions): Rules {

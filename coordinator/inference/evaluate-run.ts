@@ -12,6 +12,8 @@ export interface EvaluateRunOptions extends OperateContext {
   readonly directory: RunDirectory;
   /** Local workers that share the validation set. */
   readonly workers: number;
+  /** With test-time augmentation; without, unless given. */
+  readonly tta?: boolean;
   /** Null divides the cores among them. */
   readonly threads?: number | null;
   /** A checkpoint's name; without it, the one with the lowest error rate if it is kept, else the newest. */
@@ -46,7 +48,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   let result: EvaluationResult | null = null;
   await operateCluster(
     {
-      config: { ...record.config, task: { kind: 'evaluate' } },
+      config: { ...record.config, task: { kind: 'evaluate', ...(options.tta ? { tta: true } : {}) } },
       dataset,
       pretrainedPath: null,
       checkpoint,

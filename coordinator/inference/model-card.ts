@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { PhaseConfig } from '../../plan/run-config.js';
 import { printable } from '../../runtime/printable.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
+import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { formatInteger, formatPercent, noFigure } from '../report/figure-text.js';
 import {
   dataEntries,
@@ -45,20 +46,26 @@ export function writeModelCard({ record, checkpoint, format, exported }: ModelCa
     '## Digests',
     table([
       [`SHA-256 of ${exported.file}`, exported.digest],
-      ['parameters in training', checkpoint.record.parameterDigest],
+      ['SHA-256 of the network’s values', checkpoint.record.parameterDigest],
       ['data', config.datasetDigest],
     ]),
     '',
   ].join('\n\n');
 }
 
-function describeResults({ name, record, epoch }: ChosenCheckpoint): string {
-  const where = `Checkpoint ${name}, after ${formatInteger(record.step)} steps.`;
+function describeResults(checkpoint: ChosenCheckpoint): string {
+  const { name, record, epoch } = checkpoint;
+  const skipped = describeSkipped(checkpoint);
+  const taken = `Checkpoint ${name}, after ${formatInteger(record.step)} steps.`;
+  const where = skipped === null ? taken : `${taken} ${skipped}.`;
   if (epoch === null) return `${where} Its network was not measured on the validation images.`;
   const figure = (value: number | null) => value?.toFixed(4) ?? noFigure;
   return `${where} On the validation images:\n\n${table([
     ['error rate', figure(epoch.error_rate)],
     ['accuracy', figure(epoch.error_rate === null ? null : 1 - epoch.error_rate)],
+    ['balanced error', figure(epoch.balanced_error)],
+    ['macro F1', figure(epoch.macro_f1)],
+    ['top-5 error', figure(epoch.top5_error)],
     ['loss', figure(epoch.valid_loss)],
     ['training loss, smoothed', figure(epoch.train_loss)],
   ])}`;

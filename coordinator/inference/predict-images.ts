@@ -22,6 +22,8 @@ export interface PredictOptions {
   readonly files: readonly string[];
   readonly batch: number;
   readonly top: number;
+  /** With test-time augmentation. */
+  readonly tta: boolean;
   onResult(result: Prediction | UnreadableImage): void;
   onProgress(progress: { readonly done: number; readonly total: number }): void;
   readonly signal: AbortSignal;
@@ -38,12 +40,12 @@ type PredictItem =
 
 /** Classifies the files; `onResult` hears of each, in their order. Resolves to the seconds that the network took. */
 export async function predictImages(o: PredictOptions): Promise<number> {
-  const { config, state, files, batch } = o;
+  const { config, state, files, batch, tta } = o;
   const { classes } = config;
   const top = Math.min(o.top, classes.length);
   const result = await o.runJob(
     'predict',
-    { config, state, files, batch, top },
+    { config, state, files, batch, top, tta },
     {
       signal: o.signal,
       onProgress: o.onProgress,

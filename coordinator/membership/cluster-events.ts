@@ -40,8 +40,11 @@ export interface EvaluationResult {
   /** Steps taken before it. */
   readonly step: number;
   readonly sampleIds: Uint32Array;
+  /** By the training criterion, mixup aside. */
   readonly losses: Float32Array;
   readonly predictions: Uint32Array;
+  /** How many classes the network finds likelier than the sample's label. */
+  readonly labelRanks: Uint32Array;
   /** Of each sample's own label. */
   readonly probabilities: Float32Array;
 }

@@ -148,9 +148,10 @@ export interface Stopping extends Engaged {
   readonly progress: Progress;
 }
 
-/** Every rank has finished; they wait for Goodbye. */
+/** Every rank has finished; they wait for another start, or for Goodbye. */
 export interface Finished extends Base {
   readonly kind: 'finished';
+  readonly lastGeneration: bigint;
   readonly members: readonly Member[];
 }
 

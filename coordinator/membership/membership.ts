@@ -12,7 +12,7 @@ import type {
   Stopping,
   Transition,
 } from './membership-state.js';
-import { formGeneration, refuseLateComer, register } from './registration.js';
+import { finish, formGeneration, refuseLateComer, register, startAgain } from './registration.js';
 import {
   beginProgress,
   reportEpoch,
@@ -74,6 +74,7 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
 }
 
 function start(rules: Rules, state: Membership, at: Start, nowMs: number): Transition {
+  if (state.kind === 'finished') return startAgain(rules, state, at, nowMs);
   if (state.kind !== 'gathering') return { state, effects: [] };
   const started = { ...state, start: at };
   return state.stopped ? endBeforeFirstStep(started, at.step) : formGeneration(rules, started, nowMs);
@@ -96,9 +97,7 @@ function stop(state: Membership, reason: string): Transition {
 }
 
 function endBeforeFirstStep(state: Exclude<Membership, { kind: 'failed' }>, step: number): Transition {
-  const { checkedAtMs, members } = state;
-  const result = { step, stopped: true, metrics: { published: 0, dropped: 0 } };
-  return { state: { kind: 'finished', checkedAtMs, members }, effects: [{ kind: 'resolved', result }] };
+  return finish(state, { step, stopped: true, metrics: { published: 0, dropped: 0 } });
 }
 
 function close(state: Membership, ok: boolean, reason: string): Transition {
@@ -222,8 +221,7 @@ function advance(rules: Rules, state: Running | Stopping, rank: number, message:
     case 'finished': {
       const { progress: next, result } = reportFinished(rules, generation, progress, rank, message.value);
       if (result === null) return { state: { ...state, progress: next }, effects: [] };
-      const { checkedAtMs, members } = state;
-      return { state: { kind: 'finished', checkedAtMs, members }, effects: [{ kind: 'resolved', result }] };
+      return finish(state, result);
     }
     default:
       // A repeated Ready changes nothing.

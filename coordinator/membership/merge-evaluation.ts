@@ -26,12 +26,14 @@ export function mergeEvaluation(
     sampleIds: Uint32Array.from({ length: validCount }, (_, id) => id),
     losses: new Float32Array(validCount),
     predictions: new Uint32Array(validCount),
+    labelRanks: new Uint32Array(validCount),
     probabilities: new Float32Array(validCount),
   };
   const seen = new Uint8Array(validCount);
   for (const [rank, share] of shares.entries()) {
-    const { sampleIds, losses, predictions, probabilities } = share;
-    const lengths = new Set([sampleIds.length, losses.length, predictions.length, probabilities.length]);
+    const { sampleIds, losses, predictions, labelRanks, probabilities } = share;
+    const lists = [sampleIds, losses, predictions, labelRanks, probabilities];
+    const lengths = new Set(lists.map(({ length }) => length));
     if (lengths.size > 1) {
       throw broken(epoch, `${nameWorker(places[rank]!)} sent arrays of different lengths`);
     }
@@ -41,6 +43,7 @@ export function mergeEvaluation(
       seen[id] = 1;
       merged.losses[id] = losses[index]!;
       merged.predictions[id] = predictions[index]!;
+      merged.labelRanks[id] = labelRanks[index]!;
       merged.probabilities[id] = probabilities[index]!;
     }
   }

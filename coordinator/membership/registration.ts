@@ -2,7 +2,20 @@ import { Activity, type Register, StateSource } from '../../proto/gen/coordinato
 import { RondoError } from '../../runtime/errors.js';
 import { parseHostPort } from '../../runtime/host-port.js';
 import type { WorkerPlace } from './cluster-events.js';
-import type { Effect, Gathering, Generation, Member, Rules, Start, Transition } from './membership-state.js';
+import { fail } from './loss.js';
+import type {
+  Effect,
+  Failed,
+  Finished,
+  Gathering,
+  Generation,
+  Member,
+  Membership,
+  Rules,
+  RunResult,
+  Start,
+  Transition,
+} from './membership-state.js';
 import { beginPace } from './stall.js';
 
 /** Host names pass; whatever would tear a NATS subject (spaces, wildcards, empty tokens) does not. */
@@ -66,6 +79,34 @@ export function formGeneration(rules: Rules, state: Gathering, nowMs: number): T
     },
     effects,
   };
+}
+
+/** Every rank has finished; the members wait for another start, or for Goodbye. */
+export function finish(state: Exclude<Membership, Failed>, result: RunResult): Transition {
+  const { checkedAtMs, members } = state;
+  const lastGeneration = 'generation' in state ? state.generation.number : state.lastGeneration;
+  return {
+    state: { kind: 'finished', checkedAtMs, lastGeneration, members },
+    effects: [{ kind: 'resolved', result }],
+  };
+}
+
+/** The same workers take up the run at another step. */
+export function startAgain(
+  rules: Rules,
+  { checkedAtMs, lastGeneration, members }: Finished,
+  at: Start,
+  nowMs: number,
+): Transition {
+  const base = { kind: 'gathering', checkedAtMs, lastGeneration, members, stopped: false } as const;
+  if (members.length === rules.worldSize) return formGeneration(rules, { ...base, start: at }, nowMs);
+  const gone = rules.worldSize - members.length;
+  const error = new RondoError(
+    'unavailable',
+    `${gone} of ${rules.worldSize} workers left before step ${at.step}`,
+    { remedy: rules.endRemedy },
+  );
+  return fail({ ...base, start: at }, error);
 }
 
 /** The refusal for a worker that comes when nobody is being taken in. */

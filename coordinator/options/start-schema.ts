@@ -8,8 +8,14 @@ import { splitKinds } from '../dataset/split.js';
 export const classWeightings = ['none', 'balanced'] as const;
 export type ClassWeighting = (typeof classWeightings)[number];
 
-/** What says which epoch is best: the lower the better. */
-export const epochMeasures = ['valid_loss', 'error_rate'] as const;
+/** What says which epoch is best: the lower the better, but for macro F1. */
+export const epochMeasures = [
+  'valid_loss',
+  'error_rate',
+  'balanced_error',
+  'macro_f1',
+  'top5_error',
+] as const;
 export type EpochMeasure = (typeof epochMeasures)[number];
 
 const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];

@@ -42,7 +42,7 @@ export interface TrainingOptions {
   readonly clipNorm: number | null;
   /** Decay of the weights' moving average, per step. */
   readonly ema: number | null;
-  /** Epochs without a lower validation loss after which the run ends. */
+  /** Epochs of a phase without a lower validation loss after which the phase ends. */
   readonly earlyStopping: number | null;
   /** What says which checkpoint is marked as best, and kept. */
   readonly keepBest: EpochMeasure | null;

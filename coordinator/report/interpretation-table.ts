@@ -8,9 +8,10 @@ const mostClasses = 5;
 
 /** The short of a report, for a terminal. */
 export function renderInterpretation(interpretation: Interpretation): string[] {
-  const { images, errors, errorRate, validLoss } = interpretation;
+  const { images, errors, errorRate, validLoss, balancedError, macroF1, top5Error } = interpretation;
   return [
     `error rate ${formatLoss(errorRate, 4)} (${errors} of ${formatCount(images, 'image')}), loss ${formatLoss(validLoss, 4)}`,
+    `balanced error ${formatLoss(balancedError, 4)}, macro F1 ${formatLoss(macroF1, 4)}, top-5 error ${formatLoss(top5Error, 4)}`,
     '',
     ...renderPairs(interpretation),
     ...renderHardest(interpretation),

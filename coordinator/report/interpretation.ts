@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
-import { type ClassScore, scoreClasses } from './class-scores.js';
-import { type Confusion, type ConfusionMatrix, countConfusion, findMostConfused } from './confusion.js';
+import { type ClassScore, scoreClasses } from '../run-store/class-scores.js';
+import {
+  type Confusion,
+  type ConfusionMatrix,
+  countConfusion,
+  findMostConfused,
+} from '../run-store/confusion.js';
+import { type Judged, type Measures, measure } from '../run-store/measures.js';
 
-/** What a network said of a validation set; the five lists run in parallel, one entry per image. */
-export interface Judgements {
+/** What a network said of a validation set; the lists run in parallel, one entry per image. */
+export interface Judgements extends Judged {
   readonly classes: readonly string[];
+  /** By class, what the criterion's mean weighs images by; null for all 1. */
+  readonly classWeights: readonly number[] | null;
   /** Relative to the data folder. */
   readonly paths: readonly string[];
-  /** Indices of `classes`, like `predictions`. */
-  readonly labels: ArrayLike<number>;
-  readonly predictions: ArrayLike<number>;
-  readonly losses: ArrayLike<number>;
   /** Of the label. */
   readonly probabilities: ArrayLike<number>;
 }
@@ -27,15 +31,11 @@ export interface Judgement {
   readonly probability: number | null;
 }
 
-export interface Interpretation {
+export interface Interpretation extends Measures {
   readonly classes: readonly string[];
   readonly images: number;
   /** Images whose prediction is not their label. */
   readonly errors: number;
-  /** errors / images; null without images. */
-  readonly errorRate: number | null;
-  /** Mean over the images; null when it is not finite. */
-  readonly validLoss: number | null;
   readonly confusion: ConfusionMatrix;
   readonly mostConfused: readonly Confusion[];
   /** Highest loss first. */
@@ -53,8 +53,9 @@ export interface InterpretOptions {
 
 /** A pure function of its arguments. Definitions are fastai's (`ClassificationInterpretation`). */
 export function interpret(judgements: Judgements, { topCount, minCount }: InterpretOptions): Interpretation {
-  const { classes, paths, labels, predictions, losses, probabilities } = judgements;
-  for (const list of [labels, predictions, losses, probabilities]) assert.equal(list.length, paths.length);
+  const { classes, classWeights, paths, labels, predictions, losses, labelRanks, probabilities } = judgements;
+  for (const list of [labels, predictions, losses, labelRanks, probabilities])
+    assert.equal(list.length, paths.length);
   const confusion = countConfusion(classes.length, labels, predictions);
   const scores = scoreClasses(confusion);
   const images = paths.length;
@@ -63,8 +64,7 @@ export function interpret(judgements: Judgements, { topCount, minCount }: Interp
     classes,
     images,
     errors,
-    errorRate: finiteOrNull(errors / images),
-    validLoss: finiteOrNull(sum(losses) / images),
+    ...measure(judgements, classes.length, classWeights, confusion),
     confusion,
     mostConfused: findMostConfused(confusion, minCount),
     topLosses: rankLosses(losses)
@@ -91,12 +91,6 @@ function rankLosses(losses: ArrayLike<number>): number[] {
     const [first, second] = [rank(a), rank(b)];
     return first === second ? a - b : second - first;
   });
-}
-
-function sum(values: ArrayLike<number>): number {
-  let total = 0;
-  for (let index = 0; index < values.length; index += 1) total += values[index]!;
-  return total;
 }
 
 function finiteOrNull(value: number): number | null {

@@ -26,8 +26,8 @@ export function recordInterpretation(
   origin: string,
   interpretation: Interpretation,
 ) {
-  const { classes, images, errors, errorRate, validLoss, confusion, mostConfused, topLosses, scores } =
-    interpretation;
+  const { classes, images, errors, confusion, mostConfused, topLosses, scores } = interpretation;
+  const { errorRate, validLoss, balancedError, macroF1, top5Error } = interpretation;
   return {
     run: runId,
     arch,
@@ -36,6 +36,9 @@ export function recordInterpretation(
     errors,
     errorRate,
     validLoss,
+    balancedError,
+    macroF1,
+    top5Error,
     classes,
     confusionMatrix: confusion,
     mostConfused: mostConfused.map(({ actual, predicted, count }) => ({

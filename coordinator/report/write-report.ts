@@ -46,14 +46,16 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
   const { directory, history, root, valid, evaluation, origin, minCount } = request;
   const record = readRunRecord(directory);
   const { config } = record;
-  const { sampleIds, predictions, losses, probabilities } = evaluation;
+  const { sampleIds, predictions, losses, labelRanks, probabilities } = evaluation;
   const samples = Array.from(sampleIds, (id) => valid[id]!);
   const judgements = {
     classes: config.classes,
+    classWeights: config.classWeights,
     paths: samples.map(({ path }) => path),
     labels: samples.map(({ label }) => label),
     predictions,
     losses,
+    labelRanks,
     probabilities,
   };
   const interpretation = interpret(judgements, request);

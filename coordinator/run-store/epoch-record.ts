@@ -3,6 +3,7 @@ import { planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
 import type { StepFigures, WorkerLine } from './ledger.js';
+import { measure } from './measures.js';
 
 /** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
 export interface EpochRecord {
@@ -10,8 +11,15 @@ export interface EpochRecord {
   readonly epoch: number;
   /** Smoothed over the steps of its phase. */
   readonly train_loss: number | null;
+  /** The mean of the training criterion, mixup aside. */
   readonly valid_loss: number | null;
   readonly error_rate: number | null;
+  /** 1 − the mean recall over the classes. */
+  readonly balanced_error: number | null;
+  /** The mean F1 over the classes. */
+  readonly macro_f1: number | null;
+  /** Share of the images whose label is not among the five likeliest classes. */
+  readonly top5_error: number | null;
   /** Training and validation. */
   readonly seconds: number;
   /** Of training. */
@@ -30,6 +38,7 @@ interface Evaluated {
   readonly epoch: number;
   readonly losses: Float32Array;
   readonly predictions: Uint32Array;
+  readonly labelRanks: Uint32Array;
   readonly sampleIds: Uint32Array;
 }
 
@@ -48,16 +57,19 @@ export function recordEpoch(
   evaluationSeconds: number,
 ): EpochRecord {
   const perEpoch = stepsPerEpoch(config);
-  const own = steps.slice(evaluation.epoch * perEpoch, (evaluation.epoch + 1) * perEpoch);
+  const own = stepsFrom(steps, evaluation.epoch * perEpoch, (evaluation.epoch + 1) * perEpoch);
   assert.equal(own.length, perEpoch, `epoch ${evaluation.epoch} was evaluated before its last step`);
   const seconds = sum(own.map((line) => line.seconds));
-  const { losses, predictions, sampleIds } = evaluation;
-  const wrong = predictions.filter((prediction, index) => prediction !== labels[sampleIds[index]!]).length;
+  const judged = { ...evaluation, labels: evaluation.sampleIds.map((id) => labels[id]!) };
+  const measures = measure(judged, config.classes.length, config.classWeights);
   return {
     epoch: evaluation.epoch,
     train_loss: finite(smoothPhase(config, steps, own.at(-1)!.step)),
-    valid_loss: finite(sum(losses) / losses.length),
-    error_rate: finite(wrong / predictions.length),
+    valid_loss: measures.validLoss,
+    error_rate: measures.errorRate,
+    balanced_error: measures.balancedError,
+    macro_f1: measures.macroF1,
+    top5_error: measures.top5Error,
     seconds: seconds + evaluationSeconds,
     imagesPerSecond: seconds > 0 ? sum(own.map((line) => line.samples)) / seconds : 0,
   };
@@ -66,8 +78,13 @@ export function recordEpoch(
 function smoothPhase(config: RunConfig, steps: readonly StepFigures[], last: number): number {
   const smoothed = createSmoothedLoss();
   const first = last - planStep(config, last).stepInPhase;
-  for (const line of steps.slice(first, last + 1)) smoothed.add(line.loss ?? Number.NaN);
+  for (const line of stepsFrom(steps, first, last + 1)) smoothed.add(line.loss ?? Number.NaN);
   return smoothed.value();
+}
+
+/** Steps are left out where a phase ended early, so that their places in the list do not say which they are. */
+function stepsFrom(steps: readonly StepFigures[], start: number, end: number): readonly StepFigures[] {
+  return steps.filter(({ step }) => step >= start && step < end);
 }
 
 function sum(values: Iterable<number>): number {

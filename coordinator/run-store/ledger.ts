@@ -31,6 +31,10 @@ const epochLine = z.object({
   train_loss: measure,
   valid_loss: measure,
   error_rate: measure,
+  /** Ledgers of earlier versions lack these. */
+  balanced_error: measure.default(null),
+  macro_f1: measure.default(null),
+  top5_error: measure.default(null),
   seconds: z.number(),
   imagesPerSecond: z.number(),
   parameterDigest: z.string(),
@@ -59,7 +63,16 @@ const workerLine = z.object({
 /** From here on, lines of step >= toStep that stand above count no longer: the run went on from an earlier state. */
 const rollbackLine = z.object({ kind: z.literal('rollback'), toStep: count });
 
-const ledgerLine = z.discriminatedUnion('kind', [stepLine, epochLine, rollbackLine, workerLine]);
+/** The phase of `epoch` ended early, with that epoch: the run goes on with step `toStep`, the next phase's first. */
+const earlyStopLine = z.object({ kind: z.literal('early-stop'), epoch: count, toStep: count });
+
+const ledgerLine = z.discriminatedUnion('kind', [
+  stepLine,
+  epochLine,
+  rollbackLine,
+  workerLine,
+  earlyStopLine,
+]);
 
 export type StepLine = z.infer<typeof stepLine>;
 export type EpochLine = z.infer<typeof epochLine>;
@@ -67,7 +80,7 @@ export type WorkerLine = z.infer<typeof workerLine>;
 export type LedgerLine = z.infer<typeof ledgerLine>;
 
 /** Of a step that was committed, without its samples: what is kept in memory of every step of a run. */
-export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'seconds'>;
+export type StepFigures = Pick<StepLine, 'step' | 'loss' | 'samples' | 'skipped' | 'seconds'>;
 
 /** What counts after all rollbacks, in order. */
 export interface LedgerState {
@@ -76,9 +89,14 @@ export interface LedgerState {
   /** All that ever took part. */
   readonly workers: readonly WorkerLine[];
   readonly rollbacks: number;
+  /** The steps that the run went on with where phases had ended early. */
+  readonly earlyStops: readonly number[];
 }
 
-export const emptyLedger: LedgerState = { steps: [], epochs: [], workers: [], rollbacks: 0 };
+export const emptyLedger: LedgerState = {
+  ...{ steps: [], epochs: [], earlyStops: [], workers: [] },
+  rollbacks: 0,
+};
 
 /** Line by line, whatever its length. Throws data-loss that names the line which is not the ledger's. */
 export async function* readLedger(
@@ -108,29 +126,32 @@ export async function settleLedger(
   let epochs: EpochLine[] = [];
   const workers: WorkerLine[] = [];
   let rollbacks = 0;
+  let earlyStops: number[] = [];
   for await (const line of lines) {
     if (line.kind === 'step') steps.push(figuresOf(line));
     else if (line.kind === 'epoch') epochs.push(line);
     else if (line.kind === 'worker') workers.push(line);
+    else if (line.kind === 'early-stop') earlyStops.push(line.toStep);
     else {
-      ({ steps, epochs } = rollBack({ steps, epochs }, line.toStep));
+      ({ steps, epochs, earlyStops } = rollBack({ steps, epochs, earlyStops }, line.toStep));
       rollbacks += 1;
     }
   }
-  return { steps, epochs, workers, rollbacks };
+  return { steps, epochs, earlyStops, workers, rollbacks };
 }
 
-export function figuresOf({ step, loss, samples, seconds }: StepFigures): StepFigures {
-  return { step, loss, samples, seconds };
+export function figuresOf({ step, loss, samples, skipped, seconds }: StepFigures): StepFigures {
+  return { step, loss, samples, skipped, seconds };
 }
 
 /** What is left of a ledger when the run goes on from its state after `toStep` steps. */
 export function rollBack(
-  state: Pick<LedgerState, 'steps' | 'epochs'>,
+  state: Pick<LedgerState, 'steps' | 'epochs' | 'earlyStops'>,
   toStep: number,
-): { steps: StepFigures[]; epochs: EpochLine[] } {
+): { steps: StepFigures[]; epochs: EpochLine[]; earlyStops: number[] } {
   return {
     steps: state.steps.filter((line) => line.step < toStep),
     epochs: state.epochs.filter((line) => line.step <= toStep),
+    earlyStops: state.earlyStops.filter((step) => step <= toStep),
   };
 }

@@ -18,8 +18,10 @@ export interface Summary {
   /** Taken, of how many the plan has. */
   readonly steps: number;
   readonly totalSteps: number;
+  /** Of those taken: how many changed nothing, because the loss or a gradient was not finite. */
+  readonly skippedSteps: number;
   readonly epochs: readonly EpochRecord[];
-  /** Completed before its last epoch, because the validation loss had not fallen for long enough. */
+  /** A phase ended before its last epoch, because the validation loss had not fallen for long enough. */
   readonly earlyStopped: boolean;
   /** By the measure of --keep-best, else by the error rate; null when none could be measured. */
   readonly bestEpoch: number | null;

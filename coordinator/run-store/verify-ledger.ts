@@ -1,5 +1,5 @@
 import { shareOf } from '../../plan/micro-batches.js';
-import { planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { nextPhaseStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { LedgerLine, StepLine } from './ledger.js';
 
@@ -36,34 +36,38 @@ export async function verifyLedger(
 ): Promise<Verdict> {
   const perEpoch = stepsPerEpoch(config);
   const steps = totalSteps(config);
-  /** By step: the line that counts. */
+  /** By step: the line that counts. Steps that an early stop passed over have none. */
   const lineOf: number[] = [];
   let membership: StepLine | null = null;
   let count = 0;
   let rollbacks = 0;
+  let next = 0;
   for await (const line of read()) {
     count += 1;
-    const difference = checkLine(line, { config, next: lineOf.length, steps, perEpoch, membership });
+    const difference = checkLine(line, { config, next, steps, perEpoch, membership });
     if (difference !== null) return { ok: false, line: count, difference };
     if (line.kind === 'step') {
-      lineOf.push(count);
+      lineOf[line.step] = count;
+      next = line.step + 1;
       membership = line;
     }
     if (line.kind === 'rollback') {
       lineOf.length = line.toStep;
+      next = line.toStep;
       membership = null;
       rollbacks += 1;
     }
+    if (line.kind === 'early-stop') next = line.toStep;
   }
-  if (complete && lineOf.length < steps) {
-    const difference = `the run says that it is complete, but ends after ${lineOf.length} of ${steps} steps`;
+  if (complete && next < steps) {
+    const taken = Object.keys(lineOf).length;
+    const difference = `the run says that it is complete, but ends after ${taken} of ${steps} steps`;
     return { ok: false, line: null, difference };
   }
   const counted = await countSteps(config, read, lineOf);
   if (counted.difference !== null) return { ok: false, line: null, difference: counted.difference };
-  const { samples, worldSizes, skipped } = counted;
-  const epochs = Math.floor(lineOf.length / perEpoch);
-  return { ok: true, epochs, steps: lineOf.length, samples, rollbacks, worldSizes: [...worldSizes], skipped };
+  const { epochs, samples, worldSizes, skipped } = counted;
+  return { ok: true, epochs, steps: counted.steps, samples, rollbacks, worldSizes: [...worldSizes], skipped };
 }
 
 /** Counts without the plan, over the lines that count: a mistake in the plan would show here. */
@@ -75,6 +79,8 @@ async function countSteps(
   const perEpoch = stepsPerEpoch(config);
   const counted = {
     difference: null as string | null,
+    epochs: 0,
+    steps: 0,
     samples: 0,
     worldSizes: new Set<number>(),
     skipped: 0,
@@ -84,11 +90,14 @@ async function countSteps(
   for await (const line of read()) {
     count += 1;
     if (line.kind !== 'step' || lineOf[line.step] !== count) continue;
+    counted.steps += 1;
     counted.samples += line.samples;
     counted.worldSizes.add(line.worldSize);
     if (line.skipped) counted.skipped += 1;
     const epoch = Math.floor(line.step / perEpoch);
-    counted.difference = countUses(uses, line) ?? ((line.step + 1) % perEpoch === 0 ? checkUses(uses) : null);
+    const closes = (line.step + 1) % perEpoch === 0;
+    if (closes) counted.epochs += 1;
+    counted.difference = countUses(uses, line) ?? (closes ? checkUses(uses) : null);
     if (counted.difference !== null) {
       return { ...counted, difference: `epoch ${epoch}: ${counted.difference}` };
     }
@@ -113,6 +122,7 @@ function checkLine(line: LedgerLine, expected: Expectation): string | null {
       ? null
       : `a rollback to step ${line.toStep}, but only ${next} steps were taken`;
   }
+  if (line.kind === 'early-stop') return checkEarlyStop(line, expected);
   if (line.kind === 'epoch') {
     const end = (line.epoch + 1) * perEpoch;
     return line.step === end && end === next
@@ -122,6 +132,18 @@ function checkLine(line: LedgerLine, expected: Expectation): string | null {
   return (
     checkOrder(line, expected) ?? checkMembership(line, expected.membership) ?? checkShares(line, expected)
   );
+}
+
+/** A phase may only end with a whole epoch, and the run then goes on with the next phase. */
+function checkEarlyStop(
+  { epoch, toStep }: Extract<LedgerLine, { kind: 'early-stop' }>,
+  { config, next, perEpoch }: Expectation,
+): string | null {
+  const end = (epoch + 1) * perEpoch;
+  if (end !== next) return `a phase ends early with step ${end - 1}, but step ${next - 1} was the last one`;
+  const planned = nextPhaseStep(config, epoch);
+  if (toStep === planned && toStep > next) return null;
+  return `after epoch ${epoch} the run goes on with step ${toStep}; the next phase begins with step ${planned}`;
 }
 
 function checkOrder({ step }: StepLine, { next, steps }: Expectation): string | null {

@@ -13,6 +13,12 @@ import type { PreparedRun } from './prepare-run.js';
 import { digestRunConfig } from './run-config.js';
 import type { MetricsCollector, RunServices } from './services.js';
 
+/** A state to save. */
+export interface SavedEnd extends EpochEnd {
+  /** Its phase ends with it, earlier than planned. */
+  readonly endsPhase: boolean;
+}
+
 export interface CheckpointKeeperOptions {
   readonly run: PreparedRun;
   readonly pullState: RunServices['pullState'];
@@ -29,21 +35,21 @@ export interface CheckpointKeeperOptions {
  * Saves complete states in the background, as many as there is time for: the newest always, the end of a stage and the
  * best epoch unless a better one comes first.
  */
-export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<EpochEnd> {
+export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEnd> {
   const { config, training } = o.run;
   const isBest = (end: EpochEnd) =>
     training.keepBest !== null &&
     end.whole &&
     findBestEpoch(o.epochs(), training.keepBest)?.epoch === end.epoch;
-  return createLatestQueue<EpochEnd>(
+  return createLatestQueue<SavedEnd>(
     (end, signal) => saveCheckpoint(end, signal, o),
-    (end) => nameStage(config, end) !== null || isBest(end),
+    (end) => end.endsPhase || nameStage(config, end) !== null || isBest(end),
     (end, error) =>
       o.report({ kind: 'warning', text: `${nameCheckpoint(end)} was not saved: ${error.message}` }),
   );
 }
 
-async function saveCheckpoint(end: EpochEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
+async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
   const { config, training, directory } = o.run;
   const { header, values } = await o.pullState(end.holderAddress, { ...end, token: o.token, signal });
   // A checkpoint promises the steps before it: they must be on the disk first.

@@ -163,7 +163,7 @@ async function rollBackLedger(
       report({ kind: 'dataset', phase: 'reading', subject: 'the ledger', unit: 'bytes', ...progress });
     });
     const state = await settleLedger(lines);
-    const taken = state.steps.length;
+    const taken = (state.steps.at(-1)?.step ?? -1) + 1;
     if (taken < toStep) {
       throw new RondoError(
         'data-loss',

@@ -1,4 +1,4 @@
-import { planStep } from '../../plan/phases.js';
+import { nextPhaseStep, planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type {
   ClusterListener,
@@ -20,6 +20,7 @@ import {
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
+import { followSkippedSteps } from './skipped-steps.js';
 
 /** Hears what the cluster does and keeps the run's books: ledger, table of epochs, what to checkpoint. */
 export interface Bookkeeper extends ClusterListener {
@@ -28,14 +29,20 @@ export interface Bookkeeper extends ClusterListener {
   readonly history: History;
   /** Of this sitting. */
   readonly newestEvaluation: EvaluationResult | null;
-  /** Steps taken, over the run. */
+  /** How many steps were taken, over the run. */
   readonly steps: number;
+  /** The step that the run goes on with: beyond those taken where a phase ended early. */
+  readonly nextStep: number;
+  /** Of these, how many changed nothing, because the loss or a gradient was not finite. */
+  readonly skippedSteps: number;
   /** Of the last state that all workers agreed on. */
   readonly parameterDigest: string | null;
   /** Of the current generation; 0 before the first. */
   readonly worldSize: number;
-  /** Generations that took over from one before, in this sitting. */
+  /** Generations that took over from one that was cut short, in this sitting. */
   readonly regroupings: number;
+  /** The phase ends with `epoch`: what workers do until the next generation is not the run's. */
+  endPhase(epoch: number): void;
 }
 
 export interface BookkeeperOptions {
@@ -54,11 +61,14 @@ export interface BookkeeperOptions {
 
 export function keepBooks(o: BookkeeperOptions): Bookkeeper {
   const steps: StepFigures[] = [...o.restored.steps];
+  let nextStep = (steps.at(-1)?.step ?? -1) + 1;
+  let phaseEnded = false;
   const epochs: EpochRecord[] = o.restored.epochs.map(recordOf);
   const workers: WorkerLine[] = [...o.restored.workers];
+  const skipped = followSkippedSteps(o.restored.steps, (text) => o.report({ kind: 'warning', text }));
   let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
   let worldSize = 0;
-  let generations = 0;
+  let regroupings = 0;
   let lastStepAtMs = o.nowMs();
   // An epoch's digest and its evaluation arrive in either order.
   let ended: EpochEnd | null = null;
@@ -92,6 +102,12 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
     get steps() {
       return steps.length;
     },
+    get nextStep() {
+      return nextStep;
+    },
+    get skippedSteps() {
+      return skipped.count;
+    },
     get parameterDigest() {
       return parameterDigest;
     },
@@ -99,11 +115,12 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
       return worldSize;
     },
     get regroupings() {
-      return Math.max(0, generations - 1);
+      return regroupings;
     },
     assigned(generation, workers) {
+      if (worldSize > 0 && !phaseEnded) regroupings += 1;
+      phaseEnded = false;
       worldSize = workers.length;
-      generations += 1;
       const named = workers.map(({ workerId, rank, host }: WorkerPlace) => ({
         worker: workerId,
         rank,
@@ -116,7 +133,7 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
           event: 'worker-joined',
           worker,
           detail: `rank ${rank}`,
-          step: steps.length,
+          step: nextStep,
         });
       }
     },
@@ -135,24 +152,34 @@ export function keepBooks(o: BookkeeperOptions): Bookkeeper {
       o.report({ kind: 'warning', text });
     },
     stepCommitted(step) {
+      if (phaseEnded) return;
       lastStepAtMs = o.nowMs();
       const line = lineOf(o.config, step);
       o.ledger.append(line);
       steps.push(figuresOf(line));
-      const { epoch, loss, samples, seconds, skipped } = line;
-      o.report({ kind: 'step', step: step.step, epoch, loss, samples, seconds, skipped });
+      nextStep = line.step + 1;
+      const { epoch, loss, samples, seconds } = line;
+      o.report({ kind: 'step', step: step.step, epoch, loss, samples, seconds, skipped: line.skipped });
+      skipped.add(line);
     },
     evaluating() {},
     evaluated(evaluation) {
+      if (phaseEnded) return;
       evaluated = evaluation;
       newestEvaluation = evaluation;
       closeEpoch();
     },
     epochCompleted(end) {
+      if (phaseEnded) return;
       parameterDigest = end.parameterDigest;
       if (!end.whole) return o.checkpoint(end);
       ended = end;
       closeEpoch();
+    },
+    endPhase(epoch) {
+      phaseEnded = true;
+      nextStep = nextPhaseStep(o.config, epoch);
+      o.ledger.append({ kind: 'early-stop', epoch, toStep: nextStep });
     },
     workerLost({ workerId, rank, step, reason }) {
       o.report({ kind: 'worker-lost', worker: workerId, rank, step, reason });
@@ -185,6 +212,10 @@ function recordOf({ kind: _, step: __, parameterDigest: ___, ...record }: EpochL
 /** The names of metrics.proto. */
 function metricOf(record: EpochRecord): Record<string, unknown> {
   const { epoch, train_loss: trainLoss, valid_loss: validLoss, error_rate: errorRate } = record;
+  const { balanced_error: balancedError, macro_f1: macroF1, top5_error: top5Error } = record;
   const { seconds, imagesPerSecond } = record;
-  return { epoch, trainLoss, validLoss, errorRate, seconds, imagesPerSecond };
+  return {
+    ...{ epoch, trainLoss, validLoss, errorRate, balancedError, macroF1, top5Error },
+    ...{ seconds, imagesPerSecond },
+  };
 }

@@ -24,6 +24,7 @@ export function summarize(
     worldSize: books.worldSize === 0 ? runtime.workers : books.worldSize,
     steps: books.steps,
     totalSteps: totalSteps(config),
+    skippedSteps: books.skippedSteps,
     epochs: [...books.epochs],
     earlyStopped: ending.earlyStopped ?? false,
     bestEpoch: findBestEpoch(books.epochs, training.keepBest ?? 'error_rate')?.epoch ?? null,

@@ -1,24 +1,23 @@
 import { rm } from 'node:fs/promises';
-import { totalEpochs } from '../../plan/phases.js';
+import { totalSteps } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
-import type { LatestQueue } from '../../runtime/latest-queue.js';
 import { streamCheckpoint } from '../checkpoints/checkpoint-file.js';
-import type { EpochEnd } from '../membership/cluster-events.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { keepCheckpoints } from './checkpoint-keeper.js';
-import { decideEarlyStop } from './early-stopping.js';
 import { openMetricsIntake } from './metrics-intake.js';
 import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import { reportRun } from './report-run.js';
-import { type Bookkeeper, keepBooks } from './run-recorder.js';
+import { keepBooks } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
+import { divergedRemedy, requireUpdates } from './skipped-steps.js';
 import { summarize } from './summarize.js';
+import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
 /** A broken run still waits so long for the checkpoint that is being copied from a survivor. */
 const lastCheckpointMs = 1_500;
@@ -33,17 +32,13 @@ export interface TrainContext {
   readonly resume: string;
 }
 
-interface Desk {
-  readonly run: PreparedRun;
+interface Desk extends PhaseWork {
   /** A new one whenever the run is started or resumed. */
   readonly token: string;
   readonly context: TrainContext;
   readonly stage: Stage;
   readonly ledger: LineFile;
   readonly metrics: LineFile;
-  readonly books: Bookkeeper;
-  readonly checkpoints: LatestQueue<EpochEnd>;
-  stoppedEarly: boolean;
 }
 
 /**
@@ -116,8 +111,8 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
     report,
     publish,
     checkpoint(end) {
-      checkpoints.push(end);
-      considerStopping(desk);
+      const endsPhase = end.whole && considerStopping(desk);
+      checkpoints.push({ ...end, endsPhase });
     },
     nowMs: services.nowMs,
   });
@@ -130,31 +125,23 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
     metrics: openLineFile(run.directory.metrics),
     books,
     checkpoints,
-    stoppedEarly: false,
+    start: run.checkpoint,
+    phaseEnd: null,
+    stoppedEarly: run.restored.earlyStops.length > 0,
   };
   return desk;
-}
-
-/** Ends the run on all ranks, after the step that they are at, when the validation loss has not fallen for long enough. */
-function considerStopping(desk: Desk): void {
-  const { run, books, context, stage } = desk;
-  const { earlyStopping } = run.training;
-  const stop = decideEarlyStop(books.epochs, earlyStopping, totalEpochs(run.config));
-  if (stop === null || desk.stoppedEarly) return;
-  desk.stoppedEarly = true;
-  context.report({ kind: 'early-stop', ...stop });
-  stage.cluster?.stop(`valid_loss has not fallen for ${stop.patience} epochs`);
 }
 
 async function operate(desk: Desk): Promise<Ending> {
   const { stage, checkpoints, context, books } = desk;
   const { signal } = context.signals;
   try {
-    const { stopped, metrics } = await openAndTrain(desk);
+    const metrics = await openAndTrain(desk);
     const unsaved = await checkpoints.settle();
     if (unsaved !== null) throw unsaved;
-    const earlyStopped = stopped && desk.stoppedEarly;
-    const status = stopped && !earlyStopped ? 'stopped' : 'completed';
+    requireUpdates(books.steps, books.skippedSteps);
+    const status = books.nextStep < totalSteps(desk.run.config) ? 'stopped' : 'completed';
+    const earlyStopped = desk.stoppedEarly;
     const event = status === 'stopped' ? 'stopped' : 'finished';
     stage.collector?.publish({ kind: 'event', event, step: books.steps });
     await closeStage(stage, true, `the run is ${status}`, patient);
@@ -174,18 +161,22 @@ async function operate(desk: Desk): Promise<Ending> {
 
 /** What was trained is not lost: says how to go on, unless the error does so already. */
 function nameTheWayOn(error: RondoError, { books, context }: Desk): RondoError {
-  if (books.steps === 0 || error.remedy?.includes(context.resume)) return error;
-  const remedies = [error.remedy, `go on with: ${context.resume}`].filter((remedy) => remedy !== undefined);
+  const { remedy } = error;
+  if (books.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;
+  const remedies = [remedy, `go on with: ${context.resume}`].filter((remedy) => remedy !== undefined);
   return new RondoError(error.code, error.message, { remedy: remedies.join('; '), cause: error });
 }
 
-async function openAndTrain(desk: Desk): Promise<ClusterResult> {
+/** Opens everything, trains, and returns how many metrics the workers sent. */
+async function openAndTrain(desk: Desk): Promise<ClusterResult['metrics']> {
   const { run, token, context, stage, books } = desk;
   const { services, signals, report, resume } = context;
-  const { config, dataset, pretrainedPath, checkpoint, runtime, directory } = run;
+  const { config, dataset, pretrainedPath, runtime, directory } = run;
   const { signal } = signals;
   const nats = await openMetricsIntake({ run, services, report, stage, file: desk.metrics });
   signal.throwIfAborted();
+  considerResumed(desk);
+  if (books.nextStep === totalSteps(config)) return noMetrics;
   stage.cluster = await services.openCluster({
     listen: runtime.listen,
     token,
@@ -194,7 +185,7 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult> {
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     dataset,
     pretrainedPath,
-    checkpoint: () => streamCheckpoint(checkpoint!),
+    checkpoint: () => streamCheckpoint(desk.start!),
     listener: books,
     endRemedy: `go on with: ${resume}`,
   });
@@ -220,7 +211,7 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult> {
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    return await cluster.run({ step: books.steps, source: checkpoint === null ? 'fresh' : 'checkpoint' });
+    return await trainPhases(desk, cluster);
   } finally {
     signal.removeEventListener('abort', stop);
   }

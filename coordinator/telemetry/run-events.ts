@@ -78,11 +78,16 @@ export interface StepEvent {
   readonly skipped: boolean;
 }
 
-/** Why a run ends before its last epoch. */
+/** Why a phase ends before its last epoch. */
 export interface EarlyStop {
-  /** Epochs without a lower validation loss. */
+  /** Names of the phase, and of the one that follows; null when the run ends with it. */
+  readonly phase: string;
+  readonly nextPhase: string | null;
+  /** The phase's last epoch. */
+  readonly epoch: number;
+  /** Epochs of the phase without a lower validation loss. */
   readonly patience: number;
-  /** Null when no epoch's loss was finite. */
+  /** The phase's best epoch; null when no loss was finite. */
   readonly bestEpoch: number | null;
   readonly validLoss: number | null;
 }

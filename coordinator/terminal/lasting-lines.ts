@@ -5,8 +5,12 @@ import { formatDuration } from './clock-text.js';
 import { formatCount } from './count-text.js';
 import { renderTableHead, renderTableRow } from './epoch-table.js';
 
-/** The lines that an event leaves on the terminal for good. */
-export function renderLasting(event: RunEvent): string[] {
+/**
+ * The lines that an event leaves on the terminal for good.
+ *
+ * @param width of the terminal, in characters, where it is known
+ */
+export function renderLasting(event: RunEvent, width?: number): string[] {
   switch (event.kind) {
     case 'note':
       return [event.text];
@@ -17,9 +21,9 @@ export function renderLasting(event: RunEvent): string[] {
     case 'waiting':
       return renderWaiting(event);
     case 'assigned':
-      return [renderTableHead()];
+      return [renderTableHead(width)];
     case 'epoch':
-      return [renderTableRow(event)];
+      return [renderTableRow(event, width)];
     case 'worker-lost':
       return [`lost ${event.worker} (rank ${event.rank}) at step ${event.step}: ${event.reason}`];
     case 'stopping':
@@ -56,13 +60,12 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
   ];
 }
 
-function renderEarlyStop({
-  patience,
-  bestEpoch,
-  validLoss,
-}: Extract<RunEvent, { kind: 'early-stop' }>): string {
+function renderEarlyStop(stop: Extract<RunEvent, { kind: 'early-stop' }>): string {
+  const { phase, nextPhase, patience, bestEpoch, validLoss } = stop;
   const best = bestEpoch === null ? '' : `, ${validLoss?.toFixed(6)} after epoch ${bestEpoch}`;
-  return `stopping early: valid_loss has not fallen for ${formatCount(patience, 'epoch')}${best}`;
+  const what =
+    nextPhase === null ? 'stopping early' : `ending the ${phase} phase early, ${nextPhase} is next`;
+  return `${what}: valid_loss has not fallen for ${formatCount(patience, 'epoch')}${best}`;
 }
 
 function renderSummary(summary: Summary): string[] {
@@ -72,8 +75,13 @@ function renderSummary(summary: Summary): string[] {
   const last = summary.epochs.at(-1);
   if (status === 'completed' && last?.error_rate != null) {
     lines.push(`error rate ${last.error_rate.toFixed(4)} on ${summary.counts.valid} validation images`);
+    lines.push(
+      `balanced error ${show(last.balanced_error)}, macro F1 ${show(last.macro_f1)}, top-5 error ${show(last.top5_error)}`,
+    );
   }
-  if (summary.earlyStopped) lines.push(`stopped early: epoch ${summary.bestEpoch} was the best`);
+  if (summary.skippedSteps > 0)
+    lines.push(`${formatCount(summary.skippedSteps, 'step')} skipped: the loss or a gradient was not finite`);
+  if (summary.earlyStopped) lines.push(`stopped early; epoch ${summary.bestEpoch} was the best`);
   if (summary.bestCheckpoint != null)
     lines.push(`best: ${directory}/checkpoints/best, ${summary.bestCheckpoint}`);
   if (metrics.dropped > 0)
@@ -82,4 +90,8 @@ function renderSummary(summary: Summary): string[] {
   lines.push(`all of it is in ${directory}`);
   if (status === 'stopped' && resume !== null) lines.push(`go on with: ${resume}`);
   return lines;
+}
+
+function show(figure: number | null): string {
+  return figure?.toFixed(4) ?? 'nan';
 }

@@ -81,7 +81,7 @@ function openLiveReporter(output: Output, nowMs: () => number): Reporter {
   return {
     report(event) {
       state = advance(state, event, nowMs());
-      const lines = renderLasting(event);
+      const lines = renderLasting(event, output.columns || defaultColumns);
       if (!open || lines.length === 0) return;
       log.clear();
       drawn = '';

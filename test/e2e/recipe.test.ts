@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -57,6 +58,17 @@ describe('a run with every choice of the recipe', () => {
     expect(Array.from(average!.values as Float32Array)).not.toEqual(
       Array.from(trained!.values as Float32Array),
     );
+    const statistics = ['average.bn1.running_mean', 'bn1.running_mean'].map((name) => tensors.get(name)!);
+    expect(statistics[0]!.values).not.toEqual(statistics[1]!.values);
+
+    // The digest is that of what is exported: averages, running statistics among them.
+    const format = ['--format', 'safetensors', '--checkpoint', 'epoch-0001'];
+    const exported = await runCoordinator(['export', runs.run('straight'), ...format]);
+    expect(exported.code, exported.stderr).toBe(0);
+    const file = readFileSync(path.join(runs.run('straight'), 'export', 'safetensors', 'model.safetensors'));
+    const values = file.subarray(8 + Number(file.readBigUInt64LE(0)));
+    expect(createHash('sha256').update(values).digest('hex')).toBe(whole!.parameterDigest);
+    expect(readSafetensors(file).get('bn1.running_mean')!.values).toEqual(statistics[0]!.values);
     expect(existsSync(stateFile('straight', 'best'))).toBe(true);
     expect(digestOf('straight', 'best')).toBe(digestOf('straight', whole!.bestCheckpoint!));
   });
@@ -76,6 +88,29 @@ describe('early stopping', () => {
     const stop = events.find(({ kind }) => kind === 'early-stop');
     expect(stop).toMatchObject({ patience: 1, bestEpoch: summary.bestEpoch });
     const verified = await runCoordinator(['verify-run', runs.run('early')]);
+    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+  });
+
+  it('of frozen epochs has the same workers go on with all layers, from where those ended', {
+    timeout: 600_000,
+  }, async () => {
+    const first = await runCoordinator(runs.start('begun', data, '--epochs', '1'));
+    expect(first.code, first.stderr).toBe(0);
+    const phases = ['--from', runs.run('begun'), '--freeze-epochs', '20', '--epochs', '1', '--lr', '10'];
+    const recipe = [...phases, '--unfreeze-lr', '1e-7', '--early-stopping', '1', '--clip-norm', '1'];
+    const { code, stderr, events } = await runCoordinator(
+      runs.start('phases', data, '--workers', '2', ...recipe),
+    );
+    expect(code, stderr).toBe(0);
+    const summary = readSummaryFile(runs.run('phases'));
+    const stop = events.find(({ kind }) => kind === 'early-stop');
+    expect(stop).toMatchObject({ phase: 'frozen', nextPhase: 'unfrozen' });
+    expect(summary).toMatchObject({ status: 'completed', earlyStopped: true, recoveries: 0 });
+    expect(summary.epochs.at(-1)!.epoch).toBe(20);
+    expect(summary.metrics.dropped).toBe(0);
+    expect(events.filter(({ kind }) => kind === 'assigned')).toHaveLength(2);
+    expect(existsSync(stateFile('phases', 'stage-1'))).toBe(true);
+    const verified = await runCoordinator(['verify-run', runs.run('phases')]);
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
   });
 });

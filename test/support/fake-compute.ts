@@ -12,9 +12,11 @@ export const fakeShape: ComputeShape = {
     statistics: [],
     first: [{ name: 'optimizer.first.w', shape: [width], offset: width }],
     second: [{ name: 'optimizer.second.w', shape: [width], offset: 2 * width }],
+    updates: { name: 'optimizer.updates', shape: [1], offset: 3 * width },
     average: [],
-    length: 3 * width,
+    length: 3 * width + 1,
     parameterLength: width,
+    evaluated: { start: 0, end: width },
   },
   reductions: {
     all: {
@@ -113,6 +115,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
         gradients.forEach((gradient, index) => {
           state[index] -= learningRates[0] * gradient;
         });
+        state[3 * width]! += 1;
       }
       return { updated, tensorHandles: 0 };
     },
@@ -120,6 +123,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       return {
         losses: Float32Array.from(labels, (label) => label / 2),
         predictions: Int32Array.from(labels),
+        labelRanks: new Uint32Array(labels.length),
         probabilities: Float32Array.from(labels, () => 0.5),
       };
     },

@@ -50,6 +50,8 @@ export interface Faults {
   openCluster?(): never;
   /** Of an epoch; 3 for each unless given. */
   validLoss?(epoch: number): number;
+  /** Whether the loss of a step is not finite, so that nobody's state changes; none is unless given. */
+  skips?(step: number): boolean;
   fetchWeights?: RunServices['fetchWeights'];
   checkWeights?: RunServices['checkWeights'];
   openDataset?: RunServices['openDataset'];
@@ -92,6 +94,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       faults.openCluster?.();
       let stopping = false;
       const run = async ({ step, source }: { step: number; source: 'fresh' | 'checkpoint' }) => {
+        stopping = false;
         if (source === 'checkpoint') loaded.push(...(await readValues(checkpoint(step))));
         const o = { config, worldSize, listener, faults, stopping: () => stopping, settled };
         return playRun(step, o);
@@ -163,7 +166,9 @@ async function playRun(
     const plan = planStep(config, step);
     const shares = sharesOf(config, step, worldSize).map((share) => Uint32Array.from(share));
     const samples = plan.sampleIds.length;
-    const facts = { loss: lossOf(step), correct: 1, samples, skipped: false, seconds: 0.5, shares };
+    const skipped = faults.skips?.(step) ?? false;
+    const loss = skipped ? Number.NaN : lossOf(step);
+    const facts = { loss, correct: 1, samples, skipped, seconds: 0.5, shares };
     listener.stepCommitted({ generation: 1n, worldSize, step, ...facts });
     await setImmediate();
     const stopped = stopping() && !plan.lastOfRun;
@@ -212,6 +217,7 @@ function evaluationOf(epoch: number, step: number, validLoss: number): Evaluatio
     sampleIds: Uint32Array.of(0, 1, 2, 3, 4),
     losses: Float32Array.of(-2, -1, 0, 1, 2).map((offset) => validLoss + offset),
     predictions: new Uint32Array(5),
+    labelRanks: Uint32Array.of(0, 1, 0, 1, 0),
     probabilities: new Float32Array(5),
   };
 }

@@ -164,6 +164,7 @@ function evaluate(validCount: number, rank: number, worldSize: number) {
     sampleIds,
     losses: sampleIds.map((id) => id / 4),
     predictions: sampleIds.map((id) => id % 2),
+    labelRanks: sampleIds.map((id) => id % 2),
     probabilities: sampleIds.map(() => 0.5),
   };
 }

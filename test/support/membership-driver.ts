@@ -123,6 +123,7 @@ export function evaluationMessage(rank: number, step: number, sampleIds: number[
     sampleIds,
     losses,
     predictions,
+    labelRanks: predictions,
     probabilities,
   };
   return { $case: 'evaluation', value };

@@ -26,6 +26,7 @@ export function agreeing(reference: Reference): Measured {
     gradientDistance: 0,
     statistics: figures(reference.running_after_one_step),
     trace: reference.trace,
+    float32Losses: reference.trace.map(({ loss }) => loss),
     parametersAfterTrace: figures(reference.parameters_after_trace),
   };
 }

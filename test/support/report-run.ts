@@ -38,6 +38,7 @@ export function historyOf(config: RunConfig): History {
     step,
     loss: lossOf(step),
     samples: config.batchSize,
+    skipped: false,
     seconds: 0.5,
   }));
   const epochs = Array.from({ length: steps.length / perEpoch }, (_, epoch) => ({
@@ -45,6 +46,9 @@ export function historyOf(config: RunConfig): History {
     train_loss: 1 / (epoch + 1),
     valid_loss: 1.5 / (epoch + 1),
     error_rate: 0.5 / (epoch + 1),
+    balanced_error: 0.6 / (epoch + 1),
+    macro_f1: 1 - 0.7 / (epoch + 1),
+    top5_error: 0,
     seconds: 61,
     imagesPerSecond: 99.5,
   }));
@@ -59,8 +63,11 @@ export function randomJudgements(seed: number, count: number, classes: readonly 
   const predictions = Uint32Array.from(labels, (label) => (random.uniform(0, 1) < 0.6 ? label : pick()));
   const losses = Float32Array.from(labels, () => random.uniform(0, 5));
   const probabilities = losses.map((loss) => Math.exp(-loss));
+  const labelRanks = predictions.map((prediction, index) =>
+    prediction === labels[index] ? 0 : 1 + (index % 7),
+  );
   const paths = labels.map((label, index) => `class-${label}/${index} & more.jpg`);
-  return { classes, paths, labels, predictions, losses, probabilities };
+  return { classes, classWeights: null, paths, labels, predictions, losses, labelRanks, probabilities };
 }
 
 /** A run's folder with images beside it, and what to report of it. */
@@ -70,7 +77,7 @@ export async function makeReportRequest(folder: string, config = reportConfig())
   writeFileSync(directory.record, JSON.stringify(recordOf(config)));
   const root = path.join(folder, 'data');
   const judgements = randomJudgements(5, config.validCount, config.classes);
-  const { paths, labels, predictions, losses, probabilities } = judgements;
+  const { paths, labels, predictions, losses, labelRanks, probabilities } = judgements;
   const bytes = await jpegBytes();
   await writeFiles(root, Object.fromEntries(paths.map((name) => [name, bytes])));
   return {
@@ -82,6 +89,7 @@ export async function makeReportRequest(folder: string, config = reportConfig())
       sampleIds: Uint32Array.from(labels, (_, id) => id),
       predictions,
       losses,
+      labelRanks,
       probabilities,
     },
     origin: 'after epoch 3',

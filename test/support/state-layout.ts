@@ -2,7 +2,7 @@ import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
 
 type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
-/** A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters. */
+/** A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters and their updates. */
 export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
   let length = 0;
   const place = ([name, shape]: Shapes[number]): TensorSpec => {
@@ -15,13 +15,16 @@ export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
   const placedStatistics = statistics.map(place);
   const first = parameters.map(([name, shape]) => place([`optimizer.first.${name}`, shape]));
   const second = parameters.map(([name, shape]) => place([`optimizer.second.${name}`, shape]));
+  const updates = place(['optimizer.updates', [1]]);
   return {
     parameters: placedParameters,
     statistics: placedStatistics,
     first,
     second,
+    updates,
     average: [],
     length,
     parameterLength,
+    evaluated: { start: 0, end: first[0]!.offset },
   };
 }

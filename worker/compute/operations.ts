@@ -14,10 +14,10 @@ export function createOperations(): ComputeOperations {
     assert(opened, 'open comes first');
     return opened;
   };
-  const digest = (state: Float32Array): Digests => ({
-    state: sha256(state),
-    parameters: sha256(state.subarray(0, program().state.parameterLength)),
-  });
+  const digest = (state: Float32Array): Digests => {
+    const { start, end } = program().state.evaluated;
+    return { state: sha256(state), parameters: sha256(state.subarray(start, end)) };
+  };
 
   return {
     open(options) {

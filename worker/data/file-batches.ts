@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { type Augmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Range } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createLimiter } from '../../runtime/limiter.js';
@@ -16,6 +16,8 @@ export interface Unreadable {
 
 /** Images without labels, ready for the network: `ids` are positions in the list of files, `labels` mean nothing. */
 export interface FileBatch extends BatchBuffers {
+  /** What shows each of the views that were asked for, in their order; the first one's are the buffers' own. */
+  readonly views: readonly Pick<BatchBuffers, 'transforms' | 'lighting'>[];
   readonly unreadable: readonly Unreadable[];
   /** The arrays may be reused afterwards. */
   release(): void;
@@ -25,6 +27,8 @@ export interface FileBatchOptions {
   /** Sides in pixels: of the network's input, and of the squares that images are decoded to. */
   readonly size: number;
   readonly presize: number;
+  /** What is done to the images, one after the other; the middle of each unless given. */
+  readonly views?: readonly (Augmentation | null)[];
   /** Files of one batch, at most. */
   readonly batch: number;
   /** Batches that are alive at a time. */
@@ -37,7 +41,7 @@ export interface FileBatchOptions {
  * read or decoded is left out of its batch and named there. Rejects only when the signal comes.
  */
 export function loadFileBatches(files: readonly string[], o: FileBatchOptions): AsyncIterable<FileBatch> {
-  const { size, presize, batch, depth, signal } = o;
+  const { size, presize, batch, depth, signal, views = [null] } = o;
   const pool = createBufferPool(presize, Math.min(batch, files.length));
   const limit = createLimiter(imagesInHand());
   const ranges: Range[] = [];
@@ -62,17 +66,27 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
       'pixels' in image ? [{ ...image, index: start + position }] : [],
     );
     const { buffers, giveBack } = pool.take(images.length);
-    images.forEach(({ pixels, width, height, index }, position) => {
+    images.forEach(({ pixels, index }, position) => {
       buffers.pixels.set(pixels, position * pixels.length);
-      buffers.transforms.set(projectiveTransform(null, width / height, presize, size), position * 8);
-      buffers.lighting.set(lighting(null), position * 2);
       buffers.ids[position] = index;
     });
+    const shown = views.map((view, place) => {
+      const { transforms, lighting: light } = place === 0 ? buffers : emptyView(images.length);
+      images.forEach(({ width, height }, position) => {
+        transforms.set(projectiveTransform(view, width / height, presize, size), position * 8);
+        light.set(lighting(view), position * 2);
+      });
+      return { transforms, lighting: light };
+    });
     const unreadable = decoded.filter((image) => 'reason' in image);
-    return { ...buffers, unreadable, release: giveBack };
+    return { ...buffers, views: shown, unreadable, release: giveBack };
   };
 
   return prefetch(ranges, prepare, { depth, signal });
+}
+
+function emptyView(images: number): FileBatch['views'][number] {
+  return { transforms: new Float32Array(8 * images), lighting: new Float32Array(2 * images) };
 }
 
 function describeFault(error: unknown): string {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { type Augmentation, augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import { testTimeViews } from '../../plan/test-time.js';
 import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createLimiter } from '../../runtime/limiter.js';
@@ -21,6 +22,8 @@ export interface BatchRequest {
   readonly ids: Uint32Array;
   /** Epoch to draw the augmentation for, or null for none. */
   readonly epoch: number | null;
+  /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
+  readonly view?: number;
 }
 
 export interface Loader {
@@ -85,6 +88,10 @@ export function openLoader(o: LoaderOptions): Loader {
     await cache.keep(split, id, pixels);
   };
 
+  const views = testTimeViews(augment, seed);
+  const augmentationOf = ({ epoch, view = 0 }: BatchRequest, id: number): Augmentation | null =>
+    epoch === null ? views[view]! : augmentSample(augment, seed, epoch, id);
+
   const fillSample = async (
     request: BatchRequest,
     position: number,
@@ -95,8 +102,7 @@ export function openLoader(o: LoaderOptions): Loader {
     const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
     await fillPixels(request.split, id, into);
     const { label, width, height } = o.dataset[request.split][id]!;
-    const { epoch } = request;
-    const augmentation = epoch === null ? null : augmentSample(augment, seed, epoch, id);
+    const augmentation = augmentationOf(request, id);
     buffers.transforms.set(projectiveTransform(augmentation, width / height, presize, size), position * 8);
     buffers.lighting.set(lighting(augmentation), position * 2);
     buffers.labels[position] = label;

@@ -11,8 +11,8 @@ import { volume } from '../model/parameters.js';
 import type { StateLayout, TensorSpec } from '../model/program.js';
 
 /**
- * The whole state with the network's part of it read from a checkpoint's state.safetensors: parameters, their moving
- * average where there is one, and running statistics. Moments are zero. Throws data-loss that names the file.
+ * The whole state with the network's part of it read from a checkpoint's state.safetensors: parameters, running statistics,
+ * and their moving averages where there are any. Moments are zero. Throws data-loss that names the file.
  */
 export async function readNetworkState(file: string, layout: StateLayout): Promise<Float32Array> {
   const state = new Float32Array(allocateShared(4 * layout.length), 0, layout.length);

@@ -1,4 +1,6 @@
 import type { RunConfig } from '../../plan/run-config.js';
+import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
+import { RondoError } from '../../runtime/errors.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
 import { loadFileBatches } from '../data/file-batches.js';
 import { programOptions } from '../model/program-options.js';
@@ -15,6 +17,8 @@ export interface PredictRequest {
   readonly batch: number;
   /** How many classes to name for each image. */
   readonly top: number;
+  /** With test-time augmentation. */
+  readonly tta: boolean;
 }
 
 /** What is told of each file, by its position in the request, in order within a batch. */
@@ -31,7 +35,7 @@ const depth = 3;
 
 /** Classifies files as validation does, batch by batch, while the next ones are decoded. */
 export async function predict(
-  { config, state, files, batch, top }: PredictRequest,
+  { config, state, files, batch, top, tta }: PredictRequest,
   { progress, item, signal }: JobContext,
 ): Promise<object> {
   const compute = startComputeThread();
@@ -42,11 +46,17 @@ export async function predict(
     let done = 0;
     progress(done, files.length);
     const started = performance.now();
-    for await (const loaded of loadFileBatches(files, { size, presize, batch, depth, signal })) {
-      const { pixels, transforms, lighting, ids, unreadable } = loaded;
+    const views = tta ? testTimeViews(config.augment, config.seed) : [null];
+    for await (const loaded of loadFileBatches(files, { size, presize, views, batch, depth, signal })) {
+      const { pixels, ids, unreadable } = loaded;
       const indices = Array.from(ids);
-      const rows = indices.length === 0 ? [] : await compute.predict({ pixels, transforms, lighting });
+      const answers: Float32Array[] = [];
+      for (const view of indices.length === 0 ? [] : loaded.views) {
+        answers.push(await compute.predict({ pixels, ...view }));
+      }
       loaded.release();
+      const rows = answers.length > 1 ? blendAnswers(answers) : (answers[0] ?? []);
+      if (!rows.every(Number.isFinite)) throw notFinite();
       const classes = config.classes.length;
       const predicted = indices.map((index, row): PredictItem => {
         const probabilities = rows.slice(row * classes, (row + 1) * classes);
@@ -61,6 +71,14 @@ export async function predict(
   } finally {
     await compute.destroy();
   }
+}
+
+/** Weights that are finite may still be so large that what they compute is not. */
+function notFinite(): RondoError {
+  return new RondoError('failed-precondition', 'the network gives probabilities that are not finite', {
+    remedy:
+      'its training had diverged: take an earlier checkpoint (--checkpoint NAME), or train with a lower --lr',
+  });
 }
 
 function pickTop(probabilities: ArrayLike<number>, count: number) {

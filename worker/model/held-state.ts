@@ -7,7 +7,7 @@ import { copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/sources.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
 import type { Weights } from './layers.js';
-import { averageName, heldShape, type StateLayout, type TensorSpec } from './layout.js';
+import { averageName, heldShape, type StateLayout, stateTensors } from './layout.js';
 import { volume } from './parameters.js';
 
 /** The session's variables by the names of the state layout. */
@@ -15,15 +15,10 @@ export interface HeldState {
   variable(name: string): Variable;
 }
 
-/** Everything of the flat state, in its order. */
-function tensorsOf(layout: StateLayout): readonly TensorSpec[] {
-  return [...layout.parameters, ...layout.statistics, ...layout.first, ...layout.second, ...layout.average];
-}
-
 /** Declares a variable for each tensor of the state, in the shape in which TensorFlow computes with it. */
 export function declareState(graph: Graph, layout: StateLayout): HeldState {
   const variables = new Map(
-    tensorsOf(layout).map(({ name, shape }) => [
+    stateTensors(layout).map(({ name, shape }) => [
       name,
       variable(graph, `state/${name}`, 'float32', heldShape(shape)),
     ]),
@@ -42,7 +37,7 @@ export function weightsOf(state: HeldState): Weights {
   return (name) => read(state.variable(name));
 }
 
-/** The state as evaluation sees it: where parameters are averaged, the average stands in a parameter's place. */
+/** The state as evaluation sees it: averages stand in the places of what they average, where there are any. */
 export function throughAverages(state: HeldState, layout: StateLayout): HeldState {
   const averages = new Set(layout.average.map(({ name }) => name));
   return {
@@ -71,9 +66,9 @@ export interface StateGraph {
   readonly momentsReset: Tensor<'int32'>;
 }
 
-/** Entry points that move the whole state in and out, and that set the moments to zero. */
+/** Entry points that move the whole state in and out, and that set the moments, and what counts their updates, to zero. */
 export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldState): StateGraph {
-  const tensors = tensorsOf(layout);
+  const tensors = stateTensors(layout);
   return graph.scope('state', () => {
     const flat = placeholder(graph, 'flat', 'float32', [layout.length]);
     const sizes = tensors.map(({ shape }) => volume(shape));
@@ -82,7 +77,7 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
       return assign(state.variable(name), hold(piece, shape));
     });
     const saved = tensors.map(({ name }) => release(read(state.variable(name))));
-    const resets = [...layout.first, ...layout.second].map(({ name }) => {
+    const resets = [...layout.first, ...layout.second, layout.updates].map(({ name }) => {
       const moment = state.variable(name);
       return assign(moment, zerosLike(read(moment)));
     });

@@ -7,7 +7,7 @@ import { volume } from './parameters.js';
  * A network's state before training, flat by `layout`, in `state` if given; the same for the same seed, on any machine.
  * Body as torchvision's ResNet: convolutions Kaiming normal by fan out. Head as fastai v1's `create_head`: linear
  * weights Kaiming normal by fan in. Batch norm 1 and 0, biases 0, running means 0, running variances 1, moments 0; the
- * average is that of these parameters alone.
+ * average is that of these values alone.
  */
 export function initialState(
   layout: StateLayout,
@@ -30,12 +30,10 @@ export function initialState(
   return state;
 }
 
-/** Begins the moving average, where the state has one, with the parameters as they are. */
-export function beginAverage(state: Float32Array, layout: StateLayout): void {
-  for (const [index, { offset, shape }] of layout.average.entries()) {
-    const from = layout.parameters[index]!.offset;
-    state.copyWithin(offset, from, from + volume(shape));
-  }
+/** Begins the moving average, where the state has one, with parameters and statistics as they are. */
+export function beginAverage(state: Float32Array, { average, evaluated }: StateLayout): void {
+  // Both lie in the same order, without gaps.
+  if (average.length > 0) state.copyWithin(evaluated.start, 0, evaluated.end - evaluated.start);
 }
 
 /** He et al., "Delving deep into rectifiers" (2015), equation 14 for convolutions and 10 for linear layers. */

@@ -11,18 +11,31 @@ export interface TensorSpec {
   readonly offset: number;
 }
 
-/** A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments | average. */
+/**
+ * A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments | updates |
+ * average.
+ */
 export interface StateLayout {
   readonly parameters: readonly (TensorSpec & { readonly group: number })[];
   /** Running mean, then running variance, of each batch norm. */
   readonly statistics: readonly TensorSpec[];
   readonly first: readonly TensorSpec[];
   readonly second: readonly TensorSpec[];
-  /** Moving average of each parameter, `average.NAME`; none unless the run keeps one. */
+  /** How many updates the moments have seen, which Adam's bias correction goes by: one value. */
+  readonly updates: TensorSpec;
+  /** Moving average of each parameter and statistic, `average.NAME`; none unless the run keeps one. */
   readonly average: readonly TensorSpec[];
   readonly length: number;
   /** Parameters come first: this many values. */
   readonly parameterLength: number;
+  /** What evaluation computes with and export writes: parameters and statistics, or their averages where there are any. */
+  readonly evaluated: { readonly start: number; readonly end: number };
+}
+
+/** Everything of the flat state, in its order. */
+export function stateTensors(layout: StateLayout): readonly TensorSpec[] {
+  const { parameters, statistics, first, second, updates, average } = layout;
+  return [...parameters, ...statistics, ...first, ...second, updates, ...average];
 }
 
 /**
@@ -78,7 +91,7 @@ function describeStatistics({ norms }: NetworkSpec) {
   ]);
 }
 
-/** @param options.averaged whether the state holds the moving average of the parameters */
+/** @param options.averaged whether the state holds the moving average of parameters and statistics */
 export function layOutState(network: NetworkSpec, { averaged = false } = {}): StateLayout {
   const specs = network.parameters.map(({ name, shape, group }) => ({ name, shape, group }));
   const moments = (order: string) =>
@@ -87,22 +100,26 @@ export function layOutState(network: NetworkSpec, { averaged = false } = {}): St
   const statistics = place(describeStatistics(network), parameters.end);
   const first = place(moments('first'), statistics.end);
   const second = place(moments('second'), first.end);
-  const averages = averaged ? specs.map(({ name, shape }) => ({ name: averageName(name), shape })) : [];
-  const average = place(averages, second.end);
+  const updates = place([{ name: 'optimizer.updates', shape: [1] }], second.end);
+  const evaluated = [...specs, ...describeStatistics(network)];
+  const averages = averaged ? evaluated.map(({ name, shape }) => ({ name: averageName(name), shape })) : [];
+  const average = place(averages, updates.end);
   return {
     parameters: parameters.placed,
     statistics: statistics.placed,
     first: first.placed,
     second: second.placed,
+    updates: updates.placed[0]!,
     average: average.placed,
     length: average.end,
     parameterLength: parameters.end,
+    evaluated: averaged ? { start: updates.end, end: average.end } : { start: 0, end: statistics.end },
   };
 }
 
-/** What the moving average of a parameter is called. */
-export function averageName(parameter: string): string {
-  return `average.${parameter}`;
+/** What the moving average of a parameter or statistic is called. */
+export function averageName(averaged: string): string {
+  return `average.${averaged}`;
 }
 
 /** The shape in which TensorFlow holds a parameter: filters as HWIO, the rest as PyTorch does. */

@@ -31,7 +31,7 @@ import { buildNetwork } from './network.js';
 import { describeNetwork, type NetworkSpec } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
 import { takeApart } from './reduction-graph.js';
-import { buildTrainingLoss } from './training-loss.js';
+import { buildSampleLosses, buildTrainingLoss, type LossOptions } from './training-loss.js';
 import type { TrainingPass } from './training-pass.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
 
@@ -69,7 +69,7 @@ export function buildTrainingPass(
   held: HeldState,
   options: ProgramOptions,
 ): TrainingPass & { readonly images: Tensor<'float32'> } {
-  const { classes, labelSmoothing = 0, classWeights = null, mixup = false } = options;
+  const { mixup = false } = options;
   const images =
     options.input === 'normalized'
       ? buildNormalizedInput(graph, options.size)
@@ -82,7 +82,7 @@ export function buildTrainingPass(
     const mixed = mixing === null ? images : blend(images, mixing);
     return buildNetwork(layers, options, mixed, { rates: options.dropout, key });
   });
-  const loss = buildTrainingLoss(logits, labels, { classes, labelSmoothing, classWeights }, mixing);
+  const loss = buildTrainingLoss(logits, labels, lossOptions(options), mixing);
   return { images, layers, logits, labels, loss };
 }
 
@@ -105,9 +105,13 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     sets: new Map(sets),
     evaluation: graph.scope('evaluation', () => {
       const judge = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
-      return buildEvaluation(buildNetwork(judge, options, pass.images), pass.labels);
+      return buildEvaluation(buildNetwork(judge, options, pass.images), pass.labels, options);
     }),
   };
+}
+
+function lossOptions({ classes, labelSmoothing = 0, classWeights = null }: ProgramOptions): LossOptions {
+  return { classes, labelSmoothing, classWeights };
 }
 
 function buildTrainableSet(
@@ -139,11 +143,18 @@ function buildTrainableSet(
   return { reduction, gradient, update };
 }
 
-function buildEvaluation(logits: Tensor<'float32'>, labels: Tensor<'int32'>): EvaluationGraph {
-  const losses = crossEntropy(logits, labels);
+function buildEvaluation(
+  logits: Tensor<'float32'>,
+  labels: Tensor<'int32'>,
+  options: ProgramOptions,
+): EvaluationGraph {
   return {
     logits,
     probabilities: softmax(logits),
-    judged: { losses, predictions: argMax(logits), probabilities: exp(negate(losses)) },
+    judged: {
+      losses: buildSampleLosses(logits, labels, lossOptions(options)),
+      predictions: argMax(logits),
+      probabilities: exp(negate(crossEntropy(logits, labels))),
+    },
   };
 }

@@ -18,9 +18,9 @@ export interface ProgramOptions {
   readonly weightDecay: number;
   /** fastai's unless given. */
   readonly head?: HeadKind;
-  /** Share of a label's weight that training spreads over all classes; none unless given. */
+  /** Share of a label's weight that the loss spreads over all classes; none unless given. */
   readonly labelSmoothing?: number;
-  /** A factor, above 0, of each class's loss in training; all 1 unless given. */
+  /** A factor, above 0, of each class's loss; all 1 unless given. */
   readonly classWeights?: readonly number[] | null;
   /** Whether training mixes samples: each micro-batch then comes with what plan/mixup.ts draws. */
   readonly mixup?: boolean;

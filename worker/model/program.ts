@@ -11,6 +11,7 @@ import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { runPart } from './gradient-parts.js';
 import { runKept } from './kept-gradients.js';
+import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
@@ -21,9 +22,11 @@ export type { ReductionLayout, StateLayout, TensorSpec } from './layout.js';
 export type { ProgramOptions } from './program-options.js';
 
 export interface Evaluation {
-  /** Cross-entropy of each sample. */
+  /** Of each sample, by the training criterion, mixup aside. */
   readonly losses: Float32Array;
   readonly predictions: Int32Array;
+  /** How many classes the network finds likelier than each sample's label. */
+  readonly labelRanks: Uint32Array;
   /** That the network gives each sample's label. */
   readonly probabilities: Float32Array;
 }
@@ -48,7 +51,7 @@ export interface Program<B extends Batch = ImageBatch> {
   load(state: Float32Array): void;
   /** The whole state, in `into` if given. */
   save(into?: Float32Array): Float32Array;
-  /** Sets the optimizer's moments to zero. */
+  /** Sets the optimizer's moments, and the number of updates that they have seen, to zero. */
   resetMoments(): void;
   /**
    * Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. A program that is `alone` keeps
@@ -62,7 +65,7 @@ export interface Program<B extends Batch = ImageBatch> {
   gradientPart(part: number, batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /** Whether a reduced vector has neither NaN nor infinity in it. */
   isFinite(vector: Float32Array, trainable: Trainable): boolean;
-  /** One update from a reduced vector: trained parameters, their moments, and the running statistics. */
+  /** One update from a reduced vector: trained parameters, their moments, the running statistics, the number of updates. */
   apply(vector: Float32Array, options: UpdateOptions & { readonly trainable: Trainable }): void;
   evaluate(batch: B): Evaluation;
   /** [n, classes] in evaluation mode, row by row. */
@@ -89,11 +92,14 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     assert(found !== undefined, `the program was opened without the set '${trainable}'`);
     return found;
   };
+  // What the session's state says, so that an update need not ask for it.
+  let updates = 0;
   const program: Program<Batch> = {
     state: built.layout,
     reduction: (trainable) => entries(trainable).reduction,
     load(state) {
       session.run({ [built.state.flat]: state }, { loaded: built.state.loaded });
+      updates = state[built.layout.updates.offset]!;
     },
     save(into = new Float32Array(allocateShared(4 * built.layout.length), 0, built.layout.length)) {
       runHandOver(session, built.state.save, {}, into);
@@ -101,6 +107,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     },
     resetMoments() {
       session.run({}, { reset: built.state.momentsReset });
+      updates = 0;
     },
     gradients(batches, trainable, into) {
       const { parts } = entries(trainable).reduction;
@@ -121,10 +128,16 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     apply(vector, { trainable, ...update }) {
       const { reduction, update: entry } = entries(trainable);
       const factor = clipNorm === null ? 1 : clipFactor(vector, reduction, clipNorm);
-      const settings = updateSettings(update, { weightDecay, clipFactor: factor });
+      const settings = updateSettings(update, { updates: updates + 1, weightDecay, clipFactor: factor });
       session.run({ [entry.vector]: vector, [entry.settings]: settings }, { applied: entry.applied });
+      updates += 1;
     },
-    evaluate: (batch) => session.run({ ...feedsOf(batch), labels: batch.labels }, built.evaluation.judged),
+    evaluate(batch) {
+      const { judged, logits: scores } = built.evaluation;
+      const fed = { ...feedsOf(batch), labels: batch.labels };
+      const { logits, ...found } = session.run(fed, { ...judged, logits: scores });
+      return { ...found, labelRanks: rankLabels(logits, batch.labels, options.classes) };
+    },
     logits: (batch) => session.run(feedsOf(batch), { logits: built.evaluation.logits }).logits,
     predict: (batch) => session.run(feedsOf(batch), { all: built.evaluation.probabilities }).all,
     tensorHandles: () => session.handles(),

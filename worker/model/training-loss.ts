@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Criterion } from '../../plan/criterion.js';
 import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { logSoftmax } from '../tensorflow/ops/activations.js';
 import { multiply, negate } from '../tensorflow/ops/arithmetic.js';
@@ -8,12 +9,8 @@ import { sum } from '../tensorflow/ops/reductions.js';
 import { constant } from '../tensorflow/ops/sources.js';
 import { blend, type Mixing } from './mixing.js';
 
-export interface LossOptions {
+export interface LossOptions extends Criterion {
   readonly classes: number;
-  /** Share of a label's weight that is spread evenly over all classes. */
-  readonly labelSmoothing: number;
-  /** By class, above 0; null for all 1. */
-  readonly classWeights: readonly number[] | null;
 }
 
 export interface TrainingLoss {
@@ -23,9 +20,8 @@ export interface TrainingLoss {
 }
 
 /**
- * The sum over a micro-batch of what PyTorch's CrossEntropyLoss(weight, label_smoothing) calls the loss of a sample with
- * label y: (1 − s) w[y] (−log p[y]) + s / classes · Σ_c w[c] (−log p[c]). Its mean divides by Σ w[y]. With mixing, a
- * sample has its own loss and its partner's, each by its share, and their weights likewise.
+ * The sum over a micro-batch of the criterion (plan/criterion.ts). With mixing, a sample has its own loss and its partner's,
+ * each by its share, and their weights likewise.
  */
 export function buildTrainingLoss(
   logits: Tensor<'float32'>,
@@ -33,22 +29,46 @@ export function buildTrainingLoss(
   options: LossOptions,
   mixing: Mixing | null,
 ): TrainingLoss {
-  const { classWeights, labelSmoothing } = options;
-  if (classWeights === null && labelSmoothing === 0 && mixing === null) {
+  const { classWeights } = options;
+  if (isPlain(options) && mixing === null)
     return { lossSum: sum(crossEntropy(logits, labels)), weight: null };
-  }
   const graph = logits.node.graph;
   return graph.scope('loss', () => {
-    const rowsOf = (table: Tensor<'float32'>) => {
-      const rows = gather(table, labels);
-      return mixing === null ? rows : blend(rows, mixing);
-    };
-    const targets = rowsOf(targetTable(graph, options));
-    const lossSum = negate(sum(multiply(targets, logSoftmax(logits))));
+    const lossSum = negate(sum(buildTerms(logits, labels, options, mixing)));
     if (classWeights === null) return { lossSum, weight: null };
     const weights = constant(graph, 'float32', classWeights, [classWeights.length, 1]);
-    return { lossSum, weight: sum(rowsOf(weights)) };
+    return { lossSum, weight: sum(rowsOf(weights, labels, mixing)) };
   });
+}
+
+/** The criterion's loss of each sample, unmixed: [n]. */
+export function buildSampleLosses(
+  logits: Tensor<'float32'>,
+  labels: Tensor<'int32'>,
+  options: LossOptions,
+): Tensor<'float32'> {
+  if (isPlain(options)) return crossEntropy(logits, labels);
+  return logits.node.graph.scope('loss', () => negate(sum(buildTerms(logits, labels, options, null), [1])));
+}
+
+function isPlain({ classWeights, labelSmoothing }: LossOptions): boolean {
+  return classWeights === null && labelSmoothing === 0;
+}
+
+/** [n, classes]: what each class adds to a sample's loss, negative. */
+function buildTerms(
+  logits: Tensor<'float32'>,
+  labels: Tensor<'int32'>,
+  options: LossOptions,
+  mixing: Mixing | null,
+): Tensor<'float32'> {
+  const targets = rowsOf(targetTable(logits.node.graph, options), labels, mixing);
+  return multiply(targets, logSoftmax(logits));
+}
+
+function rowsOf(table: Tensor<'float32'>, labels: Tensor<'int32'>, mixing: Mixing | null): Tensor<'float32'> {
+  const rows = gather(table, labels);
+  return mixing === null ? rows : blend(rows, mixing);
 }
 
 /** [classes, classes]: row y holds the factor of each class's −log p in the loss of a sample with label y. */

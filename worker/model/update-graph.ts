@@ -26,41 +26,42 @@ export interface UpdateOptions {
   readonly learningRates: readonly number[];
   /** β1 of this step. */
   readonly momentum: number;
-  /** Counts the updates since the moments were zero, from 1. */
-  readonly step: number;
   /** What the moving average keeps of itself, where there is one; all of it unless given. */
   readonly averageDecay?: number | null;
 }
 
 export interface UpdateSettings {
+  /** Counts the updates since the moments were zero, this one included. */
+  readonly updates: number;
   readonly weightDecay: number;
   /** What the mean gradient is multiplied by, where it is clipped. */
   readonly clipFactor: number;
 }
 
 /** Values in what an update is fed. */
-const settingCount = 4 + 2 * layerGroupCount;
+const settingCount = 5 + 2 * layerGroupCount;
 
 /**
- * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's
- * β, as in torch/optim/adam.py), then by layer group the share of a parameter that decays.
+ * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, the number of
+ * updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's β, as in
+ * torch/optim/adam.py), then by layer group the share of a parameter that decays.
  * PyTorch adds ε to the corrected √v; here it is added to the uncorrected one, so it is scaled to mean the same.
  */
 export function updateSettings(
-  { learningRates, momentum, step, averageDecay }: UpdateOptions,
-  { weightDecay, clipFactor }: UpdateSettings,
+  { learningRates, momentum, averageDecay }: UpdateOptions,
+  { updates, weightDecay, clipFactor }: UpdateSettings,
 ): Float32Array {
-  const first = 1 - momentum ** step;
-  const second = Math.sqrt(1 - beta2 ** step);
+  const first = 1 - momentum ** updates;
+  const second = Math.sqrt(1 - beta2 ** updates);
   const rates = learningRates.map((rate) => (rate * second) / first);
   const decays = learningRates.map((rate) => rate * weightDecay);
   const replaced = 1 - (averageDecay ?? 1);
-  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, ...rates, ...decays]);
+  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, updates, ...rates, ...decays]);
 }
 
 /**
- * Adam with decoupled weight decay on the trained parameters, the running statistics, and, where the state has one, the
- * moving average of all parameters.
+ * Adam with decoupled weight decay on the trained parameters, the running statistics, the number of updates, and, where the
+ * state has one, the moving average of all parameters and statistics (as timm's ModelEmaV2 averages a whole state_dict).
  *
  * @param layouts.reduction names what is in `reduced`
  */
@@ -76,7 +77,7 @@ export function buildUpdateGraph(
   return graph.scope(`update-${trainable}`, () => {
     const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
-    const [beta1, scaledEpsilon, clip, replaced, ...byGroup] = scalarsOf(settings, settingCount);
+    const [beta1, scaledEpsilon, clip, replaced, updateCount, ...byGroup] = scalarsOf(settings, settingCount);
     const perWeight = divide(number(1), reduced.tail.weight);
     const scale = clips ? multiply(perWeight, clip!) : perWeight;
     const weight = divide(number(statisticsMomentum), reduced.tail.microBatches);
@@ -104,18 +105,23 @@ export function buildUpdateGraph(
       const kept = multiply(read(running), number(1 - statisticsMomentum));
       return assign(running, add(kept, multiply(reduced.statistics[index]!, weight)));
     });
-    const updateOf = new Map(gradients.map(({ name }, index) => [name, updates[index]!]));
-    const averaged = layouts.state.average.map(({ name }, index) => {
-      const parameter = layouts.state.parameters[index]!.name;
-      const update = updateOf.get(parameter);
-      return graph.after(update === undefined ? [] : [update], () =>
-        approach(state.variable(name), state.variable(parameter), replaced!),
+    const changes = new Map([
+      ...gradients.map(({ name }, index) => [name, updates[index]!] as const),
+      ...statistics.map(({ name }, index) => [name, followed[index]!] as const),
+    ]);
+    const evaluated = [...layouts.state.parameters, ...layouts.state.statistics];
+    const averaged = layouts.state.average.map((average, index) => {
+      const { name } = evaluated[index]!;
+      const change = changes.get(name);
+      return graph.after(change === undefined ? [] : [change], () =>
+        approach(state.variable(average.name), state.variable(name), replaced!),
       );
     });
+    const counted = assign(state.variable(layouts.state.updates.name), reshape(updateCount!, [1]));
     return {
       vector: reduced.vector.node.name,
       settings: settings.node.name,
-      applied: done(graph, 'applied', [...updates, ...followed, ...averaged]),
+      applied: done(graph, 'applied', [...updates, ...followed, ...averaged, counted]),
       finite: reduced.finite,
     };
   });

@@ -50,7 +50,7 @@ function messageOf(
       };
     }
     case 'evaluation': {
-      const { sampleIds, losses, predictions, probabilities } = event.share;
+      const { sampleIds, losses, predictions, labelRanks, probabilities } = event.share;
       return {
         $case: 'evaluation',
         value: {
@@ -58,6 +58,7 @@ function messageOf(
           sampleIds: [...sampleIds],
           losses: [...losses],
           predictions: [...predictions],
+          labelRanks: [...labelRanks],
           probabilities: [...probabilities],
         },
       };

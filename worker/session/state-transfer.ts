@@ -6,6 +6,7 @@ import type { StateChunk, StateHeader, TensorEntry } from '../../proto/gen/coord
 import type { CopyStateRequest } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import { stateTensors } from '../model/layout.js';
 import type { StateLayout } from '../model/program.js';
 import type { Snapshot, Snapshots } from '../training/snapshots.js';
 
@@ -84,8 +85,7 @@ function headerOf({ step, digests, layout }: Snapshot): StateHeader {
 }
 
 function tensorsOf(layout: StateLayout): TensorEntry[] {
-  const { parameters, statistics, first, second, average } = layout;
-  return [...parameters, ...statistics, ...first, ...second, ...average].map(({ name, shape, offset }) => ({
+  return stateTensors(layout).map(({ name, shape, offset }) => ({
     name,
     shape: [...shape],
     offset: BigInt(offset),

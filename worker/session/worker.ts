@@ -53,6 +53,8 @@ interface Opened {
   loader?: Loader;
   watched?: WatchedLoader;
   publisher?: MetricsPublisher;
+  /** Metrics could not be published in time: there is no use in waiting once more. */
+  waitedForMetrics?: boolean;
   readonly lanes: LaneThread[];
 }
 
@@ -92,7 +94,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       session.close();
     }
   } finally {
-    await opened.publisher?.close({ timeoutMs: publisherCloseTimeoutMs });
+    const timeoutMs = opened.waitedForMetrics ? 0 : publisherCloseTimeoutMs;
+    await opened.publisher?.close({ timeoutMs });
     await opened.loader?.close();
     peers.destroy();
     exchange.close();
@@ -173,8 +176,11 @@ async function equip(
     resources: { ...base, config, lanes: opened.lanes, shape, snapshots, loader: watched, vectors },
     reporter: createReporter(session, publisher, { runId, workerId }),
     async settleMetrics() {
-      await publisher.close({ timeoutMs: publisherCloseTimeoutMs });
-      return publisher.counts();
+      // Not closed: the coordinator may have the run go on with another phase.
+      const left = await publisher.settle({ timeoutMs: publisherCloseTimeoutMs });
+      opened.waitedForMetrics = left > 0;
+      const { published, dropped } = publisher.counts();
+      return { published, dropped: dropped + left };
     },
   };
 }

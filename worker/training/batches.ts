@@ -13,6 +13,8 @@ export interface BatchRequest {
   readonly ids: Uint32Array;
   /** Decides the augmentation; null for none. */
   readonly epoch: number | null;
+  /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
+  readonly view?: number;
 }
 
 /** What training needs of the data: the requested micro-batches, in order, read ahead. */

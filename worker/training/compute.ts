@@ -7,7 +7,7 @@ import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '.
 export interface Digests {
   /** Of the whole flat state. */
   readonly state: string;
-  /** Of its parameters alone. */
+  /** Of the network that is evaluated and exported: parameters and running statistics, or their moving averages. */
   readonly parameters: string;
 }
 
@@ -24,8 +24,6 @@ export interface ApplyOptions {
   readonly learningRates: readonly number[];
   /** Adam's β1. */
   readonly momentum: number;
-  /** From 1 within the phase, for the bias correction. */
-  readonly step: number;
   /** What the weights' moving average keeps of itself; null where there is none. */
   readonly averageDecay: number | null;
 }
@@ -39,8 +37,11 @@ export interface Applied {
 
 /** Per sample, in the order of the batch. */
 export interface EvaluatedBatch {
+  /** By the training criterion, mixup aside. */
   readonly losses: Float32Array;
   readonly predictions: Int32Array;
+  /** How many classes the network finds likelier than the sample's label. */
+  readonly labelRanks: Uint32Array;
   /** Of the sample's own label. */
   readonly probabilities: Float32Array;
 }

@@ -34,10 +34,7 @@ export interface StepOutcome {
 }
 
 /** What a step needs of its plan. */
-export type StepSettings = Pick<
-  StepPlan,
-  'step' | 'stepInPhase' | 'trainable' | 'learningRates' | 'momentum'
->;
+export type StepSettings = Pick<StepPlan, 'step' | 'trainable' | 'learningRates' | 'momentum'>;
 
 export interface StepContext {
   readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
@@ -88,7 +85,6 @@ export async function takeStep(
     trainable: plan.trainable,
     learningRates: plan.learningRates,
     momentum: plan.momentum,
-    step: plan.stepInPhase + 1,
     averageDecay: config.emaDecay === null ? null : averageDecay(config.emaDecay, plan.step),
   });
   return {

@@ -27,9 +27,10 @@ function chart(panel: Panel): Html {
 function epochTable(epochs: readonly EpochRecord[]): Html {
   const rows = epochs.map(
     (record) =>
-      html`<tr><th scope="row" class="n">${record.epoch}</th><td class="n">${formatLoss(record.train_loss, 4)}</td><td class="n">${formatLoss(record.valid_loss, 4)}</td><td class="n">${formatLoss(record.error_rate, 4)}</td><td class="n">${formatDuration(record.seconds)}</td><td class="n">${record.imagesPerSecond.toFixed(1)}</td></tr>\n`,
+      html`<tr><th scope="row" class="n">${record.epoch}</th><td class="n">${formatLoss(record.train_loss, 4)}</td><td class="n">${formatLoss(record.valid_loss, 4)}</td><td class="n">${formatLoss(record.error_rate, 4)}</td><td class="n">${formatLoss(record.balanced_error, 4)}</td><td class="n">${formatLoss(record.macro_f1, 4)}</td><td class="n">${formatLoss(record.top5_error, 4)}</td><td class="n">${formatDuration(record.seconds)}</td><td class="n">${record.imagesPerSecond.toFixed(1)}</td></tr>\n`,
   );
-  const titles = ['epoch', 'train_loss', 'valid_loss', 'error_rate', 'time', 'images/s'];
+  const measures = ['train_loss', 'valid_loss', 'error_rate', 'balanced_error', 'macro_f1', 'top5_error'];
+  const titles = ['epoch', ...measures, 'time', 'images/s'];
   const table = html`<div class="scroll"><table class="plain figures">
 <thead><tr>${titles.map((title) => html`<th scope="col" class="n">${title}</th>`)}</tr></thead>
 <tbody>${rows}</tbody>

@@ -72,11 +72,15 @@ ${headline(interpretation)}
 `.markup;
 }
 
-function headline({ errorRate, validLoss, errors, images }: Interpretation): Html {
+function headline(interpretation: Interpretation): Html {
+  const { errorRate, validLoss, errors, images, balancedError, macroF1, top5Error } = interpretation;
   const accuracy = errorRate === null ? null : 1 - errorRate;
   const figures: [string, string][] = [
     ['error rate', formatPercent(errorRate, 2)],
     ['accuracy', formatPercent(accuracy, 2)],
+    ['balanced error', formatPercent(balancedError, 2)],
+    ['macro F1', formatLoss(macroF1, 4)],
+    ['top-5 error', formatPercent(top5Error, 2)],
     ['validation loss', formatLoss(validLoss, 4)],
     ['wrong', `${formatInteger(errors)} of ${formatInteger(images)}`],
   ];

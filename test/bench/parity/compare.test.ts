@@ -74,6 +74,12 @@ test.each<[string, (share: number) => Partial<Measured>]>([
     (s) => ({ trace: changedStep((t) => ({ loss: t.loss * (1 + s * 1e-3) })) }),
   ],
   [
+    'float32 trace losses from float64 @ step 4',
+    (s) => ({
+      float32Losses: exact.float32Losses.map((loss, k) => (k === 4 ? loss * (1 - s * 5e-2) : loss)),
+    }),
+  ],
+  [
     'learning rates, relative @ step 4',
     (s) => ({ trace: changedStep(({ lr }) => ({ lr: [lr[0]!, lr[1]! * (1 + s * 1e-9), lr[2]!] })) }),
   ],

@@ -56,6 +56,50 @@ describe('writeCheckpoint', () => {
     expect(Buffer.concat(data)).toEqual(Buffer.from(values.buffer));
   });
 
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'verifies that the network is finite: %d is refused in weights, statistics and averages, not in moments',
+    async (bad) => {
+      const names = [
+        'conv1.weight',
+        'bn1.running_mean',
+        'optimizer.first.conv1.weight',
+        'average.conv1.weight',
+      ];
+      const folder = temporaryFolder();
+      for (const [index, name] of names.entries()) {
+        for (const place of [0, 3, 5]) {
+          const { header, values } = fakeState(3, names);
+          values.fill(3e38);
+          values[6 * index + place] = bad;
+          const path = join(folder, `epoch-${index}${place}`);
+          const checkpoint = await writeCheckpoint(path, { ...source(3), header, values });
+          if (name.startsWith('optimizer.')) await verifyCheckpoint(checkpoint);
+          else
+            await expect(verifyCheckpoint(checkpoint)).rejects.toMatchObject({
+              code: 'data-loss',
+              message: `${join(path, 'state.safetensors')} is of no use: ${name} has values that are not finite`,
+            });
+        }
+      }
+    },
+  );
+
+  it('finds what is not finite beyond the first piece that is read, whatever the piece ends with', async () => {
+    const length = 600_000;
+    const values = new Float32Array(length).fill(-1.5);
+    const tensors = [{ name: 'conv1.weight', shape: [length], offset: 0n }];
+    const header = { ...fakeState(3).header, length: BigInt(length), tensors };
+    for (const place of [2 ** 18 - 1, 2 ** 18, length - 1]) {
+      const broken = values.with(place, Number.NaN);
+      const path = join(temporaryFolder(), 'epoch-0000');
+      const checkpoint = await writeCheckpoint(path, { ...source(3), header, values: broken });
+      await expect(verifyCheckpoint(checkpoint)).rejects.toThrow('conv1.weight');
+    }
+    await verifyCheckpoint(
+      await writeCheckpoint(join(temporaryFolder(), 'epoch-0000'), { ...source(3), header, values }),
+    );
+  });
+
   it('replaces one of the same name', async () => {
     const path = join(temporaryFolder(), 'epoch-0000');
     await writeCheckpoint(path, source(3));
@@ -156,6 +200,9 @@ describe('droppableCheckpoints', () => {
       train_loss: 1,
       valid_loss: 1,
       error_rate,
+      balanced_error: 1,
+      macro_f1: 0,
+      top5_error: 1,
       seconds: 1,
       imagesPerSecond: 1,
     }),

@@ -223,6 +223,52 @@ describe('stopping', () => {
   });
 });
 
+describe('starting again', () => {
+  const again = { kind: 'start', start: { step: 7, source: 'checkpoint' } } as const;
+
+  function driveFinished() {
+    const driver = driveRunning();
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
+    driver.dispatch({ kind: 'stop', reason: 'the phase ends' });
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1, true));
+    expect(driver.state.kind).toBe('finished');
+    return driver;
+  }
+
+  it('forms the next generation of the same workers, at the step that it is told', () => {
+    const driver = driveFinished();
+    const effects = driver.dispatch(again);
+    expect(driver.of('assigned').map(({ generation }) => [generation.number, generation.startStep])).toEqual([
+      [1n, 0],
+      [2n, 7],
+    ]);
+    expect(effects.filter(({ kind }) => kind === 'send')).toHaveLength(2);
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), readyMessage('saved', 7, 2n));
+    expect(driver.state.kind).toBe('running');
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 7, 2, { generation: 2n }));
+    expect(driver.of('stepCommitted').map(({ value }) => [value.generation, value.step])).toEqual([
+      [1n, 0],
+      [2n, 7],
+    ]);
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(8, false, 2n));
+    expect(driver.of('resolved').map(({ result }) => [result.step, result.stopped])).toEqual([
+      [1, true],
+      [8, false],
+    ]);
+  });
+
+  it('fails when a worker has left meanwhile', () => {
+    const driver = driveFinished();
+    driver.dispatch({ kind: 'closed', session: sessionOf(1), reason: 'its stream ended' });
+    driver.dispatch(again);
+    expect(onlyRejection(driver)).toMatchObject({
+      code: 'unavailable',
+      message: '1 of 2 workers left before step 7',
+      remedy: 'coordinator start --resume run',
+    });
+  });
+});
+
 describe('closing', () => {
   it.each(['gathering', 'running'])('ends a run that is %s', (kind) => {
     const driver = kind === 'running' ? driveRunning(1) : driveMembership({ worldSize: 2 });

@@ -13,6 +13,7 @@ function share(rank: number, sampleIds: number[], changes: Partial<Evaluation> =
     sampleIds,
     losses: sampleIds.map((id) => id + 0.5),
     predictions: sampleIds.map((id) => id * 2),
+    labelRanks: sampleIds.map((id) => id * 3),
     probabilities: sampleIds.map((id) => 1 / (id + 1)),
     ...changes,
   };
@@ -28,6 +29,7 @@ describe('mergeEvaluation', () => {
       step: 9,
       sampleIds: Uint32Array.from(ids),
       losses: Float32Array.from(ids, (id) => id + 0.5),
+      labelRanks: Uint32Array.from(ids, (id) => id * 3),
       predictions: Uint32Array.from(ids, (id) => id * 2),
       probabilities: Float32Array.from(ids, (id) => 1 / (id + 1)),
     });

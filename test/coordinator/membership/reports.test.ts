@@ -150,6 +150,7 @@ describe('progress', () => {
       sampleIds: Uint32Array.of(0, 1, 2, 3),
       losses: Float32Array.of(0, 0.5, 1, 1.5),
       predictions: Uint32Array.of(0, 1, 2, 0),
+      labelRanks: Uint32Array.of(0, 1, 2, 0),
       probabilities: Float32Array.of(1, 1 / 2, 1 / 3, 1 / 4),
     });
   });

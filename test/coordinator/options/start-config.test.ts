@@ -199,7 +199,10 @@ describe('values', () => {
     [{ ema: 1 }, '--ema is 1, but must be a number above 0 and below 1'],
     [{ head: 'none' }, '--head is "none", but must be one of fastai, linear'],
     [{ 'early-stopping': 0 }, '--early-stopping is 0'],
-    [{ 'keep-best': 'accuracy' }, '--keep-best is "accuracy", but must be one of valid_loss, error_rate'],
+    [
+      { 'keep-best': 'accuracy' },
+      '--keep-best is "accuracy", but must be one of valid_loss, error_rate, balanced',
+    ],
     [{ precision: 'float16' }, 'one of float32, bfloat16'],
     [{ wire: 'int8' }, 'one of float32, bfloat16'],
     [{ nats: 'localhost:4222' }, '--nats is "localhost:4222", but must be a URL'],

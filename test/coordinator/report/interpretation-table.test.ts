@@ -4,15 +4,25 @@ import { renderInterpretation } from '../../../coordinator/report/interpretation
 
 function render(labels: readonly number[], predictions: readonly number[]): string[] {
   const losses = labels.map(() => 0.5);
-  const judgements = { paths: labels.map(String), labels, predictions, losses, probabilities: losses };
+  const labelRanks = labels.map((label, index) => (predictions[index] === label ? 0 : 5));
+  const judged = {
+    paths: labels.map(String),
+    labels,
+    predictions,
+    losses,
+    labelRanks,
+    probabilities: losses,
+  };
   const classes = ['Abyssinian', '3d', 'pug'];
-  return renderInterpretation(interpret({ classes, ...judgements }, { topCount: 1, minCount: 1 }));
+  const judgements = { classes, classWeights: null, ...judged };
+  return renderInterpretation(interpret(judgements, { topCount: 1, minCount: 1 }));
 }
 
 describe('renderInterpretation', () => {
   it('shows the rate, the pairs and the hardest classes, one under the other', () => {
     expect(render([0, 0, 0, 1, 1, 2], [1, 1, 0, 1, 2, 2])).toEqual([
       'error rate 0.5000 (3 of 6 images), loss 0.5000',
+      'balanced error 0.3889, macro F1 0.5222, top-5 error 0.5000',
       '',
       'actual      taken for  images',
       'Abyssinian  3d              2',
@@ -26,6 +36,10 @@ describe('renderInterpretation', () => {
   });
 
   it('has no tables when all is right', () => {
-    expect(render([0, 1], [0, 1])).toEqual(['error rate 0.0000 (0 of 2 images), loss 0.5000', '']);
+    expect(render([0, 1], [0, 1])).toEqual([
+      'error rate 0.0000 (0 of 2 images), loss 0.5000',
+      'balanced error 0.0000, macro F1 1.0000, top-5 error 0.0000',
+      '',
+    ]);
   });
 });

@@ -7,9 +7,11 @@ const options = { topCount: 3, minCount: 1 };
 function judgements(changes: Partial<Judgements> = {}): Judgements {
   return {
     classes: ['a', 'b', 'c'],
+    classWeights: null,
     paths: ['0', '1', '2', '3', '4', '5'],
     labels: [0, 0, 1, 1, 1, 0],
     predictions: [0, 1, 1, 0, 0, 0],
+    labelRanks: [0, 1, 0, 2, 1, 0],
     losses: [0.1, 2, 0.5, 3, 2, 0.25],
     probabilities: [0.9, 0.1, 0.6, 0.05, 0.2, 0.8],
     ...changes,
@@ -50,7 +52,14 @@ describe('interpret', () => {
   it('lists ties row by row, and leaves out what is rarer than the minimum', () => {
     const labels = [2, 2, 0, 0, 1, 1, 0];
     const predictions = [0, 0, 2, 2, 2, 0, 1];
-    const tied = { paths: labels.map(String), labels, predictions, losses: labels, probabilities: labels };
+    const tied = {
+      paths: labels.map(String),
+      labels,
+      predictions,
+      losses: labels,
+      labelRanks: labels,
+      probabilities: labels,
+    };
     const pairs = (minCount: number) =>
       interpret(judgements(tied), { ...options, minCount }).mostConfused.map(
         ({ actual, predicted, count }) => `${actual}>${predicted}:${count}`,
@@ -72,9 +81,23 @@ describe('interpret', () => {
   });
 
   it('knows nothing of nothing', () => {
-    const none = { paths: [], labels: [], predictions: [], losses: [], probabilities: [] };
+    const none = { paths: [], labels: [], predictions: [], losses: [], labelRanks: [], probabilities: [] };
     const result = interpret(judgements(none), options);
     expect(result).toMatchObject({ images: 0, errors: 0, errorRate: null, validLoss: null, topLosses: [] });
+    expect(result).toMatchObject({ balancedError: null, macroF1: null, top5Error: null });
+  });
+
+  it('measures what few images of a class would hide', () => {
+    const result = interpret(judgements({ labelRanks: [0, 4, 0, 5, 6, 0] }), options);
+    // Class c has no image and is never predicted: it counts for neither mean.
+    expect(result.balancedError).toBeCloseTo(1 - (2 / 3 + 1 / 3) / 2, 12);
+    expect(result.macroF1).toBeCloseTo((4 / 7 + 2 / 5) / 2, 12);
+    expect(result.top5Error).toBeCloseTo(2 / 6, 12);
+  });
+
+  it('weighs the loss as training does', () => {
+    const { validLoss } = interpret(judgements({ classWeights: [1, 3, 1] }), options);
+    expect(validLoss).toBeCloseTo(7.85 / (3 * 1 + 3 * 3), 12);
   });
 
   it.each([

@@ -17,6 +17,7 @@ const evaluation = (epoch: number) => ({
   sampleIds: Uint32Array.of(0, 1, 2, 3, 4),
   losses: Float32Array.of(1, 2, 3, 4, 5),
   predictions: Uint32Array.of(0, 1, 1, 1, 1),
+  labelRanks: Uint32Array.of(0, 0, 1, 0, 5),
 });
 const labels = [0, 1, 0, 1, 0];
 
@@ -37,6 +38,9 @@ it('records an epoch in fastai’s columns', () => {
     train_loss: expect.closeTo(weightedMean([2, 1, 2 / 3]), 12),
     valid_loss: 3,
     error_rate: 0.4,
+    balanced_error: expect.closeTo(1 / 3, 12),
+    macro_f1: expect.closeTo((1 / 2 + 2 / 3) / 2, 12),
+    top5_error: 0.2,
     seconds: 1.75,
     imagesPerSecond: expect.closeTo(22 / 1.5, 12),
   });
@@ -46,6 +50,12 @@ it('smooths over the phase, not over the epoch or the run', () => {
   const losses = steps.slice(3).map(({ loss }) => loss!);
   const { train_loss } = recordEpoch(config, steps, evaluation(2), labels, 0);
   expect(train_loss).toBeCloseTo(weightedMean(losses), 12);
+});
+
+it('measures the criterion that training has: with class weights, a weighted mean', () => {
+  const weighted = { ...config, classWeights: [1, 3] };
+  const { valid_loss } = recordEpoch(weighted, steps, evaluation(0), labels, 0);
+  expect(valid_loss).toBeCloseTo((1 + 2 + 3 + 4 + 5) / (1 + 3 + 1 + 3 + 1), 12);
 });
 
 it('has null where a figure is not finite', () => {

@@ -50,6 +50,47 @@ describe('what is right', () => {
   });
 });
 
+describe('a phase that ended early', () => {
+  const [frozen, unfrozen] = [{ epochs: 3, trainable: 'frozen' } as const, { epochs: 2 }];
+  const phases = [frozen, unfrozen].map((changes, index) => ({
+    ...config.phases[0]!,
+    name: `phase ${index}`,
+    ...changes,
+  }));
+  const long = tinyConfig({ phases }); // 15 steps, 3 an epoch
+  const stepsOf = (start: number, end: number) =>
+    Array.from({ length: end - start }, (_, index) => stepLine(long, start + index));
+  const jump = (epoch: number, toStep: number): LedgerLine => ({ kind: 'early-stop', epoch, toStep });
+
+  it('is passed over, and each whole epoch is proven', async () => {
+    const lines = [...stepsOf(0, 6), jump(1, 9), ...stepsOf(9, 12), jump(3, 15)];
+    const verdict = await verifyLedger(long, () => lines, complete);
+    expect(verdict).toMatchObject({ ok: true, epochs: 3, steps: 9 });
+    expect(await settleLedger(lines)).toMatchObject({ earlyStops: [9, 15] });
+    const back: LedgerLine = { kind: 'rollback', toStep: 6 };
+    expect(await settleLedger([...lines, back])).toMatchObject({ earlyStops: [] });
+    const again = [...lines, back, jump(1, 9), ...stepsOf(9, 15)];
+    expect(await verifyLedger(long, () => again, complete)).toMatchObject({ ok: true, epochs: 4, steps: 12 });
+  });
+
+  it.each<[string, LedgerLine[], RegExp]>([
+    ['inside an epoch', [...stepsOf(0, 5), jump(1, 9), ...stepsOf(9, 15)], /but step 4 was the last one/],
+    [
+      'to elsewhere than the next phase',
+      [...stepsOf(0, 6), jump(1, 12)],
+      /the next phase begins with step 9/,
+    ],
+    ['after its last epoch', [...stepsOf(0, 9), jump(2, 9)], /goes on with step 9/],
+    ['without a word', [...stepsOf(0, 6), ...stepsOf(9, 15)], /step 6 is missing/],
+    ['and the run with it, too soon', [...stepsOf(0, 6), jump(1, 9)], /ends after 6 of 15 steps/],
+  ])('is refused %s', async (_, lines, difference) => {
+    expect(await verifyLedger(long, () => lines, complete)).toMatchObject({
+      ok: false,
+      difference: expect.stringMatching(difference),
+    });
+  });
+});
+
 describe('what is wrong, at its first place', () => {
   it.each<[string, LedgerLine[], string]>([
     ['a missing step', wholeLedger(config).toSpliced(4, 1), 'step 4 is missing: step 5 stands in its place'],
@@ -121,6 +162,9 @@ describe('what is wrong, at its first place', () => {
       train_loss: 1,
       valid_loss: 1,
       error_rate: 0.5,
+      balanced_error: 0.5,
+      macro_f1: 0.5,
+      top5_error: 0,
       seconds: 1,
       imagesPerSecond: 1,
       parameterDigest: 'p',

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readBest } from '../../../coordinator/checkpoints/best-checkpoint.js';
-import { chooseCheckpoint } from '../../../coordinator/checkpoints/choose-checkpoint.js';
+import { chooseCheckpoint, describeSkipped } from '../../../coordinator/checkpoints/choose-checkpoint.js';
 import { start } from '../../../coordinator/cli/start.js';
 import { verifyRun } from '../../../coordinator/cli/verify-run.js';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
@@ -234,31 +234,41 @@ describe('a run that stops early', () => {
   const faults = { validLoss: (epoch: number) => losses[epoch]! };
   const early = { ...fresh, epochs: 6, 'early-stopping': 2 };
 
-  it('ends on all ranks, is completed, and names and marks the best epoch', async () => {
+  it('ends with that epoch, is completed, and names and marks the best epoch', async () => {
     const runs = temporaryFolder();
-    const { code, summary, events, path } = await runStart(runs, early, faults);
+    const { code, summary, events, path, calls } = await runStart(runs, early, faults);
     expect(code).toBe(0);
     expect(summary).toMatchObject({
       status: 'completed',
       earlyStopped: true,
       bestEpoch: 1,
       bestCheckpoint: 'epoch-0001',
-      steps: 13,
+      // Whatever the workers did before they heard of it.
+      ...{ steps: 12, parameterDigest: 'parameters-12' },
       totalSteps: 18,
+      recoveries: 0,
       resume: null,
     });
-    expect(events).toContainEqual({ kind: 'early-stop', patience: 2, bestEpoch: 1, validLoss: 1 });
-    const kept = ['best', 'epoch-0001', 'epoch-0003', 'stopped-000013'];
-    expect(readdirSync(join(path, 'checkpoints')).sort()).toEqual(kept);
+    expect(events).toContainEqual({
+      ...{ kind: 'early-stop', phase: 'unfrozen', nextPhase: null, epoch: 3 },
+      ...{ patience: 2, bestEpoch: 1, validLoss: 1 },
+    });
+    expect(readdirSync(join(path, 'checkpoints')).sort()).toEqual([
+      'best',
+      'epoch-0001',
+      'epoch-0002',
+      'epoch-0003',
+    ]);
     const best = JSON.parse(readFileSync(join(path, 'checkpoints', 'best', 'checkpoint.json'), 'utf8'));
     expect(best).toMatchObject({ epoch: 1, step: 6, whole: true });
-    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 4, steps: 13 });
+    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 4, steps: 12 });
+    expect(calls.filter((call) => call.startsWith('launch'))).toEqual(['launch 2']);
 
     const again = await runStart(runs, resume);
     expect([again.code, again.calls]).toEqual([0, []]);
     expect(again.events[0]).toEqual({
       kind: 'note',
-      text: 'run mine is completed: it stopped early, after 13 steps',
+      text: 'run mine is completed: it stopped early, after 12 steps',
     });
   });
 
@@ -270,8 +280,99 @@ describe('a run that stops early', () => {
     expect(resumed.summary).toMatchObject({
       status: 'completed',
       earlyStopped: true,
-      steps: 13,
+      steps: 12,
       bestEpoch: 1,
+    });
+  });
+
+  it('does not train on when it was interrupted after it had decided', async () => {
+    const runs = temporaryFolder();
+    await runStart(runs, early, faults);
+    // As if the coordinator had been killed before it wrote how the run ended.
+    rmSync(join(runs, 'mine', 'summary.json'));
+    const resumed = await runStart(runs, resume, faults);
+    expect(resumed.code).toBe(0);
+    expect(resumed.calls.filter((call) => call.startsWith('launch'))).toEqual([]);
+    expect(resumed.summary).toMatchObject({ status: 'completed', earlyStopped: true, steps: 12 });
+    expect(resumed.events).toContainEqual(expect.objectContaining({ kind: 'early-stop', epoch: 3 }));
+    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 4, steps: 12 });
+  });
+
+  describe('in a frozen phase', () => {
+    const losses = [1, 2, 2, 2, 9, 8, 8, 8, 8];
+    const faults = { validLoss: (epoch: number) => losses[epoch]! };
+    const weights = () => {
+      const file = join(temporaryFolder(), 'w.safetensors');
+      writeFileSync(file, 'weights');
+      return file;
+    };
+    const phases = { ...fresh, 'freeze-epochs': 4, epochs: 5, 'early-stopping': 2 };
+
+    it('goes on with the next phase, from the state that the epoch ended with', async () => {
+      const runs = temporaryFolder();
+      const run = await runStart(runs, { ...phases, pretrained: weights() }, faults);
+      expect(run.code).toBe(0);
+      // Epochs 0 to 2 of the frozen phase, then 4 to 7 of the unfrozen one.
+      expect(run.summary).toMatchObject({
+        status: 'completed',
+        earlyStopped: true,
+        steps: 21,
+        totalSteps: 27,
+      });
+      expect(run.summary.epochs.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 4, 5, 6, 7]);
+      expect(run.summary).toMatchObject({ parameterDigest: 'parameters-24', recoveries: 0 });
+      expect(run.loaded).toEqual([...fakeState(9).values]);
+      expect(run.calls.filter((call) => call.startsWith('launch'))).toEqual(['launch 2']);
+      const stops = run.events.filter(({ kind }) => kind === 'early-stop');
+      expect(stops).toEqual([
+        expect.objectContaining({ phase: 'frozen', nextPhase: 'unfrozen', epoch: 2, bestEpoch: 0 }),
+        expect.objectContaining({ phase: 'unfrozen', nextPhase: null, epoch: 7, bestEpoch: 5 }),
+      ]);
+      const stage = join(run.path, 'checkpoints', 'stage-1', 'checkpoint.json');
+      expect(JSON.parse(readFileSync(stage, 'utf8'))).toMatchObject({ epoch: 2, step: 9 });
+      const lines = readJsonLines(join(run.path, 'ledger.jsonl')) as { kind: string; step: number }[];
+      const taken = lines.filter(({ kind }) => kind === 'step');
+      expect(taken.map(({ step }) => step)).toEqual([
+        ...[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        ...[12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23],
+      ]);
+      expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 7, steps: 21 });
+    });
+
+    it.each([
+      ['before the next phase has an epoch', 13],
+      ['in the next phase', 17],
+    ])('goes on there too when the run was interrupted %s', async (_, loseWorkerAt) => {
+      const runs = temporaryFolder();
+      const failed = await runStart(runs, { ...phases, pretrained: weights() }, { ...faults, loseWorkerAt });
+      expect(failed.summary.status).toBe('failed');
+      const resumed = await runStart(runs, resume, faults);
+      expect(resumed.summary).toMatchObject({
+        ...{ status: 'completed', earlyStopped: true, steps: 21, parameterDigest: 'parameters-24' },
+      });
+      expect(resumed.summary.epochs.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 4, 5, 6, 7]);
+      expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 7, steps: 21 });
+    });
+
+    it('can be stopped by a signal while the phases change', async () => {
+      const signals = new Signals();
+      const runs = temporaryFolder();
+      const stopped = await runStart(
+        runs,
+        { ...phases, pretrained: weights() },
+        {
+          ...faults,
+          async pullState(_, { step }) {
+            if (step === 9) signals.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+            return fakeState(step);
+          },
+        },
+        signals,
+      );
+      expect(stopped.code).toBe(130);
+      expect(stopped.summary).toMatchObject({ status: 'stopped', steps: 9 });
+      const resumed = await runStart(runs, resume, faults);
+      expect(resumed.summary).toMatchObject({ status: 'completed', steps: 21 });
     });
   });
 
@@ -322,6 +423,61 @@ describe('a run that keeps the best', () => {
   it('marks nothing unless it is asked to', async () => {
     const { summary } = await runStart(temporaryFolder(), fresh);
     expect(summary).toMatchObject({ bestEpoch: 0, bestCheckpoint: null });
+  });
+});
+
+describe('a run whose steps are skipped', () => {
+  const long = { ...fresh, epochs: 12 };
+  const warnings = (events: readonly RunEvent[]) => events.filter(({ kind }) => kind === 'warning');
+
+  it('is warned of at the first one, and completes when training goes on', async () => {
+    const runs = temporaryFolder();
+    const { code, summary, events } = await runStart(runs, fresh, { skips: (step) => step % 4 === 1 });
+    expect(code).toBe(0);
+    expect(summary).toMatchObject({ status: 'completed', steps: 9, skippedSteps: 2 });
+    expect(warnings(events)).toEqual([
+      { kind: 'warning', text: expect.stringMatching(/^step 1 was skipped: .* not finite/) },
+    ]);
+    const directory = runDirectoryAt(join(runs, 'mine'));
+    const [first, last] = await Promise.all(
+      ['epoch-0000', 'epoch-0002'].map((name) => chooseCheckpoint(directory, name)),
+    );
+    expect([first!.skippedSteps, last!.skippedSteps]).toEqual([1, 2]);
+    expect(describeSkipped(last!)).toMatch(/^2 of the 9 steps before epoch-0002 were skipped/);
+  });
+
+  it('fails after 20 in a row, not after 19', async () => {
+    const barely = await runStart(temporaryFolder(), long, { skips: (step) => step >= 5 && step < 24 });
+    expect([barely.code, barely.summary.skippedSteps]).toEqual([0, 19]);
+    const runs = temporaryFolder();
+    const diverged = await runStart(runs, long, { skips: (step) => step >= 5 });
+    expect(diverged.error).toMatchObject({
+      code: 'aborted',
+      exitCode: 1,
+      message: expect.stringMatching(/^training has diverged: the last 20 steps, up to step 24/),
+      remedy: expect.stringContaining('--lr'),
+    });
+    expect(diverged.summary).toMatchObject({ status: 'failed', steps: 25, skippedSteps: 20 });
+
+    const resumed = await runStart(runs, resume, { skips: (step) => step >= 5 });
+    expect(resumed.error?.message).toMatch(/up to step 24/);
+  });
+
+  it('counts on where it was interrupted', async () => {
+    const runs = temporaryFolder();
+    const faults = { skips: (step: number) => step >= 5 };
+    await runStart(runs, long, { ...faults, loseWorkerAt: 15 });
+    const { error } = await runStart(runs, resume, faults);
+    expect(error?.message).toMatch(/the last 20 steps, up to step 24/);
+  });
+
+  it('fails when there was no other step, however few there were', async () => {
+    const { error, summary } = await runStart(temporaryFolder(), fresh, { skips: () => true });
+    expect(error).toMatchObject({
+      exitCode: 1,
+      message: expect.stringContaining('all 9 steps were skipped'),
+    });
+    expect(summary).toMatchObject({ status: 'failed', skippedSteps: 9 });
   });
 });
 

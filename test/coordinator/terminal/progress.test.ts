@@ -44,6 +44,9 @@ const epoch: Extract<RunEvent, { kind: 'epoch' }> = {
   train_loss: 1.903421,
   valid_loss: 1.5,
   error_rate: 0.25,
+  balanced_error: 0.3,
+  macro_f1: 0.7,
+  top5_error: 0.05,
   seconds: 25,
   imagesPerSecond: 32.04,
 };
@@ -57,6 +60,7 @@ const summary: Summary = {
   worldSize: 2,
   steps: 30,
   totalSteps: 30,
+  skippedSteps: 0,
   earlyStopped: false,
   bestEpoch: null,
   bestCheckpoint: null,
@@ -142,6 +146,18 @@ describe('the table', () => {
       '0      1.903421    1.500000    0.250000    00:25    32.0',
     ]);
     expect(renderTableRow({ ...epoch, train_loss: null })).toContain('nan');
+  });
+
+  it('has the further measures where there is room for them', () => {
+    const wide = [
+      'epoch  train_loss  valid_loss  error_rate  balanced_error  macro_f1  top5_error  time     images/s',
+      '0      1.903421    1.500000    0.250000    0.300000        0.700000  0.050000    00:25    32.0',
+    ];
+    expect([renderTableHead(99), renderTableRow(epoch, 99)]).toEqual(wide);
+    expect([renderTableHead(98), renderTableRow(epoch, 98)]).toEqual([
+      renderTableHead(),
+      renderTableRow(epoch),
+    ]);
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { drawAugmentation, lighting, projectiveTransform } from '../../../plan/augmentation.js';
+import { testTimeViews } from '../../../plan/test-time.js';
 import { decodePixels } from '../../../worker/data/decode.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
 import { openFolderSource, type Source } from '../../../worker/data/source.js';
@@ -104,6 +105,26 @@ describe('openLoader', () => {
         ]);
       }
     }
+  });
+
+  it('shows validation images in the view that is asked for', async () => {
+    const { dataset, open } = await makeLoader();
+    const ids = Uint32Array.of(2, 0);
+    const views = testTimeViews(config.augment, config.seed);
+    const requests = views.map((_, view) => ({ split: 'valid' as const, ids, epoch: null, view }));
+    const batches = await collect(open(), requests);
+    for (const [view, batch] of batches.entries()) {
+      ids.forEach((id, position) => {
+        const { width, height } = dataset.valid[id]!;
+        const transform = projectiveTransform(views[view]!, width / height, config.presize, config.size);
+        expect(batch.transforms.slice(position * 8, position * 8 + 8)).toEqual([...transform]);
+        expect(batch.lighting.slice(position * 2, position * 2 + 2)).toEqual([
+          ...Float32Array.from(lighting(views[view]!)),
+        ]);
+      });
+      expect(batch.pixels.equals(batches[0]!.pixels)).toBe(true);
+    }
+    expect(batches[0]).toEqual((await collect(open(), [{ split: 'valid', ids, epoch: null }]))[0]);
   });
 
   it('does not augment when the run does not', async () => {

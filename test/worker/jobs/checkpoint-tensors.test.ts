@@ -11,9 +11,14 @@ const layout: StateLayout = {
   statistics: [{ name: 'n.running_mean', shape: [1], offset: 4 }],
   first: [{ name: 'optimizer.first.w', shape: [2, 2], offset: 5 }],
   second: [{ name: 'optimizer.second.w', shape: [2, 2], offset: 9 }],
-  average: [{ name: 'average.w', shape: [2, 2], offset: 13 }],
-  length: 17,
+  updates: { name: 'optimizer.updates', shape: [1], offset: 13 },
+  average: [
+    { name: 'average.w', shape: [2, 2], offset: 14 },
+    { name: 'average.n.running_mean', shape: [1], offset: 18 },
+  ],
+  length: 19,
   parameterLength: 4,
+  evaluated: { start: 14, end: 19 },
 };
 
 function write(tensors: Record<string, { shape: number[]; values: number[] }>): string {
@@ -29,13 +34,14 @@ const whole = {
   'optimizer.first.w': { shape: [2, 2], values: [9, 9, 9, 9] },
   'n.running_mean': { shape: [1], values: [5] },
   'average.w': { shape: [2, 2], values: [6, 7, 8, 9] },
+  'average.n.running_mean': { shape: [1], values: [10] },
   w: { shape: [2, 2], values: [1, 2, 3, 4] },
 };
 
 describe('readNetworkState', () => {
   it('finds tensors by name in any order, and leaves the moments at zero', async () => {
     const state = await readNetworkState(write(whole), layout);
-    expect([...state]).toEqual([1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 6, 7, 8, 9]);
+    expect([...state]).toEqual([1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
     expect(state.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
 

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import { layOutReduction, layOutState, layOutTail, rowsOf } from '../../../worker/model/layout.js';
+import {
+  layOutReduction,
+  layOutState,
+  layOutTail,
+  rowsOf,
+  stateTensors,
+} from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { rowLength } from '../../../worker/tensorflow/rows.js';
 
@@ -28,12 +34,14 @@ describe.each(archs)('%s', (arch) => {
   });
 
   test('the state fills its vector without gap or overlap', () => {
-    let offset = 0;
-    for (const spec of [...state.parameters, ...state.statistics, ...state.first, ...state.second]) {
-      expect(spec.offset).toBe(offset);
-      offset += volume(spec.shape);
+    for (const layout of [state, layOutState(network, { averaged: true })]) {
+      let offset = 0;
+      for (const spec of stateTensors(layout)) {
+        expect(spec.offset).toBe(offset);
+        offset += volume(spec.shape);
+      }
+      expect(layout.length).toBe(offset);
     }
-    expect(state.length).toBe(offset);
   });
 
   test.each(['all', 'frozen'] as const)(

@@ -98,7 +98,7 @@ test('has the gradient of a linear layer under a softmax', () => {
   const update = { trainable: 'frozen', learningRates: [0, 0, 1e-2], momentum: 0.9 } as const;
   const losses = [1, 2, 3, 4, 5].map((step) => {
     linear.gradients([{ batch, key: [step, step] }], 'frozen', vector);
-    linear.apply(vector, { ...update, step });
+    linear.apply(vector, update);
     return vector[layout.tail.lossSum]!;
   });
   const bias = vector.subarray(layout.gradients[0]!.offset, layout.gradients[0]!.offset + classes);

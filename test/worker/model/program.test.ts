@@ -146,8 +146,8 @@ describe('updates', () => {
   test('follow Adam in every layer group, divided by the samples', () => {
     const layout = program.reduction('all');
     const vectors = [gradientsOf([pieces[0]!]), gradientsOf([pieces[1]!, pieces[2]!])];
-    for (const [index, vector] of vectors.entries()) {
-      program.apply(vector, { ...update, trainable: 'all', step: index + 1 });
+    for (const vector of vectors) {
+      program.apply(vector, { ...update, trainable: 'all' });
     }
     const after = program.save();
     for (const { name, offset, shape, group } of program.state.parameters) {
@@ -167,10 +167,35 @@ describe('updates', () => {
     }
   });
 
+  test('are counted in the state: Adam goes on where a state was saved, and a step that is skipped is none', () => {
+    const layout = program.reduction('all');
+    const vectors = [gradientsOf([pieces[0]!]), gradientsOf([pieces[1]!])];
+    const apply = (vector: Float32Array) => program.apply(vector, { ...update, trainable: 'all' });
+    apply(vectors[0]!);
+    const between = program.save();
+    const { offset } = program.state.updates;
+    expect([state[offset], between[offset]]).toEqual([0, 1]);
+    apply(vectors[1]!);
+    const straight = program.save();
+    expect(straight[offset]).toBe(2);
+
+    program.load(state);
+    apply(vectors[0]!);
+    program.load(between);
+    const poisoned = vectors[1]!.slice();
+    poisoned[layout.gradients[0]!.offset] = Number.NaN;
+    expect(program.isFinite(poisoned, 'all')).toBe(false);
+    apply(vectors[1]!);
+    expect(sameBits(program.save(), straight)).toBe(true);
+
+    program.resetMoments();
+    expect(program.save()[offset]).toBe(0);
+  });
+
   test('move the running statistics towards the mean over micro-batches', () => {
     const layout = program.reduction('frozen');
     const vector = gradientsOf(pieces, 'frozen');
-    program.apply(vector, { ...update, trainable: 'frozen', step: 1 });
+    program.apply(vector, { ...update, trainable: 'frozen' });
     const after = program.save();
     program.state.statistics.forEach(({ offset, shape }, index) => {
       const from = layout.statistics[index]!.offset;
@@ -183,7 +208,7 @@ describe('updates', () => {
   });
 
   test('leave a frozen body’s filters and their moments as they are, bit for bit', () => {
-    program.apply(gradientsOf(pieces, 'frozen'), { ...update, trainable: 'frozen', step: 1 });
+    program.apply(gradientsOf(pieces, 'frozen'), { ...update, trainable: 'frozen' });
     const after = program.save();
     const { parameters, first: means, second: squares } = program.state;
     parameters.forEach(({ offset, shape }, index) => {
@@ -198,9 +223,9 @@ describe('updates', () => {
 
   test('lower the loss', () => {
     const { tail } = program.reduction('all');
-    const losses = [1, 2, 3, 4, 5, 6].map((step) => {
+    const losses = [1, 2, 3, 4, 5, 6].map(() => {
       const vector = gradientsOf([pieces[1]!]);
-      program.apply(vector, { ...update, trainable: 'all', step });
+      program.apply(vector, { ...update, trainable: 'all' });
       return vector[tail.lossSum]!;
     });
     expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2);
@@ -240,7 +265,7 @@ test('no call leaves a tensor behind', () => {
   const before = program.tensorHandles();
   const vector = gradientsOf(pieces);
   program.isFinite(vector, 'all');
-  program.apply(vector, { trainable: 'all', learningRates: [0, 0, 0], momentum: 0.9, step: 1 });
+  program.apply(vector, { trainable: 'all', learningRates: [0, 0, 0], momentum: 0.9 });
   program.evaluate(first!);
   program.predict(first!);
   program.resetMoments();

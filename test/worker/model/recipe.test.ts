@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { sampleLoss } from '../../../plan/criterion.js';
 import { drawMixup, type Mixup } from '../../../plan/mixup.js';
 import { beginAverage, initialState } from '../../../worker/model/initialize.js';
 import { volume } from '../../../worker/model/parameters.js';
@@ -38,7 +39,7 @@ const mixup: Mixup = {
 };
 const unmixed: Mixup = { shares: new Float32Array(count).fill(1), partners: mixup.partners };
 const key = [0, 0] as const;
-const update = { learningRates: [1e-3, 2e-3, 3e-3], momentum: 0.9, step: 1 };
+const update = { learningRates: [1e-3, 2e-3, 3e-3], momentum: 0.9 };
 
 const plainState = plausibleState(plain.state);
 const richState = new Float32Array(rich.state.length);
@@ -141,36 +142,47 @@ describe('clipping', () => {
 });
 
 describe('the moving average', () => {
-  const { average, parameters, parameterLength, length } = rich.state;
-  const averageOf = (state: Float32Array) => state.subarray(average[0]!.offset, length);
+  const { average, parameters, statistics, updates, evaluated } = rich.state;
+  const networkLength = evaluated.end - evaluated.start;
+  const averageOf = (state: Float32Array) => state.subarray(evaluated.start, evaluated.end);
+  const networkOf = (state: Float32Array) => state.subarray(0, networkLength);
 
-  test('lies behind the moments, parameter by parameter', () => {
+  test('lies behind the moments, of one parameter and statistic after the other', () => {
     expect(plain.state.average).toEqual([]);
-    expect(average.map(({ name }) => name)).toEqual(parameters.map(({ name }) => `average.${name}`));
+    expect(plain.state.evaluated).toEqual({ start: 0, end: networkLength });
+    expect(average.map(({ name }) => name)).toEqual(
+      [...parameters, ...statistics].map(({ name }) => `average.${name}`),
+    );
     expect(average[0]!.offset).toBe(plain.state.length);
-    expect(length).toBe(plain.state.length + parameterLength);
+    expect(rich.state.length).toBe(plain.state.length + networkLength);
   });
 
   test.each(['all', 'frozen'] as const)(
-    'follows the parameters of %s by the share it is told',
+    'follows the parameters of %s, and the running statistics, by the share it is told',
     (trainable) => {
-      const values = (state: Float32Array) => thin(state.subarray(0, parameterLength));
-      let expected = Float64Array.from(values(plainState));
-      for (const [index, averageDecay] of [0.1, 0.9, 0.99].entries()) {
-        rich.apply(richGradients(unmixed, trainable), {
-          ...update,
-          trainable,
-          step: index + 1,
-          averageDecay,
-        });
-        const now = values(rich.save());
-        expected = expected.map((value, k) => averageDecay * value + (1 - averageDecay) * now[k]!);
+      let expected = Float64Array.from(thin(networkOf(plainState)));
+      let statisticsExpected = Float64Array.from(statisticsOf(plainState, 0));
+      for (const averageDecay of [0.1, 0.9, 0.99]) {
+        rich.apply(richGradients(unmixed, trainable), { ...update, trainable, averageDecay });
+        const now = rich.save();
+        const follow = (before: Float64Array, values: Float32Array) =>
+          before.map((value, k) => averageDecay * value + (1 - averageDecay) * values[k]!);
+        expected = follow(expected, thin(networkOf(now)));
+        statisticsExpected = follow(statisticsExpected, statisticsOf(now, 0));
       }
-      const found = thin(averageOf(rich.save()));
+      const after = rich.save();
+      const found = thin(averageOf(after));
       expect(relativeDistance(found, expected)).toBeLessThan(1e-6);
-      expect(relativeDistance(found, values(plainState))).toBeGreaterThan(1e-4);
+      expect(relativeDistance(found, thin(networkOf(plainState)))).toBeGreaterThan(1e-4);
+      const averaged = statisticsOf(after, evaluated.start);
+      expect(relativeDistance(averaged, statisticsExpected)).toBeLessThan(1e-6);
+      expect(relativeDistance(averaged, statisticsOf(after, 0))).toBeGreaterThan(1e-4);
     },
   );
+
+  function statisticsOf(state: Float32Array, networkStart: number): Float32Array {
+    return state.subarray(networkStart + statistics[0]!.offset, networkStart + networkLength);
+  }
 
   test('leaves what is not trained as it was, bit for bit', () => {
     rich.apply(richGradients(unmixed, 'frozen'), { ...update, trainable: 'frozen', averageDecay: 0.37 });
@@ -186,7 +198,7 @@ describe('the moving average', () => {
     });
   });
 
-  test('is what evaluation sees; the running statistics are not averaged', () => {
+  test('is what evaluation sees, running statistics included', () => {
     rich.apply(richGradients(unmixed), { ...update, trainable: 'all', averageDecay: 0.5 });
     const state = rich.save();
     const trained = rich.logits(batch);
@@ -196,7 +208,7 @@ describe('the moving average', () => {
     seen.set(averageOf(state));
     plain.load(seen);
     expect(sameBits(plain.logits(batch), trained)).toBe(true);
-    expect(sameBits(plain.evaluate(batch).losses, rich.evaluate(batch).losses)).toBe(true);
+    expect(sameBits(plain.evaluate(batch).probabilities, rich.evaluate(batch).probabilities)).toBe(true);
   });
 
   test('goes in and out with the state, and moments are reset without it', () => {
@@ -207,17 +219,44 @@ describe('the moving average', () => {
     const state = rich.save();
     expect(sameBits(averageOf(state), averageOf(marked))).toBe(true);
     expect(
-      state.subarray(rich.state.first[0]!.offset, average[0]!.offset).every((value) => value === 0),
+      state.subarray(rich.state.first[0]!.offset, updates.offset + 1).every((value) => value === 0),
     ).toBe(true);
   });
 
-  test('begins with the first parameters', () => {
+  test('begins with the first parameters and statistics', () => {
     const state = initialState(rich.state, 5);
-    expect(sameBits(averageOf(state), state.subarray(0, parameterLength))).toBe(true);
+    expect(sameBits(averageOf(state), networkOf(state))).toBe(true);
     expect(norm(thin(averageOf(state)))).toBeGreaterThan(0.1);
   });
 });
 
-test('evaluation is neither weighted nor mixed', () => {
-  expect(sameBits(rich.evaluate(batch).losses, plain.evaluate(batch).losses)).toBe(true);
+describe('evaluation', () => {
+  const criterion = { labelSmoothing: 0.1, classWeights };
+  const judging = openProgram({ ...base, trainable: [], ...criterion });
+  afterAll(() => judging.close());
+
+  test('measures the training criterion, but mixes nothing', () => {
+    judging.load(plainState);
+    const found = judging.evaluate(batch);
+    const rows = judging.predict(batch);
+    batch.labels.forEach((label, sample) => {
+      const row = rows.subarray(classes * sample, classes * (sample + 1));
+      expect(found.losses[sample]).toBeCloseTo(sampleLoss(row, label, criterion), 4);
+      expect(found.probabilities[sample]).toBeCloseTo(row[label]!, 6);
+    });
+    const weighted = rich.evaluate(batch);
+    plain.evaluate(batch).losses.forEach((loss, sample) => {
+      expect(weighted.losses[sample]).toBeCloseTo(loss * classWeights[batch.labels[sample]!]!, 4);
+    });
+  });
+
+  test('says how many classes are likelier than the label', () => {
+    const { labelRanks, predictions } = plain.evaluate(batch);
+    const rows = plain.predict(batch);
+    batch.labels.forEach((label, sample) => {
+      const row = [...rows.subarray(classes * sample, classes * (sample + 1))];
+      expect(labelRanks[sample]).toBe(row.filter((other) => other > row[label]!).length);
+      expect(labelRanks[sample] === 0).toBe(predictions[sample] === label);
+    });
+  });
 });

@@ -99,7 +99,7 @@ describe('train', () => {
     const oneStep = runConfig({ trainCount: 8, phases: [{ ...config.phases[0], epochs: 1 }] });
     for (const rank of await runWorld(oneStep, 2, { poison: 5 })) {
       expect(steps(rank)[0].outcome).toMatchObject({ skipped: true, samples: 8 });
-      expect([...rank.state]).toEqual(new Array(9).fill(0));
+      expect([...rank.state]).toEqual(new Array(10).fill(0));
     }
   });
 });

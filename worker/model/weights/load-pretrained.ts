@@ -90,7 +90,7 @@ export function overlayPretrained(
  * moving averages take the places of what they average. A file without a head leaves the head as it is; a file with one must
  * have all of it. torchvision's classifier (`fc.*`) is taken where the network has one of the same shapes, that is a
  * linear head for as many classes; otherwise it is ignored.
- * Throws invalid-argument that names every missing, extra and misshapen tensor.
+ * Throws invalid-argument that names every tensor that is missing, extra, misshapen or not finite.
  */
 export function fitNetwork(
   layout: StateLayout,
@@ -123,7 +123,10 @@ export function fitNetwork(
       wanted.flatMap((spec) => describeShape(spec, tensors.get(spec.name))),
     ),
   ].filter((problem) => problem !== null);
-  if (problems.length === 0) return wanted;
+  if (problems.length === 0) {
+    refuseNotFinite(wanted, tensors, file);
+    return wanted;
+  }
   const where = place === '' ? '' : `, under "${place}"`;
   throw new RondoError(
     'invalid-argument',
@@ -133,6 +136,31 @@ export function fitNetwork(
         'Give --arch and --head what the weights were trained with, or take a file with torchvision names.',
     },
   );
+}
+
+function refuseNotFinite(
+  wanted: readonly TensorSpec[],
+  tensors: NetworkWeights['tensors'],
+  file: string,
+): void {
+  const broken = wanted.filter(({ name }) => !areFinite(tensors.get(name)!.values));
+  if (broken.length === 0) return;
+  const names = broken.map(({ name }) => name);
+  throw new RondoError(
+    'invalid-argument',
+    `${file} has ${describe('weights that are NaN or infinite', names)}.`,
+    {
+      remedy: 'The training that wrote it had diverged: take an earlier checkpoint of it, or other weights.',
+    },
+  );
+}
+
+/** As float32, which is what they become. */
+function areFinite(values: WeightTensor['values']): boolean {
+  for (let index = 0; index < values.length; index++) {
+    if (!Number.isFinite(Math.fround(Number(values[index])))) return false;
+  }
+  return true;
 }
 
 function isIgnored(name: string): boolean {

@@ -66,6 +66,23 @@ test('a head in the file is loaded too', () => {
   expect(load(tensors).slice(0, 12)).toEqual([1, 2, 3, 4, 0.5, 0.25, 5, 6, 7, 8, 9, 2]);
 });
 
+test.each<[string, string, WeightValues]>([
+  ['conv1.weight', 'NaN', Float32Array.of(1, Number.NaN, 3, 4)],
+  ['bn1.running_var', 'infinite', Float32Array.of(8, Number.POSITIVE_INFINITY)],
+  ['bn1.weight', 'too large for float32', Float64Array.of(0.5, 1e39)],
+])('%s that is %s is refused by name, and nothing is written', (name, _, values) => {
+  const tensors = torchvision();
+  const state = new Float32Array(layout.length);
+  tensors.set(name, tensor([...tensors.get(name)!.shape], values));
+  const attempt = () => overlayPretrained(state, layout, tensors, 'resnet.safetensors');
+  expect(attempt).toThrow(`resnet.safetensors has weights that are NaN or infinite: ${name}.`);
+  expect(state.every((value) => value === 0)).toBe(true);
+  // What is not taken may be anything.
+  expect(() =>
+    load(torchvision().set('fc.bias', tensor([1000], new Float32Array(1000).fill(Number.NaN)))),
+  ).not.toThrow();
+});
+
 test('every missing, extra and misshapen tensor is named in one error, and nothing is written', () => {
   const tensors = torchvision();
   tensors.delete('bn1.weight');

@@ -1,0 +1,75 @@
+import { expect, it } from 'vitest';
+import type { BatchLoader, BatchRequest, LoadedBatch } from '../../../worker/training/batches.js';
+import { evaluateShare } from '../../../worker/training/evaluate.js';
+import { createFakeCompute } from '../../support/fake-compute.js';
+import { runConfig } from '../../support/run-config.js';
+
+const signal = new AbortController().signal;
+const classes = ['a', 'b', 'c'];
+
+/** Tells the network which view it is shown: in the first number of each transform. Labels are 2, 1, 0, 2 … */
+function viewLoader(requested: BatchRequest[], released: number[]): BatchLoader {
+  return {
+    async *load(requests) {
+      for (const request of requests) {
+        requested.push(request);
+        const { ids, view = 0 } = request;
+        const transforms = new Float32Array(8 * ids.length).fill(view);
+        const labels = Int32Array.from(ids, (id) => 2 - (id % 3));
+        const empty = { pixels: new Uint8Array(), lighting: new Float32Array() };
+        yield { ids, labels, transforms, ...empty, release: () => released.push(view) } satisfies LoadedBatch;
+      }
+    },
+  };
+}
+
+/** What the network answers in a view: of three classes, the same for each image. */
+const answerOf = (view: number) => (view === 0 ? [0.5, 0.3, 0.2] : [0.1 + view / 100, 0.2, 0.7 - view / 100]);
+
+const predict = async ({ transforms }: { transforms: Float32Array }) =>
+  Float32Array.from(Array.from({ length: transforms.length / 8 }, () => answerOf(transforms[0]!)).flat());
+
+it('judges the blend of all views where the task asks for it, on every rank its share', async () => {
+  const criterion = { labelSmoothing: 0.1, classWeights: [1, 2, 4] };
+  const task = { kind: 'evaluate', tta: true } as const;
+  const config = runConfig({ task, classes, validCount: 70, ...criterion });
+  const compute = { ...createFakeCompute(), predict };
+  const blend = [0, 1, 2].map((k) => {
+    const others = [1, 2, 3, 4, 5, 6, 7, 8].map((view) => answerOf(view)[k]!);
+    return 0.4 * answerOf(0)[k]! + 0.6 * (others.reduce((sum, value) => sum + value, 0) / 8);
+  });
+  const ids: number[] = [];
+  for (const rank of [0, 1]) {
+    const [requested, released]: [BatchRequest[], number[]] = [[], []];
+    const judged: number[] = [];
+    const onEvaluated = (images: number) => judged.push(images);
+    const place = { rank, worldSize: 2, onEvaluated };
+    const share = await evaluateShare(config, place, compute, viewLoader(requested, released), signal);
+    expect(requested.map(({ view }) => view)).toEqual(requested.map((_, index) => index % 9));
+    expect(released).toEqual(requested.map(({ view }) => view));
+    expect(judged.at(-1)).toBe(share.sampleIds.length);
+    share.sampleIds.forEach((id, index) => {
+      const label = 2 - (id % 3);
+      expect(share.probabilities[index]).toBeCloseTo(blend[label]!, 6);
+      // PyTorch's cross-entropy with weights and label smoothing, term by term.
+      const terms = blend.map((p, k) => -Math.log(p) * criterion.classWeights[k]!);
+      const loss = 0.9 * terms[label]! + (0.1 / 3) * terms.reduce((sum, term) => sum + term, 0);
+      expect(share.losses[index]).toBeCloseTo(loss, 5);
+      expect(share.predictions[index]).toBe(2);
+      expect(share.labelRanks[index]).toBe([1, 2, 0][label]);
+    });
+    ids.push(...share.sampleIds);
+  }
+  expect(ids).toEqual(Array.from({ length: 70 }, (_, id) => id));
+});
+
+it('asks for the middle of each image alone where it does not', async () => {
+  for (const task of [{ kind: 'train' }, { kind: 'evaluate' }] as const) {
+    const requested: BatchRequest[] = [];
+    const config = runConfig({ task, classes, validCount: 70 });
+    const place = { rank: 0, worldSize: 1, onEvaluated: () => {} };
+    await evaluateShare(config, place, createFakeCompute(), viewLoader(requested, []), signal);
+    expect(requested.every(({ view, epoch }) => view === 0 && epoch === null)).toBe(true);
+    expect(requested).toHaveLength(2);
+  }
+});
