@@ -39,6 +39,21 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
   cancelled: 130,
 };
 
+/** What the programs' exit codes mean: --help and README say the same. */
+export const exitCodeTexts: Readonly<Record<number, string>> = {
+  0: 'done',
+  1: 'anything else; `verify-run`: something differs',
+  2: 'wrong input, or nothing of that name',
+  3: 'something is missing, in the way or not allowed',
+  130: 'stopped',
+  143: 'ended at once by a second SIGTERM',
+};
+
+/** The sentence of --help. */
+export const exitCodesHelp = `Exit codes: ${Object.entries(exitCodeTexts)
+  .map(([code, text]) => `${code} ${text}`)
+  .join(', ')}.`;
+
 const systemCodes: Record<string, ErrorCode> = {
   ENOENT: 'not-found',
   ENOTDIR: 'not-found',

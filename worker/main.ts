@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
-import { RondoError } from '../runtime/errors.js';
+import { exitCodesHelp, RondoError } from '../runtime/errors.js';
 import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation } from '../runtime/installation.js';
@@ -54,7 +54,8 @@ program
     `
 The number of threads, the GPU and the kernels are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
 CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
-Whoever holds the run's token may take part in the run: keep it off command lines. Exit code 0 when the run ended well, 130 when the worker was told to end, else non-zero.
+Whoever holds the run's token may take part in the run: keep it off command lines.
+${exitCodesHelp}
 
 Example:
   worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4`,

@@ -18,8 +18,7 @@ Examples:
   coordinator export first-try --format safetensors --out cats-and-dogs
       for torchvision's network of the same architecture, and for \`coordinator start --pretrained\`
 
-Both come with classes.json and a model card, README.md, that tells data, recipe, results, digests and how to load it.
-Exit codes: 0 written, 2 no such run or wrong input, 3 the folder is there already; 130 stopped.`;
+Both come with classes.json and a model card, README.md, that tells data, recipe, results, digests and how to load it.`;
 
 interface ExportFlags {
   readonly format: ExportFormat;

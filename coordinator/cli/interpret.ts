@@ -25,8 +25,7 @@ Examples:
       share the images among four workers, show the 24 highest losses, of the network after its third epoch
 
 In the report: learning curves and schedule, confusion matrix, most confused pairs, images of the highest losses, scores
-by class. Beside it: predictions.jsonl (every validation image), interpretation.json, and the charts as PNG.
-Exit codes: 0 written, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;
+by class. Beside it: predictions.jsonl (every validation image), interpretation.json, and the charts as PNG.`;
 
 interface InterpretFlags {
   readonly workers?: number;

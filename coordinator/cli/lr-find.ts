@@ -33,8 +33,7 @@ Examples:
   coordinator lr-find --data pets --from runs/first-try/checkpoints/stage-1 --freeze-epochs 0 --json
       for training all layers after them; figures only
 
-Ctrl-C stops at once: there is nothing to save.
-Exit codes: 0 found, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;
+Ctrl-C stops at once: there is nothing to save.`;
 
 export function lrFindCommand(environment: StartEnvironment): Command {
   const command = new Command('lr-find')

@@ -34,7 +34,7 @@ Examples:
 
 The network is that of the run's best checkpoint by error rate, or its newest. Images are decoded, resized and cropped
 as in validation. Files that cannot be read are named and left out.
-Exit codes: 0 at least one image was classified, 2 none was, or wrong input; 130 stopped.`;
+Where none can be read, the exit code is 2.`;
 
 interface PredictFlags {
   readonly top: number;

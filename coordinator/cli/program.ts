@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { RondoError } from '../../runtime/errors.js';
+import { exitCodesHelp, RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/version.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
@@ -25,6 +25,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(showBatchCommand(environment));
   program.addCommand(exportCommand(environment));
   for (const command of [program, ...program.commands]) {
+    command.addHelpText('after', `\n${exitCodesHelp}`);
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),
       // Said once, by whoever prints the error that is thrown.

@@ -86,5 +86,4 @@ What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE
 what is known of images, and in pixels/ the images that workers decoded, up to RONDO_CACHE_GIB (default: ${defaultDiskCacheGib}; those used longest
 ago are removed, 0 keeps none). It may be removed at any time.
 
-Ctrl-C, SIGTERM or a terminal that is closed (SIGHUP, under nohup too) finish the step and save it; a second Ctrl-C stops at once.
-Exit codes: 0 completed, 2 wrong input, 3 something is missing, 130 stopped, 1 anything else.`;
+Ctrl-C, SIGTERM or a terminal that is closed (SIGHUP, under nohup too) finish the step and save it; a second Ctrl-C stops at once.`;

@@ -39,7 +39,7 @@ export function verifyRunCommand({ output, openLifecycle, exit }: VerifyEnvironm
 The run's images.sha256 holds the digest of every image; it is compared with the files in the data's folder. Files that did not change
 since they were last verified are not read again. Where that folder is gone the ledger alone is verified, and that is said.
 
-Exit codes: 0 proven, 1 something differs (the first difference in the ledger, or the images that changed), 2 no such run.`,
+When something differs it says the first difference in the ledger, or the images that changed.`,
     )
     .action(async (run: string, { runDir, images, json }: VerifyFlags) => {
       const lifecycle = openLifecycle();

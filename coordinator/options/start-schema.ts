@@ -61,7 +61,7 @@ const schema = z.strictObject({
   wire: oneOf(floatTypes).optional(),
   lanes: integer(1, 4).optional(),
   nats: field('a URL such as nats://127.0.0.1:4222', readNatsUrl).optional(),
-  listen: field('HOST:PORT, such as 0.0.0.0:7070 (port 0: any free one)', readAddress).optional(),
+  listen: field('HOST:PORT, such as 127.0.0.1:7070 (port 0: any free one)', readAddress).optional(),
   'run-dir': text('a folder').optional(),
   name: field('1 to 64 letters, digits, "-" or "_"', readName).optional(),
   resume: text('the name or folder of a run').optional(),
