@@ -128,7 +128,7 @@ async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
     dataset,
     quarantined,
     validation: validation ?? describeDrawn(o),
-    remarks: [...remarks, ...remarkSamples(dataset)],
+    remarks: [...remarks, ...remarkSamples(dataset, !given && o.split !== 'stratified')],
   };
 }
 
@@ -137,11 +137,15 @@ interface UsableImage extends Extract<Finding, { readonly usable: true }> {
   readonly set: SetName | undefined;
 }
 
-function remarkSamples({ classes, train, valid }: Dataset): DataRemark[] {
+function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolean): DataRemark[] {
   const counts = new Map(classes.map((name) => [name, 0]));
   for (const { label } of [train, valid].flat())
     counts.set(classes[label]!, counts.get(classes[label]!)! + 1);
-  return [...remarkClasses(counts), ...remarkCoverage(classes, train, valid), ...remarkOverlap(train, valid)];
+  return [
+    ...remarkClasses(counts),
+    ...remarkCoverage(classes, train, valid, drawnAtRandom),
+    ...remarkOverlap(train, valid),
+  ];
 }
 
 /** The pass over all files, root by root: what was found before is kept for each. */

@@ -127,8 +127,10 @@ export async function listImageFiles(root: string, o: ListOptions): Promise<File
     try {
       real = await realpath(path.join(root, link));
       target = await readStats(real);
-    } catch {
-      if (imageName.test(link)) broken.push({ path: link, reason: 'is a symbolic link that leads nowhere' });
+    } catch (error) {
+      const nowhere = isGone(error) || (error as NodeJS.ErrnoException).code === 'ELOOP';
+      const reason = nowhere ? 'is a symbolic link that leads nowhere' : describeUnreadable(error);
+      if (imageName.test(link)) broken.push({ path: link, reason });
       else others.push(link);
       return;
     }

@@ -117,7 +117,7 @@ function findAlike(names: readonly string[]): string[] {
 function fold(name: string): string {
   return name
     .normalize('NFKC')
-    .replace(/[\s\p{C}_-]+/gu, '')
+    .replace(/[\s\p{C}]+/gu, '')
     .toLowerCase();
 }
 
@@ -141,6 +141,7 @@ export function remarkCoverage(
   classes: readonly string[],
   train: readonly { readonly label: number }[],
   valid: readonly { readonly label: number }[],
+  drawnAtRandom: boolean,
 ): DataRemark[] {
   const without = (samples: readonly { readonly label: number }[]) => {
     const present = new Set(samples.map(({ label }) => label));
@@ -153,7 +154,7 @@ export function remarkCoverage(
     remarks.push(remark('warning', 'classes-without-training', untrained, text));
   }
   if (unmeasured.length > 0) {
-    const text = `${countClasses(unmeasured.length)} no image to validate on: ${listNames(unmeasured)}`;
+    const text = `${countClasses(unmeasured.length)} no image to validate on: ${listNames(unmeasured)}${drawnAtRandom ? '; --split stratified draws from each class' : ''}`;
     remarks.push(remark('warning', 'classes-without-validation', unmeasured, text));
   }
   return remarks;

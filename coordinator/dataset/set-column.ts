@@ -4,31 +4,27 @@ import type { CsvRow } from './csv.js';
 /** The sets that images are divided into before training; those of a test set take no part in it. */
 export type SetName = 'train' | 'valid' | 'test';
 
-/** What folders and the values of a column are called that hold a set; in lower case. */
-const setNames: Readonly<Record<string, SetName>> = {
-  train: 'train',
-  training: 'train',
-  valid: 'valid',
-  val: 'valid',
-  validation: 'valid',
-  dev: 'valid',
-  test: 'test',
-  testing: 'test',
-};
+/** What folders and the values of a column are called that hold a set; in lower case, without `setSuffix`. */
+const setNames = new Map<string, SetName>([
+  ['train', 'train'],
+  ['training', 'train'],
+  ['valid', 'valid'],
+  ['val', 'valid'],
+  ['validation', 'valid'],
+  ['dev', 'valid'],
+  ['test', 'test'],
+  ['testing', 'test'],
+]);
+
+/** As in train2017, test_set, "Validation images". */
+const setSuffix = /[\s_-]*(\d+|set|data|images?|imgs?)$/;
 
 /** fastai's `is_valid`, and its like: true for validation. */
 const flagColumns = new Set(['is_valid', 'is_val', 'is_validation']);
-const flags: Readonly<Record<string, SetName>> = {
-  true: 'valid',
-  yes: 'valid',
-  1: 'valid',
-  '1.0': 'valid',
-  false: 'train',
-  no: 'train',
-  0: 'train',
-  '0.0': 'train',
-  '': 'train',
-};
+const flags = new Map<string, SetName>([
+  ...['true', 'yes', '1', '1.0'].map((text) => [text, 'valid'] as const),
+  ...['false', 'no', '0', '0.0', ''].map((text) => [text, 'train'] as const),
+]);
 
 /** Columns that name the set. */
 const splitColumns = new Set(['split', 'set', 'subset', 'partition', 'phase']);
@@ -39,9 +35,9 @@ export interface SetColumn {
   setOf(row: CsvRow): SetName;
 }
 
-/** The set that a folder or a value names: train for "Training". */
+/** The set that a folder or a value names: train for "Training" and "train2017". */
 export function readSetName(text: string): SetName | undefined {
-  return setNames[text.toLowerCase()];
+  return setNames.get(text.toLowerCase().replace(setSuffix, ''));
 }
 
 /**
@@ -58,8 +54,8 @@ export function findSetColumn(
     const isFlag = flagColumns.has(name.toLowerCase());
     if (!isFlag && !splitColumns.has(name.toLowerCase())) continue;
     const read = (row: CsvRow): SetName | undefined => {
-      const value = row.fields[index]!.toLowerCase();
-      return isFlag ? flags[value] : setNames[value];
+      const value = row.fields[index]!;
+      return isFlag ? flags.get(value.toLowerCase()) : readSetName(value);
     };
     if (!isFlag && !rows.some((row) => read(row) !== undefined)) continue;
     if (index < 2) {

@@ -39,6 +39,8 @@ describe('folders of sets', () => {
     ['train', 'valid'],
     ['train', 'val'],
     ['Training', 'Validation'],
+    ['train2017', 'val2017'],
+    ['training_set', 'validation-set'],
   ])('%s and %s are the sets, and no classes', async (train, valid) => {
     const root = await makeImages([`${train}/a`, `${train}/b`, `${valid}/a`, `${valid}/b`]);
     const { dataset, validation, remarks } = await open(root);
@@ -85,6 +87,13 @@ describe('folders of sets', () => {
     expect(validation).toBe('20 % drawn at random (seed 42)');
     expect(remarks['test-set']).toMatchObject({ level: 'warning' });
     expect(remarks['test-set']!.text).toContain(`--valid ${path.join(root, 'test')}`);
+  });
+
+  it('are not meant by names that every object has, or that only begin so', async () => {
+    const root = await makeImages(['constructor', 'toString', 'trainer', 'valley']);
+    const { dataset, remarks } = await open(root);
+    expect(dataset.classes).toEqual(['constructor', 'toString', 'trainer', 'valley']);
+    expect(remarks['class-names']).toBeUndefined();
   });
 
   it('are classes where they stand among others', async () => {
@@ -210,7 +219,9 @@ describe('what is passed over or looks wrong', () => {
       'warning: a folder holds no image that is read and is no class: c',
       'warning: 2 links to what is listed under another name, counted once: b/hard.jpg, a/again.jpg',
       'warning: a folder inside a class folder counts as a class of its own: b/inner',
-      expect.stringMatching(/^warning: .* no image to validate on: /),
+      expect.stringMatching(
+        /^warning: .* no image to validate on: .*; --split stratified draws from each class$/,
+      ),
     ]);
   });
 
