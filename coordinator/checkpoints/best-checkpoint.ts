@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EpochMeasure } from '../options/start-schema.js';
+import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import { findBestEpoch } from './best-epoch.js';
 import { nameCheckpoint } from './checkpoint-folder.js';

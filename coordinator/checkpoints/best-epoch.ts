@@ -1,4 +1,4 @@
-import type { EpochMeasure } from '../options/start-schema.js';
+import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 
 /** The epoch that is best by the measure, the earliest of equals; null when none could be measured. */

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
-import type { EpochMeasure } from '../options/start-schema.js';
+import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import { findBestEpoch } from './best-epoch.js';
 import { type Checkpoint, readCheckpointRecord, verifyCheckpoint } from './checkpoint-file.js';

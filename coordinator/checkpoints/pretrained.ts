@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Arch, HeadKind } from '../../plan/run-config.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { refused } from '../options/refused.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 
 /** The path of torchvision's ImageNet weights, fetched once. */

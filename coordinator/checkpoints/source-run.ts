@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { defaults } from '../options/defaults.js';
 import { refused } from '../options/refused.js';
-import type { RawStart } from '../options/start-schema.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { RawStart, TrainingOptions } from '../options/start-schema.js';
 import {
   findRunDirectory,
   type RunDirectory,

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
 import { showBatch } from '../inference/show-batch.js';
 import { runWorkerJob } from '../launch/run-job.js';
-import { defaults, recipes } from '../options/defaults.js';
+import { dataOptions } from '../options/data-options.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
 import { resolveTraining } from '../options/training-options.js';
 import { indexData } from '../run/prepare-run.js';
@@ -10,6 +10,7 @@ import { formatCount } from '../terminal/count-text.js';
 import { openReporter } from '../terminal/reporter.js';
 import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
+import { pickStartOptions } from './start-options.js';
 import { wholeNumber } from './whole-number.js';
 
 const examples = `
@@ -22,52 +23,44 @@ Examples:
 The images are the first that \`coordinator start\` with the same --seed trains on in that epoch, and they pass through
 the same loader and the same graph; only the normalisation is undone.`;
 
+/** What decides which images there are, and how they look. */
+const sharedOptions = [
+  ...(Object.keys(dataOptions) as (keyof typeof dataOptions)[]),
+  ...(['size', 'augment'] as const),
+];
+
 interface ShowBatchFlags {
   readonly count: number;
   readonly out: string;
   readonly epoch: number;
   readonly json?: boolean;
-  readonly data?: string;
-  readonly labelPattern?: string;
-  readonly labels?: string;
-  readonly valid?: string;
-  readonly validPct?: string;
-  readonly split?: string;
-  readonly skipBroken?: boolean;
-  readonly seed?: string;
-  readonly size?: string;
-  readonly augment?: string;
 }
 
 export function showBatchCommand(environment: StartEnvironment): Command {
-  return new Command('show-batch')
-    .description('Draws training images with their labels as a PNG, exactly as the network sees them.')
-    .option('--data <DIR|NAME>', 'as in `coordinator start` (default: sample)')
-    .option('--label-pattern <REGEX>', 'as in `coordinator start`')
-    .option('--labels <FILE.csv>', 'as in `coordinator start`')
-    .option('--valid <DIR>', 'as in `coordinator start`')
-    .option('--valid-pct <FRACTION>', `share that is not trained on (default: ${defaults.validPct})`)
-    .option('--split <KIND>', 'as in `coordinator start`')
-    .option('--skip-broken', 'as in `coordinator start`')
-    .option('--seed <N>', `decides the split, the order and the augmentation (default: ${defaults.seed})`)
-    .option(
-      '--size <PIXELS>',
-      `side of the network's input (default: ${recipes.folder.size}; sample: ${recipes.sample.size})`,
-    )
-    .option('--augment <KIND>', `none, flip or fastai (default: ${defaults.augment})`)
+  const command = new Command('show-batch').description(
+    'Draws training images with their labels as a PNG, exactly as the network sees them.',
+  );
+  const shared = pickStartOptions(...sharedOptions);
+  for (const option of shared) command.addOption(option);
+  return command
+    .optionsGroup('Picture:')
     .option('--epoch <N>', 'of training, counted from 0', wholeNumber(0, 100_000), 0)
     .option('--count <N>', 'how many images', wholeNumber(1, 400), 16)
     .option('--out <FILE>', 'the PNG to write', 'batch.png')
     .option('--json', 'one JSON object that lists the images and their labels')
     .addHelpText('after', examples)
-    .action(async (flags: ShowBatchFlags) => environment.exit(await run(flags, environment)));
+    .action(async (flags: ShowBatchFlags) => {
+      const given = shared.map((option) => [option.name(), command.getOptionValue(option.attributeName())]);
+      environment.exit(await run(flags, Object.fromEntries(given), environment));
+    });
 }
 
 async function run(
-  { count, out, epoch, json, ...data }: ShowBatchFlags,
+  { count, out, epoch, json }: ShowBatchFlags,
+  raw: RawStart,
   { services, output, openLifecycle }: StartEnvironment,
 ): Promise<number> {
-  const { seed, size, augment, ...training } = resolveTraining(parseStart(withDashes(data)));
+  const { seed, size, augment, ...training } = resolveTraining(parseStart(raw));
   const lifecycle = openLifecycle();
   const { signal } = lifecycle;
   const reporter = openReporter(process.stderr, { json: false }, services.nowMs);
@@ -86,12 +79,4 @@ async function run(
     reporter.close();
     lifecycle.close();
   }
-}
-
-/** commander's names of options as they are on the command line. */
-function withDashes(flags: object): RawStart {
-  const entries = Object.entries(flags);
-  return Object.fromEntries(
-    entries.map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value]),
-  );
 }

@@ -1,72 +1,27 @@
 import { Option } from 'commander';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
-import { defaults } from '../options/defaults.js';
-import type { StartOptionName } from '../options/start-schema.js';
-import { groups, type OptionText, trainingOptionTexts } from './training-option-texts.js';
-
-/** Every option of `coordinator start`, in the order of its help. Values are checked by run/start-schema.ts. */
-const texts: Readonly<Record<StartOptionName, OptionText>> = {
-  ...trainingOptionTexts,
-  workers: {
-    group: groups.cluster,
-    value: 'N',
-    text: `workers that train together; their number changes the speed, not the result (default: ${defaults.workers})`,
-  },
-  'local-workers': {
-    group: groups.cluster,
-    value: 'N',
-    text: 'how many of them to start on this machine; the others come by `worker join` (default: all)',
-  },
-  threads: {
-    group: groups.cluster,
-    value: 'N',
-    text: 'threads of each worker on this machine (default: its cores, divided among them)',
-  },
-  listen: {
-    group: groups.cluster,
-    value: 'HOST:PORT',
-    text: `where workers join; port 0 takes a free one (default: ${defaults.listen})`,
-  },
-  wire: {
-    group: groups.cluster,
-    value: 'TYPE',
-    text: `what gradients travel as: float32 or bfloat16 (default: ${defaults.wire})`,
-  },
-  lanes: {
-    group: groups.cluster,
-    value: 'N',
-    text: 'threads of each worker that carry gradients around a ring, 1 to 4 (default: 1, which on one machine needs no ring; more where machines have idle cores)',
-  },
-  nats: {
-    group: groups.cluster,
-    value: 'URL',
-    text: 'NATS server with JetStream for metrics (default: one is started for the run); its token, or USER:PASSWORD, stands in the URL before the host, best in --config, or the token in RONDO_NATS_TOKEN',
-  },
-  'run-dir': {
-    group: groups.run,
-    value: 'DIR',
-    text: `folder that holds the runs (default: ${defaults.runDir})`,
-  },
-  name: {
-    group: groups.run,
-    value: 'NAME',
-    text: "the run's name (default: from the time and the architecture)",
-  },
-  resume: {
-    group: groups.run,
-    value: 'RUN',
-    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was (--data DIR when its images have moved)',
-  },
-  json: { group: groups.run, text: 'one JSON object per line on standard output, and nothing else' },
-};
+import { dashed, describeOption } from '../options/option.js';
+import { optionGroups, type StartTable } from '../options/start-schema.js';
 
 /** `--config` and every option of a config file. */
 export function startOptions(): Option[] {
-  const options = Object.entries(texts).map(([name, { group, value, text }]) =>
-    new Option(value === undefined ? `--${name}` : `--${name} <${value}>`, text).helpGroup(group),
-  );
   const config = new Option('--config <FILE>', 'YAML file with these names; the command line wins over it');
-  return [...options, config.helpGroup(groups.run)];
+  const groups = Object.entries(optionGroups);
+  return [
+    ...groups.flatMap(([group, options]) =>
+      Object.entries(options).map(([name, { value, ...option }]) => {
+        const flags = value === undefined ? `--${dashed(name)}` : `--${dashed(name)} <${value}>`;
+        return new Option(flags, describeOption(option)).helpGroup(group);
+      }),
+    ),
+    config.helpGroup(groups.at(-1)![0]),
+  ];
+}
+
+/** Some of them, for another command. */
+export function pickStartOptions(...names: (keyof StartTable)[]): Option[] {
+  const wanted = names.map(dashed);
+  return startOptions().filter((option) => wanted.includes(option.name()));
 }
 
 export const startExamples = `

@@ -8,7 +8,6 @@ import {
   dataEntries,
   describeRates,
   describeTrainable,
-  networkEntries,
   type RecipeEntry,
   trainingEntries,
 } from '../report/recipe-entries.js';
@@ -39,7 +38,7 @@ export function writeModelCard({ record, checkpoint, format, exported }: ModelCa
     `Labels come from ${describeLabels(training)}. The images to validate on: ${escapeMarkdown(describeValidation(record))}.`,
     '## Recipe',
     phasesTable(config.phases),
-    table([...networkEntries(config), ...trainingEntries(config)]),
+    table(trainingEntries(record)),
     '## Results',
     describeResults(checkpoint),
     usage.trim(),

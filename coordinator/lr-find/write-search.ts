@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { planRates } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { writeDurably } from '../../runtime/durable-file.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 import { renderPng } from '../report/charts/render-png.js';
 import { drawRateCurve } from './curve-picture.js';
 import type { RateSearch } from './find-rates.js';

@@ -17,7 +17,7 @@ export function readConfigFile(path: string): RawStart {
     });
   }
   for (const name of Object.keys(content)) {
-    if (startOptionNames.some((known) => known === name)) continue;
+    if (startOptionNames.includes(name)) continue;
     const nearest = nearestName(name, startOptionNames);
     throw new RondoError('invalid-argument', `${path}: there is no option "${name}"`, {
       remedy:

@@ -1,8 +1,8 @@
 import { cutMicroBatches } from '../../plan/micro-batches.js';
 import { defaults } from './defaults.js';
 import { refused } from './refused.js';
-import { type ParsedStart, parseStart, type RawStart } from './start-schema.js';
-import { givenTraining, resolveTraining, type TrainingOptions } from './training-options.js';
+import { type ParsedStart, parseStart, type RawStart, type TrainingOptions } from './start-schema.js';
+import { givenTraining, resolveTraining } from './training-options.js';
 
 /** Where and how a run is computed; may differ each time that it is resumed. */
 export interface RuntimeOptions {
@@ -44,15 +44,15 @@ export function resolveStart(raw: RawStart): StartConfig {
     threads: parsed.threads ?? null,
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
-    runDir: parsed['run-dir'] ?? defaults.runDir,
+    runDir: parsed.runDir ?? defaults.runDir,
     json: parsed.json ?? false,
   };
-  checkLocalWorkers(parsed.workers, parsed['local-workers']);
+  checkLocalWorkers(parsed.workers, parsed.localWorkers);
   if (parsed.resume !== undefined) {
     if (parsed.name !== undefined) {
       throw refused('--name cannot be given with --resume: a run keeps its name', 'leave --name out');
     }
-    const { workers, 'local-workers': localWorkers } = parsed;
+    const { workers, localWorkers } = parsed;
     const given = givenTraining(parsed);
     return Object.freeze({
       kind: 'resume',
@@ -64,7 +64,7 @@ export function resolveStart(raw: RawStart): StartConfig {
     });
   }
   const workers = parsed.workers ?? defaults.workers;
-  const localWorkers = parsed['local-workers'] ?? workers;
+  const localWorkers = parsed.localWorkers ?? workers;
   checkLocalWorkers(workers, localWorkers);
   const training = resolveTraining(parsed);
   return Object.freeze({

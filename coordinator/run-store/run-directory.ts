@@ -6,7 +6,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import type { DataRemark } from '../dataset/remarks.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 
 /** The files of one run. All paths begin with `path`. */
 export interface RunDirectory {

@@ -11,7 +11,7 @@ import { findSource, type SourceRun } from '../checkpoints/source-run.js';
 import { headFits, writeSourceWeights } from '../checkpoints/source-weights.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {

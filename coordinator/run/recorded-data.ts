@@ -1,5 +1,5 @@
 import { RondoError } from '../../runtime/errors.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 import { compareImages, describeChanges, digestsOf, readImageRecord } from '../run-store/image-record.js';
 import type { RunDirectory, RunRecord } from '../run-store/run-directory.js';
 import { type IndexContext, indexData } from './prepare-run.js';

@@ -9,8 +9,9 @@ import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
 import { defaults } from '../options/defaults.js';
+import { dashed } from '../options/option.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
 import {
   type LedgerLine,
   type LedgerState,
@@ -98,7 +99,7 @@ function requireSame(given: Partial<TrainingOptions>, { runId, training }: RunRe
     if (Object.hasOwn(places, key)) continue;
     const recorded = training[key as keyof TrainingOptions];
     if (isDeepStrictEqual(value, recorded)) continue;
-    const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const option = `--${dashed(key)}`;
     throw new RondoError(
       'invalid-argument',
       `${option} is ${JSON.stringify(value)}, but run ${runId} was started with ${JSON.stringify(recorded)}`,

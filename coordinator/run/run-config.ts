@@ -3,8 +3,11 @@ import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { balanceClasses } from '../dataset/class-weights.js';
-import { defaults } from '../options/defaults.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
+import { plannedOptions } from '../options/training-options.js';
+
+/** Before each of the head's two linear layers, as fastai's. */
+const dropout = [0.25, 0.5] as const;
 
 /** What both programs evaluate the plan from, frozen. */
 export function buildRunConfig(
@@ -14,30 +17,18 @@ export function buildRunConfig(
   pretrainedDigest: string | null,
 ): RunConfig {
   return freeze({
+    ...plannedOptions(training),
     runId,
     task: { kind: 'train' },
-    seed: training.seed,
-    arch: training.arch,
     classes: [...dataset.classes],
     trainCount: dataset.train.length,
     validCount: dataset.valid.length,
     datasetDigest: dataset.digest,
-    size: training.size,
     presize: presizeFor(training.size),
-    batchSize: training.batchSize,
-    microBatch: training.microBatch,
     phases: phasesFor(training),
-    weightDecay: training.weightDecay,
-    dropout: [...defaults.dropout],
-    augment: training.augment,
-    head: training.head,
-    labelSmoothing: training.labelSmoothing,
-    clipNorm: training.clipNorm,
+    dropout,
     emaDecay: training.ema,
-    mixup: training.mixup,
     classWeights: weighClasses(training, dataset),
-    precision: training.precision,
-    wire: training.wire,
     lanes: training.lanes ?? 1,
     pretrainedDigest,
   });

@@ -4,7 +4,6 @@ import {
   dataEntries,
   describeRates,
   describeTrainable,
-  networkEntries,
   type RecipeEntry,
   trainingEntries,
 } from '../recipe-entries.js';
@@ -14,8 +13,7 @@ export function recipeSection(record: RunRecord, root: string, kernels: readonly
   const { config } = record;
   const entries = [
     ...dataEntries(config, root),
-    ...networkEntries(config),
-    ...trainingEntries(config),
+    ...trainingEntries(record),
     ...originEntries(record),
     // Runs from before kernels were recorded have none.
     ...kernels.map((text): RecipeEntry => ['Kernels', text]),

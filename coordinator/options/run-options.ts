@@ -1,0 +1,101 @@
+import type { FloatType } from '../../plan/run-config.js';
+import { defaults } from './defaults.js';
+import { floatTypes } from './network-options.js';
+import { planOption, runtimeOption, trainingOption } from './option.js';
+import { flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
+
+/** What says which epoch is best: the lower the better, but for macro F1. */
+export const epochMeasures = [
+  'valid_loss',
+  'error_rate',
+  'balanced_error',
+  'macro_f1',
+  'top5_error',
+] as const;
+export type EpochMeasure = (typeof epochMeasures)[number];
+
+/** The workers, and how they and their metrics are reached. */
+export const clusterOptions = {
+  workers: runtimeOption({
+    value: 'N',
+    text: 'workers that train together; their number changes the speed, not the result',
+    type: integer(1, 1024),
+    default: defaults.workers,
+  }),
+  localWorkers: runtimeOption({
+    value: 'N',
+    text: 'how many of them to start on this machine; the others come by `worker join`',
+    type: integer(0, 1024),
+    defaultText: 'all',
+  }),
+  threads: runtimeOption({
+    value: 'N',
+    text: 'threads of each worker on this machine',
+    type: integer(1, 1024),
+    defaultText: 'its cores, divided among them',
+  }),
+  listen: runtimeOption({
+    value: 'HOST:PORT',
+    text: 'where workers join; port 0 takes a free one',
+    type: hostPort,
+    default: defaults.listen,
+  }),
+  wire: planOption<FloatType>({
+    value: 'TYPE',
+    text: 'what gradients travel as: float32 or bfloat16',
+    type: oneOf(floatTypes),
+    default: 'float32',
+    title: 'Gradients travel as',
+    show: (type) => (type === 'float32' ? null : type),
+  }),
+  /** Null lets the machine decide. */
+  lanes: trainingOption<number | null>({
+    value: 'N',
+    text: 'threads of each worker that carry gradients around a ring, 1 to 4',
+    type: integer(1, 4),
+    default: null,
+    defaultText: '1, which on one machine needs no ring; more where machines have idle cores',
+  }),
+  nats: runtimeOption({
+    value: 'URL',
+    text:
+      'NATS server with JetStream for metrics; its token, or USER:PASSWORD, stands in the URL before the host, best in ' +
+      '--config, or the token in RONDO_NATS_TOKEN',
+    type: natsUrl,
+    defaultText: 'one is started for the run',
+  }),
+};
+
+/** The run's folder, and what is kept and said of it. */
+export const runOptions = {
+  keepBest: trainingOption<EpochMeasure | null>({
+    value: 'MEASURE',
+    text:
+      `marks the checkpoint of the epoch that is best by ${epochMeasures.slice(0, -1).join(', ')} or ` +
+      `${epochMeasures.at(-1)} as checkpoints/best`,
+    type: oneOf(epochMeasures),
+    default: ({ earlyStopping }) => (earlyStopping === null ? null : 'valid_loss'),
+    defaultText: 'valid_loss with --early-stopping, else none',
+  }),
+  runDir: runtimeOption({
+    value: 'DIR',
+    text: 'folder that holds the runs',
+    type: text('a folder'),
+    default: defaults.runDir,
+  }),
+  name: runtimeOption({
+    value: 'NAME',
+    text: "the run's name",
+    type: plainName,
+    defaultText: 'from the time and the architecture',
+  }),
+  resume: runtimeOption({
+    value: 'RUN',
+    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was (--data DIR when its images have moved)',
+    type: text('the name or folder of a run'),
+  }),
+  json: runtimeOption({
+    text: 'one JSON object per line on standard output, and nothing else',
+    type: flag,
+  }),
+};
