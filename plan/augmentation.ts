@@ -1,6 +1,16 @@
-import { compose, type Homography, invert, type Point, scaleAndShift, squareToQuad } from './homography.js';
+import {
+  applyHomography,
+  compose,
+  type Homography,
+  invert,
+  type Point,
+  scaleAndShift,
+  squareToQuad,
+  swapAxes,
+} from './homography.js';
 import { openStream, type Purpose } from './random.js';
 import type { AugmentKind } from './run-config.js';
+import { storedShape } from './stored-image.js';
 
 /** What fastai v1's `get_transforms()` draws for one image. A transform that the coin left out has its neutral value. */
 export interface Augmentation {
@@ -82,12 +92,13 @@ export function drawAugmentation(
 }
 
 /**
- * One image's way from output pixel to stored pixel as the eight numbers a0 a1 a2 b0 b1 b2 c0 c1 of TensorFlow's
- * ImageProjectiveTransformV3: output (x, y) is sampled at ((a0 x + a1 y + a2)/k, (b0 x + b1 y + b2)/k), k = c0 x + c1 y + 1.
+ * One image's way from output pixel to stored pixel (plan/stored-image.ts) as the eight numbers a0 a1 a2 b0 b1 b2 c0 c1 of
+ * TensorFlow's ImageProjectiveTransformV3: output (x, y) is sampled at column (a0 x + a1 y + a2)/k and row
+ * (b0 x + b1 y + b2)/k, k = c0 x + c1 y + 1.
  *
- * The original, of shape `aspect` = width/height, is stored squeezed to presize × presize. As in fastai v1 it is scaled
- * until its short side is `size`, warped, rotated, zoomed, flipped and then cropped to size × size: in the middle
- * without augmentation. Grids of both sizes have their corner pixels' centres at ±1 (fastai's aligned corners).
+ * As in fastai v1 the original, of shape `aspect` = width/height, is scaled until its short side is `size`, warped, rotated,
+ * zoomed, flipped and then cropped to size × size: in the middle without augmentation. Grids of all sizes have their corner
+ * pixels' centres at ±1 (fastai's aligned corners).
  */
 export function projectiveTransform(
   augmentation: Augmentation | null,
@@ -95,6 +106,57 @@ export function projectiveTransform(
   presize: number,
   size: number,
 ): Float32Array {
+  return toNumbers(storedHomography(augmentation, aspect, presize, size));
+}
+
+/** The rows of a stored image that a transform reaches, mirrored at its ends where they lie outside. */
+export interface RowWindow {
+  /** May be negative. */
+  readonly start: number;
+  readonly rows: number;
+}
+
+/**
+ * `projectiveTransform` of each of `views` of an image of which only the rows of `window` are there: a long image is not
+ * needed as a whole. The window holds what any of them reaches, with a row to spare for float32's rounding, and is a
+ * function of the arguments alone.
+ */
+export function windowedTransforms(
+  views: readonly (Augmentation | null)[],
+  aspect: number,
+  presize: number,
+  size: number,
+): { readonly transforms: readonly Float32Array[]; readonly window: RowWindow } {
+  const maps = views.map((view) => storedHomography(view, aspect, presize, size));
+  // k is positive all over the output, so its corners reach farthest.
+  const last = size - 1;
+  const corners = [
+    [0, 0],
+    [last, 0],
+    [0, last],
+    [last, last],
+  ] as const;
+  const reached = maps.flatMap((map) => corners.map((corner) => applyHomography(map, corner)[1]));
+  const start = Math.floor(reached.reduce((a, b) => Math.min(a, b)) - rounding);
+  const end = Math.floor(reached.reduce((a, b) => Math.max(a, b)) + rounding) + 2;
+  const transforms = maps.map((map) => toNumbers(compose(scaleAndShift(1, 1, 0, -start), map)));
+  return { transforms, window: { start, rows: end - start } };
+}
+
+/** Of a row's number in float32, in ImageProjectiveTransformV3. */
+const rounding = 0.01;
+
+function toNumbers(map: Homography): Float32Array {
+  return Float32Array.from(map.slice(0, 8), (value) => value / map[8]);
+}
+
+/** Output pixel to (column, row) of the stored image. */
+function storedHomography(
+  augmentation: Augmentation | null,
+  aspect: number,
+  presize: number,
+  size: number,
+): Homography {
   const width = aspect >= 1 ? Math.round(size * aspect) : size;
   const height = aspect >= 1 ? size : Math.round(size / aspect);
   const [cropX, cropY] = augmentation?.crop ?? [0.5, 0.5];
@@ -105,23 +167,14 @@ export function projectiveTransform(
     Math.floor((height - size + 1) * cropY),
   );
   const toSquare = pixelsToSquare(width, height);
-  const fromSquare = scaleAndShift(
-    (presize - 1) / 2,
-    (presize - 1) / 2,
-    (presize - 1) / 2,
-    (presize - 1) / 2,
-  );
-  const map =
-    augmentation === null
-      ? compose(fromSquare, toSquare, crop)
-      : compose(
-          fromSquare,
-          inSquare(augmentation, width / height),
-          toSquare,
-          flip(augmentation, width),
-          crop,
-        );
-  return Float32Array.from(map.slice(0, 8), (value) => value / map[8]);
+  const stored = storedShape(aspect, presize);
+  const [across, along] = [(stored.columns - 1) / 2, (stored.rows - 1) / 2];
+  const fromSquare = stored.turned
+    ? compose(swapAxes, scaleAndShift(along, across, along, across))
+    : scaleAndShift(across, along, across, along);
+  return augmentation === null
+    ? compose(fromSquare, toSquare, crop)
+    : compose(fromSquare, inSquare(augmentation, width / height), toSquare, flip(augmentation, width), crop);
 }
 
 /** [shift, scale] of the lighting in logit space: x' = sigmoid(scale × (logit(x) + shift)); fastai clamps x to [1e-7, 1 − 1e-7]. */

@@ -7,6 +7,9 @@ export function scaleAndShift(scaleX: number, scaleY: number, shiftX: number, sh
   return [scaleX, 0, shiftX, 0, scaleY, shiftY, 0, 0, 1];
 }
 
+/** (x, y) → (y, x) */
+export const swapAxes: Homography = [0, 1, 0, 1, 0, 0, 0, 0, 1];
+
 /** The map that applies the last of `maps` first, as matrix products read. */
 export function compose(...maps: readonly Homography[]): Homography {
   return maps.reduce(multiply);

@@ -50,7 +50,7 @@ export interface RunConfig {
   readonly datasetDigest: string;
   /** Side of the network's input, in pixels. */
   readonly size: number;
-  /** Side of the square that images are decoded to (squeezed; the transform undoes the squeeze), in pixels. */
+  /** Short side that images are decoded to (plan/stored-image.ts), in pixels. */
   readonly presize: number;
   /** Samples of a step over all ranks. */
   readonly batchSize: number;

@@ -1,4 +1,5 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import { createWeightedLimiter, threadPoolSize, type WeightedLimiter } from './limiter.js';
 
 // Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read twice.
 sharp.concurrency(1);
@@ -16,11 +17,34 @@ export const imageName = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
 /** The endings of `imageName`, for messages. */
 export const imageEndings = '.jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff or .avif';
 
-/** Pixels of the largest image that is decoded: libvips's own 16383 × 16383, so that a small file cannot ask for all memory. */
-const limitInputPixels = 0x3fff ** 2;
+/** Pixels of the largest image that is decoded: a file of a few kilobytes may claim to have more than memory holds. */
+export const maxImagePixels = 100_000_000;
 
 /** How every file is opened. */
-const opening: SharpOptions = { failOn: 'error', limitInputPixels };
+const opening: SharpOptions = { failOn: 'error', limitInputPixels: maxImagePixels };
+
+/** Of images that are decoded at a time, for each thread of the pool: most photographs have fewer. */
+const pixelsPerThread = 25_000_000;
+const bytesInHand = 256 * 2 ** 20;
+
+/**
+ * Bounds the memory of images in hand. A file's bytes are all in memory, and of an image whose format cannot be read line by line
+ * (WebP, progressive JPEG, interlaced PNG) up to six bytes for each pixel: several huge ones are not decoded at once, however
+ * many threads there are.
+ */
+export interface DecodePool {
+  /** For reading a file, and what is done with it before the next one is read. */
+  readonly bytes: WeightedLimiter;
+  /** For decoding an image; inside `bytes` where both are needed. */
+  readonly pixels: WeightedLimiter;
+}
+
+export function createDecodePool(): DecodePool {
+  return {
+    bytes: createWeightedLimiter(bytesInHand),
+    pixels: createWeightedLimiter(Math.max(maxImagePixels, pixelsPerThread * threadPoolSize())),
+  };
+}
 
 /** As `opening`, for a first look at a file: what is merely odd fails too. */
 const strictOpening: SharpOptions = { ...opening, failOn: 'warning' };
@@ -65,14 +89,22 @@ export interface ImageSize {
 }
 
 /**
- * The size of an image from `openImage`, upright, as the file's head says. Rejects with what sharp throws, and for samples
- * of which nobody can say what is white: TIFF's floats and 32-bit integers.
+/**
+ * The size of one file's image, upright, as its head says; nothing is decoded. Rejects for an image that is too large to be
+ * decoded, with what sharp throws, and for samples of which nobody can say what is white: TIFF's floats and 32-bit integers.
  */
-export async function readSize(image: Sharp): Promise<ImageSize> {
-  const { autoOrient, depth } = await image.metadata();
+export async function readSize(bytes: Uint8Array): Promise<ImageSize> {
+  const { autoOrient, depth } = await sharp(bytes, { ...opening, limitInputPixels: false }).metadata();
   if (depth !== 'uchar' && depth !== 'ushort')
     throw new Error(`its samples are of type ${depth}, not 8 or 16 bits`);
-  return { width: autoOrient.width, height: autoOrient.height };
+  const { width, height } = autoOrient;
+  if (width * height > maxImagePixels) throw new Error(describeTooLarge({ width, height }));
+  return { width, height };
+}
+
+function describeTooLarge({ width, height }: ImageSize): string {
+  const megapixels = (pixels: number) => `${Math.ceil(pixels / 1e6)} megapixels`;
+  return `is too large: ${width} × ${height}, ${megapixels(width * height)}, and at most ${megapixels(maxImagePixels)} are decoded`;
 }
 
 /** Block of a JPEG, in pixels along a side: an eighth of the size is decoded to one value for each. */
@@ -83,7 +115,12 @@ const jpegBlock = 8;
  * chance, libjpeg warns and leaves the blocks to come at zero, which is middle grey, down to the last row.
  */
 export async function readMissingShare(bytes: Uint8Array): Promise<number> {
-  const image = sharp(bytes, { limitInputPixels, failOn: 'none', sequentialRead: false, ignoreIcc: true });
+  const image = sharp(bytes, {
+    limitInputPixels: maxImagePixels,
+    failOn: 'none',
+    sequentialRead: false,
+    ignoreIcc: true,
+  });
   const { width, height, space } = await image.metadata();
   const { data, info } = await image
     .resize(Math.ceil(width / jpegBlock), Math.ceil(height / jpegBlock), { fit: 'fill' })

@@ -22,6 +22,39 @@ export function createLimiter(limit: number): Limiter {
   };
 }
 
+/** Runs a task when there is room for its weight, in the order of the calls. */
+export type WeightedLimiter = <T>(weight: number, task: () => Promise<T>) => Promise<T>;
+
+/**
+ * Tasks of at most `capacity` together at once; the others wait, first come first served, also behind a heavy one. A task
+ * heavier than that runs alone. A task that fails gives its room back.
+ */
+export function createWeightedLimiter(capacity: number): WeightedLimiter {
+  assert(capacity > 0, `a limiter needs room, got ${capacity}`);
+  const waiting: { weight: number; start: () => void }[] = [];
+  let room = capacity;
+  const admit = () => {
+    while (waiting.length > 0 && waiting[0]!.weight <= room) {
+      const { weight, start } = waiting.shift()!;
+      room -= weight;
+      start();
+    }
+  };
+  return async (asked, task) => {
+    const weight = Math.min(asked, capacity);
+    await new Promise<void>((start) => {
+      waiting.push({ weight, start });
+      admit();
+    });
+    try {
+      return await task();
+    } finally {
+      room += weight;
+      admit();
+    }
+  };
+}
+
 /** Threads of libuv's pool, which read files and run sharp. */
 export function threadPoolSize(): number {
   return Math.max(1, Number(process.env.UV_THREADPOOL_SIZE) || 4);

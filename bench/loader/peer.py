@@ -21,8 +21,8 @@ class Pictures(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         with Image.open(self.files[index]) as image:
-            squeezed = resize(image.convert("RGB"), [self.presize, self.presize], InterpolationMode.BILINEAR)
-        return pil_to_tensor(squeezed)
+            resized = resize(image.convert("RGB"), self.presize, InterpolationMode.BILINEAR)
+        return pil_to_tensor(resized)
 
 
 def main():

@@ -44,7 +44,7 @@ export function formatReport({ results, images, presize, workers, environment }:
   ]);
   return [
     formatEnvironment(environment),
-    `${images} JPEG files of 500 × 375 to ${presize} × ${presize}, ${processes} × ${threads} threads`,
+    `${images} JPEG files of 500 × 375 to a short side of ${presize}, ${processes} × ${threads} threads`,
     formatTable(['', 'images/s', 'p10', 'p90', 'ratio'], rows),
   ].join('\n');
 }

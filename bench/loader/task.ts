@@ -3,7 +3,7 @@ import type { Workers } from '../support/workers.js';
 /** What every contestant is opened with. */
 export interface Pictures {
   readonly files: readonly string[];
-  /** Side that images are squeezed to, in pixels. */
+  /** Short side that images are resized to, in pixels. */
   readonly presize: number;
   readonly microBatch: number;
   /** Of Rondo; the peer has as many processes as these have threads. */

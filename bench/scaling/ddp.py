@@ -31,7 +31,7 @@ class Pictures(torch.utils.data.Dataset):
         presize = round(1.15 * size)
         self.transform = transforms.Compose(
             [
-                transforms.Resize((presize, presize)),
+                transforms.Resize(presize),
                 transforms.RandomCrop(size),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { type ImageSize, isJpeg, openImage, readMissingShare, readSize } from '../../runtime/images.js';
+import {
+  createDecodePool,
+  type DecodePool,
+  type ImageSize,
+  isJpeg,
+  openImage,
+  readMissingShare,
+  readSize,
+} from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 import { describeUnreadable, type ImageFile } from './image-files.js';
 import { type Finding, openVerificationRecord } from './verification-record.js';
@@ -72,10 +80,13 @@ export async function verifyImages(
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
   const queue = unknown.values();
+  const pool = createDecodePool();
   const verifyRest = async (): Promise<void> => {
     for (const file of queue) {
       if (o.signal.aborted) return;
-      const verdict = await verifyImage(path.join(root, file.path), o.read ?? readFile);
+      const verdict = await pool.bytes(file.size, () =>
+        verifyImage(path.join(root, file.path), o.read ?? readFile, pool),
+      );
       findings.set(file, verdict.finding);
       if (verdict.lasting) lasting.set(file, verdict.finding);
       o.onProgress(findings.size, files.length);
@@ -88,7 +99,11 @@ export async function verifyImages(
   return findings;
 }
 
-async function verifyImage(file: string, read: (file: string) => Promise<Buffer>): Promise<Verdict> {
+async function verifyImage(
+  file: string,
+  read: (file: string) => Promise<Buffer>,
+  pool: DecodePool,
+): Promise<Verdict> {
   let bytes: Buffer;
   try {
     bytes = await readPatiently(file, read);
@@ -99,7 +114,7 @@ async function verifyImage(file: string, read: (file: string) => Promise<Buffer>
   // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
   for (let tries = 1; ; tries += 1) {
     try {
-      const { width, height } = await decodeSize(bytes);
+      const { width, height } = await decodeSize(bytes, pool);
       const digest = createHash('sha256').update(bytes).digest('hex');
       return { finding: { usable: true, width, height, digest }, lasting: true };
     } catch (error) {
@@ -124,24 +139,30 @@ async function readPatiently(file: string, read: (file: string) => Promise<Buffe
 }
 
 /** An image's size, once all of it has been decoded. Rejects with the decoder's complaint. */
-async function decodeSize(bytes: Buffer): Promise<ImageSize> {
+async function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
+  const size = await readSize(bytes);
+  await pool.pixels(size.width * size.height, () => decodeAll(bytes));
+  return size;
+}
+
+/** Rejects unless all of the picture is there. */
+async function decodeAll(bytes: Buffer): Promise<void> {
   // Of other formats damage is an error, and warnings are about unknown tags and the like.
   if (!isJpeg(bytes)) return decodeWhole(bytes, bytes.toString('latin1', 0, 4) === 'GIF8');
   try {
     return await decodeWhole(bytes, true);
   } catch (error) {
-    const size = await decodeWhole(bytes, false);
+    await decodeWhole(bytes, false);
     // A warning, then. What counts is what it cost: stray bytes between a JPEG's parts, nothing.
     const missing = await readMissingShare(bytes);
-    if (missing <= maxMissingShare) return size;
+    if (missing <= maxMissingShare) return;
     throw new Error(`${Math.round(100 * missing)} % of the picture is missing`, { cause: error });
   }
 }
 
-async function decodeWhole(bytes: Buffer, strict: boolean): Promise<ImageSize> {
+async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {
   const image = openImage(bytes, { strict });
   await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-  return readSize(image);
 }
 
 function unusable(reason: string): Verdict {
@@ -153,6 +174,7 @@ function describeFault(bytes: Buffer, message: string): string {
   const content = contents.find(([, test]) => test.test(start));
   if (content !== undefined) return `holds ${content[0]} data, which is not read`;
   const [line] = message.split('\n');
+  if (message.startsWith('is too large')) return message;
   return /premature end|read error|unable to parse|is missing|frame data|unable to read|corrupt|bad seek/i.test(
     message,
   )

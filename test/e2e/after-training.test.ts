@@ -3,8 +3,9 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { epochPermutation } from '../../plan/sampler.js';
+import { storedShape } from '../../plan/stored-image.js';
 import { testTimeViews } from '../../plan/test-time.js';
-import { openImage } from '../../runtime/images.js';
+import { createDecodePool, openImage } from '../../runtime/images.js';
 import { decodeImage } from '../../worker/data/decode.js';
 import { readNetworkState } from '../../worker/jobs/checkpoint-tensors.js';
 import { openProgram } from '../../worker/model/program.js';
@@ -85,8 +86,9 @@ describe('coordinator predict', () => {
     const { code, told, stderr, byKind } = await predict('--checkpoint', 'epoch-0001', '--tta', file);
     expect(code, stderr).toBe(0);
     expect(byKind('summary')).toMatchObject([{ predicted: 1, tta: true }]);
-    const { pixels, width, height } = await decodeImage(readFileSync(file), presize);
-    const square = { size: presize, channels: 3, values: pixels };
+    const { pixels, width, height } = await decodeImage(readFileSync(file), presize, createDecodePool());
+    const stored = storedShape(width / height, presize);
+    const square = { size: presize, rows: stored.rows, channels: 3, values: pixels };
     const shown = testTimeViews('fastai', 3).map((view) => {
       const transform = projectiveTransform(view, width / height, presize, size);
       const [shift, scale] = lighting(view);
@@ -187,9 +189,14 @@ describe('coordinator show-batch', () => {
     for (const [index, { row, column }] of places.entries()) {
       const { path: file, label } = images[index]!;
       expect(label).toBe(file.split('/')[0]);
-      const { pixels, width, height } = await decodeImage(readFileSync(path.join(data, file)), presize);
+      const { pixels, width, height } = await decodeImage(
+        readFileSync(path.join(data, file)),
+        presize,
+        createDecodePool(),
+      );
       const drawn = augmentSample('fastai', 3, 1, ids[index]!);
-      const image = { size: presize, channels: 3, values: pixels };
+      const { rows } = storedShape(width / height, presize);
+      const image = { size: presize, rows, channels: 3, values: pixels };
       const wanted = warp(image, projectiveTransform(drawn, width / height, presize, size), size).map(
         (value) => 255 * light(value / 255, lighting(drawn)),
       );

@@ -5,7 +5,9 @@ import {
   drawAugmentation,
   lighting,
   projectiveTransform,
+  windowedTransforms,
 } from '../../plan/augmentation.js';
+import { maxStoredAspect, storedBytes, storedShape } from '../../plan/stored-image.js';
 import { fastaiSampleAt } from '../support/fastai-transforms.js';
 
 const neutral: Augmentation = {
@@ -37,7 +39,7 @@ function sampleAt(transform: Float32Array, x: number, y: number): [number, numbe
 
 test("the eight numbers are fastai's whole chain, over shapes, sizes and draws", () => {
   let worst = 0;
-  for (const aspect of [1, 4 / 3, 0.61, 2.5]) {
+  for (const aspect of [1, 4 / 3, 0.61, 2.5, 7]) {
     for (const [presize, size] of [
       [256, 224],
       [112, 96],
@@ -67,21 +69,22 @@ test('a square image without augmentation is sampled corner to corner', () => {
   expect([...projectiveTransform(null, 1, 64, 64)]).toEqual([1, 0, 0, 0, 1, 0, 0, 0]);
 });
 
-test('the centre crop undoes the squeeze: a wide image loses equal margins left and right', () => {
+test('the centre crop takes equal margins off the long side', () => {
   const transform = projectiveTransform(null, 2, 101, 50);
-  const [left, top] = sampleAt(transform, 0, 0);
-  const [right, bottom] = sampleAt(transform, 49, 49);
+  // Stored lying on its side: 202 rows, which are the columns of the original.
+  const [top, left] = sampleAt(transform, 0, 0);
+  const [bottom, right] = sampleAt(transform, 49, 49);
   expect([top, bottom]).toEqual([expect.closeTo(0, 4), expect.closeTo(100, 4)]);
-  expect(left).toBeCloseTo((100 * 25) / 99, 4); // 100 columns, of which 25 to 74 are kept
-  expect(right).toBeCloseTo((100 * 74) / 99, 4);
-  expect(sampleAt(projectiveTransform(null, 0.5, 101, 50), 0, 0)[1]).toBeCloseTo((100 * 25) / 99, 4);
+  expect(left).toBeCloseTo((201 * 25) / 99, 4); // 100 columns, of which 25 to 74 are kept
+  expect(right).toBeCloseTo((201 * 74) / 99, 4);
+  expect(sampleAt(projectiveTransform(null, 0.5, 101, 50), 0, 0)[1]).toBeCloseTo((201 * 25) / 99, 4);
 });
 
 test('the random crop reaches both ends of the long side and leaves the other alone', () => {
   const at = (share: number) =>
     sampleAt(projectiveTransform({ ...neutral, crop: [share, share] }, 2, 101, 50), 0, 0);
   expect(at(0)).toEqual([expect.closeTo(0, 4), expect.closeTo(0, 4)]);
-  expect(at(1 - 2 ** -32)).toEqual([expect.closeTo((100 * 50) / 99, 4), expect.closeTo(0, 4)]);
+  expect(at(1 - 2 ** -32)).toEqual([expect.closeTo(0, 4), expect.closeTo((201 * 50) / 99, 4)]);
 });
 
 test('flip mirrors the columns', () => {
@@ -235,19 +238,73 @@ test('each kind of augmentation takes its part of one and the same draw', () => 
 test('a flip alone moves whole pixels: each output row and column is one of the scaled image', () => {
   const [presize, size, aspect] = [64, 48, 1.5];
   const wide = Math.round(size * aspect);
+  const { rows } = storedShape(aspect, presize);
   const columns = new Set<number>();
   for (let sample = 0; sample < 60; sample += 1) {
     const augmentation = augmentSample('flip', 5, 0, sample)!;
     const transform = projectiveTransform(augmentation, aspect, presize, size);
-    const [x, y] = sampleAt(transform, 0, 0);
-    const column = (x / (presize - 1)) * (wide - 1);
+    // Rows of what is stored are columns of the image.
+    const [y, x] = sampleAt(transform, 0, 0);
+    const column = (x / (rows - 1)) * (wide - 1);
     expect(column).toBeCloseTo(Math.round(column), 3);
     expect(y).toBeCloseTo(0, 4);
-    const right = (sampleAt(transform, size - 1, 0)[0] / (presize - 1)) * (wide - 1);
+    const right = (sampleAt(transform, size - 1, 0)[1] / (rows - 1)) * (wide - 1);
     expect(right - column).toBeCloseTo(augmentation.flip ? 1 - size : size - 1, 3);
     columns.add(Math.round(Math.min(column, right)));
   }
   expect(Math.min(...columns)).toBeGreaterThanOrEqual(0);
   expect(Math.max(...columns)).toBeLessThanOrEqual(wide - size);
   expect(columns.size).toBeGreaterThan(15);
+});
+
+test('an image is stored with its short side at presize and its long side in proportion, up to a bound', () => {
+  expect(storedShape(1, 256)).toEqual({ rows: 256, columns: 256, turned: false });
+  expect(storedShape(16 / 9, 256)).toEqual({ rows: 455, columns: 256, turned: true });
+  expect(storedShape(9 / 16, 256)).toEqual({ rows: 455, columns: 256, turned: false });
+  expect(storedShape(3, 256)).toEqual({ rows: 768, columns: 256, turned: true });
+  expect(storedBytes(3, 256)).toBe(768 * 256 * 3);
+  for (const aspect of [8, 9, 200, 1 / 30]) {
+    expect(storedShape(aspect, 100)).toMatchObject({ rows: 100 * maxStoredAspect, columns: 100 });
+  }
+});
+
+test('a window holds every row that is sampled and moves them as it says, over shapes and draws', () => {
+  const [presize, size] = [112, 96];
+  let most = 0;
+  for (const aspect of [1, 0.7, 4 / 3, 16 / 9, 3, 1 / 3, 8, 20]) {
+    for (let sample = -1; sample < 400; sample += 1) {
+      const drawn = sample < 0 ? null : drawAugmentation(3, 1, sample);
+      const whole = projectiveTransform(drawn, aspect, presize, size);
+      const { transforms, window } = windowedTransforms([drawn], aspect, presize, size);
+      const transform = transforms[0]!;
+      most = Math.max(most, window.rows / presize);
+      if (drawn === null) expect(window.rows).toBeLessThanOrEqual(presize + 3);
+      for (const [x, y] of [0, 0.2, 0.5, 1].flatMap((a) => [0, 0.7, 1].map((b) => [a, b] as const))) {
+        const at = [x * (size - 1), y * (size - 1)] as const;
+        const [column, row] = sampleAt(whole, ...at);
+        const moved = sampleAt(transform, ...at);
+        expect(moved[0]).toBeCloseTo(column, 2);
+        expect(moved[1] + window.start).toBeCloseTo(row, 2);
+        // Bilinear sampling reads the row above and the row below.
+        expect(moved[1]).toBeGreaterThanOrEqual(0);
+        expect(moved[1]).toBeLessThan(window.rows - 1);
+      }
+    }
+  }
+  // What bounds the memory of a batch: fastai's warp shears the ends of very long images.
+  expect(most).toBeLessThan(5);
+});
+
+test('one window holds what several views of an image reach', () => {
+  const views = [null, drawAugmentation(3, 1, 0), drawAugmentation(3, 1, 1)];
+  const { transforms, window } = windowedTransforms(views, 3, 112, 96);
+  const own = views.map((view) => windowedTransforms([view], 3, 112, 96).window);
+  expect(window.start).toBe(Math.min(...own.map(({ start }) => start)));
+  expect(window.start + window.rows).toBe(Math.max(...own.map(({ start, rows }) => start + rows)));
+  for (const [i, view] of views.entries()) {
+    const [column, row] = sampleAt(projectiveTransform(view, 3, 112, 96), 40, 70);
+    const moved = sampleAt(transforms[i]!, 40, 70);
+    expect(moved[0]).toBeCloseTo(column, 2);
+    expect(moved[1] + window.start).toBeCloseTo(row, 2);
+  }
 });

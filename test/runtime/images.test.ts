@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { openImage } from '../../runtime/images.js';
+import { openImage, readSize } from '../../runtime/images.js';
+import { claimSize } from '../support/images.js';
 
 const width = 4000;
 const height = 3000;
@@ -23,5 +24,27 @@ describe('openImage', () => {
     expect(await growth(png, 2500)).toBeLessThan(megabytes / 2);
     expect(await growth(jpeg, 200)).toBeLessThan(megabytes / 2);
     expect(await growth(jpeg, 2500)).toBeGreaterThan(megabytes / 2);
+  });
+});
+
+describe('readSize', () => {
+  it.each(['jpeg', 'png', 'webp'] as const)(
+    'refuses what claims more than 100 megapixels, before it is decoded: %s',
+    async (format) => {
+      const whole = await sharp({ create: { width: 16, height: 16, channels: 3, background: 'red' } })
+        .toFormat(format, { lossless: true })
+        .toBuffer();
+      expect(await readSize(claimSize(whole, 10_000, 10_000))).toEqual({ width: 10_000, height: 10_000 });
+      const claimed = claimSize(whole, 10_001, 10_000);
+      await expect(readSize(claimed)).rejects.toThrow(
+        'is too large: 10001 × 10000, 101 megapixels, and at most 100 megapixels are decoded',
+      );
+      await expect(openImage(claimed).raw().toBuffer()).rejects.toThrow(/pixel limit/);
+    },
+  );
+
+  it('gives the upright size', async () => {
+    const turned = await picture().withMetadata({ orientation: 6 }).jpeg().toBuffer();
+    expect(await readSize(turned)).toEqual({ width: height, height: width });
   });
 });

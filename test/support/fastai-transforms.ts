@@ -71,5 +71,9 @@ export function fastaiSampleAt(
     (cos / o.zoom) * u - ((sin / o.zoom) * h * v) / w + cos * fx - sin * fy,
     ((sin / o.zoom) * w * u) / h + (cos / o.zoom) * v + sin * fx + cos * fy,
   ];
-  return [((u + 1) / 2) * (presize - 1), ((v + 1) / 2) * (presize - 1)] as const;
+  // Stored with its long side downwards.
+  const long = Math.round(presize * Math.max(aspect, 1 / aspect)) - 1;
+  const [right, down] = aspect > 1 ? [long, presize - 1] : [presize - 1, long];
+  const place = [((u + 1) / 2) * right, ((v + 1) / 2) * down] as const;
+  return aspect > 1 ? ([place[1], place[0]] as const) : place;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
 import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
@@ -59,4 +60,27 @@ export async function writeDataset(root: string, count: number, validCount: numb
     valid: samples.slice(count - validCount),
     digest: `test dataset of ${count}`,
   };
+}
+
+/** A JPEG, PNG or lossless WebP file whose head says that the image is of another size. */
+export function claimSize(file: Uint8Array, width: number, height: number): Buffer {
+  const bytes = Buffer.from(file);
+  if (bytes.readUInt16BE(0) === 0xffd8) {
+    // Baseline's start of frame: marker, length, precision, height, width.
+    const frame = bytes.indexOf(Buffer.of(0xff, 0xc0));
+    bytes.writeUInt16BE(height, frame + 5);
+    bytes.writeUInt16BE(width, frame + 7);
+  } else if (bytes.toString('latin1', 1, 4) === 'PNG') {
+    bytes.writeUInt32BE(width, 16);
+    bytes.writeUInt32BE(height, 20);
+    bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29);
+  } else {
+    // VP8L: 14 bits each of width − 1 and height − 1, after the signature.
+    const at = bytes.indexOf('VP8L') + 9;
+    bytes.writeUInt32LE(
+      ((bytes.readUInt32LE(at) & 0xf000_0000) | ((height - 1) << 14) | (width - 1)) >>> 0,
+      at,
+    );
+  }
+  return bytes;
 }

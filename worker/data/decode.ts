@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp';
-import { type ImageSize, openImage, readSize } from '../../runtime/images.js';
+import { type StoredShape, storedShape } from '../../plan/stored-image.js';
+import { type DecodePool, type ImageSize, openImage, readSize } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
@@ -11,12 +12,12 @@ export function imagesInHand(): number {
 }
 
 /**
- * An image file's pixels squeezed to presize × presize, whatever its shape: [presize, presize, 3], upright, on white where
- * it was transparent, any colour space and depth as 8-bit sRGB. JPEGs are shrunk while they are decoded. Rejects with what
- * sharp throws.
+ * An image file's pixels as plan/stored-image.ts has them, [rows, presize, 3], on white where it was transparent, any colour
+ * space and depth as 8-bit sRGB. `size` is the original's, upright. JPEGs are shrunk while they are decoded. Rejects with
+ * what sharp throws.
  */
-export async function decodePixels(bytes: Uint8Array, presize: number): Promise<Uint8Array> {
-  return squeeze(openImage(bytes), presize);
+export async function decodePixels(bytes: Uint8Array, size: ImageSize, presize: number): Promise<Uint8Array> {
+  return resize(openImage(bytes), storedShape(size.width / size.height, presize));
 }
 
 export interface DecodedImage extends ImageSize {
@@ -25,20 +26,26 @@ export interface DecodedImage extends ImageSize {
 }
 
 /** `decodePixels` for a file whose size no index tells. */
-export async function decodeImage(bytes: Uint8Array, presize: number): Promise<DecodedImage> {
-  const image = openImage(bytes);
-  const size = await readSize(image);
-  return { pixels: await squeeze(image, presize), ...size };
+export async function decodeImage(
+  bytes: Uint8Array,
+  presize: number,
+  pool: DecodePool,
+): Promise<DecodedImage> {
+  const size = await readSize(bytes);
+  const pixels = await pool.pixels(size.width * size.height, () => decodePixels(bytes, size, presize));
+  return { pixels, ...size };
 }
 
-async function squeeze(image: Sharp, presize: number): Promise<Uint8Array> {
-  const { data, info } = await image
-    // Linear is a triangle filter as wide as the shrink factor, as in PIL and torchvision.
-    .resize(presize, presize, { fit: 'fill', kernel: 'linear' })
+async function resize(image: Sharp, { rows, columns, turned }: StoredShape): Promise<Uint8Array> {
+  const [width, height] = turned ? [rows, columns] : [columns, rows];
+  // Linear is a triangle filter as wide as the shrink factor, as in PIL and torchvision.
+  const resized = image.resize(width, height, { fit: 'fill', kernel: 'linear' });
+  const { data, info } = await (turned ? resized.rotate(90).flip() : resized)
     .flatten({ background: 'white' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
+  if (info.width !== columns || info.height !== rows) throw new Error('decoded to another shape');
   if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
   return data;
 }

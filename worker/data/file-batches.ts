@@ -1,11 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { type Augmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { readFile, stat } from 'node:fs/promises';
+import { type Augmentation, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { Range } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
+import { createDecodePool } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { type DecodedImage, decodeImage, imagesInHand } from './decode.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
+import { copyWindow, mostRows } from './windows.js';
 
 /** A file that is no image, or could not be read. */
 export interface Unreadable {
@@ -24,7 +26,7 @@ export interface FileBatch extends BatchBuffers {
 }
 
 export interface FileBatchOptions {
-  /** Sides in pixels: of the network's input, and of the squares that images are decoded to. */
+  /** Sides in pixels: of the network's input, and the short side that images are decoded to. */
   readonly size: number;
   readonly presize: number;
   /** What is done to the images, one after the other; the middle of each unless given. */
@@ -44,6 +46,7 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
   const { size, presize, batch, depth, signal, views = [null] } = o;
   const pool = createBufferPool(presize, Math.min(batch, files.length));
   const limit = createLimiter(imagesInHand());
+  const decodes = createDecodePool();
   const ranges: Range[] = [];
   for (let start = 0; start < files.length; start += batch) {
     ranges.push({ start, end: Math.min(start + batch, files.length) });
@@ -53,7 +56,10 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
     limit(async (): Promise<DecodedImage | Unreadable> => {
       throwIfAborted(stop);
       try {
-        return await decodeImage(await readFile(files[index]!), presize);
+        const { size: bytes } = await stat(files[index]!);
+        return await decodes.bytes(bytes, async () =>
+          decodeImage(await readFile(files[index]!), presize, decodes),
+        );
       } catch (error) {
         return { index, reason: describeFault(error) };
       }
@@ -65,15 +71,21 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
     const images = decoded.flatMap((image, position) =>
       'pixels' in image ? [{ ...image, index: start + position }] : [],
     );
-    const { buffers, giveBack } = pool.take(images.length);
+    const places = images.map(({ width, height }) =>
+      windowedTransforms(views, width / height, presize, size),
+    );
+    const rows = mostRows(places);
+    const imageBytes = rows * presize * 3;
+    const { buffers, giveBack } = pool.take(images.length, rows);
     images.forEach(({ pixels, index }, position) => {
-      buffers.pixels.set(pixels, position * pixels.length);
+      const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
+      copyWindow(pixels, presize * 3, places[position]!.window, into);
       buffers.ids[position] = index;
     });
     const shown = views.map((view, place) => {
       const { transforms, lighting: light } = place === 0 ? buffers : emptyView(images.length);
-      images.forEach(({ width, height }, position) => {
-        transforms.set(projectiveTransform(view, width / height, presize, size), position * 8);
+      places.forEach((placed, position) => {
+        transforms.set(placed.transforms[place]!, position * 8);
         light.set(lighting(view), position * 2);
       });
       return { transforms, lighting: light };

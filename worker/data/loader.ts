@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { type Augmentation, augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { type Augmentation, augmentSample, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { testTimeViews } from '../../plan/test-time.js';
 import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { createDecodePool } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { openFolderSource, type Source, type Split } from './source.js';
+import { copyWindow, mostRows } from './windows.js';
 
 /** One micro-batch, ready for the network. Its arrays may be reused after `release`. */
 export interface MicroBatch extends BatchBuffers {
@@ -72,17 +74,21 @@ export function openLoader(o: LoaderOptions): Loader {
   const pool = createBufferPool(presize, Math.ceil(o.config.microBatch * 1.5));
   // One limiter for all batches: the earliest batch's images come first, so a batch is whole before the next begins.
   const limit = createLimiter(imagesInHand());
+  const decodes = createDecodePool();
   const inHand = new Set<Promise<unknown>>();
   const closing = new AbortController();
 
-  const fillPixels = async (split: Split, id: number, into: Uint8Array): Promise<void> => {
+  const usePixels = async (split: Split, id: number, use: (pixels: Uint8Array) => void): Promise<void> => {
     const cache = await opening;
-    const use = (pixels: Uint8Array) => into.set(pixels);
     if (await cache.read(split, id, use)) return;
-    const bytes = await source.read(split, id);
-    requireSame(bytes, o.dataset[split][id]!, source.name(split, id));
-    const pixels = await decodePixels(bytes, presize).catch((error: unknown) => {
-      throw undecodable(source.name(split, id), error);
+    const sample = o.dataset[split][id]!;
+    // Before it is read: a file's bytes are in proportion to its pixels.
+    const pixels = await decodes.pixels(sample.width * sample.height, async () => {
+      const bytes = await source.read(split, id);
+      requireSame(bytes, sample, source.name(split, id));
+      return decodePixels(bytes, sample, presize).catch((error: unknown) => {
+        throw undecodable(source.name(split, id), error);
+      });
     });
     use(pixels);
     await cache.keep(split, id, pixels);
@@ -92,29 +98,28 @@ export function openLoader(o: LoaderOptions): Loader {
   const augmentationOf = ({ epoch, view = 0 }: BatchRequest, id: number): Augmentation | null =>
     epoch === null ? views[view]! : augmentSample(augment, seed, epoch, id);
 
-  const fillSample = async (
-    request: BatchRequest,
-    position: number,
-    buffers: BatchBuffers,
-  ): Promise<void> => {
-    const id = request.ids[position]!;
-    const imageBytes = presize * presize * 3;
-    const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
-    await fillPixels(request.split, id, into);
+  const place = (request: BatchRequest, id: number) => {
     const { label, width, height } = o.dataset[request.split][id]!;
     const augmentation = augmentationOf(request, id);
-    buffers.transforms.set(projectiveTransform(augmentation, width / height, presize, size), position * 8);
-    buffers.lighting.set(lighting(augmentation), position * 2);
-    buffers.labels[position] = label;
-    buffers.ids[position] = id;
+    const { transforms, window } = windowedTransforms([augmentation], width / height, presize, size);
+    return { id, label, transform: transforms[0]!, window, lighting: lighting(augmentation) };
   };
 
   const prepare = async (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
-    const { buffers, giveBack } = pool.take(request.ids.length);
-    const tasks = Array.from(request.ids, (_, position) =>
+    const samples = Array.from(request.ids, (id) => place(request, id));
+    // All images of a batch have as many rows; where one's transform reaches fewer, the others are never sampled.
+    const rows = mostRows(samples);
+    const { buffers, giveBack } = pool.take(samples.length, rows);
+    const imageBytes = rows * presize * 3;
+    const tasks = samples.map(({ id, label, transform, lighting, window }, position) =>
       limit(async () => {
         throwIfAborted(signal);
-        await fillSample(request, position, buffers);
+        const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
+        await usePixels(request.split, id, (pixels) => copyWindow(pixels, presize * 3, window, into));
+        buffers.transforms.set(transform, position * 8);
+        buffers.lighting.set(lighting, position * 2);
+        buffers.labels[position] = label;
+        buffers.ids[position] = id;
       }),
     );
     // All of them, even after a failure: nobody may write into buffers that were given back.

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { storedBytes } from '../../plan/stored-image.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { decoderVersion } from '../../runtime/images.js';
@@ -8,9 +9,9 @@ import { layOutRecords, openPixelFile, type PixelFile, type PixelRecord } from '
 import { openPixelsIn } from './pixel-folder.js';
 import type { Split } from './source.js';
 
-/** Presized images by split and id: nothing is decoded twice on a machine while there is room. */
+/** Stored images (plan/stored-image.ts) by split and id: nothing is decoded twice on a machine while there is room. */
 export interface PixelCache {
-  /** Has `use` read an image's pixels, [presize, presize, 3], which are its only during the call; false when it is not held. */
+  /** Has `use` read an image's pixels, [rows, presize, 3], which are its only during the call; false when it is not held. */
   read(split: Split, id: number, use: (pixels: Uint8Array) => void): Promise<boolean>;
   /** Never rejects: what cannot be kept is decoded again. */
   keep(split: Split, id: number, pixels: Uint8Array): Promise<void>;
@@ -119,11 +120,17 @@ function listRecords(
   presize: number,
 ): { records: readonly PixelRecord[]; numbers: Readonly<Record<Split, Uint32Array>> } {
   const splits = ['train', 'valid'] as const;
-  const digests = [...new Set(splits.flatMap((split) => dataset[split].map(({ digest }) => digest)))].sort();
+  const bytes = new Map<string, number>();
+  for (const split of splits) {
+    for (const { digest, width, height } of dataset[split]) {
+      bytes.set(digest, storedBytes(width / height, presize));
+    }
+  }
+  const digests = [...bytes.keys()].sort();
   const indices = new Map(digests.map((digest, index) => [digest, index]));
   const numbersOf = (split: Split) => Uint32Array.from(dataset[split], ({ digest }) => indices.get(digest)!);
   return {
-    records: digests.map((digest) => ({ digest, bytes: presize * presize * 3 })),
+    records: digests.map((digest) => ({ digest, bytes: bytes.get(digest)! })),
     numbers: { train: numbersOf('train'), valid: numbersOf('valid') },
   };
 }

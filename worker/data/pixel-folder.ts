@@ -5,7 +5,7 @@ import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 
 /** Raised when the same bytes give other pixels, or records are laid out in another way; part of every file's name. */
-export const formatVersion = 4;
+export const formatVersion = 5;
 
 /** Names of this version's files, and of those that versions before 4 left, in the system's folder for temporary files. */
 const currentName = new RegExp(`^v${formatVersion}-\\d+-[0-9a-f]{32}\\.pixels$`);
@@ -89,7 +89,7 @@ function ownUserId(): number {
  * opener looks for itself: so of two that open at the same time one stays.
  */
 async function evict(folder: string, own: string, maxBytes: number): Promise<void> {
-  const files = await listOwn(folder, currentName);
+  const files = await listOwn(folder, [currentName]);
   files.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.name < b.name ? -1 : 1));
   let total = files.reduce((sum, { size }) => sum + size, 0);
   for (const { name, size } of files) {
@@ -102,7 +102,7 @@ async function evict(folder: string, own: string, maxBytes: number): Promise<voi
 /** Removes what earlier versions left in `folder`, and the folder where they made it and nothing else is in it. */
 async function removeOlder(folder: string): Promise<void> {
   try {
-    for (const { name } of await listOwn(folder, ...olderNames)) {
+    for (const { name } of await listOwn(folder, olderNames)) {
       if (!currentName.test(name)) await unlink(path.join(folder, name)).catch(ignoreGone);
     }
     if (folder === olderFolder()) await rmdir(folder);
@@ -112,7 +112,7 @@ async function removeOlder(folder: string): Promise<void> {
 }
 
 /** This user's plain files in `folder` whose names fit; none unless the folder itself is this user's. */
-async function listOwn(folder: string, ...names: readonly RegExp[]): Promise<(Stats & { name: string })[]> {
+async function listOwn(folder: string, names: readonly RegExp[]): Promise<(Stats & { name: string })[]> {
   const { uid } = await lstat(folder);
   if (uid !== ownUserId()) return [];
   const fitting = (await readdir(folder)).filter((name) => names.some((pattern) => pattern.test(name)));

@@ -1,6 +1,6 @@
 /** n images as they are decoded, and what augments them. */
 export interface ImageBatch {
-  /** [n, presize, presize, 3] */
+  /** [n, rows, presize, 3]: the rows of each image that its transform reaches, and as many of all */
   readonly pixels: Uint8Array;
   /** [n] */
   readonly labels: Int32Array;

@@ -10,7 +10,7 @@ import {
   negate,
   subtract,
 } from '../tensorflow/ops/arithmetic.js';
-import { reshape, slice } from '../tensorflow/ops/arrays.js';
+import { divideRows, reshape, slice } from '../tensorflow/ops/arrays.js';
 import { cast } from '../tensorflow/ops/convert.js';
 import { projectiveTransform } from '../tensorflow/ops/images.js';
 import { constant, placeholder } from '../tensorflow/ops/sources.js';
@@ -41,16 +41,17 @@ export function normalize(images: Tensor<'float32'>): Tensor<'float32'> {
 }
 
 /**
- * The network's input [n, size, size, 3] from placeholders `pixels` (uint8 [n, presize, presize, 3]), `transforms`
- * (float32 [n, 8], output to input pixel) and `lighting` (float32 [n, 2]: shift, scale): one bilinear sampling, then
- * lighting, then ImageNet's normalisation.
+ * The network's input [n, size, size, 3] from placeholders `pixels` (uint8 [n × rows, presize, 3]: as many rows of each
+ * image, at least those that its transform reaches), `transforms` (float32 [n, 8], output to input pixel) and `lighting`
+ * (float32 [n, 2]: shift, scale): one bilinear sampling, then lighting, then ImageNet's normalisation.
  */
 export function buildPixelInput(graph: Graph, presize: number, size: number): Tensor<'float32'> {
-  const pixels = placeholder(graph, 'pixels', 'uint8', [null, presize, presize, 3]);
+  const pixels = placeholder(graph, 'pixels', 'uint8', [null, presize, 3]);
   const transforms = placeholder(graph, 'transforms', 'float32', [null, 8]);
   const lighting = placeholder(graph, 'lighting', 'float32', [null, 2]);
   return graph.scope('input', () => {
-    const sampled = projectiveTransform(cast(pixels, 'float32'), transforms, size);
+    const images = divideRows(pixels, transforms);
+    const sampled = projectiveTransform(cast(images, 'float32'), transforms, size);
     return normalize(lightUp(multiply(sampled, constant(graph, 'float32', 1 / 255)), lighting));
   });
 }

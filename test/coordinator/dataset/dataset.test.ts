@@ -7,7 +7,7 @@ import {
   type DatasetProgress,
   openDataset,
 } from '../../../coordinator/dataset/dataset.js';
-import { gradientImage, jpegBytes, makeFolder, sha256, writeFiles } from '../../support/images.js';
+import { claimSize, gradientImage, jpegBytes, makeFolder, sha256, writeFiles } from '../../support/images.js';
 
 const jpeg = await jpegBytes(0, 64, 64);
 const small = await jpegBytes(0, 8, 8);
@@ -145,6 +145,7 @@ describe('openDataset', () => {
       'a/empty.jpg': '',
       'a/truncated.jpg': truncated,
       'b/bitmap.jpg': 'BM6 and so on',
+      'b/huge.jpg': claimSize(small, 20_000, 10_000),
       'b/text.png': 'hello',
       'stray.jpg': small,
     });
@@ -153,6 +154,10 @@ describe('openDataset', () => {
       { path: 'a/empty.jpg', reason: 'is empty' },
       { path: 'a/truncated.jpg', reason: expect.stringContaining('truncated') },
       { path: 'b/bitmap.jpg', reason: 'holds BMP data, which is not read' },
+      {
+        path: 'b/huge.jpg',
+        reason: 'is too large: 20000 × 10000, 200 megapixels, and at most 100 megapixels are decoded',
+      },
       { path: 'b/text.png', reason: expect.stringContaining('unsupported image format') },
       { path: 'stray.jpg', reason: 'lies in no class folder' },
     ]);

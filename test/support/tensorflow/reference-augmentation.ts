@@ -1,6 +1,7 @@
-/** What the graph's input should do, pixel by pixel, in float64. Images are [size, size, channels]. */
-export interface SquareImage {
+/** What the graph's input should do, pixel by pixel, in float64. Images are [rows, size, channels], square unless `rows` says otherwise. */
+export interface ReferenceImage {
   readonly size: number;
+  readonly rows?: number;
   readonly channels: number;
   readonly values: ArrayLike<number>;
 }
@@ -14,19 +15,19 @@ function reflect(coordinate: number, size: number): number {
 }
 
 /** Bilinear sampling through a projective transform from output to input pixel (a0 a1 a2 b0 b1 b2 c0 c1). */
-export function warp(image: SquareImage, transform: ArrayLike<number>, side: number): number[] {
+export function warp(image: ReferenceImage, transform: ArrayLike<number>, side: number): number[] {
   const [a0, a1, a2, b0, b1, b2, c0, c1] = Array.from(transform) as number[] & { length: 8 };
-  const { size, channels, values } = image;
+  const { size, rows = size, channels, values } = image;
   const result: number[] = [];
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
       const k = c0! * x + c1! * y + 1;
       const [sourceX, sourceY] = [
         reflect((a0! * x + a1! * y + a2!) / k, size),
-        reflect((b0! * x + b1! * y + b2!) / k, size),
+        reflect((b0! * x + b1! * y + b2!) / k, rows),
       ];
       const [left, top] = [Math.floor(sourceX), Math.floor(sourceY)];
-      const [right, bottom] = [Math.min(left + 1, size - 1), Math.min(top + 1, size - 1)];
+      const [right, bottom] = [Math.min(left + 1, size - 1), Math.min(top + 1, rows - 1)];
       const [u, v] = [sourceX - left, sourceY - top];
       for (let channel = 0; channel < channels; channel++) {
         const at = (row: number, column: number) => values[(row * size + column) * channels + channel]!;

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { projectiveTransform } from '../../../plan/augmentation.js';
+import { windowedTransforms } from '../../../plan/augmentation.js';
+import { createDecodePool } from '../../../runtime/images.js';
 import { decodeImage } from '../../../worker/data/decode.js';
 import { loadFileBatches } from '../../../worker/data/file-batches.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
@@ -27,7 +28,7 @@ describe('loadFileBatches', () => {
     for await (const batch of loadFileBatches(files, options)) {
       batches += 1;
       unreadable.push(...batch.unreadable);
-      const bytes = 18 * 18 * 3;
+      const bytes = batch.pixels.length / batch.ids.length;
       batch.ids.forEach((id, row) => {
         const pixels = batch.pixels.slice(row * bytes, (row + 1) * bytes);
         found.push({ id, pixels, transform: [...batch.transforms.slice(row * 8, (row + 1) * 8)] });
@@ -40,9 +41,18 @@ describe('loadFileBatches', () => {
     expect(unreadable.map(({ index }) => index)).toEqual([1, 3, 6]);
     expect(unreadable[1]!.reason).toBe('there is no such file');
     for (const [position, { pixels, transform }] of found.entries()) {
-      const decoded = await decodeImage(images[position]!, 18);
-      expect(Buffer.compare(pixels, decoded.pixels)).toBe(0);
-      expect(transform).toEqual([...projectiveTransform(null, decoded.width / decoded.height, 18, 16)]);
+      const decoded = await decodeImage(images[position]!, 18, createDecodePool());
+      const { width, height } = decoded;
+      const wanted = windowedTransforms([null], width / height, 18, 16);
+      expect(transform).toEqual([...wanted.transforms[0]!]);
+      const { start, rows } = wanted.window;
+      const whole = decoded.pixels.length / (18 * 3);
+      for (let row = Math.max(0, -start); row < rows && row + start < whole; row += 1) {
+        const [found, stored] = [pixels, decoded.pixels].map((from, i) =>
+          from.subarray((row + i * start) * 54, (row + i * start + 1) * 54),
+        );
+        expect(Buffer.compare(found!, stored!)).toBe(0);
+      }
     }
   });
 

@@ -358,7 +358,7 @@ describe('files of earlier versions', () => {
     await writeFile(path.join(folder, 'pixels-of-mine.bin'), 'keep');
     await (await open(folder)).cache.close();
     expect((await readdir(folder)).sort()).toEqual(['pixels', 'pixels-of-mine.bin']);
-    expect(await filesIn(folder)).toEqual(['mine.bin', expect.stringMatching(/^v4-8-[0-9a-f]{32}\.pixels$/)]);
+    expect(await filesIn(folder)).toEqual(['mine.bin', expect.stringMatching(/^v5-8-[0-9a-f]{32}\.pixels$/)]);
     expect(await readdir(temporary)).toEqual([]);
   });
 });

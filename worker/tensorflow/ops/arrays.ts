@@ -32,6 +32,24 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> 
   return output(graph.add({ op: 'Reshape', inputs: [x, sizes], attributes, outputs }));
 }
 
+/** Rows [n × rows, …] as [n, rows, …]; n is the first size of `like`, and both are known when the graph runs. */
+export function divideRows<D extends DType>(x: Tensor<D>, like: Tensor): Tensor<D> {
+  const op = 'Reshape';
+  const [rows, ...rest] = x.shape;
+  check(rows === null && rest.every((size) => size !== null), op, 'all sizes but the first are wanted', x);
+  const graph = x.node.graph;
+  const sizes = concat(
+    [slice(shapeOf(like), [0], [1]), constant(graph, 'int32', [-1, ...(rest as number[])])],
+    0,
+  );
+  const attributes = {
+    T: { kind: 'type', value: x.dtype },
+    Tshape: { kind: 'type', value: 'int32' },
+  } as const;
+  const outputs = [{ dtype: x.dtype, shape: [like.shape[0]!, null, ...rest] }];
+  return output(graph.add({ op, inputs: [x, sizes], attributes, outputs }));
+}
+
 /** A batch of one: [1, …]. */
 export function asBatch<D extends DType>(x: Tensor<D>): Tensor<D> {
   const graph = x.node.graph;

@@ -32,25 +32,28 @@ export function projectiveTransform(
 }
 
 /**
- * Images [n, h, w, channels] squeezed to size × size by a triangle filter as wide as the shrink factor, as in PIL and
- * torchvision. `scale` holds size / h and size / w.
+ * Part of images [n, h, w, channels] that are resized by a triangle filter as wide as the shrink factor, as in PIL and
+ * torchvision. `scale` holds the new height / h and the new width / w; `translation` how far down and to the right the
+ * resized image is moved before the first `side` rows and columns of it are taken.
  */
 export function resizeTriangle(
   images: Tensor<'float32'> | Tensor<'uint8'>,
-  size: number,
+  side: number,
   scale: Tensor<'float32'>,
+  translation: Tensor<'float32'>,
 ): Tensor<'float32'> {
   const op = 'ScaleAndTranslate';
   checkRank(op, 4, images);
   checkShape(op, [2], scale);
   const graph = images.node.graph;
-  const inputs = [images, constant(graph, 'int32', [size, size]), scale, constant(graph, 'float32', [0, 0])];
+  checkShape(op, [2], translation);
+  const inputs = [images, constant(graph, 'int32', [side, side]), scale, translation];
   const attributes = {
     T: { kind: 'type', value: images.dtype },
     kernel_type: { kind: 'string', value: 'triangle' },
     antialias: { kind: 'bool', value: true },
   } as const;
-  const outputs = [{ dtype: 'float32', shape: [images.shape[0]!, size, size, images.shape[3]!] }] as const;
+  const outputs = [{ dtype: 'float32', shape: [images.shape[0]!, side, side, images.shape[3]!] }] as const;
   return output(graph.add({ op, inputs, attributes, outputs }));
 }
 
