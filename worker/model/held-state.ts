@@ -4,7 +4,7 @@ import { type HandOver, handOver } from '../tensorflow/hand-over.js';
 import { zerosLike } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape, split, transpose } from '../tensorflow/ops/arrays.js';
 import { copy } from '../tensorflow/ops/convert.js';
-import { placeholder } from '../tensorflow/ops/sources.js';
+import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
 import type { Weights } from './layers.js';
 import { averageName, heldShape, type StateLayout, stateTensors } from './layout.js';

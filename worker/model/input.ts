@@ -13,7 +13,8 @@ import {
 import { divideRows, reshape, slice } from '../tensorflow/ops/arrays.js';
 import { cast } from '../tensorflow/ops/convert.js';
 import { projectiveTransform } from '../tensorflow/ops/images.js';
-import { constant, placeholder } from '../tensorflow/ops/sources.js';
+import { placeholder } from '../tensorflow/ops/placeholder.js';
+import { constant } from '../tensorflow/ops/sources.js';
 
 /** ImageNet's, by channel, of values in 0…1. */
 export const mean = [0.485, 0.456, 0.406];

@@ -1,7 +1,8 @@
 import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { add, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { gather, reshape } from '../tensorflow/ops/arrays.js';
-import { constant, placeholder } from '../tensorflow/ops/sources.js';
+import { placeholder } from '../tensorflow/ops/placeholder.js';
+import { constant } from '../tensorflow/ops/sources.js';
 
 /** How the samples of a micro-batch are mixed with each other: mixup, as plan/mixup.ts draws it. */
 export interface Mixing {

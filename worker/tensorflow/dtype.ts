@@ -27,3 +27,6 @@ export interface ArrayTypes {
 }
 
 export type ArrayDType = keyof ArrayTypes;
+
+/** Element types that a run can be given. */
+export type FedDType = 'float32' | 'int32' | 'uint8';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { DType } from './dtype.js';
+import type { DType, FedDType } from './dtype.js';
 import type { Shape } from './shape.js';
 
 /** A value on an edge of the graph: output `index` of `node`. */
@@ -65,6 +65,11 @@ export class Graph {
   readonly nodes: Node[] = [];
   /** What its nodes call. */
   readonly functions: GraphFunction[] = [];
+  /** What runs are given, by name; `words` is the placeholder that takes it as 32-bit words (ops/placeholder.ts). */
+  readonly given = new Map<
+    string,
+    { readonly dtype: FedDType; readonly shape: Shape; readonly words: string }
+  >();
   private readonly uses = new Map<string, number>();
   private scopes: readonly string[] = [];
   private controls: readonly Node[] = [];

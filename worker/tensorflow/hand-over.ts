@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Graph, Node, Tensor } from './graph.js';
 import { concat, joinedBy, reshape, split } from './ops/arrays.js';
-import { bitcast32, identity, overwrite } from './ops/convert.js';
-import { placeholder } from './ops/sources.js';
+import { bitcast, identity, overwrite } from './ops/convert.js';
+import { placeholder } from './ops/placeholder.js';
 import { rowLength } from './rows.js';
 import type { Feeds, Session } from './session.js';
 
@@ -18,8 +18,8 @@ export interface HandOver {
  *
  * A fetch costs a copy into fresh memory, whose page faults take longer than the copy. So the caller's own memory is fed
  * to the graph, which writes over it in place. A vector that joins others is never put together elsewhere: each of them is
- * written to its own place. The bits travel as int32 on the host, because the binding moves fed floats to the GPU where
- * there is one.
+ * written to its own place. The bits travel as int32 on the host, as everything that is fed
+ * (ops/placeholder.ts).
  */
 export function handOver(
   graph: Graph,
@@ -37,7 +37,7 @@ export function handOver(
     const shape = pieces.length === 1 ? [1, length] : [length / rowLength, rowLength];
     const target = placeholder(graph, name, 'int32', shape);
     const places = pieces.length === 1 ? [target] : takeApart(target, pieces);
-    const overwrites = pieces.map((piece, index) => overwrite(places[index]!, bitcast32(piece, 'int32')));
+    const overwrites = pieces.map((piece, index) => overwrite(places[index]!, bitcast(piece, 'int32')));
     const written = graph.after([...overwrites.map(({ node }) => node), ...alongside], () =>
       identity(target),
     );

@@ -13,8 +13,9 @@ export interface GraphPart<D extends DType> {
   readonly feeds: ReadonlySet<string>;
 }
 
-/** What every part has for itself: it costs nothing and is the same in each. */
-const sources: ReadonlySet<string> = new Set(['Const', 'Placeholder', 'ReadVariableOp', 'VarHandleOp']);
+/** What every part has for itself, beside what runs are given: it costs nothing and is the same in each. */
+const sources: ReadonlySet<string> = new Set(['Const', 'ReadVariableOp', 'VarHandleOp']);
+const isSource = ({ graph, op, name }: Node) => sources.has(op) || graph.given.has(name);
 
 /**
  * What every part that needs it computes again. oneDNN gives a MaxPoolGrad its fast kernel, and that one's bits, only where
@@ -55,7 +56,7 @@ export function cutIntoParts<D extends DType>(
     const find = (input: Tensor): Tensor => {
       const { node, index } = input;
       const madeIn = partOf.get(node);
-      if (node.op === 'Placeholder') feeds.add(node.name);
+      if (graph.given.has(node.name)) feeds.add(node.name);
       if (madeIn === undefined) return input;
       const placed = here.get(node) ?? (repeated.has(node.op) ? placeHere(node) : undefined);
       if (placed !== undefined) return placed.outputs[index]!;
@@ -81,7 +82,7 @@ function divide(nodes: readonly Node[], wanted: readonly Tensor[]): ReadonlyMap<
   wanted.forEach(({ node: goal }, part) => {
     const needed = new Set([goal]);
     for (const node of [...nodes].reverse()) {
-      if (!needed.has(node) || partOf.has(node) || sources.has(node.op)) continue;
+      if (!needed.has(node) || partOf.has(node) || isSource(node)) continue;
       partOf.set(node, part);
       for (const input of node.inputs) needed.add(input.node);
     }

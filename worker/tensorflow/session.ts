@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type Binding, dtypes, loadBinding, type TensorId } from './binding.js';
 import type { ArrayDType, ArrayTypes } from './dtype.js';
-import type { Graph, Node, Tensor } from './graph.js';
+import type { Graph, Tensor } from './graph.js';
 import { withSavedModel } from './saved-model.js';
-import { formatShape, type Shape } from './shape.js';
+import { elementCount, formatShape, type Shape } from './shape.js';
 
 export type FeedArray = Float32Array | Int32Array | Uint8Array;
 
@@ -43,9 +43,6 @@ export interface Session {
 export function openSession(graph: Graph): Session {
   const binding = loadBinding();
   const model = withSavedModel(graph, (directory) => binding.loadSavedModel(directory, 'serve'));
-  const placeholders = new Map(
-    graph.nodes.filter((node) => node.op === 'Placeholder').map((node) => [node.name, node]),
-  );
   let open = true;
 
   function withRun<T>(feeds: Feeds, fetches: readonly Tensor[], use: (ids: readonly TensorId[]) => T): T {
@@ -54,10 +51,8 @@ export function openSession(graph: Graph): Session {
     try {
       const names: string[] = [];
       for (const [name, values] of Object.entries(feeds)) {
-        const node = placeholders.get(name);
-        assert(node !== undefined, `the graph has no placeholder ${name}`);
-        held.push(feed(binding, node, values));
-        names.push(`${name}:0`);
+        held.push(feed(binding, graph, name, values));
+        names.push(`${graph.given.get(name)!.words}:0`);
       }
       const wanted = fetches.map(({ node, index }) => `${node.name}:${index}`);
       const results = binding.runSavedModel(model, [...held], names.join(), wanted.join());
@@ -91,11 +86,18 @@ export function openSession(graph: Graph): Session {
   };
 }
 
-function feed(binding: Binding, { name, outputs }: Node, values: FeedArray): TensorId {
-  const { dtype, shape } = outputs[0] as Tensor<ArrayDType>;
-  const expected = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint8Array;
-  assert(values instanceof expected, `${name} wants ${dtype} values in a ${expected.name}`);
-  return binding.createTensor(fill(name, shape, values.length), dtypes[dtype], values);
+const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+
+function feed(binding: Binding, graph: Graph, name: string, values: FeedArray): TensorId {
+  const given = graph.given.get(name);
+  assert(given !== undefined, `the graph has no placeholder ${name}`);
+  const expected = arrays[given.dtype];
+  assert(values instanceof expected, `${name} wants ${given.dtype} values in a ${expected.name}`);
+  const shape = fill(name, given.shape, values.length);
+  const { buffer, byteOffset, byteLength } = values.byteOffset % 4 === 0 ? values : values.slice();
+  const words = new Int32Array(buffer, byteOffset, byteLength / 4);
+  const wordShape = given.dtype === 'uint8' ? [shape[0]!, elementCount(shape.slice(1))! / 4] : shape;
+  return binding.createTensor(wordShape, dtypes.int32, words);
 }
 
 /** The shape with its unknown size worked out from the number of elements. */

@@ -4,8 +4,9 @@ import { Graph, type Tensor } from '../../../worker/tensorflow/graph.js';
 import { add, divide, multiply, subtract } from '../../../worker/tensorflow/ops/arithmetic.js';
 import { reshape } from '../../../worker/tensorflow/ops/arrays.js';
 import { cast } from '../../../worker/tensorflow/ops/convert.js';
+import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
 import { sum } from '../../../worker/tensorflow/ops/reductions.js';
-import { constant, placeholder } from '../../../worker/tensorflow/ops/sources.js';
+import { constant } from '../../../worker/tensorflow/ops/sources.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
 import { randomValues } from './random-values.js';
 

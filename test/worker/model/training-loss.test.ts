@@ -3,7 +3,7 @@ import { buildMixing } from '../../../worker/model/mixing.js';
 import { buildTrainingLoss } from '../../../worker/model/training-loss.js';
 import { gradients } from '../../../worker/tensorflow/gradients/gradients.js';
 import { Graph, type Tensor } from '../../../worker/tensorflow/graph.js';
-import { placeholder } from '../../../worker/tensorflow/ops/sources.js';
+import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
 
 const classes = 3;

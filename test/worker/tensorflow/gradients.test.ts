@@ -9,10 +9,11 @@ import { cast, identity } from '../../../worker/tensorflow/ops/convert.js';
 import { conv2dCentred } from '../../../worker/tensorflow/ops/convolution.js';
 import { biasAdd, matMul } from '../../../worker/tensorflow/ops/linear.js';
 import { crossEntropy } from '../../../worker/tensorflow/ops/losses.js';
+import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
 import { plainBatchNormTraining } from '../../../worker/tensorflow/ops/plain-batch-norm.js';
 import { maxPool } from '../../../worker/tensorflow/ops/pooling.js';
 import { argMax, mean, sum } from '../../../worker/tensorflow/ops/reductions.js';
-import { constant, placeholder } from '../../../worker/tensorflow/ops/sources.js';
+import { constant } from '../../../worker/tensorflow/ops/sources.js';
 import {
   type Differentiable,
   dot,

@@ -8,9 +8,10 @@ import { conv2d, conv2dCentred } from '../../../worker/tensorflow/ops/convolutio
 import { projectiveTransform } from '../../../worker/tensorflow/ops/images.js';
 import { biasAdd, matMul } from '../../../worker/tensorflow/ops/linear.js';
 import { crossEntropy } from '../../../worker/tensorflow/ops/losses.js';
+import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
 import { maxPool } from '../../../worker/tensorflow/ops/pooling.js';
 import { mean } from '../../../worker/tensorflow/ops/reductions.js';
-import { constant, placeholder, shapeOf } from '../../../worker/tensorflow/ops/sources.js';
+import { constant, shapeOf } from '../../../worker/tensorflow/ops/sources.js';
 import { assign, variable } from '../../../worker/tensorflow/ops/variables.js';
 import type { Shape } from '../../../worker/tensorflow/shape.js';
 

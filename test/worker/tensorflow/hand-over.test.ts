@@ -4,7 +4,8 @@ import { Graph, type Node, type Tensor } from '../../../worker/tensorflow/graph.
 import { type HandOver, handOver, runHandOver } from '../../../worker/tensorflow/hand-over.js';
 import { multiply } from '../../../worker/tensorflow/ops/arithmetic.js';
 import { concat, split } from '../../../worker/tensorflow/ops/arrays.js';
-import { constant, placeholder } from '../../../worker/tensorflow/ops/sources.js';
+import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
+import { constant } from '../../../worker/tensorflow/ops/sources.js';
 import { openSession, type Session } from '../../../worker/tensorflow/session.js';
 
 type Build = (doubled: Tensor<'float32'>) => Tensor<'float32'>;

@@ -5,7 +5,7 @@ import { check, checkRank, checkSameDType } from './checks.js';
 import { constant, shapeOf } from './sources.js';
 
 /** One size may be null: it takes what is left. */
-export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
+export function reshape<D extends DType>(x: Tensor<D>, shape: Shape, name?: string): Tensor<D> {
   const graph = x.node.graph;
   const unknown = shape.filter((size) => size === null).length;
   check(unknown <= 1, 'Reshape', `${unknown} sizes of the new shape are unknown; one at most can be`, x);
@@ -29,7 +29,9 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> 
     Tshape: { kind: 'type', value: 'int32' },
   } as const;
   const outputs = [{ dtype: x.dtype, shape: shape.map((size) => size ?? inferred) }];
-  return output(graph.add({ op: 'Reshape', inputs: [x, sizes], attributes, outputs }));
+  return output(
+    graph.add({ op: 'Reshape', ...(name ? { name } : {}), inputs: [x, sizes], attributes, outputs }),
+  );
 }
 
 /** Rows [n × rows, …] as [n, rows, …]; n is the first size of `like`, and both are known when the graph runs. */

@@ -16,18 +16,21 @@ export function cast<S extends DType, D extends DType>(x: Tensor<S>, dtype: D): 
   return output(x.node.graph.add({ op: 'Cast', inputs: [x], attributes, outputs }));
 }
 
-/** The same 32 bits under another type. */
-export function bitcast32<D extends 'float32' | 'int32'>(
+/** The same bits under another type: of 32 bits too, or int32 [...] as uint8 [..., 4], lowest byte first. */
+export function bitcast<D extends 'float32' | 'int32' | 'uint8'>(
   x: Tensor<'float32'> | Tensor<'int32'>,
   dtype: D,
+  name?: string,
 ): Tensor<D> {
   checkDType('Bitcast', ['float32', 'int32'], x);
   const attributes = {
     T: { kind: 'type', value: x.dtype },
     type: { kind: 'type', value: dtype },
   } as const;
-  const outputs = [{ dtype, shape: x.shape }];
-  return output(x.node.graph.add({ op: 'Bitcast', inputs: [x], attributes, outputs }));
+  const outputs = [{ dtype, shape: dtype === 'uint8' ? [...x.shape, 4] : x.shape }];
+  return output(
+    x.node.graph.add({ op: 'Bitcast', ...(name ? { name } : {}), inputs: [x], attributes, outputs }),
+  );
 }
 
 /** Each pair of int32 along the last dimension as one uint64, low word first. */

@@ -1,23 +1,7 @@
-import type { ArrayDType, DType } from '../dtype.js';
+import type { DType } from '../dtype.js';
 import { type Graph, output, type Tensor } from '../graph.js';
 import { elementCount, type Shape } from '../shape.js';
 import { check } from './checks.js';
-
-/** A value that each run is given by name. At most one dimension may be unknown. */
-export function placeholder<D extends ArrayDType>(
-  graph: Graph,
-  name: string,
-  dtype: D,
-  shape: Shape,
-): Tensor<D> {
-  const unknown = shape.filter((size) => size === null).length;
-  check(
-    unknown <= 1,
-    'Placeholder',
-    `${name} has ${unknown} unknown dimensions; one at most can be inferred`,
-  );
-  return argument(graph, name, dtype, shape);
-}
 
 /** A value that whoever loads or calls the graph gives by name, in any shape that fits. */
 export function argument<D extends DType>(graph: Graph, name: string, dtype: D, shape: Shape): Tensor<D> {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { projectiveTransform } from '../../../../plan/augmentation.js';
 import { buildServedInput } from '../../../../worker/model/serving/served-input.js';
 import { Graph } from '../../../../worker/tensorflow/graph.js';
-import { placeholder } from '../../../../worker/tensorflow/ops/sources.js';
+import { placeholder } from '../../../../worker/tensorflow/ops/placeholder.js';
 import { openSession } from '../../../../worker/tensorflow/session.js';
 import { storeImage } from '../../../support/pil-resize.js';
 import { randomValues } from '../../../support/tensorflow/random-values.js';
