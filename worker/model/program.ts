@@ -85,7 +85,7 @@ export function openProgram(options: ProgramOptions & { input: 'normalized' }): 
 export function openProgram(options: ProgramOptions & { input?: 'pixels' }): Program;
 export function openProgram(options: ProgramOptions): Program | Program<NormalizedBatch> {
   const { weightDecay, clipNorm = null } = options;
-  const built = buildProgramGraph(options);
+  const built = buildProgramGraph({ onGpu: loadBinding().isUsingGpuDevice(), ...options });
   const session = openSession(built.graph);
   const entries = (trainable: Trainable) => {
     const found = built.sets.get(trainable);
@@ -117,7 +117,10 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       const { reduction, gradient } = entries(trainable);
       const { start, end } = reduction.parts[part]!;
       const place = into.subarray(start, end);
-      const feeds = batches.map(trainingFeeds);
+      const feeds = batches.map((piece) => ({
+        ...trainingFeeds(piece),
+        labels: checked(piece.batch, options),
+      }));
       if ('parts' in gradient) runPart(session, gradient, part, feeds, place);
       else runKept(session, gradient, feeds, place);
     },
@@ -134,7 +137,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     },
     evaluate(batch) {
       const { judged, logits: scores } = built.evaluation;
-      const fed = { ...feedsOf(batch), labels: batch.labels };
+      const fed = { ...feedsOf(batch), labels: checked(batch, options) };
       const { logits, ...found } = session.run(fed, { ...judged, logits: scores });
       return { ...found, labelRanks: rankLabels(logits, batch.labels, options.classes) };
     },
@@ -148,7 +151,17 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
 }
 
 function trainingFeeds({ batch, key, mixup }: Keyed<Batch>): Feeds {
-  return { ...feedsOf(batch), labels: batch.labels, key: Int32Array.from(key), ...mixup };
+  return { ...feedsOf(batch), key: Int32Array.from(key), ...mixup };
+}
+
+/** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
+function checked({ pixels, labels }: Batch, { classes, size, presize, input }: ProgramOptions): Int32Array {
+  const side = input === 'normalized' ? size : presize;
+  const count = pixels.length / (3 * side ** 2);
+  assert(labels.length === count, `${count} images have ${labels.length} labels`);
+  const wrong = labels.find((label) => !(label >= 0 && label < classes));
+  assert(wrong === undefined, `there is no class ${wrong} among ${classes}`);
+  return labels;
 }
 
 function feedsOf(batch: Omit<Batch, 'labels'>): Feeds {

@@ -270,9 +270,19 @@ test('no call leaves a tensor behind', () => {
   program.predict(first!);
   program.resetMoments();
   program.save();
-  const short = { ...first!, labels: Int32Array.of(1) };
-  expect(() => gradientsOf([{ batch: short, key: [0, 0] }])).toThrow();
+  const short = { ...first!, transforms: first!.transforms.slice(0, 16) };
+  expect(() => gradientsOf([{ batch: short, key: [0, 0] }])).toThrow('Session fail to run');
   expect(program.tensorHandles()).toBe(before);
+});
+
+test.each([
+  ['one label for all', (labels: Int32Array) => labels.slice(0, 1), /images have 1 labels/],
+  ['a label of no class', (labels: Int32Array) => labels.map(() => 5), /there is no class 5 among 5/],
+  ['a negative label', (labels: Int32Array) => labels.map(() => -1), /there is no class -1/],
+])('%s is refused, in training and in evaluation', (_, change, message) => {
+  const broken = { ...first!, labels: change(first!.labels) };
+  expect(() => gradientsOf([{ batch: broken, key: [0, 0] }])).toThrow(message);
+  expect(() => program.evaluate(broken)).toThrow(message);
 });
 
 test('a set of parameters that was not asked for is refused', () => {

@@ -3,7 +3,6 @@ import type { FloatDType } from '../dtype.js';
 import { type Node, output, type Tensor } from '../graph.js';
 import { reluGradient, softmax } from '../ops/activations.js';
 import { multiply, subtract } from '../ops/arithmetic.js';
-import { reshape } from '../ops/arrays.js';
 import { batchNormGradient } from '../ops/batch-norm.js';
 import { conv2dFilterGradient, conv2dInputGradient, type Window } from '../ops/convolution.js';
 import { biasAddGradient, matMul } from '../ops/linear.js';
@@ -65,9 +64,5 @@ export const networkRules: GradientRules = {
   LogSoftmax: (node, gradient) => {
     const total = sum(gradient as Real, [1], true);
     return [subtract(gradient as Real, multiply(softmax(node.inputs[0] as Real), total))];
-  },
-  SparseSoftmaxCrossEntropyWithLogits: (node, gradient) => {
-    const perSample = reshape(gradient as Tensor<'float32'>, [gradient.shape[0]!, 1]);
-    return [multiply(perSample, output<'float32'>(node, 1)), undefined];
   },
 };
