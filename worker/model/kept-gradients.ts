@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import type { Trainable } from '../../plan/run-config.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
-import { finite } from '../tensorflow/ops/arithmetic.js';
+import { finite, multiply } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape } from '../tensorflow/ops/arrays.js';
 import { identity } from '../tensorflow/ops/convert.js';
 import { all } from '../tensorflow/ops/reductions.js';
 import { assign, assignAdd, read, type Variable, variable } from '../tensorflow/ops/variables.js';
+import { rowLength } from '../tensorflow/rows.js';
 import type { Feeds, Session } from '../tensorflow/session.js';
-import type { ReductionLayout } from './layout.js';
-import { type Reduced, takeApart } from './reduction-graph.js';
+import { type ReductionLayout, rowsOf } from './layout.js';
+import { cutUp, joinParts, type Reduced, takeApart } from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
 
 /**
@@ -21,38 +22,50 @@ export interface KeptGradients {
 }
 
 /**
- * Gradients and statistics that are kept, and an update's view of them.
+ * Gradients and statistics that are kept, and an update's view of them: a variable for each, which takes over the memory of what
+ * the backward pass computes; or `atOnce` (as `cutUp` has it) one for all of them, which are joined for it.
  *
- * @param layouts.summed what is kept; its places mean nothing
+ * @param layouts.summed what is kept
  * @param layouts.tail of the vector that is fed to the update
  */
 export function keepGradients(
   graph: Graph,
   pass: TrainingPass,
   layouts: { readonly summed: ReductionLayout; readonly tail: ReductionLayout },
-  trainable: Trainable,
+  { trainable, atOnce }: { trainable: Trainable; atOnce: boolean },
 ): { gradient: KeptGradients; reduced: Reduced } {
   return graph.scope(`kept-${trainable}`, () => {
-    const { gradients, statistics, tail } = summandsOf(graph, pass, layouts.summed);
-    const values = [...gradients, ...statistics];
-    const specs = [...layouts.summed.gradients, ...layouts.summed.statistics];
-    const kept = specs.map(({ name, shape }) =>
-      variable(graph, `kept/${trainable}/${name}`, 'float32', shape),
+    const { summed, tail } = layouts;
+    const summands = summandsOf(graph, pass, summed);
+    const rows = [rowsOf(summed.length), rowLength];
+    const values = atOnce
+      ? [reshape(joinParts(graph, summed, summands)[0]!, rows)]
+      : [...summands.gradients, ...summands.statistics];
+    const kept = values.map(({ shape }, index) =>
+      variable(graph, `kept/${trainable}/${index}`, 'float32', shape),
     );
     const tailAfter = (update: (target: Variable, value: Tensor<'float32'>) => Node) =>
       graph.after(
         kept.map((target, index) => update(target, values[index]!)),
-        () => identity(tail),
+        () => identity(summands.tail),
       );
     const sums = kept.map(read);
-    const fed = takeApart(graph, layouts.tail);
+    const fed = takeApart(graph, tail);
     const judged = [fed.finite, ...sums.map((value) => all(finite(value)))];
+    const count = summed.gradients.length;
+    const viewed = atOnce
+      ? cutUp(summed, sums[0]!, atOnce)
+      : {
+          scaledGradients: (factor: Tensor<'float32'>) =>
+            sums.slice(0, count).map((sum) => multiply(sum, factor)),
+          statistics: sums.slice(count),
+        };
     return {
       gradient: { started: tailAfter(assign), added: tailAfter(assignAdd) },
       reduced: {
-        ...fed,
-        gradients: sums.slice(0, gradients.length),
-        statistics: sums.slice(gradients.length),
+        ...viewed,
+        vector: fed.vector,
+        tail: fed.tail,
         finite: all(
           concat(
             judged.map((one) => reshape(one, [1])),

@@ -5,8 +5,8 @@ import { exp, negate } from '../tensorflow/ops/arithmetic.js';
 import { reshape } from '../tensorflow/ops/arrays.js';
 import { bitcastPairs } from '../tensorflow/ops/convert.js';
 import { crossEntropy } from '../tensorflow/ops/losses.js';
+import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
-import { placeholder } from '../tensorflow/ops/sources.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-parts.js';
 import {
   buildStateGraph,
@@ -121,17 +121,17 @@ function buildTrainableSet(
   o: { network: NetworkSpec; layout: StateLayout; options: ProgramOptions },
   trainable: Trainable,
 ): TrainableSet {
-  const { clipNorm = null, classWeights = null, alone = false } = o.options;
+  const { clipNorm = null, classWeights = null, alone = false, onGpu: atOnce = false } = o.options;
   const [weighted, clips] = [classWeights !== null, clipNorm !== null];
   const summed = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
   // A bound takes the norm of all gradients, which is computed outside of the session.
   const keeps = alone && !clips;
   const reduction = keeps ? layOutTail({ weighted }) : summed;
   const { gradient, reduced } = keeps
-    ? keepGradients(graph, pass, { summed, tail: reduction }, trainable)
+    ? keepGradients(graph, pass, { summed, tail: reduction }, { trainable, atOnce })
     : {
         gradient: buildGradientGraph(graph, pass, summed, trainable),
-        reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed)),
+        reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed, atOnce)),
       };
   const update = buildUpdateGraph(
     graph,

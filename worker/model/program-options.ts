@@ -34,6 +34,8 @@ export interface ProgramOptions {
    * are the same.
    */
   readonly alone?: boolean;
+  /** Whether it will run on a GPU, where few large kernels are faster than many small ones; the bits are the same. */
+  readonly onGpu?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

@@ -3,7 +3,8 @@ import { layerGroupCount } from '../../plan/run-config.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
 import { add, divide, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { reshape, split } from '../tensorflow/ops/arrays.js';
-import { constant, placeholder } from '../tensorflow/ops/sources.js';
+import { placeholder } from '../tensorflow/ops/placeholder.js';
+import { constant } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
@@ -44,7 +45,7 @@ const settingCount = 5 + 2 * layerGroupCount;
 /**
  * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, the number of
  * updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's β, as in
- * torch/optim/adam.py), then by layer group the share of a parameter that decays.
+ * torch/optim/adam.py), then by layer group what decay keeps of a parameter (as torch/optim/adamw.py multiplies it).
  * PyTorch adds ε to the corrected √v; here it is added to the uncorrected one, so it is scaled to mean the same.
  */
 export function updateSettings(
@@ -54,9 +55,9 @@ export function updateSettings(
   const first = 1 - momentum ** updates;
   const second = Math.sqrt(1 - beta2 ** updates);
   const rates = learningRates.map((rate) => (rate * second) / first);
-  const decays = learningRates.map((rate) => rate * weightDecay);
+  const kept = learningRates.map((rate) => 1 - rate * weightDecay);
   const replaced = 1 - (averageDecay ?? 1);
-  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, updates, ...rates, ...decays]);
+  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, updates, ...rates, ...kept]);
 }
 
 /**
@@ -82,17 +83,17 @@ export function buildUpdateGraph(
     const scale = clips ? multiply(perWeight, clip!) : perWeight;
     const weight = divide(number(statisticsMomentum), reduced.tail.microBatches);
 
+    const scaled = reduced.scaledGradients(scale);
     const updates = gradients.map(({ name }, index) => {
       const group = groups.get(name)!;
       const parameter = state.variable(name);
-      const gradient = multiply(reduced.gradients[index]!, scale);
-      const decay = byGroup[layerGroupCount + group]!;
-      const decayed = assignSubtract(parameter, multiply(read(parameter), decay));
+      const kept = byGroup[layerGroupCount + group]!;
+      const decayed = assign(parameter, multiply(read(parameter), kept));
       const [first, second] = ['first', 'second'].map((order) =>
         state.variable(`optimizer.${order}.${name}`),
       );
       return graph.after([decayed], () =>
-        applyAdam(parameter, first!, second!, gradient, {
+        applyAdam(parameter, first!, second!, scaled[index]!, {
           learningRate: byGroup[group]!,
           beta1: beta1!,
           beta2: number(beta2),

@@ -52,12 +52,14 @@ export interface Binding {
 /**
  * What TensorFlow reads from the environment when it is loaded, unless the user has set it otherwise. oneDNN's kernels: TensorFlow
  * chooses them by itself only where the processor has AVX-VNNI, AVX512-VNNI, AVX512-BF16 or AMX, and computes with Eigen's elsewhere,
- * which take twice the time (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one.
+ * which take twice the time (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one. Batch norm of
+ * bfloat16 in the layout that convolutions have; else it is transposed there and back (tensorflow/core/kernels/fused_batch_norm_op.cc).
  */
 const environmentDefaults: Readonly<Record<string, string>> = {
   TF_CPP_MIN_LOG_LEVEL: '2',
   TF_ENABLE_ONEDNN_OPTS: '1',
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+  TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT: '1',
 };
 
 const remedy = 'Run `npm run setup`: it fetches the TensorFlow runtime and builds the binding.';
