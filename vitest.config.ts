@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // vitest.long.config.ts runs these.
+    exclude: ['test/long/**'],
     pool: 'forks',
     maxWorkers: 2,
     // Generous: a slow machine is no failure. What must be quick says so itself.

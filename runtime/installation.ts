@@ -7,7 +7,8 @@ import { RondoError } from './errors.js';
 /**
  * Where the things are that `npm run setup` has put in place for the programs. It notes them in
  * `.rondo/installation.json` of the repository (scripts/setup/steps.mjs): `natsServer` a path or null, `tensorflow`
- * with `libraries` and `include`, the folders that the binding was built against.
+ * with `libraries` and `include`, the folders that the binding was built against. Paths may be relative to the
+ * repository: those of a bundle are, which is unpacked anywhere.
  */
 export interface Installation {
   /** The nats-server to start: RONDO_NATS_SERVER, else the one that set-up noted, else the first on PATH; or null. */
@@ -22,8 +23,8 @@ export interface Installation {
 export function installation(env: NodeJS.ProcessEnv = process.env, root = repositoryRoot()): Installation {
   const noted = readNotes(join(root, '.rondo', 'installation.json'));
   return {
-    natsServer: findNatsServer(env, noted.natsServer),
-    tensorflowLibraries: noted.tensorflow?.libraries ?? null,
+    natsServer: findNatsServer(env, noted.natsServer ? resolve(root, noted.natsServer) : null),
+    tensorflowLibraries: noted.tensorflow?.libraries ? resolve(root, noted.tensorflow.libraries) : null,
     cacheDir: cacheFolder(env),
   };
 }

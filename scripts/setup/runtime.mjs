@@ -47,7 +47,8 @@ export async function obtainRuntime(source, cache, { env, report }) {
       source.kind === 'wheel' ? source.file : await fetchTensorflow(source.variant, python, incoming, report);
     await unpack(python, wheel, unpacked, parts, report);
     if (source.variant === 'gpu') {
-      for (const file of await fetchCuda(python, wheel, incoming, report)) {
+      const wanted = source.cuda === 'host' ? /^nvidia-cuda-runtime-/ : /^nvidia-/;
+      for (const file of await fetchCuda(python, wheel, { wanted, incoming, report })) {
         await unpack(python, file, unpacked, cudaParts, report);
       }
     }
@@ -86,19 +87,19 @@ async function fetchTensorflow(variant, python, incoming, report) {
 /**
  * @param {string} python
  * @param {string} wheel TensorFlow's, which says which versions of NVIDIA's libraries it wants
- * @param {string} incoming
- * @param {import('./report.mjs').Report} report
+ * @param {{ wanted: RegExp, incoming: string, report: import('./report.mjs').Report }} context `wanted`: their projects' names
  */
-async function fetchCuda(python, wheel, incoming, report) {
+async function fetchCuda(python, wheel, { wanted, incoming, report }) {
   const remedy = 'Give --gpu a wheel of `tensorflow`, not of `tensorflow-cpu`.';
   const extra = await mustRun(python, [script, 'extra', wheel, 'and-cuda'], {
     doing: 'Reading the wheel',
     remedy,
   });
-  const requirements = extra.split('\n').filter((line) => line !== '');
+  const requirements = extra.split('\n').filter((line) => wanted.test(line));
   if (requirements.length === 0) throw new SetupError(`${wheel} names no CUDA libraries.`, remedy);
   await requirePip(python);
-  report.say(`  fetching ${requirements.length} wheels of NVIDIA's CUDA libraries (about 3 GB)`);
+  const size = requirements.length > 1 ? ' (about 3 GB)' : '';
+  report.say(`  fetching ${requirements.length} of NVIDIA's CUDA wheels${size}`);
   return downloadWheels({
     python,
     requirements,

@@ -42,10 +42,11 @@ const pinnedWheels = {
 /** @typedef {'cpu' | 'gpu'} Variant */
 
 /**
- * Where the TensorFlow runtime comes from.
+ * Where the TensorFlow runtime comes from. `cuda: 'host'` leaves NVIDIA's libraries out but for libcudart, for a machine
+ * that has others' versions of them (scripts/bundle).
  *
- * @typedef {{ kind: 'index', variant: Variant }
- *   | { kind: 'wheel', file: string, bytes: number, changedMs: number, variant: Variant }
+ * @typedef {{ kind: 'index', variant: Variant, cuda?: 'host' }
+ *   | { kind: 'wheel', file: string, bytes: number, changedMs: number, variant: Variant, cuda?: 'host' }
  *   | { kind: 'folder', folder: string }} Source
  */
 
@@ -97,9 +98,9 @@ export function choosePinnedWheel(variant, { platform, arch }) {
  * @param {string} arch
  */
 export function runtimeFolder(source, cache, arch) {
-  if (source.kind === 'index')
-    return join(cache, `tensorflow-${tensorflowVersion}-${source.variant}-${arch}`);
-  return join(cache, `tensorflow-wheel-${source.bytes}-${source.changedMs}-${source.variant}`);
+  const variant = source.cuda === 'host' ? `${source.variant}-host-cuda` : source.variant;
+  if (source.kind === 'index') return join(cache, `tensorflow-${tensorflowVersion}-${variant}-${arch}`);
+  return join(cache, `tensorflow-wheel-${source.bytes}-${source.changedMs}-${variant}`);
 }
 
 /**
