@@ -5,6 +5,7 @@ import { runMain } from './support/run-main.js';
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   'all-reduce': () => import('./all-reduce/main.js'),
+  device: () => import('./device/main.js'),
   loader: () => import('./loader/main.js'),
   overlap: () => import('./overlap/main.js'),
   predict: () => import('./predict/main.js'),

@@ -1,6 +1,6 @@
 import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
 import { toWorkers, type Workers } from '../support/workers.js';
-import type { Setting } from './contestant.js';
+import { precisions, type Setting } from './contestant.js';
 
 export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input' | 'precision' | 'device'> {
   readonly sizes: readonly number[];
@@ -25,7 +25,7 @@ export function parseComputeArguments(
   defaults: Defaults,
   args: readonly string[],
 ): ComputeArguments {
-  const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--precision float32|bfloat16] [--device cpu|gpu] [--peers] [--json]`;
+  const usage = `Usage: npm run bench -- ${bench} [--sizes 224,96] [--workers ${defaults.workers}] [--batch ${defaults.batch}] [--steps ${defaults.steps}] [--repeats 5] [--arch resnet34|resnet18] [--input pixels|normalized] [--precision float32|tf32|bfloat16] [--device cpu|gpu] [--peers] [--json]`;
   const options = {
     ...commonOptions,
     sizes: { type: 'string', default: '224,96' },
@@ -48,7 +48,7 @@ export function parseComputeArguments(
       repeats: toCount('repeats', values.repeats),
       arch: toOneOf('arch', values.arch, ['resnet34', 'resnet18']),
       input: toOneOf('input', values.input, ['pixels', 'normalized']),
-      precision: toOneOf('precision', values.precision, ['float32', 'bfloat16']),
+      precision: toOneOf('precision', values.precision, precisions),
       device: toOneOf('device', values.device, ['cpu', 'gpu']),
       peers,
       json,

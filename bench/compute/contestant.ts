@@ -1,6 +1,21 @@
-import type { FloatType, Trainable } from '../../plan/run-config.js';
+import type { Trainable } from '../../plan/run-config.js';
 import type { LineProcess } from '../support/line-process.js';
 import { type Span, throughputOf } from './throughput.js';
+
+/**
+ * Of the network's layers; weights and statistics stay float32. On a GPU, `tf32` lets tensor cores round float32's factors to 10 bits,
+ * as TensorFlow and cuDNN do by themselves, and `float32` forbids it; a CPU computes the same in both.
+ */
+export const precisions = ['float32', 'tf32', 'bfloat16'] as const;
+export type Precision = (typeof precisions)[number];
+
+/** What a process' environment must say for it; both NVIDIA's libraries and PyTorch heed it. */
+export function precisionEnvironment({
+  precision,
+  device,
+}: Pick<Setting, 'precision' | 'device'>): NodeJS.ProcessEnv {
+  return precision === 'float32' && device === 'gpu' ? { NVIDIA_TF32_OVERRIDE: '0' } : {};
+}
 
 /** What every process of a contestant is opened with, as JSON in its first argument. */
 export interface Setting {
@@ -10,8 +25,7 @@ export interface Setting {
   readonly batch: number;
   readonly classes: number;
   readonly threads: number;
-  /** Of the network's layers; weights and statistics stay float32. */
-  readonly precision: FloatType;
+  readonly precision: Precision;
   readonly device: 'cpu' | 'gpu';
   /** `pixels`: Rondo augments and normalises in its graph; `normalized`: it is fed as its peer is. */
   readonly input: 'pixels' | 'normalized';
@@ -24,6 +38,8 @@ export type Work = Trainable | 'predict';
 export interface Task {
   readonly steps: number;
   readonly work: Work;
+  /** Samples of each step; those of the setting unless given. */
+  readonly batch?: number;
 }
 
 /** What one process answers. */
@@ -52,11 +68,12 @@ export interface Contestant {
 export function createContestant(
   name: string,
   processes: readonly LineProcess[],
-  { batch }: Pick<Setting, 'batch'>,
+  setting: Pick<Setting, 'batch'>,
 ): Contestant {
   return {
     name,
     async measure(task) {
+      const { batch = setting.batch } = task;
       const answers = await Promise.all(processes.map((process) => process.ask<Answer>(task)));
       const lost = answers.find(({ loss }) => !Number.isFinite(loss));
       if (lost !== undefined) throw new Error(`${name} computed a loss of ${lost.loss}`);

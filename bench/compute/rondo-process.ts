@@ -1,6 +1,7 @@
 // One worker's compute in a process of its own: what a step asks of TensorFlow, without a loader and without a ring.
 // Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
+import { presizeFor } from '../../coordinator/run/run-config.js';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
@@ -17,10 +18,12 @@ import type { Answer, Task } from './contestant.js';
 import type { Place } from './node-processes.js';
 import type { Span } from './throughput.js';
 
-const { arch, size, batch, classes, input, precision, processes } = JSON.parse(process.argv[2]) as Place;
-const presize = Math.round(size * 1.15);
+const setting = JSON.parse(process.argv[2]!) as Place;
+const { arch, size, classes, input, precision, processes } = setting;
+const presize = presizeFor(size);
 const options: ProgramOptions & { input?: undefined } = {
-  ...{ arch, classes, size, presize, precision, dropout: [0.25, 0.5], weightDecay: 0.01 },
+  ...{ arch, classes, size, presize, dropout: [0.25, 0.5], weightDecay: 0.01 },
+  precision: precision === 'bfloat16' ? precision : 'float32',
   trainable: ['all', 'frozen'],
   alone: processes === 1,
 };
@@ -29,14 +32,17 @@ const options: ProgramOptions & { input?: undefined } = {
 askForSlices(computeSliceMs);
 const carryOut =
   input === 'pixels'
-    ? openWork(openProgram(options), pixelBatch())
-    : openWork(openProgram({ ...options, input }), normalizedBatch());
+    ? openWork(openProgram(options), pixelBatch)
+    : openWork(openProgram({ ...options, input }), normalizedBatch);
 
 for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(carryOut(JSON.parse(line) as Task))}\n`);
 }
 
-function openWork<B extends ImageBatch | NormalizedBatch>(program: Program<B>, fed: B) {
+function openWork<B extends ImageBatch | NormalizedBatch>(
+  program: Program<B>,
+  batchOf: (count: number) => B,
+) {
   program.load(initialState(program.state, 1));
   const vectors = {
     all: sharedFloats(program.reduction('all').length),
@@ -44,27 +50,34 @@ function openWork<B extends ImageBatch | NormalizedBatch>(program: Program<B>, f
   };
   let step = 0;
 
-  const train = (trainable: Trainable): number => {
+  const batches = new Map<number, B>();
+  const ready = (count: number): B => {
+    const found = batches.get(count) ?? batchOf(count);
+    batches.set(count, found);
+    return found;
+  };
+  const train = (fed: B, trainable: Trainable): number => {
     const vector = vectors[trainable];
     step += 1;
     program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
     if (program.isFinite(vector, trainable)) {
       program.apply(vector, { trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 });
     }
-    return vector[program.reduction(trainable).tail.lossSum]! / batch;
+    return vector[program.reduction(trainable).tail.lossSum]! / fed.labels.length;
   };
-  const predict = (): number => {
+  const predict = (fed: B): number => {
     const { labels: _, ...images } = fed;
     return program.predict(images)[0]!;
   };
 
-  return ({ steps, work }: Task): Answer => {
+  return ({ steps, work, batch = setting.batch }: Task): Answer => {
+    const fed = ready(batch);
     const spans: Span[] = [];
     let loss = Number.NaN;
     const cpuBefore = process.cpuUsage();
     for (let index = 0; index < steps; index += 1) {
       const start = monotonicSeconds();
-      loss = work === 'predict' ? predict() : train(work);
+      loss = work === 'predict' ? predict(fed) : train(fed, work);
       spans.push([start, monotonicSeconds()]);
     }
     const { user, system } = process.cpuUsage(cpuBefore);
@@ -73,25 +86,25 @@ function openWork<B extends ImageBatch | NormalizedBatch>(program: Program<B>, f
 }
 
 /** Noise, augmented as a run's first epoch would. */
-function pixelBatch(): ImageBatch {
+function pixelBatch(batch: number): ImageBatch {
   const pixels = new Uint8Array(allocateShared(batch * presize ** 2 * 3), 0, batch * presize ** 2 * 3);
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = Math.floor(256 * Math.random());
   const draws = Array.from({ length: batch }, (_, sample) => drawAugmentation(1, 0, sample));
   return {
     pixels,
-    labels: labels(),
+    labels: labels(batch),
     transforms: Float32Array.from(draws.flatMap((draw) => [...projectiveTransform(draw, 1, presize, size)])),
     lighting: Float32Array.from(draws.flatMap((draw) => lighting(draw))),
   };
 }
 
-function normalizedBatch(): NormalizedBatch {
+function normalizedBatch(batch: number): NormalizedBatch {
   const pixels = sharedFloats(batch * size ** 2 * 3);
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = 2 * Math.random() - 1;
-  return { pixels, labels: labels() };
+  return { pixels, labels: labels(batch) };
 }
 
-function labels(): Int32Array {
+function labels(batch: number): Int32Array {
   return Int32Array.from({ length: batch }, (_, sample) => sample % classes);
 }
 

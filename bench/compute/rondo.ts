@@ -2,8 +2,12 @@ import { fileURLToPath } from 'node:url';
 import { type Contestant, createContestant, type Setting } from './contestant.js';
 import { openNodeProcesses } from './node-processes.js';
 
-/** Rondo's training program: one process per worker. */
-export function openRondo(setting: Setting, processes: number): Contestant {
+/** Rondo's training program: one process per worker, with `extra` in its environment. */
+export function openRondo(
+  setting: Setting,
+  processes: number,
+  { name = 'rondo', extra }: { name?: string; extra?: NodeJS.ProcessEnv } = {},
+): Contestant {
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
-  return createContestant('rondo', openNodeProcesses(script, setting, processes), setting);
+  return createContestant(name, openNodeProcesses(script, setting, processes, extra), setting);
 }

@@ -1,7 +1,7 @@
 import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { python } from '../support/python.js';
-import { type Contestant, createContestant, type Setting } from './contestant.js';
+import { type Contestant, createContestant, precisionEnvironment, type Setting } from './contestant.js';
 
 /** How PyTorch lays out images and weights: as it does by itself, or as it is fastest. */
 export type MemoryFormat = 'contiguous' | 'channels_last';
@@ -11,7 +11,8 @@ export function openTorch(setting: Setting, processes: number, memoryFormat: Mem
   const argument = JSON.stringify({ ...setting, memoryFormat });
   const args = [peerScript('compute', 'torch_process.py'), argument];
   // By default OpenMP's threads spin while they wait: where other programs compute too, most of the peer's time is lost so.
-  const env = { GOMP_SPINCOUNT: '1000', ...process.env, OMP_NUM_THREADS: String(setting.threads) };
+  const own = { GOMP_SPINCOUNT: '1000', ...process.env, OMP_NUM_THREADS: String(setting.threads) };
+  const env = { ...own, ...precisionEnvironment(setting) };
   const workers = Array.from({ length: processes }, () => openLineProcess(python, args, env));
   return createContestant(memoryFormat === 'contiguous' ? 'torch' : 'torch, channels_last', workers, setting);
 }

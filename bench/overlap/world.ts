@@ -28,7 +28,7 @@ export function openWorld(
   const ranks = hosts.map(({ namespace }, rank) => {
     const place: Setting = { ...setting, rank, addresses };
     const within = ['ip', 'netns', 'exec', namespace];
-    return openWorkerProcess(script, place, { index: rank, threads, gpus: [] }, within);
+    return openWorkerProcess(script, place, { index: rank, threads, gpus: [] }, { within });
   });
   return {
     async measure(task) {

@@ -4,18 +4,32 @@ import path from 'node:path';
 /** Where reports are kept, in the folder that the bench is run in. */
 const folder = 'bench-results';
 
+/** A new file there for a bench's report. */
+export function reportFile(bench: string): string {
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  return path.resolve(folder, `${bench}-${time}.json`);
+}
+
+/** Writes the report as JSON; again with each part that is added to one that takes minutes. */
+export function keepReport(file: string, report: object): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 /**
  * Ends a bench: with `json` prints the report as JSON and nothing else; otherwise prints its text, writes the JSON to
- * bench-results/NAME-TIME.json, and says so.
+ * bench-results/NAME-TIME.json, or to `file`, and says so.
  */
-export function publish(report: { readonly bench: string }, text: string, json: boolean): void {
+export function publish(
+  report: { readonly bench: string },
+  text: string,
+  json: boolean,
+  file = reportFile(report.bench),
+): void {
   if (json) {
     console.log(JSON.stringify(report));
     return;
   }
-  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const file = path.resolve(folder, `${report.bench}-${time}.json`);
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  keepReport(file, report);
   console.log(`${text}\n\nas JSON: ${file}`);
 }
