@@ -33,7 +33,7 @@ export interface SpeedOptions {
  * Training steps per second in one precision: Rondo, with deterministic kernels where there is a choice, and PyTorch, in turn.
  * Each is one process, whatever the number of batch sizes. Batches are ready; Rondo augments them on the device.
  */
-export async function measureSpeed(precision: Precision, o: SpeedOptions): Promise<Speed[]> {
+export async function measureSpeed(precision: Precision, o: SpeedOptions): Promise<readonly Speed[]> {
   const setting: Setting = { ...o.setting, precision, batch: o.batches[0]! };
   const rondo = openRondo(setting, 1);
   const onGpu = setting.device === 'gpu';
@@ -41,12 +41,12 @@ export async function measureSpeed(precision: Precision, o: SpeedOptions): Promi
   const peers = o.withTorch ? [openTorch(setting, 1, 'channels_last')] : [];
   const contestants = [rondo, ...steady, ...peers];
   try {
-    const speeds: Speed[] = [];
+    let speeds: readonly Speed[] = [];
     for (const batch of o.batches) {
       if (speeds.length > 0 && !o.hasTime()) break;
       // Deterministic kernels are compared at one size: the first.
       const present = contestants.filter((each) => batch === o.batches[0] || !steady.includes(each));
-      speeds.push(...(await measureBatch(present, { ...o, precision, batch })));
+      speeds = [...speeds, ...(await measureBatch(present, { ...o, precision, batch }))];
     }
     return speeds;
   } finally {

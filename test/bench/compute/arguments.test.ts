@@ -38,7 +38,7 @@ describe('parseComputeArguments', () => {
     [['--workers', 'x1'], '--workers takes positive integers, not .'],
     [['--arch', 'vgg'], '--arch is one of resnet34, resnet18, not vgg.'],
     [['--input', 'jpeg'], '--input is one of pixels, normalized, not jpeg.'],
-    [['--precision', 'float16'], '--precision is one of float32, bfloat16, not float16.'],
+    [['--precision', 'float16'], '--precision is one of float32, tf32, bfloat16, not float16.'],
     [['--device', 'tpu'], '--device is one of cpu, gpu, not tpu.'],
     [['--speed'], "Unknown option '--speed'"],
   ])('refuses %j', (args, message) => {
