@@ -49,7 +49,7 @@ function computeCase(): CaseFigures {
     figuresOf(name, gradientOf(reduction, vector, name).values),
   ]);
   const statistics = figuresByName(reduction.statistics, vector);
-  program.apply(vector, { ...update, step: 1 });
+  program.apply(vector, update);
   const state = program.save();
   const [parameters, running] = [program.state.parameters, program.state.statistics].map((specs) =>
     figuresByName(specs, state),
@@ -88,7 +88,7 @@ function computeDigest(): Answers['digest'] {
   const [given, vector] = [batches(), sharedFloats(program.reduction('all').length)];
   for (let step = 1; step <= 3; step += 1) {
     program.gradients(given, 'all', vector);
-    program.apply(vector, { ...update, step });
+    program.apply(vector, update);
   }
   const { buffer, byteOffset, byteLength } = program.save();
   return {
@@ -116,7 +116,7 @@ function timeHandOver(batch: number, rounds: number): HandOverTimes {
       gradients: timeOf(() => program.gradients(given, 'all', vector)),
       update: timeOf(() => {
         program.isFinite(vector, 'all');
-        program.apply(vector, { ...update, step: round + 1 });
+        program.apply(vector, update);
       }),
     };
     // Kernels are chosen and memory is taken in the first round.
