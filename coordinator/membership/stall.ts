@@ -73,8 +73,9 @@ function ranksBehind(state: Engaged): number[] {
   const owing = state.members.flatMap((_, rank) => (owes(state, rank) ? [rank] : []));
   const busy = owing.filter((rank) => isBusy(state.members[rank]!.activity));
   if (busy.length > 0 || state.kind === 'preparing') return busy.length > 0 ? busy : owing;
-  const fewest = Math.min(...owing.map((rank) => state.progress.reported[rank]!));
-  return owing.filter((rank) => state.progress.reported[rank] === fewest);
+  const reported = (rank: number) => state.progress.reported[rank]!;
+  const fewest = owing.reduce((least, rank) => Math.min(least, reported(rank)), Number.POSITIVE_INFINITY);
+  return owing.filter((rank) => reported(rank) === fewest);
 }
 
 function owes(state: Engaged, rank: number): boolean {
