@@ -40,7 +40,7 @@ export function showBatchCommand(environment: StartEnvironment): Command {
   const command = new Command('show-batch').description(
     'Draws training images with their labels as a PNG, exactly as the network sees them.',
   );
-  const shared = pickStartOptions(...sharedOptions);
+  const shared = pickStartOptions(sharedOptions);
   for (const option of shared) command.addOption(option);
   return command
     .optionsGroup('Picture:')

@@ -19,7 +19,7 @@ export function startOptions(): Option[] {
 }
 
 /** Some of them, for another command. */
-export function pickStartOptions(...names: (keyof StartTable)[]): Option[] {
+export function pickStartOptions(names: readonly (keyof StartTable)[]): Option[] {
   const wanted = names.map(dashed);
   return startOptions().filter((option) => wanted.includes(option.name()));
 }

@@ -27,6 +27,10 @@ const meanings: Record<string, readonly string[]> = {
   'cli/lr-find.ts': ['from'],
   'cli/show-batch.ts': ['seed', 'size', 'augment'],
   'report/page/recipe-section.ts': ['labelPattern'],
+  'run-store/epoch-record.ts': ['classWeights'],
+  'run-store/measures.ts': ['classWeights'],
+  'report/interpretation.ts': ['classWeights'],
+  'report/write-report.ts': ['classWeights'],
 };
 
 function mentions(key: string): string[] {
