@@ -19,14 +19,15 @@ export interface SourceRun {
 }
 
 /**
- * The options with the architecture of the run that --from names, which a new run must have too; without --from they stay as
- * they are. Throws not-found when there is no such run.
+ * The options with the architecture of the run that --from names, which a new run must have too, and with its kind of head, unless they are
+ * given; without --from they stay as they are. Throws not-found when there is no such run.
  */
 export function adoptArch(raw: RawStart): RawStart {
-  const { from, arch, resume, 'run-dir': runDir = defaults.runDir } = raw;
-  if (typeof from !== 'string' || typeof runDir !== 'string' || arch !== undefined || resume !== undefined)
-    return raw;
-  return { ...raw, arch: readRunRecord(locate(from, runDir).directory).config.arch };
+  const { from, resume, 'run-dir': runDir = defaults.runDir } = raw;
+  if (typeof from !== 'string' || typeof runDir !== 'string' || resume !== undefined) return raw;
+  if (raw.arch !== undefined && raw.head !== undefined) return raw;
+  const { arch, head } = readRunRecord(locate(from, runDir).directory).config;
+  return { ...raw, arch: raw.arch ?? arch, head: raw.head ?? head };
 }
 
 /**

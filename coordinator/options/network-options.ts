@@ -5,7 +5,7 @@ import { integer, oneOf, path, text } from './value-types.js';
 export const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
 
 const weights = path('a file of weights, "imagenet" or "none"', (name) => name === 'imagenet');
-const size = { folder: 224, sample: 64 };
+const size = { folder: 224, sample: 48 };
 
 /** The network, and the weights that it begins with. */
 export const networkOptions = {
@@ -15,15 +15,6 @@ export const networkOptions = {
     type: oneOf(archs),
     default: 'resnet34',
     title: 'Network',
-  }),
-  head: planOption<HeadKind>({
-    value: 'KIND',
-    text:
-      "fastai's head of two linear layers; or linear, torchvision's single one, which an ImageNet file fills only where " +
-      'the classes are as many',
-    type: oneOf(headKinds),
-    default: 'fastai',
-    title: 'Head',
   }),
   size: planOption<number>({
     value: 'PIXELS',
@@ -53,6 +44,17 @@ export const networkOptions = {
     type: text('a run, or the folder of a checkpoint'),
     default: null,
     defaultText: 'none',
+  }),
+  head: planOption<HeadKind>({
+    value: 'KIND',
+    text:
+      "fastai's head of two linear layers; or linear, torchvision's single one, which an ImageNet file fills only where " +
+      'the classes are as many',
+    type: oneOf(headKinds),
+    default: ({ data, pretrained, from }) =>
+      data === 'sample' && pretrained === null && from === null ? 'linear' : 'fastai',
+    defaultText: 'that of --from, else fastai; sample: linear',
+    title: 'Head',
   }),
   precision: planOption<FloatType>({
     value: 'TYPE',

@@ -9,7 +9,7 @@ export type ClassWeighting = (typeof classWeightings)[number];
 
 const microBatch = 16;
 /** Chosen so that the sample set ends in a few minutes on two cores. */
-const epochs = { folder: 4, sample: 8, fineTuned: 2 };
+const epochs = { folder: 4, sample: 4, fineTuned: 2 };
 const frozenEpochs = 4;
 const scratchRate = 3e-3;
 /** fastai's default, slice(3e-3), then the lesson's slice(1e-6, 1e-4). */
@@ -28,7 +28,9 @@ export const recipeOptions = {
       "what is done to training images: fastai, the lesson's transforms; flip, left-right and a random crop of the long " +
       'side alone; none, the middle of each. `coordinator show-batch` shows it',
     type: oneOf(augmentKinds),
-    default: 'fastai',
+    default: ({ data, pretrained, from }) =>
+      data === 'sample' && pretrained === null && from === null ? 'flip' : 'fastai',
+    defaultText: 'fastai; sample: flip',
     title: 'Augmentation',
   }),
   batchSize: planOption({

@@ -173,8 +173,22 @@ describe('start --from', () => {
 });
 
 describe('adoptArch', () => {
+  it('takes architecture and head from the run, unless they are given', async () => {
+    const linear = await run('linear', { arch: 'resnet18', head: 'linear', epochs: 1 });
+    expect(linear.error).toBeNull();
+    const raw = { 'run-dir': folder.path, from: 'linear' };
+    expect(adoptArch(raw)).toEqual({ ...raw, arch: 'resnet18', head: 'linear' });
+    expect(adoptArch({ ...raw, head: 'fastai' })).toEqual({ ...raw, arch: 'resnet18', head: 'fastai' });
+    expect(adoptArch({ ...raw, from: 'first' })).toMatchObject({ arch: 'resnet18', head: 'fastai' });
+  });
+
   it('leaves other starts alone', () => {
-    for (const raw of [{}, { from: 'x', arch: 'resnet50' }, { from: 'x', resume: 'y' }, { from: 7 }]) {
+    for (const raw of [
+      {},
+      { from: 'x', arch: 'resnet50', head: 'linear' },
+      { from: 'x', resume: 'y' },
+      { from: 7 },
+    ]) {
       expect(adoptArch({ 'run-dir': folder.path, ...raw })).toEqual({ 'run-dir': folder.path, ...raw });
     }
   });

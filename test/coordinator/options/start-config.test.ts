@@ -22,7 +22,14 @@ function refusal(raw: RawStart): RondoError {
 describe('defaults', () => {
   it('trains on the sample set, small, and says so', () => {
     const { training, runtime, notes } = resolveNew({});
-    expect(training).toMatchObject({ data: 'sample', arch: 'resnet34', size: 64, epochs: 8, lr: 3e-3 });
+    expect(training).toMatchObject({
+      data: 'sample',
+      arch: 'resnet34',
+      size: 48,
+      head: 'linear',
+      epochs: 4,
+      lr: 3e-3,
+    });
     expect(training).toMatchObject({ freezeEpochs: 0, pretrained: null, batchSize: 64, microBatch: 16 });
     expect(runtime).toEqual({
       workers: 1,
@@ -45,6 +52,7 @@ describe('defaults', () => {
 
   it('fine-tunes pretrained weights in two phases', () => {
     const { training } = resolveNew({ data: 'photos', pretrained: 'w.safetensors' });
+    expect(resolveNew({ pretrained: 'w.safetensors' }).training.head).toBe('fastai');
     expect(training).toMatchObject({
       pretrained: resolve('w.safetensors'),
       freezeEpochs: 4,
@@ -86,7 +94,7 @@ describe('defaults', () => {
   });
 
   it('leaves the recipe’s further choices off', () => {
-    expect(resolveNew({}).training).toMatchObject({
+    expect(resolveNew({ data: 'photos' }).training).toMatchObject({
       head: 'fastai',
       labelSmoothing: 0,
       mixup: 0,
