@@ -35,7 +35,7 @@ export function cpuQuota(read: (path: string) => string | null): number | null {
     if (mount === undefined) return [];
     return foldersUpTo(mount, path).flatMap((folder) => quotaOf(folder, unified, read) ?? []);
   });
-  return quotas.length === 0 ? null : Math.min(...quotas);
+  return quotas.reduce<number | null>((least, quota) => Math.min(least ?? quota, quota), null);
 }
 
 interface Mount {
@@ -67,7 +67,9 @@ function foldersUpTo({ root, point }: Mount, path: string): string[] {
   const within = posix.relative(root, path);
   // A container may see its own cgroup as the mount, and its path as the host's.
   const parts = within.startsWith('..') ? [] : within.split('/').filter((part) => part !== '');
-  return Array.from({ length: parts.length + 1 }, (_, depth) => posix.join(point, ...parts.slice(0, depth)));
+  return Array.from({ length: parts.length + 1 }, (_, depth) =>
+    posix.join(point, parts.slice(0, depth).join('/')),
+  );
 }
 
 function quotaOf(folder: string, unified: boolean, read: (path: string) => string | null): number | null {
