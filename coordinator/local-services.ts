@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { createDeferred } from '../runtime/deferred.js';
+import { RondoError } from '../runtime/errors.js';
 import { tokenCredentials } from '../runtime/grpc/credentials.js';
 import { installation } from '../runtime/installation.js';
 import { version } from '../runtime/version.js';
@@ -26,8 +28,23 @@ export const localServices: RunServices = {
   async startMetricsServer({ storeDir }) {
     const end = new AbortController();
     const server = await startNatsServer({ storeDir, signal: end.signal });
-    const { url, token, close } = server;
-    return { url, token, close, destroy: () => end.abort() };
+    const { url, token } = server;
+    const failure = createDeferred<RondoError>();
+    let ending = false;
+    void server.exited.then(() => {
+      if (!ending) failure.resolve(new RondoError('unavailable', 'nats-server has ended by itself'));
+    });
+    return {
+      ...{ url, token, failed: failure.promise },
+      close() {
+        ending = true;
+        return server.close();
+      },
+      destroy() {
+        ending = true;
+        end.abort();
+      },
+    };
   },
   async openCollector(options) {
     const collector = await openCollector(options);

@@ -1,16 +1,11 @@
 #!/usr/bin/env node
 import { openLifecycle } from '../runtime/lifecycle.js';
+import { guardOutput } from './cli/guard-output.js';
 import { printError } from './cli/print-error.js';
 import { buildProgram, translateUsageError } from './cli/program.js';
 import { localServices } from './local-services.js';
 
-// The reader of a pipe may leave before the end (`| head`), and a terminal be closed: that is no error of the run.
-const readerIsGone = new Set(['EPIPE', 'EIO']);
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (!readerIsGone.has(error.code ?? '')) throw error;
-  });
-}
+const output = guardOutput(process.stdout, process.stderr);
 
 const program = buildProgram({
   services: localServices,
@@ -33,5 +28,7 @@ try {
 }
 // A pipe holds 64 KiB: what a slow reader has not taken yet must not end with the process.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+// Who reads the output must know that some of it is missing.
+if (output.lost && !process.exitCode) process.exitCode = 1;
 // Whatever a dependency still holds open must not keep a finished program alive.
 process.exit();

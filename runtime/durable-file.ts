@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { cannotWrite } from './write-error.js';
 
 /** The file operations that a crash or a full disk can interrupt; tests replace them. */
 export interface DurableFiles {
@@ -53,7 +54,10 @@ export async function restoreReplaced(folder: string): Promise<void> {
   }
 }
 
-/** Writes and syncs a file. What it writes becomes visible under its own name at once and whole, or not at all. */
+/**
+ * Writes and syncs a file. What it writes becomes visible under its own name at once and whole, or not at all. Throws a RondoError
+ * that names it.
+ */
 export async function writeDurably(
   path: string,
   parts: Iterable<Uint8Array | string>,
@@ -65,7 +69,7 @@ export async function writeDurably(
     await files.rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw cannotWrite(path, error);
   }
   await syncDirectory(dirname(path), files);
 }

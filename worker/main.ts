@@ -16,6 +16,10 @@ import { runWorker, type WorkerOptions } from './session/worker.js';
 
 const bytesPerMiB = 1 << 20;
 
+// Its log may be on a disk that is full: that is no reason to end.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+
 const program = new Command('worker')
   .description(
     'Computes one rank of a Rondo run. The coordinator starts local workers by itself; start one by hand to join from elsewhere.',

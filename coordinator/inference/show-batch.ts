@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AugmentKind } from '../../plan/run-config.js';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import type { runWorkerJob } from '../launch/run-job.js';
 import { presizeFor } from '../run/run-config.js';
 import { drawImageGrid } from './image-grid.js';
@@ -37,7 +37,7 @@ export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImag
     const { path, label } = dataset.train[id]!;
     return { path, label: dataset.classes[label]! };
   });
-  const folder = await mkdtemp(join(tmpdir(), 'rondo-batch-'));
+  const folder = makeTemporaryFolder('rondo-batch-');
   try {
     const output = join(folder, 'pixels');
     const config = { seed, size, augment, presize: presizeFor(size), microBatch: ids.length };

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { abortReason, withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
+import { cannotWrite } from '../../runtime/write-error.js';
 
 export interface NatsServer {
   /** nats://127.0.0.1:PORT */
@@ -41,7 +42,11 @@ export async function startNatsServer(o: {
   if (executable === null) throw missing();
   if (o.signal.aborted) throw abortReason(o.signal, 'starting nats-server');
   const token = o.token ?? randomBytes(24).toString('hex');
-  const config = await writeConfig({ storeDir: o.storeDir, token, port: o.port ?? -1 });
+  const config = await writeConfig({ storeDir: o.storeDir, token, port: o.port ?? -1 }).catch(
+    (error: unknown) => {
+      throw cannotWrite(o.storeDir, error);
+    },
+  );
 
   const server = spawn(executable, ['--config', config], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,10 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { planRates } from '../../plan/phases.js';
 import { createRangeTest, type RangeTask } from '../../plan/range-test.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun } from '../checkpoints/source-run.js';
 import type { StartConfig } from '../options/start-config.js';
@@ -48,7 +48,7 @@ export async function findRates(
   context: FindContext,
 ): Promise<RateSearch> {
   for (const text of start.notes) context.report({ kind: 'note', text });
-  const scratch = await mkdtemp(join(tmpdir(), 'rondo-lr-find-'));
+  const scratch = makeTemporaryFolder('rondo-lr-find-');
   try {
     return await search(start, await prepare(start, source, task, scratch, context), task, context);
   } finally {

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { RondoError } from '../../runtime/errors.js';
+import { cannotWrite } from '../../runtime/write-error.js';
 
 const blockBytes = 65_536;
 const streamBytes = 1 << 20;
@@ -29,22 +30,26 @@ export interface LineFile {
 
 /** Opens for appending; half a line that a crash left at the end is cut off first. */
 export function openLineFile(path: string): LineFile {
-  const descriptor = openSync(path, 'a+');
+  const descriptor = naming(path, () => openSync(path, 'a+'));
   cutHalfLine(descriptor);
   let open = true;
+  /** After half a line nothing may follow. */
+  let failure: RondoError | null = null;
   return {
     append(value) {
       if (!open) return;
+      if (failure !== null) throw failure;
       const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
       try {
         let written = 0;
         while (written < bytes.length) written += writeSync(descriptor, bytes, written);
       } catch (error) {
-        throw cannotWrite(path, error);
+        failure = cannotWrite(path, error);
+        throw failure;
       }
     },
     sync() {
-      if (open) fsyncSync(descriptor);
+      if (open) naming(path, () => fsyncSync(descriptor));
     },
     close() {
       if (open) closeSync(descriptor);
@@ -98,13 +103,12 @@ function parseLine(bytes: Buffer, path: string, number: number): unknown {
   }
 }
 
-function cannotWrite(path: string, thrown: unknown): RondoError {
-  const { code, message } = RondoError.from(thrown);
-  const remedy = code === 'resource-exhausted' ? 'free some space there' : undefined;
-  return new RondoError(code, `cannot write ${path}: ${message}`, {
-    cause: thrown,
-    ...(remedy === undefined ? {} : { remedy }),
-  });
+function naming<T>(path: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
 }
 
 function cutHalfLine(descriptor: number): void {

@@ -5,6 +5,7 @@ import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { shellWord } from '../../runtime/shell-word.js';
+import { cannotWrite } from '../../runtime/write-error.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 
@@ -73,7 +74,11 @@ export function createRunDirectory(
   arch: string,
   now: Date,
 ): RunDirectory {
-  mkdirSync(runDir, { recursive: true });
+  try {
+    mkdirSync(runDir, { recursive: true });
+  } catch (error) {
+    throw cannotWrite(runDir, error);
+  }
   const stem = name ?? `${timestamp(now)}-${arch}`;
   for (let attempt = 1; ; attempt++) {
     const directory = runDirectoryAt(join(runDir, attempt === 1 ? stem : `${stem}-${attempt}`));
@@ -81,7 +86,7 @@ export function createRunDirectory(
       // Not recursive: it fails when the directory exists, so no run is ever written over.
       mkdirSync(directory.path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw RondoError.from(error);
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw cannotWrite(directory.path, error);
       if (name === null) continue;
       throw new RondoError('failed-precondition', `run ${directory.path} exists already`, {
         remedy: `choose another --name, or go on with it: --resume ${shellWord(directory.path)}`,

@@ -1,10 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
+import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import { writeTokenFile } from '../run-store/token-file.js';
@@ -49,7 +49,7 @@ export async function operateCluster(work: ClusterWork, context: OperateContext)
   const stage = emptyStage();
   const leaveAtOnce = () => destroyStage(stage);
   immediate.addEventListener('abort', leaveAtOnce, { once: true });
-  const logDir = await mkdtemp(join(tmpdir(), 'rondo-logs-'));
+  const logDir = makeTemporaryFolder('rondo-logs-');
   try {
     const result = await gatherAndRun(work, context, stage, logDir);
     await closeStage(stage, true, 'the work is done', patient);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { platform, release } from 'node:os';
 import { resolve } from 'node:path';
 import { totalEpochs, totalSteps } from '../../plan/phases.js';
@@ -5,6 +6,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { hideNatsLogin } from '../../runtime/nats-url.js';
 import { version } from '../../runtime/version.js';
+import { cannotWrite } from '../../runtime/write-error.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findPretrained, requireHeadFits, type StartingWeights } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun } from '../checkpoints/source-run.js';
@@ -67,8 +69,9 @@ export async function prepareNewRun(
   requireHeadFits(pretrained, dataset.classes.length);
   const now = new Date();
   const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
-  const unlock = lockRun(directory.path);
+  let unlock = () => {};
   try {
+    unlock = lockRun(directory.path);
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
     const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
@@ -104,7 +107,9 @@ export async function prepareNewRun(
     };
   } catch (error) {
     unlock();
-    throw error;
+    // Nothing is in it that somebody may want, and its name is free again.
+    rmSync(directory.path, { recursive: true, force: true });
+    throw cannotWrite(directory.path, error);
   }
 }
 

@@ -41,6 +41,8 @@ export interface LaunchedWorkers {
 }
 
 export interface MetricsServer {
+  /** It ended without being told to. Never rejects; may never resolve. */
+  readonly failed: Promise<RondoError>;
   readonly url: string;
   readonly token: string;
   close(): Promise<void>;

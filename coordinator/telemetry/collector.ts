@@ -105,7 +105,7 @@ export async function openCollector(o: {
   const what = `opening the run's stream at ${splitNatsUrl(o.url).address}`;
   await withDeadline(opened.promise, { timeoutMs: openTimeoutMs, what }).catch(async (error) => {
     await session.close();
-    throw trouble ?? error;
+    throw trouble === null ? error : describeTrouble(trouble);
   });
   const outbox = openMetricsOutbox({ ...o, name });
   let closed: Promise<void> | null = null;
@@ -128,6 +128,15 @@ export async function openCollector(o: {
       return closed;
     },
   };
+}
+
+/** JetStream reserves all that a stream may come to hold, and its own words for a full disk say neither where nor what to do. */
+function describeTrouble(trouble: RondoError): RondoError {
+  if (!/insufficient (storage )?resources|no space left/.test(trouble.message)) return trouble;
+  return new RondoError('resource-exhausted', 'there is no room for its store', {
+    remedy: "Free some space there: a run's metrics take up to 256 MiB, of which a third more must be free.",
+    cause: trouble,
+  });
 }
 
 function isMetric(body: unknown): body is Metric {

@@ -48,6 +48,9 @@ export interface Faults {
   /** Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than that. */
   eager?: boolean;
   openCluster?(): never;
+  /** Also after it throws. */
+  openCollector?(o: { onFailure(error: RondoError): void }): void;
+  startMetricsServer?: () => ReturnType<RunServices['startMetricsServer']>;
   /** Of an epoch; 3 for each unless given. */
   validLoss?(epoch: number): number;
   /** Whether the loss of a step is not finite, so that nobody's state changes; none is unless given. */
@@ -81,9 +84,14 @@ export function fakeRun(faults: Faults = {}): FakeRun {
     checkWeights:
       faults.checkWeights ?? (async () => ({ tensors: 216, place: '', copies: [], headClasses: null })),
     async startMetricsServer() {
-      return { url: 'nats://127.0.0.1:1', token: 'token', ...closing('server') };
+      if (faults.startMetricsServer) return faults.startMetricsServer();
+      return {
+        ...{ url: 'nats://127.0.0.1:1', token: 'token', failed: new Promise(() => {}) },
+        ...closing('server'),
+      };
     },
-    async openCollector({ onMetric }) {
+    async openCollector({ onMetric, onFailure }) {
+      faults.openCollector?.({ onFailure });
       const publish = (metric: Readonly<Record<string, unknown>>) => {
         if (metric.event === 'checkpoint') settled.add(metric.step as number);
         onMetric(metric);

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { installation } from '../../runtime/installation.js';
+import { cannotUseTemporary } from '../../runtime/temporary-folder.js';
 import { openLoader } from '../data/loader.js';
 import { denormalize, openInputProgram } from '../model/input-program.js';
 import type { JobContext } from './job.js';
@@ -27,7 +28,9 @@ export async function showBatch(
   try {
     const request = { split: 'train' as const, ids: Uint32Array.from(ids), epoch };
     for await (const batch of loader.load([request], { depth: 1, signal })) {
-      await writeFile(output, denormalize(program.images(batch)));
+      await writeFile(output, denormalize(program.images(batch))).catch((error: unknown) => {
+        throw cannotUseTemporary(error);
+      });
       batch.release();
     }
     return {};

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { cannotUseTemporary, makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { dtypeCodes } from './dtype.js';
 import type { Graph, Tensor } from './graph.js';
 import { writeGraphDef } from './graph-def.js';
@@ -60,11 +60,19 @@ function writeTensorInfo(writer: BinaryWriter, { node, index, dtype, shape }: Te
 
 /** Writes the graph as a SavedModel into a folder of its own for as long as `use` runs. */
 export function withSavedModel<T>(graph: Graph, use: (directory: string) => T): T {
-  const directory = mkdtempSync(join(tmpdir(), 'rondo-graph-'));
+  const directory = makeTemporaryFolder('rondo-graph-');
   try {
-    writeFileSync(join(directory, 'saved_model.pb'), encodeSavedModel(graph));
+    writeTemporary(join(directory, 'saved_model.pb'), encodeSavedModel(graph));
     return use(directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function writeTemporary(file: string, bytes: Uint8Array): void {
+  try {
+    writeFileSync(file, bytes);
+  } catch (error) {
+    throw cannotUseTemporary(error);
   }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,5 +84,16 @@ describe('startNatsServer', () => {
       code: 'failed-precondition',
       remedy: expect.stringContaining('npm run setup'),
     });
+  });
+});
+
+it('names a store that cannot be written', async () => {
+  const file = join(folder, 'file');
+  await writeFile(file, '');
+  const store = join(file, 'nats');
+  const started = startNatsServer({ storeDir: store, signal });
+  await expect(started).rejects.toMatchObject({
+    code: 'not-found',
+    message: expect.stringContaining(`cannot write ${store}`),
   });
 });

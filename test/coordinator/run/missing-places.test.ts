@@ -1,0 +1,156 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { start } from '../../../coordinator/cli/start.js';
+import type { Summary } from '../../../coordinator/run-store/summary.js';
+import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
+import { RondoError } from '../../../runtime/errors.js';
+import { type Faults, fakeRun } from '../../support/fake-run.js';
+import { memoryOutput } from '../../support/memory-output.js';
+import { fillDisk, mountTinyDisk, whyWithoutTinyDisk } from '../../support/tiny-disk.js';
+import { temporaryFolder } from '../../support/tiny-run.js';
+
+/** 9 steps: 3 epochs of 3. */
+const recipe = { data: 'photos', arch: 'resnet18', size: 64, 'batch-size': 8, 'micro-batch': 4, epochs: 3 };
+
+async function run(runs: string, faults: Faults = {}, more: object = { ...recipe, name: 'mine' }) {
+  const { services, calls } = fakeRun(faults);
+  const output = memoryOutput();
+  const never = new AbortController().signal;
+  const welcomes: unknown[] = [];
+  const environment = {
+    services: {
+      ...services,
+      openCluster(options: Parameters<typeof services.openCluster>[0]) {
+        welcomes.push(options.welcome);
+        return services.openCluster(options);
+      },
+    },
+    output,
+    argv: ['node', '/bin/coordinator', 'start'],
+    openLifecycle: () => ({ signal: never, immediate: never, close() {} }),
+    exit: () => {},
+  };
+  const error = await start({ 'run-dir': runs, json: true, ...more }, environment).then(
+    () => null,
+    (thrown: unknown) => RondoError.from(thrown),
+  );
+  const events = output.lines().map((line) => JSON.parse(line) as RunEvent);
+  const warnings = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
+  const file = join(runs, 'mine', 'summary.json');
+  const summary = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Summary) : null;
+  return { error, warnings, summary, calls, welcomes };
+}
+
+describe('NATS', () => {
+  it('that cannot be started costs the metrics alone, and one warning that says why', async () => {
+    const missing = new RondoError('failed-precondition', 'there is no nats-server on this machine', {
+      remedy: 'Run `npm run setup`.',
+    });
+    const runs = temporaryFolder();
+    const faults = { startMetricsServer: () => Promise.reject(missing) };
+    const { error, warnings, summary, welcomes } = await run(runs, faults);
+    expect(error).toBeNull();
+    expect(summary).toMatchObject({ status: 'completed', steps: 9 });
+    expect(warnings).toEqual([
+      `this run records no metrics, for NATS (its store is to be ${join(runs, 'mine', 'nats')}) is not to be had: ` +
+        'there is no nats-server on this machine. Run `npm run setup`.',
+    ]);
+    expect(welcomes).toMatchObject([{ natsUrl: '', natsToken: '' }]);
+  });
+
+  it('without room for its store is closed again, and the run goes on', async () => {
+    const full = new RondoError('resource-exhausted', 'there is no room for its store');
+    const openCollector = () => {
+      throw full;
+    };
+    const { error, warnings, summary, calls } = await run(temporaryFolder(), { openCollector });
+    expect([error, summary?.status]).toEqual([null, 'completed']);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('there is no room for its store');
+    expect(calls[0]).toBe('close server');
+    expect(calls.filter((call) => call === 'close server')).toHaveLength(1);
+  });
+
+  it('elsewhere that does not answer is named by its address', async () => {
+    const openCollector = () => {
+      throw new RondoError('unavailable', 'no connection');
+    };
+    const more = { ...recipe, name: 'mine', nats: 'nats://metrics.example:4222' };
+    const { error, warnings } = await run(temporaryFolder(), { openCollector }, more);
+    expect(error).toBeNull();
+    expect(warnings).toEqual([
+      'this run records no metrics, for NATS (nats://metrics.example:4222) is not to be had: no connection',
+    ]);
+  });
+
+  it('that crashes is said once, whatever else fails then', async () => {
+    const died = new RondoError('unavailable', 'nats-server has ended by itself');
+    let fail: (error: RondoError) => void = () => {};
+    const failed = new Promise<RondoError>((resolve) => {
+      fail = resolve;
+    });
+    let onFailure: (error: RondoError) => void = () => {};
+    const { error, warnings, summary } = await run(temporaryFolder(), {
+      async startMetricsServer() {
+        return { url: 'nats://127.0.0.1:1', token: 't', failed, close: async () => {}, destroy() {} };
+      },
+      openCollector: (o) => {
+        onFailure = o.onFailure;
+      },
+      beforeStep(step) {
+        if (step === 2) fail(died);
+        if (step === 4) onFailure(died);
+      },
+    });
+    expect([error, summary?.status]).toEqual([null, 'completed']);
+    expect(warnings).toEqual(['metrics are no longer recorded: nats-server has ended by itself']);
+  });
+});
+
+describe.skipIf(whyWithoutTinyDisk !== null)(
+  `a disk without room${whyWithoutTinyDisk ? ` (skipped: ${whyWithoutTinyDisk})` : ''}`,
+  () => {
+    it('ends a run in order: it names the file and the remedy, and goes on when there is room again', async () => {
+      const runs = mountTinyDisk(512);
+      const full = await run(runs, {
+        beforeStep(step) {
+          if (step === 5) fillDisk(runs);
+        },
+      });
+      const ledger = join(runs, 'mine', 'ledger.jsonl');
+      expect(full.error).toMatchObject({
+        exitCode: 1,
+        code: 'resource-exhausted',
+        message: `there is no room to write ${ledger}`,
+      });
+      expect(full.error?.remedy).toContain(`free some space in ${join(runs, 'mine')}; go on with: `);
+      expect(full.calls.filter((call) => call.startsWith('close'))).toHaveLength(4);
+      expect(existsSync(join(runs, 'mine', 'lock'))).toBe(false);
+
+      rmSync(join(runs, 'filler'));
+      const resumed = await run(runs, {}, { resume: 'mine' });
+      expect(resumed.error).toBeNull();
+      expect(resumed.summary).toMatchObject({ status: 'completed', steps: 9 });
+    });
+
+    it('refuses a run that cannot begin, and leaves its name free', async () => {
+      const runs = mountTinyDisk(64);
+      fillDisk(runs);
+      const { error } = await run(runs);
+      expect(error).toMatchObject({ code: 'resource-exhausted', exitCode: 1 });
+      expect(error?.message).toMatch(/^there is no room to write .*mine/);
+      expect(error?.remedy).toMatch(/^free some space in /);
+      expect(existsSync(join(runs, 'mine'))).toBe(false);
+    });
+  },
+);
+
+it('names a folder of runs that is a file', async () => {
+  const file = join(temporaryFolder(), 'runs');
+  writeFileSync(file, '');
+  const { error } = await run(file);
+  expect(error?.message).toContain(`cannot write ${file}`);
+  mkdirSync(`${file}-2`);
+  expect((await run(`${file}-2`)).error).toBeNull();
+});
