@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
 import { printableJson } from '../../runtime/printable.js';
+import { resolveFolder } from '../dataset/requirements.js';
 import { defaults } from '../options/defaults.js';
 import { describeChanges } from '../run-store/image-record.js';
 import { type LedgerLine, readLedger } from '../run-store/ledger.js';
@@ -21,6 +23,7 @@ export type RunVerdict = Verdict & { readonly images?: ImagesVerdict };
 interface VerifyFlags {
   readonly runDir: string;
   readonly images: boolean;
+  readonly data?: string;
   readonly json?: boolean;
 }
 
@@ -32,6 +35,7 @@ export function verifyRunCommand({ output, openLifecycle, exit }: VerifyEnvironm
     .argument('<RUN>', 'name or folder of the run')
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
     .option('--no-images', 'look at the ledger alone')
+    .option('--data <DIR>', 'where the images of the run are now, if they have moved')
     .option('--json', 'the verdict as one JSON object')
     .addHelpText(
       'after',
@@ -41,12 +45,13 @@ since they were last verified are not read again. Where that folder is gone the 
 
 When something differs it says the first difference in the ledger, or the images that changed.`,
     )
-    .action(async (run: string, { runDir, images, json }: VerifyFlags) => {
+    .action(async (run: string, { runDir, images, data, json }: VerifyFlags) => {
       const lifecycle = openLifecycle();
       const progress = openWorkProgress('verifying', process.stderr);
       try {
         const verdict = await verifyRun(run, runDir, {
           images,
+          ...(data === undefined ? {} : { data: resolve(data) }),
           signal: lifecycle.signal,
           onProgress: (done, total) => progress.report({ done, total }),
         });
@@ -65,15 +70,23 @@ When something differs it says the first difference in the ledger, or the images
 export interface VerifyOptions {
   /** Whether to look at the images too. */
   readonly images: boolean;
+  /** Where they are now, if they have moved. */
+  readonly data?: string;
   readonly signal: AbortSignal;
   onProgress(done: number, total: number): void;
 }
+
+export const verifyDefaults: VerifyOptions = {
+  images: true,
+  signal: new AbortController().signal,
+  onProgress() {},
+};
 
 /** Throws not-found when there is no such run, and data-loss when its files cannot be read. */
 export async function verifyRun(
   run: string,
   runDir: string,
-  o: VerifyOptions = { images: true, signal: new AbortController().signal, onProgress() {} },
+  o: VerifyOptions = verifyDefaults,
 ): Promise<RunVerdict> {
   const directory = findRunDirectory(run, runDir);
   const record = readRunRecord(directory);
@@ -81,7 +94,8 @@ export async function verifyRun(
   const complete = summary?.status === 'completed';
   const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
-  const images = await verifyRunImages(directory, record, { ...o, cacheDir: installation().cacheDir });
+  const moved = o.data === undefined ? record : { ...record, dataRoot: await resolveFolder(o.data) };
+  const images = await verifyRunImages(directory, moved, { ...o, cacheDir: installation().cacheDir });
   if (images.status !== 'changed') return { ...verdict, images };
   const difference = `the images are not those that the run began with: ${describeChanges({ ...images, added: [] })}`;
   return { ok: false, line: null, difference, images };

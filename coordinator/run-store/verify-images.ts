@@ -30,7 +30,10 @@ export async function verifyRunImages(
     return { status: 'unavailable', reason: 'the run did not record their digests' };
   }
   if (dataRoot === undefined || !(await isFolder(dataRoot))) {
-    return { status: 'unavailable', reason: `there is no folder ${dataRoot}` };
+    return {
+      status: 'unavailable',
+      reason: `there is no folder ${dataRoot}; if they have moved: --data DIR`,
+    };
   }
   const files = [];
   for (const name of recorded.keys()) {

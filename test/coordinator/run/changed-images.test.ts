@@ -1,7 +1,7 @@
 import { copyFile, cp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { describeVerdict, verifyRun } from '../../../coordinator/cli/verify-run.js';
+import { describeVerdict, verifyDefaults, verifyRun } from '../../../coordinator/cli/verify-run.js';
 import { openDataset } from '../../../coordinator/dataset/dataset.js';
 import { evaluateRun } from '../../../coordinator/inference/evaluate-run.js';
 import { resolveStart } from '../../../coordinator/options/start-config.js';
@@ -45,7 +45,8 @@ async function trainOnFolder() {
   const { directory } = run;
   return {
     ...{ data, runs },
-    verify: () => verifyRun('mine', runs),
+    verify: (elsewhere: { data?: string } = {}) =>
+      verifyRun('mine', runs, { ...verifyDefaults, ...elsewhere }),
     evaluate: () => evaluateRun({ directory, workers: 1, services, report, signals }),
     resume: async () => {
       await rm(directory.summary);
@@ -68,6 +69,11 @@ describe('a run whose images are still the same', () => {
     expect(describeVerdict('mine', away)).toContain(
       `the images were not verified: there is no folder ${data}`,
     );
+    expect(await verify({ data: `${data}-moved` })).toMatchObject({
+      ok: true,
+      images: { status: 'unchanged' },
+    });
+    await expect(verify({ data: `${data}-gone` })).rejects.toMatchObject({ code: 'not-found' });
   });
 });
 
