@@ -80,7 +80,7 @@ describe('verify-run', () => {
     const { code, lines } = await call('verify-run', 'bad', '--json');
     expect(code).toBe(1);
     expect(lines.map((line) => JSON.parse(line))).toEqual([
-      expect.objectContaining({ kind: 'verdict', ok: false, line: 2 }),
+      expect.objectContaining({ kind: 'verdict', ok: false, line: 3 }),
     ]);
   });
 
