@@ -1,5 +1,5 @@
 import { RondoError } from '../../runtime/errors.js';
-import { natsTokenVariable } from '../../runtime/nats-url.js';
+import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-url.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { Stage } from './open-resources.js';
@@ -31,7 +31,10 @@ export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress>
     return await open(intake);
   } catch (thrown) {
     const { message, remedy } = RondoError.from(thrown);
-    const what = run.runtime.nats === null ? `its store is to be ${run.directory.nats}` : run.runtime.nats;
+    const what =
+      run.runtime.nats === null
+        ? `its store is to be ${run.directory.nats}`
+        : splitNatsUrl(run.runtime.nats).address;
     const text = `this run records no metrics, for NATS (${what}) is not to be had: ${message}`;
     report({ kind: 'warning', text: remedy === undefined ? text : `${text}. ${remedy}` });
     await stage.server?.close();

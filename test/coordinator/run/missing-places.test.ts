@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { start } from '../../../coordinator/cli/start.js';
+import { isLocked } from '../../../coordinator/run-store/run-lock.js';
 import type { Summary } from '../../../coordinator/run-store/summary.js';
 import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -76,7 +77,7 @@ describe('NATS', () => {
     const openCollector = () => {
       throw new RondoError('unavailable', 'no connection');
     };
-    const more = { ...recipe, name: 'mine', nats: 'nats://metrics.example:4222' };
+    const more = { ...recipe, name: 'mine', nats: 'nats://secret@metrics.example:4222' };
     const { error, warnings } = await run(temporaryFolder(), { openCollector }, more);
     expect(error).toBeNull();
     expect(warnings).toEqual([
@@ -126,7 +127,7 @@ describe.skipIf(whyWithoutTinyDisk !== null)(
       });
       expect(full.error?.remedy).toContain(`free some space in ${join(runs, 'mine')}; go on with: `);
       expect(full.calls.filter((call) => call.startsWith('close'))).toHaveLength(4);
-      expect(existsSync(join(runs, 'mine', 'lock'))).toBe(false);
+      expect(isLocked(join(runs, 'mine'))).toBe(false);
 
       rmSync(join(runs, 'filler'));
       const resumed = await run(runs, {}, { resume: 'mine' });
