@@ -6,7 +6,8 @@ import { RondoError } from './errors.js';
  * file: writing to an open one does not.
  */
 export function cannotWrite(path: string, thrown: unknown): RondoError {
-  if (thrown instanceof RondoError) return thrown;
+  // One that was made of the system's own words says too little.
+  if (thrown instanceof RondoError && !/^E[A-Z]+: /.test(thrown.message)) return thrown;
   const { code, message } = RondoError.from(thrown);
   if (code === 'resource-exhausted') {
     return new RondoError(code, `there is no room to write ${path}`, {

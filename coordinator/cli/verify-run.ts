@@ -94,7 +94,7 @@ export async function verifyRun(
   const complete = summary?.status === 'completed';
   const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
-  const moved = o.data === undefined ? record : { ...record, dataRoot: await resolveFolder(o.data) };
+  const moved = o.data === undefined ? record : { ...record, dataRoot: await resolveFolder(o.data, 'data') };
   const images = await verifyRunImages(directory, moved, { ...o, cacheDir: installation().cacheDir });
   if (images.status !== 'changed') return { ...verdict, images };
   const difference = `the images are not those that the run began with: ${describeChanges({ ...images, added: [] })}`;
