@@ -155,9 +155,9 @@ function trainingFeeds({ batch, key, mixup }: Keyed<Batch>): Feeds {
 }
 
 /** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
-function checked({ pixels, labels }: Batch, { classes, size, presize, input }: ProgramOptions): Int32Array {
-  const side = input === 'normalized' ? size : presize;
-  const count = pixels.length / (3 * side ** 2);
+function checked(batch: Batch, { classes, size }: ProgramOptions): Int32Array {
+  const { pixels, labels } = batch;
+  const count = 'transforms' in batch ? batch.transforms.length / 8 : pixels.length / (3 * size ** 2);
   assert(labels.length === count, `${count} images have ${labels.length} labels`);
   const wrong = labels.find((label) => !(label >= 0 && label < classes));
   assert(wrong === undefined, `there is no class ${wrong} among ${classes}`);

@@ -65,10 +65,15 @@ export class Graph {
   readonly nodes: Node[] = [];
   /** What its nodes call. */
   readonly functions: GraphFunction[] = [];
-  /** What runs are given, by name; `words` is the placeholder that takes it as 32-bit words (ops/placeholder.ts). */
+  /** What runs are given, by name, and the placeholder that takes it, `fed` as another type (ops/placeholder.ts). */
   readonly given = new Map<
     string,
-    { readonly dtype: FedDType; readonly shape: Shape; readonly words: string }
+    {
+      readonly dtype: FedDType;
+      readonly shape: Shape;
+      readonly fed: FedDType;
+      readonly placeholder: string;
+    }
   >();
   private readonly uses = new Map<string, number>();
   private scopes: readonly string[] = [];

@@ -52,7 +52,7 @@ export function openSession(graph: Graph): Session {
       const names: string[] = [];
       for (const [name, values] of Object.entries(feeds)) {
         held.push(feed(binding, graph, name, values));
-        names.push(`${graph.given.get(name)!.words}:0`);
+        names.push(`${graph.given.get(name)!.placeholder}:0`);
       }
       const wanted = fetches.map(({ node, index }) => `${node.name}:${index}`);
       const results = binding.runSavedModel(model, [...held], names.join(), wanted.join());
@@ -94,6 +94,7 @@ function feed(binding: Binding, graph: Graph, name: string, values: FeedArray): 
   const expected = arrays[given.dtype];
   assert(values instanceof expected, `${name} wants ${given.dtype} values in a ${expected.name}`);
   const shape = fill(name, given.shape, values.length);
+  if (given.fed !== 'int32') return binding.createTensor(shape, dtypes[given.fed], values);
   const { buffer, byteOffset, byteLength } = values.byteOffset % 4 === 0 ? values : values.slice();
   const words = new Int32Array(buffer, byteOffset, byteLength / 4);
   const wordShape = given.dtype === 'uint8' ? [shape[0]!, elementCount(shape.slice(1))! / 4] : shape;
