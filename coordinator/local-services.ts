@@ -48,14 +48,14 @@ export const localServices: RunServices = {
   },
   async openCollector(options) {
     const collector = await openCollector(options);
-    // JetStream drops what it has seen under the same id; a resumed run must not meet its own earlier ids.
-    const sitting = randomUUID();
+    // JetStream drops messages whose id it has seen; a resumed run must not reuse the ids of its earlier process.
+    const processId = randomUUID();
     let count = 0;
     return {
       ...collector,
       publish(metric) {
         count += 1;
-        collector.publish(metric.kind, `coordinator-${sitting}-${count}`, metric);
+        collector.publish(metric.kind, `coordinator-${processId}-${count}`, metric);
       },
     };
   },

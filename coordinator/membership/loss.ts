@@ -15,15 +15,15 @@ import { findStall } from './stall.js';
 
 type Engaged = Preparing | Running | Stopping;
 
-/** How long a worker's complaint about its peers waits for the peer's own end to show. */
-const witnessMs = 1_000;
-/** A worker this quiet may be the one complained about: wait until it speaks or counts as lost. */
-const quietMs = 2_000;
+/** How long a worker's report of a failed peer waits for that peer's own session to end. */
+const suspicionMs = 1_000;
+/** A worker not heard from for this long may be the failed peer: wait until it is heard from or counts as lost. */
+const overdueMs = 2_000;
 
-/** Codes by which a worker says that another one failed it. */
-const hearsay: ReadonlySet<ErrorCode> = new Set(['unavailable', 'aborted', 'deadline-exceeded']);
+/** Codes of failures that another worker caused. */
+const peerFailureCodes: ReadonlySet<ErrorCode> = new Set(['unavailable', 'aborted', 'deadline-exceeded']);
 
-/** Ends the run: everybody else is sent home, `run` rejects. */
+/** Ends the run: all other workers are dismissed, `run` rejects. */
 export function fail(state: Membership, error: RondoError, effects: readonly Effect[] = []): Transition {
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects };
   const dismissals = state.members.map(
@@ -51,7 +51,7 @@ export function loseMember(
   if (state.kind === 'gathering' || state.kind === 'finished') {
     return { state: { ...state, members }, effects };
   }
-  if (state.suspicion?.witnesses.includes(session)) return { state, effects };
+  if (state.suspicion?.reporters.includes(session)) return { state, effects };
 
   const place = state.generation.places[rank]!;
   const step = stepOf(state, rank);
@@ -66,7 +66,7 @@ export function loseMember(
   return fail({ ...state, members }, error, effects);
 }
 
-/** A worker says that it cannot go on. When it blames its peers, their own end gets a moment to show. */
+/** A worker reports that it cannot go on. When the cause is a peer, that peer's own loss is waited for, to be named instead. */
 export function hearFailure(
   rules: Rules,
   state: Engaged,
@@ -77,10 +77,10 @@ export function hearFailure(
   const { session } = state.members[rank]!;
   const error = failureOf(rules, nameWorker(state.generation.places[rank]!), report);
   const others = state.members.length - 1;
-  if (!hearsay.has(error.code) || others === 0) return fail(state, error);
-  const suspicion = state.suspicion ?? { error, sinceMs: nowMs, witnesses: [] };
-  const witnesses = [...suspicion.witnesses, session];
-  return { state: { ...state, suspicion: { ...suspicion, witnesses } }, effects: [] };
+  if (!peerFailureCodes.has(error.code) || others === 0) return fail(state, error);
+  const suspicion = state.suspicion ?? { error, sinceMs: nowMs, reporters: [] };
+  const reporters = [...suspicion.reporters, session];
+  return { state: { ...state, suspicion: { ...suspicion, reporters } }, effects: [] };
 }
 
 /** The error a worker's Failed message stands for. */
@@ -91,12 +91,12 @@ export function failureOf(rules: Rules, name: string, report: FailedReport): Ron
   });
 }
 
-/** What the passing of time does: silent workers are lost, complaints that nothing explains are believed. */
+/** What is due by time alone: silent workers are lost; a report of a failed peer that no loss has explained ends the run. */
 export function checkTime(rules: Rules, before: Membership, nowMs: number): Transition {
-  const state = forgivePause(rules, before, nowMs);
+  const state = discountPause(rules, before, nowMs);
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects: [] };
   const suspicion = state.kind === 'gathering' ? null : state.suspicion;
-  const expected = state.members.filter((member) => !suspicion?.witnesses.includes(member.session));
+  const expected = state.members.filter((member) => !suspicion?.reporters.includes(member.session));
   const silent = expected.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
   if (silent !== undefined) {
     const reason = `it was silent for ${rules.silenceMs / 1_000} s`;
@@ -105,12 +105,12 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
   }
   if (suspicion === null)
     return state.kind === 'gathering' ? { state, effects: [] } : checkStall(rules, state, nowMs);
-  if (nowMs - suspicion.sinceMs < witnessMs) return { state, effects: [] };
-  const quiet = expected.some((member) => nowMs - member.heardAtMs >= quietMs);
-  return quiet ? { state, effects: [] } : fail(state, suspicion.error);
+  if (nowMs - suspicion.sinceMs < suspicionMs) return { state, effects: [] };
+  const overdue = expected.some((member) => nowMs - member.heardAtMs >= overdueMs);
+  return overdue ? { state, effects: [] } : fail(state, suspicion.error);
 }
 
-/** Heartbeats go on though a compute thread or a file system hangs: whoever keeps the others from going on is lost. */
+/** A worker sends heartbeats even while its compute thread or file system hangs: one that stalls the others is lost. */
 function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
   const stall = findStall(rules.stall, state, nowMs);
   if (stall === null) return { state, effects: [] };
@@ -119,8 +119,8 @@ function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
   return loseMember(rules, state, session, stall.reason, refusal);
 }
 
-/** The coordinator may have been paused itself; then silence is not the workers' doing. */
-function forgivePause(rules: Rules, state: Membership, nowMs: number): Membership {
+/** If the coordinator itself was paused, that time does not count as the workers' silence. */
+function discountPause(rules: Rules, state: Membership, nowMs: number): Membership {
   const pausedMs = nowMs - state.checkedAtMs - rules.tickMs;
   if (state.kind === 'failed' || pausedMs < rules.tickMs) return { ...state, checkedAtMs: nowMs };
   const members = state.members.map((member): Member => {
@@ -132,5 +132,5 @@ function forgivePause(rules: Rules, state: Membership, nowMs: number): Membershi
 }
 
 function stepOf(state: Engaged, rank: number): number {
-  return state.kind === 'preparing' ? state.generation.startStep : state.progress.reported[rank]!;
+  return state.kind === 'preparing' ? state.generation.startStep : state.reports.reported[rank]!;
 }

@@ -10,7 +10,7 @@ import type {
   WorkerMessage,
 } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
-import type { RollCalls } from './answers-by-rank.js';
+import type { AnswersByRank } from './answers-by-rank.js';
 import type {
   CommittedStep,
   EpochEnd,
@@ -49,7 +49,7 @@ export interface StallRules {
   readonly firstSteps: ReadonlySet<number>;
 }
 
-/** When a generation came further last, and how long its steps take. */
+/** When a generation last made progress, and how long its steps take. */
 export interface Pace {
   readonly progressedAtMs: number;
   /** Null before the generation's second step. */
@@ -85,27 +85,27 @@ export interface Generation {
 }
 
 /** What the ranks of one generation have reported. */
-export interface Progress {
+export interface Reports {
   /** Of the state that all began with. */
   readonly startDigest: string;
   /** Steps committed by all, counted over the run. */
   readonly committed: number;
   /** Steps reported by each rank, counted over the run. */
   readonly reported: readonly number[];
-  readonly steps: RollCalls<StepCommitted>;
-  readonly evaluations: RollCalls<Evaluation>;
-  readonly epochs: RollCalls<EpochCompleted>;
-  readonly finished: RollCalls<FinishedReport>;
+  readonly steps: AnswersByRank<StepCommitted>;
+  readonly evaluations: AnswersByRank<Evaluation>;
+  readonly epochs: AnswersByRank<EpochCompleted>;
+  readonly finished: AnswersByRank<FinishedReport>;
 }
 
 /**
- * A worker said that its peers failed it. Its word is kept for a moment: when one of them turns out to be dead,
- * that one is named and not the witness.
+ * A worker reported that a peer failed. The report is held for a moment: if a peer is lost meanwhile, that one is named as
+ * the cause and not the worker that reported it.
  */
 export interface Suspicion {
   readonly error: RondoError;
   readonly sinceMs: number;
-  readonly witnesses: readonly number[];
+  readonly reporters: readonly number[];
 }
 
 interface Base {
@@ -139,13 +139,13 @@ export interface Preparing extends Engaged {
 /** Training. */
 export interface Running extends Engaged {
   readonly kind: 'running';
-  readonly progress: Progress;
+  readonly reports: Reports;
 }
 
 /** As running, after a Stop was sent. */
 export interface Stopping extends Engaged {
   readonly kind: 'stopping';
-  readonly progress: Progress;
+  readonly reports: Reports;
 }
 
 /** Every rank has finished; they wait for another start, or for Goodbye. */

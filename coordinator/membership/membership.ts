@@ -14,7 +14,7 @@ import type {
 } from './membership-state.js';
 import { finish, formGeneration, refuseLateComer, register, startAgain } from './registration.js';
 import {
-  beginProgress,
+  noReports,
   reportEpoch,
   reportEvaluation,
   reportFinished,
@@ -192,35 +192,35 @@ function prepare(state: Preparing, rank: number, message: Message): Transition {
 
   requireAgreement(generation, present, `the workers do not start step ${step} from the same state`);
   const { checkedAtMs, members, pace, suspicion } = state;
-  const progress = beginProgress(generation, stateDigest);
+  const reports = noReports(generation, stateDigest);
   return {
-    state: { kind: 'running', checkedAtMs, generation, members, pace, suspicion, progress },
+    state: { kind: 'running', checkedAtMs, generation, members, pace, suspicion, reports },
     effects: [ready, ...tellAll(state, { $case: 'begin', value: { generation: generation.number } })],
   };
 }
 
 function advance(rules: Rules, state: Running | Stopping, rank: number, message: Message): Transition {
-  const { generation, progress } = state;
+  const { generation, reports } = state;
   if ('rank' in message.value && message.value.rank !== rank) {
     throw violation(generation, rank, `${message.$case} as rank ${message.value.rank}`);
   }
   switch (message.$case) {
     case 'stepCommitted': {
-      const next = reportStep(generation, progress, rank, message.value);
+      const next = reportStep(generation, reports, rank, message.value);
       const pace = paceAfter(rules.stall, state, next.effects);
-      return { state: { ...state, pace, progress: next.progress }, effects: next.effects };
+      return { state: { ...state, pace, reports: next.reports }, effects: next.effects };
     }
     case 'evaluation': {
-      const next = reportEvaluation(generation, progress, rank, message.value, rules.validCount);
-      return { state: { ...state, progress: next.progress }, effects: next.effects };
+      const next = reportEvaluation(generation, reports, rank, message.value, rules.validCount);
+      return { state: { ...state, reports: next.reports }, effects: next.effects };
     }
     case 'epochCompleted': {
-      const next = reportEpoch(generation, progress, rank, message.value);
-      return { state: { ...state, progress: next.progress }, effects: next.effects };
+      const next = reportEpoch(generation, reports, rank, message.value);
+      return { state: { ...state, reports: next.reports }, effects: next.effects };
     }
     case 'finished': {
-      const { progress: next, result } = reportFinished(rules, generation, progress, rank, message.value);
-      if (result === null) return { state: { ...state, progress: next }, effects: [] };
+      const { reports: next, result } = reportFinished(rules, generation, reports, rank, message.value);
+      if (result === null) return { state: { ...state, reports: next }, effects: [] };
       return finish(state, result);
     }
     default:

@@ -1,13 +1,13 @@
 import type { EpochCompleted, Evaluation, Finished, StepCommitted } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
-import { answerRollCall } from './answers-by-rank.js';
+import { addAnswer } from './answers-by-rank.js';
 import { describeDisagreement, nameWorker } from './disagreement.js';
-import type { Effect, Generation, Progress, Rules, RunResult } from './membership-state.js';
+import type { Effect, Generation, Reports, Rules, RunResult } from './membership-state.js';
 import { mergeEvaluation } from './merge-evaluation.js';
 
 interface Advance {
-  readonly progress: Progress;
+  readonly reports: Reports;
   readonly effects: readonly Effect[];
 }
 
@@ -15,7 +15,7 @@ const differRemedy =
   'resume from the last checkpoint; should the same worker differ again, look at its device and its memory';
 
 /** Nothing reported yet; all begin with the state of `startDigest`. */
-export function beginProgress(generation: Generation, startDigest: string): Progress {
+export function noReports(generation: Generation, startDigest: string): Reports {
   return {
     startDigest,
     committed: generation.startStep,
@@ -34,16 +34,16 @@ export function beginProgress(generation: Generation, startDigest: string): Prog
  */
 export function reportStep(
   generation: Generation,
-  progress: Progress,
+  reports: Reports,
   rank: number,
   report: StepCommitted,
 ): Advance {
   const step = Number(report.step);
-  const due = progress.reported[rank]!;
+  const due = reports.reported[rank]!;
   if (step !== due) throw violation(generation, rank, `step ${step} where step ${due} was due`);
-  const { calls, complete } = answerRollCall(progress.steps, step, rank, report, generation.places.length);
-  const next = { ...progress, steps: calls, reported: progress.reported.with(rank, step + 1) };
-  if (complete === null) return { progress: next, effects: [] };
+  const { answers, complete } = addAnswer(reports.steps, step, rank, report, generation.places.length);
+  const next = { ...reports, steps: answers, reported: reports.reported.with(rank, step + 1) };
+  if (complete === null) return { reports: next, effects: [] };
 
   requireAgreement(
     generation,
@@ -67,7 +67,7 @@ export function reportStep(
     seconds: largest(complete.map((r) => r.seconds)),
     shares,
   };
-  return { progress: { ...next, committed: step + 1 }, effects: [{ kind: 'stepCommitted', value }] };
+  return { reports: { ...next, committed: step + 1 }, effects: [{ kind: 'stepCommitted', value }] };
 }
 
 /**
@@ -77,18 +77,18 @@ export function reportStep(
  */
 export function reportEvaluation(
   generation: Generation,
-  progress: Progress,
+  reports: Reports,
   rank: number,
   report: Evaluation,
   validCount: number,
 ): Advance {
   const { epoch } = report;
-  const answered = answerRollCall(progress.evaluations, epoch, rank, report, generation.places.length);
+  const answered = addAnswer(reports.evaluations, epoch, rank, report, generation.places.length);
   if (answered.repeated) throw violation(generation, rank, `the evaluation of epoch ${epoch} twice`);
-  const next = { ...progress, evaluations: answered.calls };
-  if (answered.complete === null) return { progress: next, effects: [] };
+  const next = { ...reports, evaluations: answered.answers };
+  if (answered.complete === null) return { reports: next, effects: [] };
   const value = mergeEvaluation(generation.places, answered.complete, validCount);
-  return { progress: next, effects: [{ kind: 'evaluated', value }] };
+  return { reports: next, effects: [{ kind: 'evaluated', value }] };
 }
 
 /**
@@ -98,15 +98,15 @@ export function reportEvaluation(
  */
 export function reportEpoch(
   generation: Generation,
-  progress: Progress,
+  reports: Reports,
   rank: number,
   report: EpochCompleted,
 ): Advance {
   const { epoch, whole, stateDigest, parameterDigest } = report;
-  const answered = answerRollCall(progress.epochs, epoch, rank, report, generation.places.length);
+  const answered = addAnswer(reports.epochs, epoch, rank, report, generation.places.length);
   if (answered.repeated) throw violation(generation, rank, `the end of epoch ${epoch} twice`);
-  const next = { ...progress, epochs: answered.calls };
-  if (answered.complete === null) return { progress: next, effects: [] };
+  const next = { ...reports, epochs: answered.answers };
+  if (answered.complete === null) return { reports: next, effects: [] };
 
   requireAgreement(
     generation,
@@ -118,11 +118,11 @@ export function reportEpoch(
   );
   const step = Number(report.step);
   // A worker may digest its snapshot while it goes on; it cannot end an epoch that it has not reached.
-  if (step > progress.committed) {
+  if (step > reports.committed) {
     throw violation(
       generation,
       rank,
-      `epoch ${epoch} after step ${step}, with ${progress.committed} committed`,
+      `epoch ${epoch} after step ${step}, with ${reports.committed} committed`,
     );
   }
   const holderAddress = generation.places[0]!.address;
@@ -135,7 +135,7 @@ export function reportEpoch(
     holderAddress,
     generation: generation.number,
   };
-  return { progress: next, effects: [{ kind: 'epochCompleted', value }] };
+  return { reports: next, effects: [{ kind: 'epochCompleted', value }] };
 }
 
 /**
@@ -147,24 +147,24 @@ export function reportEpoch(
 export function reportFinished(
   { restoresState }: Pick<Rules, 'restoresState'>,
   generation: Generation,
-  progress: Progress,
+  reports: Reports,
   rank: number,
   report: Finished,
-): { progress: Progress; result: RunResult | null } {
-  const answered = answerRollCall(progress.finished, 0, rank, report, generation.places.length);
+): { reports: Reports; result: RunResult | null } {
+  const answered = addAnswer(reports.finished, 0, rank, report, generation.places.length);
   if (answered.repeated) throw violation(generation, rank, 'twice that it has finished');
   const step = Number(report.step);
-  const due = progress.reported[rank]!;
+  const due = reports.reported[rank]!;
   if (step !== due) throw violation(generation, rank, `its end after step ${step}, having taken ${due}`);
-  const next = { ...progress, finished: answered.calls };
-  if (answered.complete === null) return { progress: next, result: null };
+  const next = { ...reports, finished: answered.answers };
+  if (answered.complete === null) return { reports: next, result: null };
 
   requireAgreement(
     generation,
     answered.complete.map((r) => `step ${r.step}${r.stopped ? ' (stopped)' : ''}`),
     'the workers end at different steps',
   );
-  if (restoresState) requireRestored(generation, progress.startDigest, answered.complete);
+  if (restoresState) requireRestored(generation, reports.startDigest, answered.complete);
   const open = [...next.evaluations.keys(), ...next.epochs.keys()];
   if (open.length > 0) {
     throw new RondoError(
@@ -178,7 +178,7 @@ export function reportFinished(
     metrics.dropped += Number(counted?.dropped ?? 0n);
   }
   const restored = restoresState ? { restoredDigest: report.stateDigest } : {};
-  return { progress: next, result: { step, stopped: report.stopped, metrics, ...restored } };
+  return { reports: next, result: { step, stopped: report.stopped, metrics, ...restored } };
 }
 
 function requireRestored(generation: Generation, digest: string, reports: readonly Finished[]): void {

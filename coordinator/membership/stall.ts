@@ -25,7 +25,7 @@ export function beginPace(nowMs: number): Pace {
   return { progressedAtMs: nowMs, usualStepMs: null };
 }
 
-/** A rank came further. */
+/** A rank made progress: it reported something that the others may wait for. */
 export function noteProgress<State extends Membership>(state: State, nowMs: number): State {
   if (!('pace' in state)) return state;
   return { ...state, pace: { ...state.pace, progressedAtMs: nowMs } };
@@ -65,7 +65,7 @@ function allowanceOf({ floorMs, multiple, firstMs, firstSteps }: StallRules, sta
   const { usualStepMs } = state.pace;
   if (state.kind === 'preparing' || usualStepMs === null) return firstMs;
   const usual = Math.max(floorMs, multiple * usualStepMs);
-  return firstSteps.has(state.progress.committed) ? Math.max(firstMs, usual) : usual;
+  return firstSteps.has(state.reports.committed) ? Math.max(firstMs, usual) : usual;
 }
 
 /** Of those that owe something: who is at work; else who reported the fewest steps. */
@@ -73,15 +73,15 @@ function ranksBehind(state: Engaged): number[] {
   const owing = state.members.flatMap((_, rank) => (owes(state, rank) ? [rank] : []));
   const busy = owing.filter((rank) => isBusy(state.members[rank]!.activity));
   if (busy.length > 0 || state.kind === 'preparing') return busy.length > 0 ? busy : owing;
-  const reported = (rank: number) => state.progress.reported[rank]!;
+  const reported = (rank: number) => state.reports.reported[rank]!;
   const fewest = owing.reduce((least, rank) => Math.min(least, reported(rank)), Number.POSITIVE_INFINITY);
   return owing.filter((rank) => reported(rank) === fewest);
 }
 
 function owes(state: Engaged, rank: number): boolean {
   if (state.kind === 'preparing') return state.digests[rank] === null;
-  // There is one call of Finished, number 0; it is gone when all have answered.
-  return (state.progress.finished.get(0)?.[rank] ?? null) === null;
+  // Finished is reported once, under number 0; the entry is removed when all ranks have reported.
+  return (state.reports.finished.get(0)?.[rank] ?? null) === null;
 }
 
 function isBusy(activity: Activity): boolean {

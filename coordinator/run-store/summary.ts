@@ -34,9 +34,9 @@ export interface Summary {
   readonly recoveries: number;
   /** What the run's workers computed with, each once, in words. */
   readonly kernels: readonly string[];
-  /** Of the workers, in this sitting; zeros when they could not say. */
+  /** By the workers since the run was last started or resumed; zeros when they did not report them. */
   readonly metrics: { readonly published: number; readonly dropped: number };
-  /** Of this sitting, from start to end. */
+  /** Since the run was last started or resumed. */
   readonly wallSeconds: number;
   readonly error: { readonly code: string; readonly message: string; readonly remedy: string | null } | null;
   /** The command that goes on with the run; null when it is completed. */

@@ -110,7 +110,7 @@ interface Expectation {
   readonly next: number;
   readonly steps: number;
   readonly perEpoch: number;
-  /** The step before in this sitting, whose generation and world size hold on. */
+  /** The step before since the run was last started or resumed: its generation and world size still apply. */
   readonly membership: StepLine | null;
 }
 

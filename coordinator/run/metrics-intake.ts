@@ -2,7 +2,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-url.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import type { Stage } from './open-resources.js';
+import type { OpenResources } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunServices } from './services.js';
 
@@ -10,7 +10,7 @@ interface Intake {
   readonly run: PreparedRun;
   readonly services: RunServices;
   report(event: RunEvent): void;
-  readonly stage: Stage;
+  readonly resources: OpenResources;
   readonly file: LineFile;
 }
 
@@ -21,12 +21,12 @@ interface MetricsAddress {
 }
 
 /**
- * Opens the way from NATS into metrics.jsonl, on a server of its own unless --nats names one. Puts what it opened on
- * the stage and returns how workers reach the server. Where that cannot be the run goes on without its metrics, and says so
- * once: nothing of training depends on them.
+ * Records metrics from NATS in metrics.jsonl, on a server of its own unless --nats names one. Adds the server and the
+ * collector to `resources` and returns how workers reach the server. Where NATS cannot be opened the run goes on without
+ * metrics and warns once: training does not depend on them.
  */
 export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress> {
-  const { run, report, stage } = intake;
+  const { run, report, resources } = intake;
   try {
     return await open(intake);
   } catch (thrown) {
@@ -37,13 +37,13 @@ export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress>
         : splitNatsUrl(run.runtime.nats).address;
     const text = `this run records no metrics, for NATS (${what}) is not to be had: ${message}`;
     report({ kind: 'warning', text: remedy === undefined ? text : `${text}. ${remedy}` });
-    await stage.server?.close();
-    stage.server = null;
+    await resources.server?.close();
+    resources.server = null;
     return { url: '', token: '' };
   }
 }
 
-async function open({ run, services, report, stage, file }: Intake): Promise<MetricsAddress> {
+async function open({ run, services, report, resources, file }: Intake): Promise<MetricsAddress> {
   const { config, directory, restored, runtime } = run;
   /** Once, whatever goes wrong first. */
   let warned = false;
@@ -52,20 +52,20 @@ async function open({ run, services, report, stage, file }: Intake): Promise<Met
     warned = true;
   };
   if (runtime.nats === null) {
-    stage.server = await services.startMetricsServer({ storeDir: directory.nats });
-    void stage.server.failed.then(warn);
+    resources.server = await services.startMetricsServer({ storeDir: directory.nats });
+    void resources.server.failed.then(warn);
   }
-  const { url, token } = stage.server ?? {
+  const { url, token } = resources.server ?? {
     url: runtime.nats!,
     token: process.env[natsTokenVariable] ?? '',
   };
-  stage.collector = await services.openCollector({
+  resources.collector = await services.openCollector({
     ...{ url, token },
     runId: config.runId,
     onMetric: file.append,
     onFailure: warn,
   });
   const step = restored.steps.length;
-  stage.collector.publish({ kind: 'event', event: step === 0 ? 'started' : 'resumed', step });
+  resources.collector.publish({ kind: 'event', event: step === 0 ? 'started' : 'resumed', step });
   return { url, token };
 }

@@ -1,41 +1,45 @@
 import { withDeadline } from '../../runtime/deadline.js';
 import type { LaunchedWorkers, MetricsCollector, MetricsServer, RunningCluster } from './services.js';
 
-/** What a run has open; filled one by one, so that whatever is open can be closed at any moment. */
-export interface Stage {
+/** What a run has open; set one by one as they open, so that they can be closed at any moment. */
+export interface OpenResources {
   server: MetricsServer | null;
   collector: MetricsCollector | null;
   cluster: RunningCluster | null;
   workers: LaunchedWorkers | null;
 }
 
-export interface Patience {
-  /** For workers to take their leave and end by themselves. */
+/** How long closing waits, in milliseconds. */
+export interface CloseDeadlines {
+  /** For workers to end their sessions and exit by themselves. */
   readonly goodbyeMs: number;
   /** For each other thing to close. */
   readonly closeMs: number;
-  /** For metrics that are still on their way. */
+  /** For metrics that have not arrived yet. */
   readonly settleMs: number;
 }
 
-/** After a run that ended as it should: nothing is cut short. */
-export const patient: Patience = { goodbyeMs: 10_000, closeMs: 5_000, settleMs: 1_000 };
-/** After a failure: the person waits for the message. */
-export const brisk: Patience = { goodbyeMs: 800, closeMs: 800, settleMs: 200 };
+/** After a run that ended as it should: long enough for everything to finish. */
+export const fullDeadlines: CloseDeadlines = { goodbyeMs: 10_000, closeMs: 5_000, settleMs: 1_000 };
+/** After a failure: the user is waiting for the message. */
+export const shortDeadlines: CloseDeadlines = { goodbyeMs: 800, closeMs: 800, settleMs: 200 };
 
-export function emptyStage(): Stage {
+export function noResources(): OpenResources {
   return { server: null, collector: null, cluster: null, workers: null };
 }
 
-/** Workers first, so that their last metrics arrive; then what received them. Never rejects, always bounded. */
-export async function closeStage(
-  stage: Stage,
+/**
+ * Closes the workers first, so that their last metrics arrive, then what receives those. Never rejects, and always ends within
+ * the deadlines.
+ */
+export async function closeResources(
+  resources: OpenResources,
   ok: boolean,
   reason: string,
-  patience: Patience,
+  deadlines: CloseDeadlines,
 ): Promise<void> {
-  const { server, collector, cluster, workers } = stage;
-  const { goodbyeMs, closeMs, settleMs } = patience;
+  const { server, collector, cluster, workers } = resources;
+  const { goodbyeMs, closeMs, settleMs } = deadlines;
   if (cluster !== null) {
     const closed = await inTime(cluster.close(ok, reason), goodbyeMs);
     if (!closed) cluster.destroy();
@@ -53,7 +57,7 @@ export async function closeStage(
 }
 
 /** Synchronous: for a process that is about to exit. */
-export function destroyStage({ server, cluster, workers }: Stage): void {
+export function destroyResources({ server, cluster, workers }: OpenResources): void {
   workers?.destroy();
   cluster?.destroy();
   server?.destroy();

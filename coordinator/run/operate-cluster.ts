@@ -9,7 +9,14 @@ import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-fil
 import type { ClusterListener } from '../membership/cluster-events.js';
 import { writeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './open-resources.js';
+import {
+  closeResources,
+  destroyResources,
+  fullDeadlines,
+  noResources,
+  type OpenResources,
+  shortDeadlines,
+} from './open-resources.js';
 import type { ClusterResult, RunServices } from './services.js';
 
 /** One task of a cluster, and what its workers begin with. */
@@ -39,25 +46,25 @@ export interface OperateContext {
 }
 
 /**
- * Gathers workers, has them do a task that leaves nothing behind (no books, no metrics), and sends them home. Nothing
- * is left running, however it ends; only the logs of workers that failed stay, where the error says.
+ * Gathers workers, has them do a task of which no ledger and no metrics are recorded, and dismisses them. No process is
+ * left running, however it ends; only the logs of workers that failed are kept, in the folder that the error names.
  *
  * @throws RondoError cancelled when the signal comes, else as `Cluster.run` does.
  */
 export async function operateCluster(work: ClusterWork, context: OperateContext): Promise<ClusterResult> {
   const { immediate } = context.signals;
-  const stage = emptyStage();
-  const leaveAtOnce = () => destroyStage(stage);
+  const resources = noResources();
+  const leaveAtOnce = () => destroyResources(resources);
   immediate.addEventListener('abort', leaveAtOnce, { once: true });
   const logDir = makeTemporaryFolder('rondo-logs-');
   try {
-    const result = await gatherAndRun(work, context, stage, logDir);
-    await closeStage(stage, true, 'the work is done', patient);
+    const result = await gatherAndRun(work, context, resources, logDir);
+    await closeResources(resources, true, 'the work is done', fullDeadlines);
     await rm(logDir, { recursive: true, force: true });
     return result;
   } catch (thrown) {
     const error = RondoError.from(thrown);
-    await closeStage(stage, false, error.message, brisk);
+    await closeResources(resources, false, error.message, shortDeadlines);
     if (error.code === 'cancelled') await rm(logDir, { recursive: true, force: true });
     throw error;
   } finally {
@@ -68,7 +75,7 @@ export async function operateCluster(work: ClusterWork, context: OperateContext)
 async function gatherAndRun(
   work: ClusterWork,
   { services, report, signals }: OperateContext,
-  stage: Stage,
+  resources: OpenResources,
   logDir: string,
 ): Promise<ClusterResult> {
   const { config, dataset, pretrainedPath, checkpoint, startStep, workers, localWorkers, listen } = work;
@@ -79,10 +86,10 @@ async function gatherAndRun(
     ...{ token, config, dataset, pretrainedPath, listen, worldSize: workers },
     welcome: { natsUrl: '', natsToken: '' },
     checkpoint: () => streamCheckpoint(checkpoint!),
-    listener: { ...deaf, ...work.listener },
+    listener: { ...ignoreAll, ...work.listener },
     endRemedy: 'nothing was changed: try again',
   });
-  stage.cluster = cluster;
+  resources.cluster = cluster;
   const tokenFile = localWorkers < workers ? join(logDir, 'token') : null;
   if (tokenFile !== null) writeTokenFile(tokenFile, token);
   report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
@@ -95,10 +102,10 @@ async function gatherAndRun(
       logDir,
       threads,
     });
-    stage.workers = launched;
+    resources.workers = launched;
     void launched.failed.then((error) => cluster.workerExited(error));
   }
-  // There is no state to save: the run is rejected as cancelled, and nobody waits for the step.
+  // There is no state to save, so the run is rejected as cancelled without waiting for the current step.
   const end = () => void cluster.close(false, RondoError.from(signal.reason).message);
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
@@ -111,7 +118,7 @@ async function gatherAndRun(
   }
 }
 
-const deaf: ClusterListener = {
+const ignoreAll: ClusterListener = {
   assigned() {},
   ready() {},
   stepCommitted() {},

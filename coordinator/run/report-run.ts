@@ -1,7 +1,7 @@
 import { RondoError } from '../../runtime/errors.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { PreparedRun } from './prepare-run.js';
-import type { Bookkeeper } from './run-recorder.js';
+import type { RunRecorder } from './run-recorder.js';
 import type { RunServices } from './services.js';
 
 /**
@@ -10,7 +10,7 @@ import type { RunServices } from './services.js';
  */
 export async function reportRun(
   { directory, dataset }: PreparedRun,
-  { history, newestEvaluation }: Bookkeeper,
+  { history, newestEvaluation }: RunRecorder,
   { services, report }: { services: Pick<RunServices, 'writeReport'>; report(event: RunEvent): void },
 ): Promise<string | null> {
   if (newestEvaluation === null) return null;

@@ -22,12 +22,12 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
 import { followSkippedSteps } from './skipped-steps.js';
 
-/** Hears what the cluster does and keeps the run's books: ledger, table of epochs, what to checkpoint. */
-export interface Bookkeeper extends ClusterListener {
+/** Listens to the cluster and records the run: the ledger, the table of epochs, which states to checkpoint. */
+export interface RunRecorder extends ClusterListener {
   readonly epochs: readonly EpochRecord[];
   /** Steps, epochs and workers, in order. */
   readonly history: History;
-  /** Of this sitting. */
+  /** Since the run was last started or resumed. */
   readonly newestEvaluation: EvaluationResult | null;
   /** How many steps were taken, over the run. */
   readonly steps: number;
@@ -39,13 +39,13 @@ export interface Bookkeeper extends ClusterListener {
   readonly parameterDigest: string | null;
   /** Of the current generation; 0 before the first. */
   readonly worldSize: number;
-  /** Generations that took over from one that was cut short, in this sitting. */
+  /** Generations that replaced an interrupted one, since the run was last started or resumed. */
   readonly regroupings: number;
-  /** The phase ends with `epoch`: what workers do until the next generation is not the run's. */
+  /** The phase ends with `epoch`: steps that workers take until the next generation are not recorded. */
   endPhase(epoch: number): void;
 }
 
-export interface BookkeeperOptions {
+export interface RunRecorderOptions {
   readonly config: RunConfig;
   /** Of the validation samples, by id. */
   readonly labels: ArrayLike<number>;
@@ -59,7 +59,7 @@ export interface BookkeeperOptions {
   nowMs(): number;
 }
 
-export function keepBooks(o: BookkeeperOptions): Bookkeeper {
+export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
   const steps: StepFigures[] = [...o.restored.steps];
   let nextStep = (steps.at(-1)?.step ?? -1) + 1;
   let phaseEnded = false;

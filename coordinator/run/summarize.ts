@@ -4,12 +4,12 @@ import { findBestEpoch } from '../checkpoints/best-epoch.js';
 import { distinctKernels } from '../run-store/kernels.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import type { PreparedRun } from './prepare-run.js';
-import type { Bookkeeper } from './run-recorder.js';
+import type { RunRecorder } from './run-recorder.js';
 
-/** A run's summary as its books stand. */
+/** The run's summary, of what has been recorded so far. */
 export function summarize(
   run: PreparedRun,
-  books: Bookkeeper,
+  recorder: RunRecorder,
   ending: Ending,
   { wallSeconds, resume, report }: { wallSeconds: number; resume: string; report: string | null },
 ): Summary {
@@ -21,18 +21,18 @@ export function summarize(
     arch: config.arch,
     classes: dataset.classes,
     counts: { train: config.trainCount, valid: config.validCount, quarantined: quarantined.length },
-    worldSize: books.worldSize === 0 ? runtime.workers : books.worldSize,
-    steps: books.steps,
+    worldSize: recorder.worldSize === 0 ? runtime.workers : recorder.worldSize,
+    steps: recorder.steps,
     totalSteps: totalSteps(config),
-    skippedSteps: books.skippedSteps,
-    epochs: [...books.epochs],
+    skippedSteps: recorder.skippedSteps,
+    epochs: [...recorder.epochs],
     earlyStopped: ending.earlyStopped ?? false,
-    bestEpoch: findBestEpoch(books.epochs, training.keepBest ?? 'error_rate')?.epoch ?? null,
+    bestEpoch: findBestEpoch(recorder.epochs, training.keepBest ?? 'error_rate')?.epoch ?? null,
     bestCheckpoint: readBest(directory.checkpoints),
-    parameterDigest: books.parameterDigest,
+    parameterDigest: recorder.parameterDigest,
     quarantined,
-    recoveries: resumptions + books.regroupings,
-    kernels: distinctKernels(books.history.workers),
+    recoveries: resumptions + recorder.regroupings,
+    kernels: distinctKernels(recorder.history.workers),
     metrics: ending.metrics,
     wallSeconds,
     error: ending.error === null ? null : describeError(ending.error),

@@ -7,16 +7,16 @@ import type { EarlyStop, RunEvent } from '../telemetry/run-events.js';
 import type { SavedEnd } from './checkpoint-keeper.js';
 import { decideEarlyStop } from './early-stopping.js';
 import type { PreparedRun } from './prepare-run.js';
-import type { Bookkeeper } from './run-recorder.js';
+import type { RunRecorder } from './run-recorder.js';
 import type { ClusterResult, RunningCluster } from './services.js';
 
 /** A run on its way through its phases. */
 export interface PhaseWork {
   readonly run: PreparedRun;
-  readonly books: Bookkeeper;
+  readonly recorder: RunRecorder;
   readonly checkpoints: LatestQueue<SavedEnd>;
   readonly context: { report(event: RunEvent): void; readonly signals: { readonly signal: AbortSignal } };
-  readonly stage: { readonly cluster: Pick<RunningCluster, 'stop'> | null };
+  readonly resources: { readonly cluster: Pick<RunningCluster, 'stop'> | null };
   /** The state that workers begin with; null for the run's first. */
   start: Checkpoint | null;
   /** A phase ended early, and the workers have not gone on from there yet. */
@@ -27,21 +27,21 @@ export interface PhaseWork {
 
 /** Ends the phase with its newest epoch when the validation loss has not fallen for long enough. Says whether it does. */
 export function considerStopping(work: PhaseWork): boolean {
-  const { run, books, context, stage } = work;
-  const stop = decideEarlyStop(books.epochs, run.training.earlyStopping, run.config.phases);
+  const { run, recorder, context, resources } = work;
+  const stop = decideEarlyStop(recorder.epochs, run.training.earlyStopping, run.config.phases);
   if (stop === null) return false;
   work.phaseEnd = stop;
   work.stoppedEarly = true;
-  books.endPhase(stop.epoch);
+  recorder.endPhase(stop.epoch);
   context.report({ kind: 'early-stop', ...stop });
-  stage.cluster?.stop(`valid_loss has not fallen for ${stop.patience} epochs`);
+  resources.cluster?.stop(`valid_loss has not fallen for ${stop.patience} epochs`);
   return true;
 }
 
 /** The same before training: a run may have been interrupted after the epoch that ends its phase, and before it went on. */
 export function considerResumed(work: PhaseWork): void {
   const { record } = work.start ?? {};
-  if (!record?.whole || work.books.epochs.at(-1)?.epoch !== record.epoch) return;
+  if (!record?.whole || work.recorder.epochs.at(-1)?.epoch !== record.epoch) return;
   considerStopping(work);
   work.phaseEnd = null;
 }
@@ -54,12 +54,12 @@ export async function trainPhases(
   work: PhaseWork,
   cluster: Pick<RunningCluster, 'run'>,
 ): Promise<ClusterResult['metrics']> {
-  const { run, context, books, checkpoints } = work;
+  const { run, context, recorder, checkpoints } = work;
   for (;;) {
     const source = work.start === null ? 'fresh' : 'checkpoint';
-    const { metrics } = await cluster.run({ step: books.nextStep, source });
+    const { metrics } = await cluster.run({ step: recorder.nextStep, source });
     const { phaseEnd } = work;
-    if (phaseEnd === null || books.nextStep === totalSteps(run.config)) return metrics;
+    if (phaseEnd === null || recorder.nextStep === totalSteps(run.config)) return metrics;
     const unsaved = await checkpoints.settle();
     if (unsaved !== null) throw unsaved;
     if (context.signals.signal.aborted) return metrics;

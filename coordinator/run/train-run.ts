@@ -10,10 +10,17 @@ import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { keepCheckpoints } from './checkpoint-keeper.js';
 import { openMetricsIntake } from './metrics-intake.js';
-import { brisk, closeStage, destroyStage, emptyStage, patient, type Stage } from './open-resources.js';
+import {
+  closeResources,
+  destroyResources,
+  fullDeadlines,
+  noResources,
+  type OpenResources,
+  shortDeadlines,
+} from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import { reportRun } from './report-run.js';
-import { keepBooks } from './run-recorder.js';
+import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
 import { divergedRemedy, requireUpdates } from './skipped-steps.js';
 import { summarize } from './summarize.js';
@@ -32,11 +39,11 @@ export interface TrainContext {
   readonly resume: string;
 }
 
-interface Desk extends PhaseWork {
+interface ActiveRun extends PhaseWork {
   /** A new one whenever the run is started or resumed. */
   readonly token: string;
   readonly context: TrainContext;
-  readonly stage: Stage;
+  readonly resources: OpenResources;
   readonly ledger: LineFile;
   readonly metrics: LineFile;
 }
@@ -50,11 +57,11 @@ export async function trainRun(
   context: TrainContext,
 ): Promise<{ summary: Summary; error: RondoError | null }> {
   const startedMs = context.services.nowMs();
-  const desk = openDesk(run, context);
+  const active = openRun(run, context);
   const { immediate } = context.signals;
   const summarizeNow = (ending: Ending, report: string | null = null) => {
     const wallSeconds = (context.services.nowMs() - startedMs) / 1000;
-    return summarize(run, desk.books, ending, { wallSeconds, resume: context.resume, report });
+    return summarize(run, active.recorder, ending, { wallSeconds, resume: context.resume, report });
   };
   const save = (summary: Summary) =>
     writeSummary(run.directory, summary).catch((error: Error) =>
@@ -62,7 +69,7 @@ export async function trainRun(
     );
   let ended: Ending | null = null;
   const leaveAtOnce = () => {
-    destroyStage(desk.stage);
+    destroyResources(active.resources);
     removeTokenFile(run.directory.token);
     run.unlock();
     writeSummaryAtOnce(
@@ -72,19 +79,19 @@ export async function trainRun(
   };
   immediate.addEventListener('abort', leaveAtOnce, { once: true });
   try {
-    const ending = await operate(desk);
+    const ending = await operate(active);
     ended = ending;
     // First what the run has come to: nothing that goes wrong with its report can take that away.
     await save(summarizeNow(ending));
-    const page = ending.status === 'completed' ? await reportRun(run, desk.books, context) : null;
+    const page = ending.status === 'completed' ? await reportRun(run, active.recorder, context) : null;
     const summary = summarizeNow(ending, page);
     if (page !== null) await save(summary);
     context.report({ kind: 'summary', ...summary });
     return { summary, error: ending.error };
   } finally {
     immediate.removeEventListener('abort', leaveAtOnce);
-    desk.ledger.close();
-    desk.metrics.close();
+    active.ledger.close();
+    active.metrics.close();
     removeTokenFile(run.directory.token);
     // The store of a server that has ended: what it held stands in metrics.jsonl.
     await rm(run.directory.nats, { recursive: true, force: true }).catch(() => {});
@@ -92,18 +99,18 @@ export async function trainRun(
   }
 }
 
-function openDesk(run: PreparedRun, context: TrainContext): Desk {
+function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const { services, report } = context;
-  const stage = emptyStage();
+  const resources = noResources();
   const token = createRunToken();
   const ledger = openLineFile(run.directory.ledger);
-  const publish: MetricsCollector['publish'] = (metric) => stage.collector?.publish(metric);
+  const publish: MetricsCollector['publish'] = (metric) => resources.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
     ...{ run, token, ledger, report, publish },
     pullState: services.pullState,
-    epochs: () => books.epochs,
+    epochs: () => recorder.epochs,
   });
-  const books = keepBooks({
+  const recorder = createRunRecorder({
     config: run.config,
     labels: run.dataset.valid.map((sample) => sample.label),
     ledger,
@@ -111,40 +118,40 @@ function openDesk(run: PreparedRun, context: TrainContext): Desk {
     report,
     publish,
     checkpoint(end) {
-      const endsPhase = end.whole && considerStopping(desk);
+      const endsPhase = end.whole && considerStopping(active);
       checkpoints.push({ ...end, endsPhase });
     },
     nowMs: services.nowMs,
   });
-  const desk: Desk = {
+  const active: ActiveRun = {
     run,
     token,
     context,
-    stage,
+    resources,
     ledger,
     metrics: openLineFile(run.directory.metrics),
-    books,
+    recorder,
     checkpoints,
     start: run.checkpoint,
     phaseEnd: null,
     stoppedEarly: run.restored.earlyStops.length > 0,
   };
-  return desk;
+  return active;
 }
 
-async function operate(desk: Desk): Promise<Ending> {
-  const { stage, checkpoints, context, books } = desk;
+async function operate(active: ActiveRun): Promise<Ending> {
+  const { resources, checkpoints, context, recorder } = active;
   const { signal } = context.signals;
   try {
-    const metrics = await openAndTrain(desk);
+    const metrics = await openAndTrain(active);
     const unsaved = await checkpoints.settle();
     if (unsaved !== null) throw unsaved;
-    requireUpdates(books.steps, books.skippedSteps);
-    const status = books.nextStep < totalSteps(desk.run.config) ? 'stopped' : 'completed';
-    const earlyStopped = desk.stoppedEarly;
+    requireUpdates(recorder.steps, recorder.skippedSteps);
+    const status = recorder.nextStep < totalSteps(active.run.config) ? 'stopped' : 'completed';
+    const earlyStopped = active.stoppedEarly;
     const event = status === 'stopped' ? 'stopped' : 'finished';
-    stage.collector?.publish({ kind: 'event', event, step: books.steps });
-    await closeStage(stage, true, `the run is ${status}`, patient);
+    resources.collector?.publish({ kind: 'event', event, step: recorder.steps });
+    await closeResources(resources, true, `the run is ${status}`, fullDeadlines);
     return { status, earlyStopped, error: null, metrics };
   } catch (thrown) {
     const error = RondoError.from(thrown);
@@ -153,31 +160,31 @@ async function operate(desk: Desk): Promise<Ending> {
     );
     checkpoints.abort();
     const cancelled = error.code === 'cancelled' && signal.aborted;
-    await closeStage(stage, false, error.message, brisk);
+    await closeResources(resources, false, error.message, shortDeadlines);
     if (cancelled) return { status: 'stopped', error: null, metrics: noMetrics };
-    return { status: 'failed', error: nameTheWayOn(error, desk), metrics: noMetrics };
+    return { status: 'failed', error: nameTheWayOn(error, active), metrics: noMetrics };
   }
 }
 
 /** What was trained is not lost: says how to go on, unless the error does so already. */
-function nameTheWayOn(error: RondoError, { books, context }: Desk): RondoError {
+function nameTheWayOn(error: RondoError, { recorder, context }: ActiveRun): RondoError {
   const { remedy } = error;
-  if (books.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;
+  if (recorder.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;
   const remedies = [remedy, `go on with: ${context.resume}`].filter((remedy) => remedy !== undefined);
   return new RondoError(error.code, error.message, { remedy: remedies.join('; '), cause: error });
 }
 
 /** Opens everything, trains, and returns how many metrics the workers sent. */
-async function openAndTrain(desk: Desk): Promise<ClusterResult['metrics']> {
-  const { run, token, context, stage, books } = desk;
+async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']> {
+  const { run, token, context, resources, recorder } = active;
   const { services, signals, report, resume } = context;
   const { config, dataset, pretrainedPath, runtime, directory } = run;
   const { signal } = signals;
-  const nats = await openMetricsIntake({ run, services, report, stage, file: desk.metrics });
+  const nats = await openMetricsIntake({ run, services, report, resources, file: active.metrics });
   signal.throwIfAborted();
-  considerResumed(desk);
-  if (books.nextStep === totalSteps(config)) return noMetrics;
-  stage.cluster = await services.openCluster({
+  considerResumed(active);
+  if (recorder.nextStep === totalSteps(config)) return noMetrics;
+  resources.cluster = await services.openCluster({
     listen: runtime.listen,
     token,
     config,
@@ -185,24 +192,24 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult['metrics']> {
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     dataset,
     pretrainedPath,
-    checkpoint: () => streamCheckpoint(desk.start!),
-    listener: books,
+    checkpoint: () => streamCheckpoint(active.start!),
+    listener: recorder,
     endRemedy: `go on with: ${resume}`,
   });
-  const { cluster } = stage;
+  const { cluster } = resources;
   const { workers, localWorkers } = runtime;
   const tokenFile = localWorkers < workers ? directory.token : null;
   if (tokenFile !== null) writeTokenFile(tokenFile, token);
   report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
   if (localWorkers > 0) {
-    stage.workers = services.launchWorkers({
+    resources.workers = services.launchWorkers({
       count: localWorkers,
       coordinatorAddress: cluster.address,
       token,
       logDir: directory.logs,
       threads: runtime.threads,
     });
-    void stage.workers.failed.then((error) => cluster.workerExited(error));
+    void resources.workers.failed.then((error) => cluster.workerExited(error));
   }
   const stop = () => {
     report({ kind: 'stopping', reason: RondoError.from(signal.reason).message });
@@ -211,7 +218,7 @@ async function openAndTrain(desk: Desk): Promise<ClusterResult['metrics']> {
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    return await trainPhases(desk, cluster);
+    return await trainPhases(active, cluster);
   } finally {
     signal.removeEventListener('abort', stop);
   }

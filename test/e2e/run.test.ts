@@ -75,16 +75,16 @@ describe('coordinator start', () => {
   });
 
   it('goes on when NATS dies, and says what was dropped', async () => {
-    const coordinator = startCoordinator(runs.start('deaf', data, '--workers', '2', '--epochs', '3'));
+    const coordinator = startCoordinator(runs.start('without-nats', data, '--workers', '2', '--epochs', '3'));
     await coordinator.event((event) => event.kind === 'step' && event.step === 1);
     const nats = descendantsOf(coordinator.pid).find(({ command }) => command.includes('nats-server'))!;
     process.kill(nats.pid, 'SIGKILL');
     const { code, stderr } = await coordinator.exited;
     expect(code, stderr).toBe(0);
-    const summary = readSummaryFile(runs.run('deaf'));
+    const summary = readSummaryFile(runs.run('without-nats'));
     expect(summary).toMatchObject({ status: 'completed', steps: 18 });
     expect(summary.metrics.dropped).toBeGreaterThan(0);
     expect(summary.metrics.published + summary.metrics.dropped).toBe(18 + 36);
-    expect((await runCoordinator(['verify-run', runs.run('deaf')])).code).toBe(0);
+    expect((await runCoordinator(['verify-run', runs.run('without-nats')])).code).toBe(0);
   });
 });

@@ -9,14 +9,14 @@ import type {
 import { testCredentials } from './credentials.js';
 import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from './fake-worker.js';
 import { runConfig } from './run-config.js';
-import { openVotingBooth } from './stop-votes.js';
+import { openStopVotes } from './stop-votes.js';
 
 /** Of every fake worker, in two epochs. */
 export const steps = 6;
 export const config = runConfig({ validCount: 7 });
 
 /** A cluster that keeps what its listener hears, and the fake workers that joined it. */
-export interface Stage {
+export interface ClusterFixture {
   readonly cluster: Cluster;
   readonly committed: CommittedStep[];
   readonly evaluations: EvaluationResult[];
@@ -27,21 +27,21 @@ export interface Stage {
 }
 
 const opened: Cluster[] = [];
-export function destroyStages(): void {
+export function destroyFixtures(): void {
   for (const cluster of opened.splice(0)) cluster.destroy();
 }
 
-export async function openStage(
+export async function openFixture(
   worldSize: number,
   listener: Partial<ClusterListener> = {},
   changes: Partial<ClusterOptions> = {},
-): Promise<Stage> {
+): Promise<ClusterFixture> {
   const committed: CommittedStep[] = [];
   const evaluations: EvaluationResult[] = [];
   const ends: EpochEnd[] = [];
   const losses: WorkerLoss[] = [];
   const workers: FakeWorker[] = [];
-  const booth = openVotingBooth(worldSize);
+  const stopVotes = openStopVotes(worldSize);
   const cluster = await openCluster({
     listen: '127.0.0.1:0',
     credentials: testCredentials,
@@ -67,9 +67,15 @@ export async function openStage(
     ...changes,
   });
   opened.push(cluster);
-  const join: Stage['join'] = (id, changes = {}) => {
+  const join: ClusterFixture['join'] = (id, changes = {}) => {
     const common = { steps, stepsPerEpoch: 3, validCount: config.validCount };
-    const worker = joinFakeWorker({ coordinatorAddress: cluster.address, id, booth, ...common, ...changes });
+    const worker = joinFakeWorker({
+      coordinatorAddress: cluster.address,
+      id,
+      stopVotes,
+      ...common,
+      ...changes,
+    });
     workers.push(worker);
     return worker;
   };

@@ -11,7 +11,6 @@ if (request.tell) {
   process.stdout.write(`${JSON.stringify({ kind: 'result', command, name, threads, interop })}\n`);
 }
 if (request.hang) {
-  if (request.deaf) process.on('SIGTERM', () => {});
   process.stdout.write(`${JSON.stringify({ kind: 'item', value: { pid: process.pid } })}\n`);
   setInterval(() => {}, 1000);
 } else process.exit(request.code ?? 0);

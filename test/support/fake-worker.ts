@@ -11,14 +11,14 @@ import {
 import { openChannel } from '../../runtime/grpc/channel.js';
 import { testCredentials } from './credentials.js';
 import { fakeKernels } from './kernels.js';
-import type { VotingBooth } from './stop-votes.js';
+import type { StopVotes } from './stop-votes.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
 export interface FakeWorkerOptions {
   readonly coordinatorAddress: string;
   readonly id: string;
-  readonly booth: VotingBooth;
+  readonly stopVotes: StopVotes;
   readonly steps: number;
   /** Evaluates and digests after every so many steps. */
   readonly stepsPerEpoch: number;
@@ -116,7 +116,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       // Nobody is further than one step ahead of anybody, as with a real all-reduce.
       await setImmediate();
       if (wedged) return;
-      stopped = await options.booth.vote(generation, step, rank, stopVote);
+      stopped = await options.stopVotes.vote(generation, step, rank, stopVote);
       const sampleIds = ids.filter((id) => id % worldSize === rank);
       const counts = { loss: 1 / (step + 1), correct: 2, samples: batchSize, skipped: false, seconds: 0.01 };
       say({ $case: 'stepCommitted', value: { generation, step: BigInt(step), rank, sampleIds, ...counts } });

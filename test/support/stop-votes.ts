@@ -1,9 +1,9 @@
-/** Stands in for the ring: a round ends when every rank has voted; one vote to stop stops all. */
-export interface VotingBooth {
+/** Replaces the ring in tests: a round ends when every rank has voted; one vote to stop stops all. */
+export interface StopVotes {
   vote(generation: bigint, round: number, rank: number, stop: boolean): Promise<boolean>;
 }
 
-export function openVotingBooth(worldSize: number): VotingBooth {
+export function openStopVotes(worldSize: number): StopVotes {
   const rounds = new Map<string, { votes: boolean[]; waiting: ((stop: boolean) => void)[] }>();
   return {
     vote(generation, round, _rank, stop) {

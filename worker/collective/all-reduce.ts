@@ -87,8 +87,8 @@ function setOut(o: Round, block: ring.Block): OutgoingChunk {
   const segment = ring.segmentOf(block, o.worldSize, ring.sentSegment(o.rank, o.worldSize, 0));
   const { generation, round } = o;
   const chunk = outgoingChunk(o.link, { ...segment, generation, round, hop: 0, wire: block.wire }, null);
-  const passage = { ...segment, vector: o.vector, wire: block.wire, adds: false, finishes: false };
-  passSegment(passage, null, chunk);
+  const pass = { ...segment, vector: o.vector, wire: block.wire, adds: false, finishes: false };
+  passSegment(pass, null, chunk);
   return chunk;
 }
 

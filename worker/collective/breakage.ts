@@ -7,12 +7,13 @@ export function watchBreakage(signal: AbortSignal) {
     report = reject;
   });
   promise.catch(() => {});
-  const onAbort = () => report(abortion(signal));
+  const onAbort = () => report(abortError(signal));
   signal.addEventListener('abort', onAbort, { once: true });
   return { promise, report, close: () => signal.removeEventListener('abort', onAbort) };
 }
 
-export function abortion(signal: AbortSignal): RondoError {
+/** The error of a ring whose `signal` aborted: the reason, when that is a RondoError. */
+export function abortError(signal: AbortSignal): RondoError {
   if (signal.reason instanceof RondoError) return signal.reason;
   return new RondoError('aborted', 'the all-reduce was aborted', { cause: signal.reason });
 }

@@ -6,7 +6,7 @@ import { elementBytes } from './geometry.js';
 import type { IncomingChunk, OutgoingChunk } from './transport/link.js';
 
 /** What a rank does with a segment on its way from one chunk to the next. */
-export interface Passage {
+export interface SegmentPass {
   readonly vector: Float32Array;
   /** First element of the segment in the vector, and how many. */
   readonly offset: number;
@@ -22,7 +22,11 @@ export interface Passage {
  * Takes a segment from `source`, or from the vector where it sets out, to `target`, or no further when it has come home. A frame
  * that comes and a frame that goes are the same one.
  */
-export function passSegment(o: Passage, source: IncomingChunk | null, target: OutgoingChunk | null): void {
+export function passSegment(
+  o: SegmentPass,
+  source: IncomingChunk | null,
+  target: OutgoingChunk | null,
+): void {
   const { vector, wire, offset, count } = o;
   const bytesEach = elementBytes[wire];
   const codec = segmentCodecs[wire];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RondoError } from '../../runtime/errors.js';
-import { abortion } from './breakage.js';
+import { abortError } from './breakage.js';
 
 export interface Ring {
   /**
@@ -38,7 +38,7 @@ export function countRounds(
       if (broken !== null) throw broken;
       busy = true;
       try {
-        if (signal.aborted) throw abortion(signal);
+        if (signal.aborted) throw abortError(signal);
         await sum(vector, { exactFrom, signal, round });
         round += 1n;
       } catch (error) {

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { abortion } from './breakage.js';
+import { abortError } from './breakage.js';
 import { workspaceOf } from './codec/reduction-vector.js';
 import { segmentCodecs } from './codec/segment-codec.js';
 import { type GatherOptions, gather } from './gather.js';
@@ -81,7 +81,7 @@ function finishedSegment(rank: number, worldSize: number): number {
 
 async function letOthersRun(signal: AbortSignal): Promise<void> {
   await setImmediate();
-  if (signal.aborted) throw abortion(signal);
+  if (signal.aborted) throw abortError(signal);
 }
 
 const nothing = new Uint8Array(0);

@@ -6,11 +6,11 @@ import { zeros } from './ops/sources.js';
 import { assign, read, type Variable, variable } from './ops/variables.js';
 
 /** Tensors that one run of a session leaves for later ones. */
-export interface Shelf {
+export interface KeptTensors {
   /** `tensor`, which run `madeIn` computes, in run `readIn`; call it where that run's nodes are added. */
   read(tensor: Tensor, runs: { madeIn: number; readIn: number }): Tensor;
-  /** What must be run with `run`: it puts down what later runs read, and takes away what is read for the last time. */
-  upkeep(run: number): Node[];
+  /** What must be run with `run`: it stores what later runs read, and empties what this run reads for the last time. */
+  assignments(run: number): Node[];
 }
 
 interface Place {
@@ -21,8 +21,8 @@ interface Place {
   readonly reads: Map<number, Tensor>;
 }
 
-/** @param name of no other shelf of the session */
-export function openShelf(graph: Graph, name: string): Shelf {
+/** @param name of no other set of kept tensors in the session */
+export function keepTensors(graph: Graph, name: string): KeptTensors {
   const places = new Map<Tensor, Place>();
 
   function placeFor(tensor: Tensor, madeIn: number): Place {
@@ -43,7 +43,7 @@ export function openShelf(graph: Graph, name: string): Shelf {
       place.reads.set(readIn, found);
       return found;
     },
-    upkeep(run) {
+    assignments(run) {
       return [...places.values()].flatMap(({ tensor, madeIn, variable: held, reads }) => {
         if (run === madeIn) return [assign(held, tensor)];
         if (run !== largest(reads.keys())) return [];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DType } from './dtype.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { openShelf } from './kept-tensors.js';
+import { keepTensors } from './kept-tensors.js';
 
 /** One of the runs in which a computation is done. */
 export interface GraphPart<D extends DType> {
@@ -38,7 +38,7 @@ export function cutIntoParts<D extends DType>(
 ): GraphPart<D>[] {
   const nodes = [...graph.nodes];
   const partOf = divide(nodes, wanted);
-  const shelf = openShelf(graph, name);
+  const kept = keepTensors(graph, name);
   /** A node as its own part computes it. */
   const computed = new Map<Node, Node>();
 
@@ -60,7 +60,7 @@ export function cutIntoParts<D extends DType>(
       if (madeIn === undefined) return input;
       const placed = here.get(node) ?? (repeated.has(node.op) ? placeHere(node) : undefined);
       if (placed !== undefined) return placed.outputs[index]!;
-      return shelf.read(computed.get(node)!.outputs[index]!, { madeIn, readIn: part });
+      return kept.read(computed.get(node)!.outputs[index]!, { madeIn, readIn: part });
     };
     for (const node of nodes) {
       if (partOf.get(node) === part) computed.set(node, placeHere(node));
@@ -72,7 +72,7 @@ export function cutIntoParts<D extends DType>(
   return parts.map(({ tensor, feeds }, part) => ({
     tensor: tensor as Tensor<D>,
     feeds,
-    alongside: shelf.upkeep(part),
+    alongside: kept.assignments(part),
   }));
 }
 

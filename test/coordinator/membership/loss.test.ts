@@ -122,7 +122,7 @@ describe('failure', () => {
     }
   };
 
-  it('that a witness reports is blamed on the worker that is lost next', () => {
+  it('reported by a worker is attributed to the peer that is lost next', () => {
     const driver = driveRunning(3);
     driver.say(10, failedMessage('unavailable', 'rank 2 does not answer'));
     driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
@@ -132,7 +132,7 @@ describe('failure', () => {
     expect(onlyRejection(driver).message).toMatch(/worker-2 \(rank 2\) was lost/);
   });
 
-  it('that a witness reports is blamed on the one that fell silent', () => {
+  it('reported by a worker is attributed to the peer that fell silent', () => {
     const driver = driveRunning(3);
     beatOthers(driver, [10, 11], 3_000);
     driver.say(10, failedMessage('deadline-exceeded', 'rank 2 sends nothing'));

@@ -11,7 +11,7 @@ import {
 } from '../../support/membership-driver.js';
 import { permutations } from '../../support/permutations.js';
 
-describe('progress', () => {
+describe('reports of the ranks', () => {
   it('commits each step once, in order, however reports interleave', () => {
     const reports = [0, 1, 2].flatMap((rank) => [0, 1].map((step) => ({ rank, step })));
     for (const order of permutations(reports)) {

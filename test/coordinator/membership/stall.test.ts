@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Activity } from '../../../proto/gen/coordinator.js';
-import { destroyStages, openStage } from '../../support/cluster-fixture.js';
+import { destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
 import {
   type Driver,
   driveMembership,
@@ -195,28 +195,28 @@ describe('an epoch’s end', () => {
 });
 
 describe('a cluster', () => {
-  afterEach(destroyStages);
+  afterEach(destroyFixtures);
 
   it('ends the run when a worker sends heartbeats and takes no step', async () => {
-    const stage = await openStage(
+    const fixture = await openFixture(
       2,
       {
         stepCommitted: ({ step }) => {
-          if (step === 2) stage.workers[1]!.wedge(computing);
+          if (step === 2) fixture.workers[1]!.wedge(computing);
         },
       },
       { stall: { floorMs: 1_500 } },
     );
-    const result = stage.cluster.run({ step: 0, source: 'fresh' });
+    const result = fixture.cluster.run({ step: 0, source: 'fresh' });
     result.catch(() => {});
-    const [healthy, wedged] = [stage.join('worker-0'), stage.join('worker-1')];
+    const [healthy, wedged] = [fixture.join('worker-0'), fixture.join('worker-1')];
     await expect(result).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringMatching(
         /worker-1 \(rank 1\) was lost at step \d: .*compute thread is still at work/,
       ),
     });
-    expect(stage.losses.map(({ workerId }) => workerId)).toEqual(['worker-1']);
+    expect(fixture.losses.map(({ workerId }) => workerId)).toEqual(['worker-1']);
     expect((await healthy.done).goodbye).toMatchObject({ ok: false });
     expect((await wedged.done).error?.details).toContain('worker worker-1 is out');
   });

@@ -19,14 +19,14 @@ import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import { createRunToken, tokenCredentials } from '../../../runtime/grpc/credentials.js';
 import { failCall, type GrpcServer, openGrpcServer } from '../../../runtime/grpc/server.js';
-import { destroyStages, openStage } from '../../support/cluster-fixture.js';
+import { destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
 import { testCredentials, testToken } from '../../support/credentials.js';
 import { openLinks, startPeers, stopPeers } from '../../support/grpc-peers.js';
 
 const closing: (() => void)[] = [];
 afterEach(() => {
   for (const close of closing.splice(0)) close();
-  destroyStages();
+  destroyFixtures();
   stopPeers();
 });
 
@@ -82,12 +82,12 @@ function callRaw(
 
 describe('every RPC of every service', () => {
   it('is refused without the run’s token, and the run goes on meanwhile', async () => {
-    const stage = await openStage(2);
+    const fixture = await openFixture(2);
     const peers = await startPeers(2);
     const links = await openLinks(peers, 1n);
     const served: Record<string, string[]> = {
-      'rondo.coordinator.v1.Coordinator': [stage.cluster.address],
-      'grpc.health.v1.Health': [stage.cluster.address],
+      'rondo.coordinator.v1.Coordinator': [fixture.cluster.address],
+      'grpc.health.v1.Health': [fixture.cluster.address],
       'rondo.peer.v1.Peer': peers.map(({ address }) => address),
     };
     let attacked = 0;
@@ -110,24 +110,24 @@ describe('every RPC of every service', () => {
         }
       }
     };
-    const result = stage.cluster.run({ step: 0, source: 'fresh' });
-    stage.join('worker-0');
+    const result = fixture.cluster.run({ step: 0, source: 'fresh' });
+    fixture.join('worker-0');
     await attack();
     // What was refused took nobody's place and left nothing behind.
-    stage.join('worker-1');
+    fixture.join('worker-1');
     await expect(result).resolves.toMatchObject({ step: 6, stopped: false });
-    expect(stage.losses).toEqual([]);
+    expect(fixture.losses).toEqual([]);
     await attack();
     expect(attacked).toBeGreaterThanOrEqual(2 * wrongMetadata.length * (4 + 2 + 2 * 2));
     for (const link of links) link.close();
   });
 
   it('is answered with it: otherwise the refusals above would prove nothing', async () => {
-    const stage = await openStage(1);
+    const fixture = await openFixture(1);
     const [peer] = await startPeers(1);
     for (const [address, path] of [
-      [stage.cluster.address, '/rondo.coordinator.v1.Coordinator/FetchDataset'],
-      [stage.cluster.address, '/grpc.health.v1.Health/Check'],
+      [fixture.cluster.address, '/rondo.coordinator.v1.Coordinator/FetchDataset'],
+      [fixture.cluster.address, '/grpc.health.v1.Health/Check'],
       [peer!.address, '/rondo.peer.v1.Peer/CopyState'],
     ] as const) {
       expect(await callRaw(address, path, metadataOf(testToken))).toBe('answered');

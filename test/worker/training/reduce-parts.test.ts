@@ -17,7 +17,7 @@ const layout: ReductionLayout = {
 };
 
 /** Parts that become known, and sums that end, when the test says so. */
-function stage() {
+function setUp() {
   const parts = layout.parts.map(() => createDeferred<void>());
   const sums: { values: number[]; exactFrom: number; signal: AbortSignal; end: (error?: Error) => void }[] =
     [];
@@ -48,7 +48,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('reduceParts', () => {
   it('sends each part as soon as it is known, one after the other, and changes the last one before', async () => {
-    const { parts, sums, reducing } = stage();
+    const { parts, sums, reducing } = setUp();
     parts[0]!.resolve();
     await settle();
     expect(sums.map(({ values }) => values)).toEqual([[0, 1]]);
@@ -72,7 +72,7 @@ describe('reduceParts', () => {
   });
 
   it('ends the ring with the error of a part that cannot be computed', async () => {
-    const { parts, sums, reducing } = stage();
+    const { parts, sums, reducing } = setUp();
     const error = new RondoError('internal', 'no memory for part 1');
     parts[0]!.resolve();
     await settle();
@@ -84,7 +84,7 @@ describe('reduceParts', () => {
   });
 
   it('throws what the ring throws, while later parts are still computed', async () => {
-    const { parts, sums, reducing } = stage();
+    const { parts, sums, reducing } = setUp();
     const error = new RondoError('unavailable', 'rank 2 is gone');
     parts[0]!.resolve();
     await settle();
@@ -96,7 +96,7 @@ describe('reduceParts', () => {
   });
 
   it.each(['in a sum', 'between two sums'])('ends when it is aborted %s', async (when) => {
-    const { parts, sums, aborting, reducing } = stage();
+    const { parts, sums, aborting, reducing } = setUp();
     parts[0]!.resolve();
     await settle();
     if (when === 'between two sums') {

@@ -94,7 +94,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
     },
 
     async openLink({ generation, rank, worldSize, predecessorAddress, laneAddresses = [], signal }) {
-      if (signal.aborted) throw abortion(signal, generation);
+      if (signal.aborted) throw abortError(signal, generation);
       if (closed) throw new RondoError('cancelled', 'the exchange is closed');
       const before = newest?.outlet.generation ?? 0n;
       if (generation <= before) throw outdated(generation, before);
@@ -112,7 +112,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
         ...{ credentials, generation, rank, predecessor, slots },
         address: predecessorAddress,
       });
-      const onAbort = () => close(abortion(signal, generation));
+      const onAbort = () => close(abortError(signal, generation));
       const close = (error: RondoError) => {
         signal.removeEventListener('abort', onAbort);
         outlet.close(error);
@@ -174,7 +174,7 @@ function late(what: string, waitMs: number): RondoError {
   return new RondoError('deadline-exceeded', `this worker ${what} within ${waitMs / 1000} s`);
 }
 
-function abortion(signal: AbortSignal, generation: bigint): RondoError {
+function abortError(signal: AbortSignal, generation: bigint): RondoError {
   if (signal.reason instanceof RondoError) return signal.reason;
   return new RondoError('aborted', `generation ${generation} was aborted`, { cause: signal.reason });
 }
