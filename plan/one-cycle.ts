@@ -30,6 +30,6 @@ function follow(step: number, cycle: OneCycle, first: number, turn: number, last
   return step < rise ? cosine(first, turn, step / rise) : cosine(turn, last, (step - rise) / fall);
 }
 
-function cosine(start: number, end: number, progress: number): number {
-  return end + ((start - end) / 2) * (1 + Math.cos(Math.PI * progress));
+function cosine(start: number, end: number, fraction: number): number {
+  return end + ((start - end) / 2) * (1 + Math.cos(Math.PI * fraction));
 }

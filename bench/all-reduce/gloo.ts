@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { python } from '../support/python.js';
-import { type Contestant, mergeRanks, type RankFigures } from './contestant.js';
+import { type Implementation, mergeRanks, type RankFigures } from './implementation.js';
 
 /** torch.distributed's gloo: one Python process per rank. Its wire is float32 always. */
-export async function openGloo(worldSize: number): Promise<Contestant> {
+export async function openGloo(worldSize: number): Promise<Implementation> {
   const folder = await mkdtemp(join(tmpdir(), 'rondo-bench-gloo-'));
   const ranks = Array.from({ length: worldSize }, (_, rank) =>
     openLineProcess(python, [

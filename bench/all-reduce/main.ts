@@ -7,8 +7,8 @@ import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { parseAllReduceArguments } from './arguments.js';
-import type { Contestant } from './contestant.js';
 import { openGloo } from './gloo.js';
+import type { Implementation } from './implementation.js';
 import { type AllReduceReport, formatReport, type Result, summarize } from './report.js';
 import { openRondo } from './rondo.js';
 
@@ -21,23 +21,25 @@ await runMain(async (args) => {
     openRondo(ranks, 'grpc', 1),
   ]);
   const gloo = peers === null ? null : await openGloo(ranks);
-  const entries: [Contestant, FloatType][] = [
-    ...ours.flatMap((contestant) => o.wires.map((wire): [Contestant, FloatType] => [contestant, wire])),
-    ...(gloo === null ? [] : [[gloo, 'float32'] as [Contestant, FloatType]]),
+  const entries: [Implementation, FloatType][] = [
+    ...ours.flatMap((implementation) =>
+      o.wires.map((wire): [Implementation, FloatType] => [implementation, wire]),
+    ),
+    ...(gloo === null ? [] : [[gloo, 'float32'] as [Implementation, FloatType]]),
   ];
   const results: Result[] = [];
   try {
     for (const megabytes of o.megabytes) {
       const length = Math.round((megabytes * 1e6) / 4);
-      const figures = await takeTurns(entries, repeats, ([contestant, wire]) =>
-        contestant.measure({ length, wire, rounds }),
+      const figures = await takeTurns(entries, repeats, ([implementation, wire]) =>
+        implementation.measure({ length, wire, rounds }),
       );
       for (const [index, [{ name }, wire]] of entries.entries()) {
         results.push(summarize({ name, wire, length, ranks }, figures[index]!));
       }
     }
   } finally {
-    await Promise.all([...ours, gloo].map((contestant) => contestant?.close()));
+    await Promise.all([...ours, gloo].map((implementation) => implementation?.close()));
   }
   const environment = describeEnvironment();
   const report: AllReduceReport = {

@@ -8,7 +8,7 @@ import type { Ring } from '../../worker/collective/rounds.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
 import { benchCredentials, benchToken } from '../support/credentials.js';
-import type { RankFigures, Task } from './contestant.js';
+import type { RankFigures, Task } from './implementation.js';
 
 export type ToRank =
   | { readonly kind: 'join'; readonly rank: number; readonly addresses: readonly string[] }

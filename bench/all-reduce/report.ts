@@ -2,7 +2,7 @@ import type { FloatType } from '../../plan/run-config.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
-import type { Figures } from './contestant.js';
+import type { Figures } from './implementation.js';
 
 export interface Result {
   readonly name: string;

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
-import { type Contestant, mergeRanks } from './contestant.js';
+import { type Implementation, mergeRanks } from './implementation.js';
 import type { FromRank, ToRank } from './rank.js';
 
 /**
@@ -18,7 +18,7 @@ const names: Readonly<Record<Way, string>> = {
 };
 
 /** Rondo's all-reduce: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. */
-export async function openRondo(worldSize: number, way: Way, lanes: number): Promise<Contestant> {
+export async function openRondo(worldSize: number, way: Way, lanes: number): Promise<Implementation> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>
     fork(script, [way, String(lanes)], {

@@ -1,6 +1,6 @@
 import { commonOptions, readArguments, toCount, toCounts, toOneOf } from '../support/arguments.js';
 import { toWorkers, type Workers } from '../support/workers.js';
-import { precisions, type Setting } from './contestant.js';
+import { precisions, type Setting } from './implementation.js';
 
 export interface ComputeArguments extends Pick<Setting, 'arch' | 'batch' | 'input' | 'precision' | 'device'> {
   readonly sizes: readonly number[];

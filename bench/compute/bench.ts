@@ -2,8 +2,8 @@ import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
 import { publish } from '../support/publish.js';
 import { type Defaults, parseComputeArguments } from './arguments.js';
-import type { Contestant, Setting, Work } from './contestant.js';
-import { type Lane, measureInTurn } from './measure.js';
+import type { Implementation, Setting, Work } from './implementation.js';
+import { type Entry, measureInTurn } from './measure.js';
 import { openPeers } from './peers.js';
 import { type ComputeReport, formatReport } from './report.js';
 import { openRondo } from './rondo.js';
@@ -18,7 +18,7 @@ export interface ComputeBench {
   /** What Rondo is compared at, with --peers. */
   readonly work: Work;
   /** What of Rondo's own stands beside it. */
-  alongside(rondo: Contestant): Lane[];
+  alongside(rondo: Implementation): Entry[];
 }
 
 /** Measures every size in every division of the cores, and publishes a report. */
@@ -36,9 +36,9 @@ export async function runComputeBench(
       const setting: Setting = { arch, batch, input, precision, device, size, classes, threads };
       const rondo = openRondo(setting, workers.processes);
       const others = o.peers ? openPeers(setting, workers.processes, peers !== null) : [];
-      const lanes = [rondo, ...others].map((contestant) => ({ contestant, work }));
+      const entries = [rondo, ...others].map((implementation) => ({ implementation, work }));
       results.push(
-        await measureInTurn({ size, workers }, [...lanes, ...alongside(rondo)], { steps, repeats }),
+        await measureInTurn({ size, workers }, [...entries, ...alongside(rondo)], { steps, repeats }),
       );
     }
   }

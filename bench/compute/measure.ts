@@ -1,33 +1,33 @@
 import { takeTurns } from '../support/take-turns.js';
-import type { Contestant, Work } from './contestant.js';
+import type { Implementation, Work } from './implementation.js';
 import { type Result, summarize } from './result.js';
 
-export interface Lane {
-  readonly contestant: Contestant;
+export interface Entry {
+  readonly implementation: Implementation;
   readonly work: Work;
 }
 
 /**
- * Lets contestants do their work in turn, `steps` steps at a time; the others are compared with the first of them. Closes
+ * Lets implementations do their work in turn, `steps` steps at a time; the others are compared with the first of them. Closes
  * them all, whatever happens.
  */
 export async function measureInTurn(
   configuration: Pick<Result, 'size' | 'workers'>,
-  lanes: readonly Lane[],
+  entries: readonly Entry[],
   { steps, repeats }: { steps: number; repeats: number },
 ): Promise<Result> {
-  const contestants = new Set(lanes.map(({ contestant }) => contestant));
+  const implementations = new Set(entries.map(({ implementation }) => implementation));
   try {
     // Kernels are chosen and memory is taken in the first step.
-    for (const { contestant, work } of lanes) await contestant.measure({ steps: 1, work });
-    const figures = await takeTurns(lanes, repeats, ({ contestant, work }) =>
-      contestant.measure({ steps, work }),
+    for (const { implementation, work } of entries) await implementation.measure({ steps: 1, work });
+    const figures = await takeTurns(entries, repeats, ({ implementation, work }) =>
+      implementation.measure({ steps, work }),
     );
     return summarize(
       configuration,
-      lanes.map(({ contestant: { name }, work }, index) => ({ name, work, figures: figures[index]! })),
+      entries.map(({ implementation: { name }, work }, index) => ({ name, work, figures: figures[index]! })),
     );
   } finally {
-    await Promise.all([...contestants].map((contestant) => contestant.close()));
+    await Promise.all([...implementations].map((implementation) => implementation.close()));
   }
 }

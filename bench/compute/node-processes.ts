@@ -1,6 +1,6 @@
 import type { LineProcess } from '../support/line-process.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import { precisionEnvironment, type Setting } from './contestant.js';
+import { precisionEnvironment, type Setting } from './implementation.js';
 
 /** What a process is opened with: its setting, and how many of them compute. */
 export interface Place extends Setting {

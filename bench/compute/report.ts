@@ -1,5 +1,5 @@
 import { type Environment, formatEnvironment } from '../support/environment.js';
-import type { Setting } from './contestant.js';
+import type { Setting } from './implementation.js';
 import { formatResult, type Result } from './result.js';
 
 export interface ComputeReport

@@ -2,16 +2,16 @@ import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 import { pairedRatios } from '../support/take-turns.js';
 import type { Workers } from '../support/workers.js';
-import type { Figure, Work } from './contestant.js';
+import type { Figure, Work } from './implementation.js';
 
-export interface Lane {
+export interface ResultRow {
   readonly name: string;
   readonly work: Work;
   readonly imagesPerSecond: Quantiles;
   readonly cpuSecondsPerImage: Quantiles;
   /**
-   * The first lane's images/s over this one's of the same turn, and processor time the other way round; above 1, the first is
-   * ahead. Null in the first lane.
+   * The first row's images/s over this one's of the same turn, and processor time the other way round; above 1, the first is
+   * ahead. Null in the first row.
    */
   readonly ratio: { readonly speed: Quantiles; readonly cpu: Quantiles } | null;
 }
@@ -19,23 +19,23 @@ export interface Lane {
 export interface Result {
   readonly size: number;
   readonly workers: Workers;
-  readonly lanes: readonly Lane[];
+  readonly lanes: readonly ResultRow[];
 }
 
-export interface MeasuredLane extends Pick<Lane, 'name' | 'work'> {
+export interface MeasuredEntry extends Pick<ResultRow, 'name' | 'work'> {
   /** By turn. */
   readonly figures: readonly Figure[];
 }
 
-/** Compares the first lane with all others. */
+/** Compares the first row with the others. */
 export function summarize(
   configuration: Pick<Result, 'size' | 'workers'>,
-  lanes: readonly MeasuredLane[],
+  entries: readonly MeasuredEntry[],
 ): Result {
-  const first = lanes[0]!.figures;
+  const first = entries[0]!.figures;
   return {
     ...configuration,
-    lanes: lanes.map(({ name, work, figures }, index) => ({
+    lanes: entries.map(({ name, work, figures }, index) => ({
       ...{ name, work },
       imagesPerSecond: quantilesOf(figures.map(speedOf)),
       cpuSecondsPerImage: quantilesOf(figures.map(cpuOf)),

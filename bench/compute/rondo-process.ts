@@ -14,7 +14,7 @@ import {
   type Program,
   type ProgramOptions,
 } from '../../worker/model/program.js';
-import type { Answer, Task } from './contestant.js';
+import type { Answer, Task } from './implementation.js';
 import type { Place } from './node-processes.js';
 import type { Span } from './throughput.js';
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type Contestant, createContestant, type Setting } from './contestant.js';
+import { createImplementation, type Implementation, type Setting } from './implementation.js';
 import { openNodeProcesses } from './node-processes.js';
 
 /** Rondo's training program: one process per worker, with `extra` in its environment. */
@@ -7,7 +7,7 @@ export function openRondo(
   setting: Setting,
   processes: number,
   { name = 'rondo', extra }: { name?: string; extra?: NodeJS.ProcessEnv } = {},
-): Contestant {
+): Implementation {
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
-  return createContestant(name, openNodeProcesses(script, setting, processes, extra), setting);
+  return createImplementation(name, openNodeProcesses(script, setting, processes, extra), setting);
 }

@@ -1,7 +1,7 @@
 """One process that computes with a ResNet and fastai's head in PyTorch, with AdamW: reads a task per line of standard
 input, answers with the steps' times.
 
-Usage: torch_process.py SETTING (JSON, as in contestant.ts, with memoryFormat: contiguous or channels_last)
+Usage: torch_process.py SETTING (JSON, as in implementation.ts, with memoryFormat: contiguous or channels_last)
 """
 
 import functools

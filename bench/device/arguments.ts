@@ -1,4 +1,4 @@
-import { type Precision, precisions } from '../compute/contestant.js';
+import { type Precision, precisions } from '../compute/implementation.js';
 import { commonOptions, readArguments, toCount, toCounts, toOneOf, toSome } from '../support/arguments.js';
 
 export interface DeviceArguments {

@@ -1,4 +1,4 @@
-import type { Precision } from '../compute/contestant.js';
+import type { Precision } from '../compute/implementation.js';
 import { type CaseFigures, compareKind, type Kind } from './figures.js';
 
 /** How far a device's results are from the stored ones, by kind, relative. */

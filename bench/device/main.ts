@@ -3,7 +3,7 @@
 // file of the report holds what was measured until then.
 import { findGpus } from '../../coordinator/launch/gpus.js';
 import { RondoError } from '../../runtime/errors.js';
-import { precisionEnvironment } from '../compute/contestant.js';
+import { precisionEnvironment } from '../compute/implementation.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
 import type { LineProcess } from '../support/line-process.js';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { FloatType } from '../../plan/run-config.js';
-import type { Precision } from '../compute/contestant.js';
+import type { Precision } from '../compute/implementation.js';
 import type { CaseFigures } from './figures.js';
 
 /** What a process of this bench is opened with, as JSON in its first argument. */

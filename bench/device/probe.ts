@@ -18,7 +18,7 @@ const answerSchema = z.object({ version: z.string(), usesGpu: z.boolean() });
 const telling = { TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_MAX_VLOG_LEVEL: '1' };
 const aboutGpus =
   /dlerror|could not load|cannot dlopen|skipping registering|CUDA_ERROR|failed call to cuInit|no CUDA-capable|created device|loaded cuDNN/i;
-const patienceMs = 120_000;
+const timeoutMs = 120_000;
 
 /** Loads TensorFlow in a process of its own, on the first GPU where one is `wanted`. @throws Error when that fails. */
 export async function probeDevice(wanted: boolean, place: Place): Promise<Probe> {
@@ -28,7 +28,7 @@ export async function probeDevice(wanted: boolean, place: Place): Promise<Probe>
   const { status, stdout, stderr, error } = spawnSync(
     process.execPath,
     [script, JSON.stringify({ ...place, device: wanted ? 'gpu' : 'cpu' })],
-    { env, input, encoding: 'utf8', timeout: patienceMs, maxBuffer: 2 ** 28 },
+    { env, input, encoding: 'utf8', timeout: timeoutMs, maxBuffer: 2 ** 28 },
   );
   if (error !== undefined || status !== 0) {
     throw new Error(`TensorFlow cannot be loaded: ${error?.message ?? stderr.slice(-2000)}`);

@@ -1,4 +1,4 @@
-import type { Precision } from '../compute/contestant.js';
+import type { Precision } from '../compute/implementation.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';

@@ -1,4 +1,4 @@
-import type { Contestant, Precision, Setting, Work } from '../compute/contestant.js';
+import type { Implementation, Precision, Setting, Work } from '../compute/implementation.js';
 import { openRondo } from '../compute/rondo.js';
 import { openTorch } from '../compute/torch.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
@@ -7,7 +7,7 @@ import { pairedRatios, takeTurns } from '../support/take-turns.js';
 /** Kernels that give the same bits each time: no atomic additions, none chosen by a stopwatch. */
 export const deterministic = { TF_DETERMINISTIC_OPS: '1', TF_CUDNN_USE_AUTOTUNE: '0' } as const;
 
-/** One contestant's training steps with batches of one size. */
+/** One implementation's training steps with batches of one size. */
 export interface Speed {
   readonly name: string;
   readonly precision: Precision;
@@ -39,31 +39,31 @@ export async function measureSpeed(precision: Precision, o: SpeedOptions): Promi
   const onGpu = setting.device === 'gpu';
   const steady = onGpu ? [openRondo(setting, 1, { name: 'rondo, deterministic', extra: deterministic })] : [];
   const peers = o.withTorch ? [openTorch(setting, 1, 'channels_last')] : [];
-  const contestants = [rondo, ...steady, ...peers];
+  const implementations = [rondo, ...steady, ...peers];
   try {
     let speeds: readonly Speed[] = [];
     for (const batch of o.batches) {
       if (speeds.length > 0 && !o.hasTime()) break;
       // Deterministic kernels are compared at one size: the first.
-      const present = contestants.filter((each) => batch === o.batches[0] || !steady.includes(each));
+      const present = implementations.filter((each) => batch === o.batches[0] || !steady.includes(each));
       speeds = [...speeds, ...(await measureBatch(present, { ...o, precision, batch }))];
     }
     return speeds;
   } finally {
-    await Promise.all(contestants.map((each) => each.close()));
+    await Promise.all(implementations.map((each) => each.close()));
   }
 }
 
 async function measureBatch(
-  contestants: readonly Contestant[],
+  implementations: readonly Implementation[],
   { precision, batch, steps, repeats }: SpeedOptions & { precision: Precision; batch: number },
 ): Promise<Speed[]> {
   const work: Work = 'all';
   // Kernels are chosen and memory is taken in the first steps.
-  for (const each of contestants) await each.measure({ steps: 3, work, batch });
-  const figures = await takeTurns(contestants, repeats, (each) => each.measure({ steps, work, batch }));
+  for (const each of implementations) await each.measure({ steps: 3, work, batch });
+  const figures = await takeTurns(implementations, repeats, (each) => each.measure({ steps, work, batch }));
   const speedsOf = (index: number) => figures[index]!.map(({ imagesPerSecond }) => imagesPerSecond);
-  return contestants.map(({ name }, index) => {
+  return implementations.map(({ name }, index) => {
     const busy = figures[index]!.map((each) => each.cpuSecondsPerImage * each.imagesPerSecond);
     return {
       ...{ name, precision, batch },

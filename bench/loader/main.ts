@@ -20,14 +20,14 @@ await runMain(async (args) => {
   const peers = await findPeers(o.peers, ['torch', 'torchvision', 'PIL']);
   const files = await makePictures(path.join(os.tmpdir(), 'rondo-bench-pictures'), images);
   const pictures: Pictures = { files, presize, microBatch, workers };
-  const contestants = [openRondo(pictures), ...(peers === null ? [] : [openPeer(pictures)])];
+  const implementations = [openRondo(pictures), ...(peers === null ? [] : [openPeer(pictures)])];
   let speeds: Speeds[][];
   try {
     // Processes are started and code is compiled in the first round.
-    for (const contestant of contestants) await contestant.measure();
-    speeds = await takeTurns(contestants, rounds, (contestant) => contestant.measure());
+    for (const implementation of implementations) await implementation.measure();
+    speeds = await takeTurns(implementations, rounds, (implementation) => implementation.measure());
   } finally {
-    await Promise.all(contestants.map((contestant) => contestant.close()));
+    await Promise.all(implementations.map((implementation) => implementation.close()));
   }
   const report: LoaderReport = {
     ...{ bench: 'loader', images, presize, microBatch, workers, rounds },

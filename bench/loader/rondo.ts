@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { largest, smallest } from '../../runtime/extremes.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import type { Contestant, Pass, Pictures, Place, Span, Speeds } from './task.js';
+import type { Implementation, Pass, Pictures, Place, Span, Speeds } from './task.js';
 
 const names: Readonly<Record<Pass['from'], string>> = {
   files: 'first epoch (decode, cache)',
@@ -14,7 +14,7 @@ const names: Readonly<Record<Pass['from'], string>> = {
 };
 
 /** Workers' loaders, each in a process of its own with a worker's environment, that share an epoch and a cache. */
-export function openRondo(pictures: Pictures): Contestant {
+export function openRondo(pictures: Pictures): Implementation {
   const { processes, threads } = pictures.workers;
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
   const workers = Array.from({ length: processes }, (_, rank) => {

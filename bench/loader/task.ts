@@ -1,6 +1,6 @@
 import type { Workers } from '../support/workers.js';
 
-/** What every contestant is opened with. */
+/** What every implementation is opened with. */
 export interface Pictures {
   readonly files: readonly string[];
   /** Short side that images are resized to, in pixels. */
@@ -26,10 +26,10 @@ export interface Pass {
 /** When a worker's pass began and ended, in seconds since 1970. */
 export type Span = readonly [start: number, end: number];
 
-/** What a contestant measures in a round, in images per second: by the name of what was measured, in order. */
+/** What a implementation measures in a round, in images per second: by the name of what was measured, in order. */
 export type Speeds = Readonly<Record<string, number>>;
 
-export interface Contestant {
+export interface Implementation {
   measure(): Promise<Speeds>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 """One rank of PyTorch's DistributedDataParallel over gloo, channels_last, with fused AdamW, fed by a DataLoader with PIL and
 torchvision: the peer of `bench scaling`. Reads {"epochs": N} from standard input, trains, and answers with the steps made.
 
-Usage: ddp.py SETTING (JSON, as in contestant.ts, with rank and store)
+Usage: ddp.py SETTING (JSON, as in speeds.ts, with rank and store)
 """
 
 import json

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { python } from '../support/python.js';
-import { type Made, type Setting, type Speeds, speedsOf } from './contestant.js';
+import { type Made, type Setting, type Speeds, speedsOf } from './speeds.js';
 
 /** PyTorch's DistributedDataParallel over gloo: a Python process for each worker, as torchrun starts them. */
 export async function runDdp(setting: Setting): Promise<Speeds> {

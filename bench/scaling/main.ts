@@ -10,10 +10,10 @@ import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { parseScalingArguments } from './arguments.js';
-import type { Setting } from './contestant.js';
 import { runDdp } from './ddp.js';
 import { formatReport, type Run, type ScalingReport, summarize } from './report.js';
 import { runRondo } from './rondo.js';
+import type { Setting } from './speeds.js';
 
 await runMain(async (args) => {
   const configuration = parseScalingArguments(args);
@@ -23,13 +23,13 @@ await runMain(async (args) => {
   const results = [];
   for (const workers of configuration.workers) {
     const setting: Setting = { size, batch, arch, wire, workers, threads: divideThreads(workers), files };
-    const contestants = [
+    const implementations = [
       (): Promise<Run> => runRondo(setting),
       ...(peers === null
         ? []
         : [async (): Promise<Run> => ({ speeds: await runDdp(setting), shares: null })]),
     ];
-    const runs = await takeTurns(contestants, repeats, (run) => run());
+    const runs = await takeTurns(implementations, repeats, (run) => run());
     results.push(summarize(workers, runs[0]!, runs[1] ?? null));
   }
   const report: ScalingReport = {

@@ -3,8 +3,8 @@ import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 import { pairedRatios } from '../support/take-turns.js';
 import type { ScalingArguments } from './arguments.js';
-import type { Speeds } from './contestant.js';
 import type { Shares } from './shares.js';
+import type { Speeds } from './speeds.js';
 
 export interface Run {
   readonly speeds: Speeds;

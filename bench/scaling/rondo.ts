@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCoordinator } from '../support/coordinator-run.js';
-import { type Made, type Setting, type Speeds, speedsOf } from './contestant.js';
 import { type Shares, sharesOf, type WorkerStep } from './shares.js';
+import { type Made, type Setting, type Speeds, speedsOf } from './speeds.js';
 
 export interface RondoRun {
   readonly speeds: Speeds;

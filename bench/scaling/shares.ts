@@ -1,5 +1,5 @@
 import { smallest } from '../../runtime/extremes.js';
-import { settling } from './contestant.js';
+import { warmUpSteps } from './speeds.js';
 
 /** Of metrics.proto's WorkerStep, what a share is worked out from; seconds. */
 export interface WorkerStep {
@@ -29,7 +29,7 @@ export interface Shares {
 
 /** Over all ranks and all steps but the first ones. @throws Error when there are no more. */
 export function sharesOf(steps: readonly WorkerStep[]): Shares {
-  const counted = steps.filter(({ step }) => step >= settling);
+  const counted = steps.filter(({ step }) => step >= warmUpSteps);
   const stepNumbers = new Set(counted.map(({ step }) => step));
   const sums = { waitData: 0, gradients: 0, waitRanks: 0, ringExposed: 0, apply: 0, ringHidden: 0 };
   let total = 0;
@@ -47,7 +47,7 @@ export function sharesOf(steps: readonly WorkerStep[]): Shares {
       total += waitData + gradients + ringExposed + apply;
     }
   }
-  if (total === 0) throw new Error(`no step after the first ${settling} was reported`);
+  if (total === 0) throw new Error(`no step after the first ${warmUpSteps} was reported`);
   const shares = Object.entries(sums).map(([name, seconds]) => [name, seconds / total]);
   return Object.fromEntries(shares) as unknown as Shares;
 }

@@ -106,7 +106,7 @@ async function verifyImage(
 ): Promise<Verdict> {
   let bytes: Buffer;
   try {
-    bytes = await readPatiently(file, read);
+    bytes = await readWithRetries(file, read);
   } catch (error) {
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
@@ -126,7 +126,7 @@ async function verifyImage(
   }
 }
 
-async function readPatiently(file: string, read: (file: string) => Promise<Buffer>): Promise<Buffer> {
+async function readWithRetries(file: string, read: (file: string) => Promise<Buffer>): Promise<Buffer> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await read(file);

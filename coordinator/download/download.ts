@@ -13,13 +13,13 @@ export interface DownloadProgress {
   readonly total: number;
 }
 
-/** How long to hope. */
-export interface Patience {
-  /** Tries in a row that bring nothing new. */
+/** How long a failing download is tried again. */
+export interface RetryPolicy {
+  /** Tries in a row that bring nothing new before it is given up. */
   readonly tries: number;
   /** Before the second try; doubles with each one after. */
   readonly backoffMs: number;
-  /** Silence after which a connection counts as broken. */
+  /** A connection that brings nothing for this long counts as broken. */
   readonly stallMs: number;
 }
 
@@ -30,10 +30,10 @@ export interface DownloadOptions extends ExpectedFile {
   readonly signal: AbortSignal;
   /** First with what is there already and the whole size, before a byte arrives. */
   onProgress(progress: DownloadProgress): void;
-  readonly patience?: Patience;
+  readonly retry?: RetryPolicy;
 }
 
-const usualPatience: Patience = { tries: 5, backoffMs: 500, stallMs: 30_000 };
+const defaultRetry: RetryPolicy = { tries: 5, backoffMs: 500, stallMs: 30_000 };
 
 /**
  * The path of a file that is whole and has the digest it should have: found there without the network, or fetched. What
@@ -72,7 +72,7 @@ async function fetchUnderLock(o: DownloadOptions, part: string): Promise<string>
 }
 
 async function fetchWhole(o: DownloadOptions, part: string): Promise<void> {
-  const { tries, backoffMs, stallMs } = o.patience ?? usualPatience;
+  const { tries, backoffMs, stallMs } = o.retry ?? defaultRetry;
   let most = await sizeOf(part);
   let reached = false;
   for (let failures = 0; ; ) {

@@ -34,14 +34,14 @@ export interface CoordinatorSession {
 }
 
 /**
- * Registers with the coordinator at `address` and keeps the session alive: `progress` tells what each heartbeat says.
+ * Registers with the coordinator at `address` and keeps the session alive: `makeHeartbeat` gives what each heartbeat says.
  * Throws `unavailable` when nobody answers within half a minute.
  */
 export async function openSession(
   address: string,
   credentials: RunCredentials,
   register: Register,
-  progress: () => Heartbeat,
+  makeHeartbeat: () => Heartbeat,
 ): Promise<CoordinatorSession> {
   const client = openChannel(CoordinatorClient, address, { credentials, maxReceiveBytes });
   await connect(client, address);
@@ -52,7 +52,7 @@ export async function openSession(
     if (!stream.destroyed && stream.writable) stream.write({ message });
   };
   send({ $case: 'register', value: register });
-  const heartbeat = setInterval(() => send({ $case: 'heartbeat', value: progress() }), heartbeatMs);
+  const heartbeat = setInterval(() => send({ $case: 'heartbeat', value: makeHeartbeat() }), heartbeatMs);
 
   return {
     messages: read(stream, address),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Figure } from '../../../bench/compute/contestant.js';
+import type { Figure } from '../../../bench/compute/implementation.js';
 import { formatResult, summarize } from '../../../bench/compute/result.js';
 
 const figures = (speeds: number[], cpuSecondsPerImage: number): Figure[] =>
@@ -12,7 +12,7 @@ const result = summarize({ size: 96, workers: { processes: 4, threads: 1 } }, [
 ]);
 
 describe('summarize', () => {
-  it('takes ratios to the first lane turn by turn, so that a machine whose speed changes leaves them alone', () => {
+  it('takes ratios to the first row turn by turn, so that a machine whose speed changes leaves them alone', () => {
     const [own, peer, frozen] = result.lanes;
     expect(own).toMatchObject({ imagesPerSecond: { median: 20 }, ratio: null });
     expect(peer!.ratio!.speed).toEqual({ p10: 1.25, median: 1.25, p90: 1.25 });
@@ -23,7 +23,7 @@ describe('summarize', () => {
 });
 
 describe('formatResult', () => {
-  it('shows every lane with its ratios', () => {
+  it('shows every row with its ratios', () => {
     const text = formatResult(result);
     expect(text).toMatch(/^96 px, 4 × 1 threads +images\/s/);
     expect(text).toMatch(/^rondo +20\.0 +12\.0 +36\.0 +200\.0 *$/m);

@@ -12,7 +12,7 @@ import {
 import { type HttpServer, type ServedFile, startHttpServer } from '../../support/http-server.js';
 import { makeFolder } from '../../support/images.js';
 
-const patience = { tries: 3, backoffMs: 1, stallMs: 20_000 };
+const retry = { tries: 3, backoffMs: 1, stallMs: 20_000 };
 const bytes = randomBytes(300_000);
 const sha256 = createHash('sha256').update(bytes).digest('hex');
 
@@ -47,7 +47,7 @@ async function setUp(served: Partial<ServedFile> = {}): Promise<Setting> {
       url: `${server.url}/a.bin`,
       file,
       sha256,
-      patience,
+      retry,
       signal: new AbortController().signal,
       onProgress,
       ...options,
@@ -124,7 +124,7 @@ describe('a broken connection', () => {
   it('before the answer, a busy server and silence are tried again', async () => {
     const setting = await setUp();
     setting.server.faults.push({ status: 503 }, { stallAfter: 70_000 });
-    await setting.fetch({ patience: { ...patience, stallMs: 300 } });
+    await setting.fetch({ retry: { ...retry, stallMs: 300 } });
     await expectWhole(setting);
     expect(setting.server.requests.map(({ headers }) => headers.range)).toEqual([
       undefined,

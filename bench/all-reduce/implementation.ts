@@ -23,7 +23,7 @@ export interface Figures {
 }
 
 /** One implementation's ring of processes, ready and idle between measurements. */
-export interface Contestant {
+export interface Implementation {
   readonly name: string;
   measure(task: Task): Promise<Figures>;
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 import type { ScalingArguments } from './arguments.js';
 
-/** One run of two epochs that every contestant makes, and the pictures that it trains on. */
+/** One run of two epochs that every implementation makes, and the pictures that it trains on. */
 export interface Setting extends Pick<ScalingArguments, 'size' | 'batch' | 'arch' | 'wire'> {
   readonly workers: number;
   /** Of each worker. */
@@ -25,11 +25,11 @@ export interface Speeds {
 }
 
 /** Steps of a run that are not counted: kernels are chosen, memory is taken, and what was read ahead is used up. */
-export const settling = 3;
+export const warmUpSteps = 3;
 
 /** @throws Error when an epoch has too few steps. */
 export function speedsOf(steps: readonly Made[]): Speeds {
-  return { firstEpoch: speedOf(steps, 0, settling), laterEpoch: speedOf(steps, 1, 0) };
+  return { firstEpoch: speedOf(steps, 0, warmUpSteps), laterEpoch: speedOf(steps, 1, 0) };
 }
 
 /** From the end of one step to that of the epoch's last: validation and checkpoints lie outside. */

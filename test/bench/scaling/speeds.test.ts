@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Made, speedsOf } from '../../../bench/scaling/contestant.js';
+import { type Made, speedsOf } from '../../../bench/scaling/speeds.js';
 
 /** Steps of 10 images, one after the other, that took so long. */
 function steps(epoch: number, from: number, durations: readonly number[]): Made[] {

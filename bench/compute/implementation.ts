@@ -17,7 +17,7 @@ export function precisionEnvironment({
   return precision === 'float32' && device === 'gpu' ? { NVIDIA_TF32_OVERRIDE: '0' } : {};
 }
 
-/** What every process of a contestant is opened with, as JSON in its first argument. */
+/** What every process of a implementation is opened with, as JSON in its first argument. */
 export interface Setting {
   readonly arch: 'resnet18' | 'resnet34';
   /** Side of the network's input, in pixels. */
@@ -31,7 +31,7 @@ export interface Setting {
   readonly input: 'pixels' | 'normalized';
 }
 
-/** Training all parameters, or those of the frozen stage; or probabilities in evaluation mode. */
+/** Training all parameters, or those of the frozen phase; or probabilities in evaluation mode. */
 export type Work = Trainable | 'predict';
 
 /** What one process is asked: so many steps, one after the other. A step of `predict` is one forward pass. */
@@ -59,17 +59,17 @@ export interface Figure {
 }
 
 /** One implementation's processes, ready and idle between measurements. */
-export interface Contestant {
+export interface Implementation {
   readonly name: string;
   measure(task: Task): Promise<Figure>;
   close(): Promise<void>;
 }
 
-export function createContestant(
+export function createImplementation(
   name: string,
   processes: readonly LineProcess[],
   setting: Pick<Setting, 'batch'>,
-): Contestant {
+): Implementation {
   return {
     name,
     async measure(task) {
