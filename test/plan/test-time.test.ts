@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { augmentSample, drawAugmentation, projectiveTransform } from '../../plan/augmentation.js';
+import { storedShape } from '../../plan/stored-image.js';
 import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
 import { fastaiSampleAt } from '../support/fastai-transforms.js';
 
@@ -37,21 +38,28 @@ describe('the views', () => {
         const [width, height] = [Math.max(size, size * aspect), Math.max(size, size / aspect)];
         // The output's pixel that shows the kept corner: flipping comes before the crop, so a crop at the left then shows the right.
         const [x, y] = [column * (size - 1), row * (size - 1)];
-        const [keptX, keptY] = sampleAt(transform, x, y);
-        const cornerX = (flip ? 1 - column : column) * (presize - 1);
+        const { rows, columns, turned } = storedShape(aspect, presize);
+        const [storedWidth, storedHeight] = turned ? [rows, columns] : [columns, rows];
+        /** As it would be in an image that is stored upright. */
+        const uprightAt = (atX: number, atY: number): readonly [number, number] => {
+          const [first, second] = sampleAt(transform, atX, atY);
+          return turned ? [second, first] : [first, second];
+        };
+        const [keptX, keptY] = uprightAt(x, y);
+        const cornerX = (flip ? 1 - column : column) * (storedWidth - 1);
         // Enlarging keeps the corner at (column, row); flipped, the crop's end shows the opposite side.
         const u = flip ? 1 - 2 * column : 2 * column - 1;
         const shift = (1 - 1 / scale) * (2 * column - 1);
-        const expectedX = ((u / scale + shift + 1) / 2) * (presize - 1);
+        const expectedX = ((u / scale + shift + 1) / 2) * (storedWidth - 1);
         expect(keptX).toBeCloseTo(flip ? expectedX : cornerX, 2);
-        expect(keptY).toBeCloseTo(row * (presize - 1), 2);
+        expect(keptY).toBeCloseTo(row * (storedHeight - 1), 2);
         // One pixel of the output is 1/1.35 of a pixel of the scaled image.
         const inward = column === 0 ? 1 : -1;
-        const step = ((inward * (flip ? -1 : 1)) / scale) * ((presize - 1) / (width - 1));
-        expect(sampleAt(transform, x + inward, y)[0] - keptX).toBeCloseTo(step, 3);
+        const step = ((inward * (flip ? -1 : 1)) / scale) * ((storedWidth - 1) / (width - 1));
+        expect(uprightAt(x + inward, y)[0] - keptX).toBeCloseTo(step, 3);
         const down = row === 0 ? 1 : -1;
-        expect(sampleAt(transform, x, y + down)[1] - keptY).toBeCloseTo(
-          (down / scale) * ((presize - 1) / (height - 1)),
+        expect(uprightAt(x, y + down)[1] - keptY).toBeCloseTo(
+          (down / scale) * ((storedHeight - 1) / (height - 1)),
           3,
         );
       }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import {
   type DownloadProgress,
   downloadFile,
 } from '../../../coordinator/download/download.js';
+import { tryLock } from '../../../runtime/file-lock.js';
 import { type HttpServer, type ServedFile, startHttpServer } from '../../support/http-server.js';
 import { makeFolder } from '../../support/images.js';
 
@@ -349,11 +350,11 @@ describe('the lock of another process', () => {
     expect(existsSync(`${file}.lock`)).toBe(false);
   });
 
-  it('is respected while it shows life, and what it has fetched is used', async () => {
+  it('is respected while it is held, and what it has fetched is used', async () => {
     const setting = await setUp();
     await setting.fetch();
     const file = path.join(path.dirname(setting.file), 'b.bin');
-    await writeFile(`${file}.lock`, JSON.stringify({ pid: 1, host: 'another', id: 'alive' }));
+    const release = tryLock(`${file}.lock`)!;
     await writeFile(`${file}.part`, bytes.subarray(0, 1000));
     const waited: DownloadProgress[] = [];
     const result = setting.fetch({
@@ -361,10 +362,9 @@ describe('the lock of another process', () => {
       bytes: bytes.length,
       onProgress: async (progress) => {
         waited.push(progress);
-        await utimes(`${file}.lock`, new Date(), new Date());
         if (waited.length < 3) return;
         await writeFile(file, bytes);
-        await rm(`${file}.lock`);
+        release();
       },
     });
     expect(await result).toBe(file);
