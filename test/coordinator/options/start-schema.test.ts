@@ -26,6 +26,8 @@ const meanings: Record<string, readonly string[]> = {
   'cli/interpret.ts': ['data', 'labels'],
   'cli/lr-find.ts': ['from'],
   'cli/show-batch.ts': ['seed', 'size', 'augment'],
+  'cli/verify-run.ts': ['data'],
+  'run-store/verify-images.ts': ['data'],
   'report/page/recipe-section.ts': ['labelPattern'],
   'run-store/epoch-record.ts': ['classWeights'],
   'run-store/measures.ts': ['classWeights'],
