@@ -39,7 +39,7 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
   cancelled: 130,
 };
 
-/** What the programs' exit codes mean: --help and README say the same. */
+/** What the programs' exit codes mean: --help, README and docs/operating.md say the same. */
 export const exitCodeTexts: Readonly<Record<number, string>> = {
   0: 'done',
   1: 'anything else; `verify-run`: something differs',

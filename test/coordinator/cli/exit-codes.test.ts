@@ -45,9 +45,9 @@ describe('exit codes', () => {
     expect(execFileSync(process.execPath, [worker, 'join', '--help']).toString()).toContain(exitCodesHelp);
   });
 
-  it('stand in the README as in --help', () => {
-    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-    const table = readme.slice(readme.indexOf('| exit code | |'));
+  it.each(['README.md', 'docs/operating.md'])('stand in %s as in --help', (file) => {
+    const page = readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+    const table = page.slice(page.indexOf('| exit code | |'));
     const rows = [...table.slice(0, table.indexOf('\n\n')).matchAll(/^\| (\d+) \| (.*) \|$/gm)];
     expect(Object.fromEntries(rows.map(([, code, text]) => [code, text]))).toEqual(exitCodeTexts);
   });
