@@ -1,5 +1,5 @@
-// `npm run bench -- NAME [options]`. Every bench is a program of its own, bench/NAME/main.ts, that reads its options
-// from process.argv and prints a table and one line of JSON.
+// `npm run bench -- NAME [options]`. Every bench is a program of its own, bench/NAME/main.ts, that reads its
+// options from process.argv and prints a table and one line of JSON.
 import { RondoError } from '../runtime/errors.js';
 import { runMain } from './support/run-main.js';
 

@@ -48,7 +48,8 @@ export const localServices: RunServices = {
   },
   async openCollector(options) {
     const collector = await openCollector(options);
-    // JetStream drops messages whose id it has seen; a resumed run must not reuse the ids of its earlier process.
+    // JetStream drops messages whose id it has seen; a resumed run must not reuse the ids of its earlier
+    // process.
     const processId = randomUUID();
     let count = 0;
     return {

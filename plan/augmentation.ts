@@ -12,7 +12,10 @@ import { openStream, type Purpose } from './random.js';
 import type { AugmentKind } from './run-config.js';
 import { storedShape } from './stored-image.js';
 
-/** What fastai v1's `get_transforms()` draws for one image. A transform that the coin left out has its neutral value. */
+/**
+ * What fastai v1's `get_transforms()` draws for one image. A transform that the coin left out has its neutral
+ * value.
+ */
 export interface Augmentation {
   /** Left to right. */
   readonly flip: boolean;
@@ -22,7 +25,10 @@ export interface Augmentation {
   readonly zoom: number;
   /** What the zoom keeps in place: shares of the width and the height. */
   readonly focus: Point;
-  /** fastai's `symmetric_warp` magnitudes [m0, m1, m2, m3]: right and left side's height, bottom's and top's width; 0 neutral. */
+  /**
+   * fastai's `symmetric_warp` magnitudes [m0, m1, m2, m3]: right and left side's height, bottom's and top's
+   * width; 0 neutral.
+   */
   readonly warp: readonly [number, number, number, number];
   /** Where the crop lies: shares of the free columns and rows. */
   readonly crop: Point;
@@ -53,9 +59,9 @@ export const neutralAugmentation: Augmentation = {
 };
 
 /**
- * What one training sample gets in one epoch. `fastai`: all of `drawAugmentation`. `flip`: its flip and its random crop
- * alone, which is what fastai's `get_transforms` leaves when everything else is turned off; the crop moves along the
- * long side only. `none`: null, the centre crop of validation.
+ * What one training sample gets in one epoch. `fastai`: all of `drawAugmentation`. `flip`: its flip and its
+ * random crop alone, which is what fastai's `get_transforms` leaves when everything else is turned off; the
+ * crop moves along the long side only. `none`: null, the centre crop of validation.
  */
 export function augmentSample(
   kind: AugmentKind,
@@ -68,7 +74,9 @@ export function augmentSample(
   return kind === 'fastai' ? drawn : { ...neutralAugmentation, flip: drawn.flip, crop: drawn.crop };
 }
 
-/** The augmentation of one sample in one epoch, whichever rank decodes it (fastai v1, `vision/transform.py`). */
+/**
+ * The augmentation of one sample in one epoch, whichever rank decodes it (fastai v1, `vision/transform.py`).
+ */
 export function drawAugmentation(
   seed: number,
   epoch: number,
@@ -92,13 +100,13 @@ export function drawAugmentation(
 }
 
 /**
- * One image's way from output pixel to stored pixel (plan/stored-image.ts) as the eight numbers a0 a1 a2 b0 b1 b2 c0 c1 of
- * TensorFlow's ImageProjectiveTransformV3: output (x, y) is sampled at column (a0 x + a1 y + a2)/k and row
- * (b0 x + b1 y + b2)/k, k = c0 x + c1 y + 1.
+ * One image's way from output pixel to stored pixel (plan/stored-image.ts) as the eight numbers a0 a1 a2 b0
+ * b1 b2 c0 c1 of TensorFlow's ImageProjectiveTransformV3: output (x, y) is sampled at column (a0 x + a1 y +
+ * a2)/k and row (b0 x + b1 y + b2)/k, k = c0 x + c1 y + 1.
  *
- * As in fastai v1 the original, of shape `aspect` = width/height, is scaled until its short side is `size`, warped, rotated,
- * zoomed, flipped and then cropped to size × size: in the middle without augmentation. Grids of all sizes have their corner
- * pixels' centres at ±1 (fastai's aligned corners).
+ * As in fastai v1 the original, of shape `aspect` = width/height, is scaled until its short side is `size`,
+ * warped, rotated, zoomed, flipped and then cropped to size × size: in the middle without augmentation. Grids
+ * of all sizes have their corner pixels' centres at ±1 (fastai's aligned corners).
  */
 export function projectiveTransform(
   augmentation: Augmentation | null,
@@ -117,9 +125,9 @@ export interface RowWindow {
 }
 
 /**
- * `projectiveTransform` of each of `views` of an image of which only the rows of `window` are there: a long image is not
- * needed as a whole. The window holds what any of them reaches, with a row to spare for float32's rounding, and is a
- * function of the arguments alone.
+ * `projectiveTransform` of each of `views` of an image of which only the rows of `window` are there: a long
+ * image is not needed as a whole. The window holds what any of them reaches, with a row to spare for
+ * float32's rounding, and is a function of the arguments alone.
  */
 export function windowedTransforms(
   views: readonly (Augmentation | null)[],
@@ -177,7 +185,10 @@ function storedHomography(
     : compose(fromSquare, inSquare(augmentation, width / height), toSquare, flip(augmentation, width), crop);
 }
 
-/** [shift, scale] of the lighting in logit space: x' = sigmoid(scale × (logit(x) + shift)); fastai clamps x to [1e-7, 1 − 1e-7]. */
+/**
+ * [shift, scale] of the lighting in logit space: x' = sigmoid(scale × (logit(x) + shift)); fastai clamps x to
+ * [1e-7, 1 − 1e-7].
+ */
 export function lighting(augmentation: Augmentation | null): [number, number] {
   if (augmentation === null) return [0, 1];
   const { brightness, contrast } = augmentation;
@@ -195,8 +206,9 @@ function flip(augmentation: Augmentation, width: number): Homography {
 }
 
 /**
- * Rotation after zoom after warp, on coordinates in [−1, 1]²: fastai applies coordinate transforms before affine ones.
- * The affine product is corrected for the shape as fastai does it: in the two numbers beside the diagonal.
+ * Rotation after zoom after warp, on coordinates in [−1, 1]²: fastai applies coordinate transforms before
+ * affine ones. The affine product is corrected for the shape as fastai does it: in the two numbers beside the
+ * diagonal.
  */
 function inSquare(augmentation: Augmentation, aspect: number): Homography {
   const angle = (augmentation.angle * Math.PI) / 180;

@@ -1,4 +1,7 @@
-/** What training minimises and validation measures, mixup aside: PyTorch's CrossEntropyLoss(weight, label_smoothing). */
+/**
+ * What training minimises and validation measures, mixup aside: PyTorch's CrossEntropyLoss(weight,
+ * label_smoothing).
+ */
 export interface Criterion {
   /** Share of a label's weight that is spread evenly over all classes. */
   readonly labelSmoothing: number;
@@ -24,7 +27,9 @@ export function sampleLoss(
   return (1 - labelSmoothing) * own + (labelSmoothing / probabilities.length) * all;
 }
 
-/** The mean of samples' losses: over their number, or over the sum of their labels' weights. NaN of nothing. */
+/**
+ * The mean of samples' losses: over their number, or over the sum of their labels' weights. NaN of nothing.
+ */
 export function meanLoss(
   losses: ArrayLike<number>,
   labels: ArrayLike<number>,

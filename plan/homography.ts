@@ -1,4 +1,7 @@
-/** A projective map of the plane, row by row: (x, y) → ((m0 x + m1 y + m2)/k, (m3 x + m4 y + m5)/k), k = m6 x + m7 y + m8. */
+/**
+ * A projective map of the plane, row by row: (x, y) → ((m0 x + m1 y + m2)/k, (m3 x + m4 y + m5)/k), k = m6 x
+ * + m7 y + m8.
+ */
 export type Homography = readonly [number, number, number, number, number, number, number, number, number];
 
 export type Point = readonly [x: number, y: number];
@@ -37,8 +40,8 @@ export function invert(m: Homography): Homography {
 }
 
 /**
- * The map that takes the corners of [−1, 1]² to the given points (Heckbert, "Fundamentals of texture mapping and image
- * warping", 1989, section 2.2.3, there for the unit square).
+ * The map that takes the corners of [−1, 1]² to the given points (Heckbert, "Fundamentals of texture mapping
+ * and image warping", 1989, section 2.2.3, there for the unit square).
  */
 export function squareToQuad(corners: {
   readonly topLeft: Point;

@@ -5,16 +5,16 @@ export interface Range {
 }
 
 /**
- * Whether what remains beside whole batches or micro-batches joins the one before it: it is less than half of a
- * micro-batch, or a single sample, because batch norm has no variance over one.
+ * Whether what remains beside whole batches or micro-batches joins the one before it: it is less than half of
+ * a micro-batch, or a single sample, because batch norm has no variance over one.
  */
 export function joinsBefore(remainder: number, microBatch: number): boolean {
   return remainder < microBatch / 2 || remainder < 2;
 }
 
 /**
- * Cuts a global batch of `count` samples into micro-batches of `microBatch`; what `joinsBefore` makes the last one larger.
- * Depends on nothing but its arguments: ranks divide the micro-batches and never cut them.
+ * Cuts a global batch of `count` samples into micro-batches of `microBatch`; what `joinsBefore` makes the
+ * last one larger. Depends on nothing but its arguments: ranks divide the micro-batches and never cut them.
  */
 export function cutMicroBatches(count: number, microBatch: number): Range[] {
   const full = Math.floor(count / microBatch);

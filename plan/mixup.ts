@@ -9,9 +9,10 @@ export interface Mixup {
 }
 
 /**
- * Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018) as in fastai v1 (callbacks/mixup.py): a λ of
- * Beta(alpha, alpha) for each sample, replaced by 1 − λ where that is larger, so that no mixture is drawn twice, and a
- * permutation of partners. A pure function of (seed, step, micro-batch): whichever rank computes it, it is the same.
+ * Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018) as in fastai v1
+ * (callbacks/mixup.py): a λ of Beta(alpha, alpha) for each sample, replaced by 1 − λ where that is larger, so
+ * that no mixture is drawn twice, and a permutation of partners. A pure function of (seed, step,
+ * micro-batch): whichever rank computes it, it is the same.
  */
 export function drawMixup(
   alpha: number,
@@ -33,15 +34,18 @@ export function drawMixup(
   return { shares, partners };
 }
 
-/** Beta(alpha, alpha): a / (a + b) of two gamma variates, from their logarithms, because a small alpha's underflow. */
+/**
+ * Beta(alpha, alpha): a / (a + b) of two gamma variates, from their logarithms, because a small alpha's
+ * underflow.
+ */
 function drawBeta(stream: RandomStream, alpha: number): number {
   const [a, b] = [drawLogGamma(stream, alpha), drawLogGamma(stream, alpha)];
   return 1 / (1 + Math.exp(b - a));
 }
 
 /**
- * The logarithm of a Gamma(shape, 1) variate: Marsaglia and Tsang, "A simple method for generating gamma variables"
- * (2000), for shape + 1, brought down by U^(1/shape).
+ * The logarithm of a Gamma(shape, 1) variate: Marsaglia and Tsang, "A simple method for generating gamma
+ * variables" (2000), for shape + 1, brought down by U^(1/shape).
  */
 function drawLogGamma(stream: RandomStream, shape: number): number {
   const d = shape + 1 - 1 / 3;

@@ -1,7 +1,13 @@
-/** Smith's one-cycle policy as fastai v1 runs it (`fastai/callbacks/one_cycle.py`): two cosine arcs over `steps`. */
+/**
+ * Smith's one-cycle policy as fastai v1 runs it (`fastai/callbacks/one_cycle.py`): two cosine arcs over
+ * `steps`.
+ */
 export interface OneCycle {
   readonly steps: number;
-  /** Where the peak is: step `warmupSteps` trains at it, or step 1 if that is 0. May be fractional. fastai's is floor(.3 × steps). */
+  /**
+   * Where the peak is: step `warmupSteps` trains at it, or step 1 if that is 0. May be fractional. fastai's
+   * is floor(.3 × steps).
+   */
   readonly warmupSteps: number;
 }
 
@@ -10,7 +16,9 @@ const finalDivisor = 250_000;
 const highMomentum = 0.95;
 const lowMomentum = 0.85;
 
-/** Learning rate of step `step` (from 0): by cosine from peak/25 to peak, then by cosine towards peak/250,000. */
+/**
+ * Learning rate of step `step` (from 0): by cosine from peak/25 to peak, then by cosine towards peak/250,000.
+ */
 export function oneCycleRate(step: number, cycle: OneCycle & { readonly peak: number }): number {
   const { peak } = cycle;
   return follow(step, cycle, peak / startDivisor, peak, peak / finalDivisor);
@@ -23,8 +31,8 @@ export function oneCycleMomentum(step: number, cycle: OneCycle): number {
 
 function follow(step: number, cycle: OneCycle, first: number, turn: number, last: number): number {
   const { steps, warmupSteps } = cycle;
-  // fastai's arcs have at least one step each (`Scheduler`, callback.py): even the shortest cycle begins low, and the
-  // step that this adds to the first arc is not taken from the second.
+  // fastai's arcs have at least one step each (`Scheduler`, callback.py): even the shortest cycle begins low,
+  // and the step that this adds to the first arc is not taken from the second.
   const rise = warmupSteps || 1;
   const fall = Math.max(1, steps - warmupSteps);
   return step < rise ? cosine(first, turn, step / rise) : cosine(turn, last, (step - rise) / fall);

@@ -16,7 +16,9 @@ export interface RatePlan {
   readonly lastOfPhase: boolean;
 }
 
-/** All that ranks must know of one step. Every index counts from 0; epochs and steps count over the whole run. */
+/**
+ * All that ranks must know of one step. Every index counts from 0; epochs and steps count over the whole run.
+ */
 export interface StepPlan extends RatePlan {
   readonly step: number;
   readonly epoch: number;
@@ -74,7 +76,9 @@ export function planRates(config: RunConfig, step: number): RatePlan {
   };
 }
 
-/** A range test asks for the rate of the first phase: its parameters, and its proportions between the groups. */
+/**
+ * A range test asks for the rate of the first phase: its parameters, and its proportions between the groups.
+ */
 function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, step: number): RatePlan {
   return {
     phase: first.index,
@@ -87,8 +91,9 @@ function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, st
 }
 
 /**
- * The partial last batch is a step too. Where it is no micro-batch by itself it joins the batch before it: a step of a few
- * samples would have the learning rate of a whole one, and a whole one's say in the running statistics.
+ * The partial last batch is a step too. Where it is no micro-batch by itself it joins the batch before it: a
+ * step of a few samples would have the learning rate of a whole one, and a whole one's say in the running
+ * statistics.
  */
 export function stepsPerEpoch({ trainCount, batchSize, microBatch }: RunConfig): number {
   const full = Math.floor(trainCount / batchSize);
@@ -103,7 +108,10 @@ export function largestStep(config: RunConfig): number {
   return Math.max(Math.min(batchSize, trainCount), trainCount - (stepsPerEpoch(config) - 1) * batchSize);
 }
 
-/** Where a run goes on when the phase of `epoch` ends with it: the next phase's first step; `totalSteps` after the last phase. */
+/**
+ * Where a run goes on when the phase of `epoch` ends with it: the next phase's first step; `totalSteps` after
+ * the last phase.
+ */
 export function nextPhaseStep(config: RunConfig, epoch: number): number {
   const { phase, firstEpoch } = phaseOf(config.phases, epoch);
   return (firstEpoch + phase.epochs) * stepsPerEpoch(config);

@@ -1,9 +1,9 @@
 /**
- * Counter-based random numbers: every draw is a pure function of (seed, purpose, two labels, position), so any
- * process can make any number without making those before it.
+ * Counter-based random numbers: every draw is a pure function of (seed, purpose, two labels, position), so
+ * any process can make any number without making those before it.
  *
- * The mixing function is Philox4x32 with 10 rounds: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
- * as 1, 2, 3" (SC 2011), https://doi.org/10.1145/2063384.2063405. It passes TestU01's BigCrush.
+ * The mixing function is Philox4x32 with 10 rounds: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as
+ * easy as 1, 2, 3" (SC 2011), https://doi.org/10.1145/2063384.2063405. It passes TestU01's BigCrush.
  */
 
 /** What a stream of numbers is for; streams of different purposes are independent. */
@@ -29,7 +29,9 @@ export interface RandomStream {
   below(bound: number): number;
 }
 
-/** The four 32-bit words that Philox4x32-10 makes of a 128-bit counter and a 64-bit key, written into `into`. */
+/**
+ * The four 32-bit words that Philox4x32-10 makes of a 128-bit counter and a 64-bit key, written into `into`.
+ */
 export function philox4x32(
   counter: readonly [number, number, number, number],
   key: readonly [number, number],
@@ -55,7 +57,10 @@ export function philox4x32(
   into[3] = x3;
 }
 
-/** The numbers that belong to (seed, purpose, a, b), from the first. Seeds are integers up to 2^53, labels to 2^32. */
+/**
+ * The numbers that belong to (seed, purpose, a, b), from the first. Seeds are integers up to 2^53, labels to
+ * 2^32.
+ */
 export function openStream(seed: number, purpose: Purpose, a = 0, b = 0): RandomStream {
   const key = seedWords(seed);
   const words = new Uint32Array(4);

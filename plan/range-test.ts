@@ -10,9 +10,9 @@ export const rangeTestMomentum = 0.9;
 const divergence = 4;
 
 /**
- * Learning rate of every layer group at `step` (0 … steps−1) of a range test: exponential from `from` towards `to`,
- * which fastai's `annealing_exp` would reach at the step after the last. The last group has this rate; the others keep
- * the proportions of the phase's rates.
+ * Learning rate of every layer group at `step` (0 … steps−1) of a range test: exponential from `from` towards
+ * `to`, which fastai's `annealing_exp` would reach at the step after the last. The last group has this rate;
+ * the others keep the proportions of the phase's rates.
  */
 export function rangeTestRates(task: RangeTask, phase: PhaseConfig, step: number): number[] {
   const rate = rangeTestRate(task, step);
@@ -32,8 +32,9 @@ export interface RangeTest {
 }
 
 /**
- * fastai's rule: the test ends when the smoothed loss exceeds four times its lowest value, or is not a number. A step
- * that was skipped because its gradient is not finite would have made the next loss one that is none.
+ * fastai's rule: the test ends when the smoothed loss exceeds four times its lowest value, or is not a
+ * number. A step that was skipped because its gradient is not finite would have made the next loss one that
+ * is none.
  */
 export function createRangeTest(): RangeTest {
   const smoothing = createSmoothedLoss();

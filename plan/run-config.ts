@@ -3,14 +3,22 @@ export type Arch = (typeof archs)[number];
 
 export type FloatType = 'float32' | 'bfloat16';
 
-/** `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter. */
+/**
+ * `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter.
+ */
 export type Trainable = 'all' | 'frozen';
 
 export const headKinds = ['fastai', 'linear'] as const;
-/** `fastai`: concatenated pooling and two linear layers; `linear`: average pooling and one, torchvision's `fc`. */
+/**
+ * `fastai`: concatenated pooling and two linear layers; `linear`: average pooling and one, torchvision's
+ * `fc`.
+ */
 export type HeadKind = (typeof headKinds)[number];
 
-/** What the workers are gathered for: the phases' epochs, one pass over the validation set, or a range test of rates. */
+/**
+ * What the workers are gathered for: the phases' epochs, one pass over the validation set, or a range test of
+ * rates.
+ */
 export type Task =
   | { readonly kind: 'train' }
   /** `tta`: with test-time augmentation (plan/test-time.ts); without, unless given. */
@@ -24,7 +32,10 @@ export type AugmentKind = (typeof augmentKinds)[number];
 /** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
 export const layerGroupCount = 3;
 
-/** Epochs with one one-cycle schedule and one set of trainable parameters. Moments start afresh with each phase. */
+/**
+ * Epochs with one one-cycle schedule and one set of trainable parameters. Moments start afresh with each
+ * phase.
+ */
 export interface PhaseConfig {
   readonly name: string;
   readonly epochs: number;
@@ -76,7 +87,10 @@ export interface RunConfig {
   readonly precision: FloatType;
   /** What gradients travel as. */
   readonly wire: FloatType;
-  /** Threads of every worker among which the ring's work is divided. With more than one there is always a ring. */
+  /**
+   * Threads of every worker among which the ring's work is divided. With more than one there is always a
+   * ring.
+   */
   readonly lanes: number;
   /** SHA-256 of the file given as --pretrained, or null for training from scratch. */
   readonly pretrainedDigest: string | null;

@@ -7,13 +7,14 @@ interface Remembered {
   readonly order: Uint32Array;
 }
 
-// A loader reads ahead across an epoch's end, so two epochs are in use at once; a resumed or verified run adds a third.
+// A loader reads ahead across an epoch's end, so two epochs are in use at once; a resumed or verified run
+// adds a third.
 const rememberedEpochs = 4;
 const remembered: Remembered[] = [];
 
 /**
- * The order in which epoch `epoch` visits samples 0 … count−1: a uniform permutation by Fisher and Yates's shuffle.
- * The array is shared between callers and must not be changed; the last few epochs' are kept.
+ * The order in which epoch `epoch` visits samples 0 … count−1: a uniform permutation by Fisher and Yates's
+ * shuffle. The array is shared between callers and must not be changed; the last few epochs' are kept.
  */
 export function epochPermutation(seed: number, epoch: number, count: number): Uint32Array {
   const known = remembered.find((r) => r.seed === seed && r.epoch === epoch && r.count === count);

@@ -8,12 +8,16 @@ export interface StoredShape {
   readonly turned: boolean;
 }
 
-/** Long side over short side up to which both sides keep their resolution. Longer images are squeezed along the long side. */
+/**
+ * Long side over short side up to which both sides keep their resolution. Longer images are squeezed along
+ * the long side.
+ */
 export const maxStoredAspect = 8;
 
 /**
- * The original, of shape `aspect` = width/height, is scaled until its short side is `presize`, as torchvision's Resize
- * and fastai do, and lies so that its long side runs downwards: what a crop needs are then whole rows, one after the other.
+ * The original, of shape `aspect` = width/height, is scaled until its short side is `presize`, as
+ * torchvision's Resize and fastai do, and lies so that its long side runs downwards: what a crop needs are
+ * then whole rows, one after the other.
  */
 export function storedShape(aspect: number, presize: number): StoredShape {
   const elongation = Math.min(Math.max(aspect, 1 / aspect), maxStoredAspect);

@@ -2,8 +2,8 @@ import { type Augmentation, drawAugmentation, neutralAugmentation } from './augm
 import type { AugmentKind } from './run-config.js';
 
 /**
- * Test-time augmentation, as fastai v1's `Learner.TTA` (vision/tta.py): a network's answer is blended from the one for the
- * middle of an image and those for eight further views of it.
+ * Test-time augmentation, as fastai v1's `Learner.TTA` (vision/tta.py): a network's answer is blended from
+ * the one for the middle of an image and those for eight further views of it.
  */
 
 /** fastai's `scale`: how much the views are enlarged. */
@@ -15,9 +15,10 @@ const viewCount = 8;
 const lastPlace = 1 - 1e-7;
 
 /**
- * What is done to an image for each of its answers: nothing (null), then fastai's eight views, enlarged towards each corner
- * and cropped there, plain and flipped. Where training augments as fastai does, rotation, warp and lighting are drawn for
- * each view; they depend on nothing but the seed, so that an image's answer does not depend on its companions.
+ * What is done to an image for each of its answers: nothing (null), then fastai's eight views, enlarged
+ * towards each corner and cropped there, plain and flipped. Where training augments as fastai does, rotation,
+ * warp and lighting are drawn for each view; they depend on nothing but the seed, so that an image's answer
+ * does not depend on its companions.
  */
 export function testTimeViews(kind: AugmentKind, seed: number): (Augmentation | null)[] {
   const views = Array.from({ length: viewCount }, (_, view): Augmentation => {

@@ -5,8 +5,8 @@ import { StateChunk } from './gen/coordinator.js';
 const dataTag = 0x12;
 
 /**
- * Serializes a StateChunk for gRPC. The generated codec copies `data` several times, which takes most of a second for a
- * ResNet34's state while its worker trains on; this one copies it once.
+ * Serializes a StateChunk for gRPC. The generated codec copies `data` several times, which takes most of a
+ * second for a ResNet34's state while its worker trains on; this one copies it once.
  */
 export function serializeStateChunk(chunk: StateChunk): Buffer {
   const { part } = chunk;

@@ -3,8 +3,9 @@ import { availableParallelism } from 'node:os';
 import { posix } from 'node:path';
 
 /**
- * Cores that this process may keep busy: those of its affinity mask, or fewer where a cgroup's quota (a container's CPU limit) is lower. More
- * threads than that would be stopped by the kernel for the rest of each period. At least 1.
+ * Cores that this process may keep busy: those of its affinity mask, or fewer where a cgroup's quota (a
+ * container's CPU limit) is lower. More threads than that would be stopped by the kernel for the rest of each
+ * period. At least 1.
  */
 export function usableCores(): number {
   const quota = cpuQuota(readIfThere);
@@ -17,8 +18,9 @@ export function limitCores(cores: number, quota: number): number {
 }
 
 /**
- * The lowest CPU quota of the process's cgroup and all above it, in cores; null where none is set. Version 1 (`cpu.cfs_quota_us`) and
- * version 2 (`cpu.max`), and both at once, as systemd's hybrid layout has them. `read` gives a file's text, or null where there is none.
+ * The lowest CPU quota of the process's cgroup and all above it, in cores; null where none is set. Version 1
+ * (`cpu.cfs_quota_us`) and version 2 (`cpu.max`), and both at once, as systemd's hybrid layout has them.
+ * `read` gives a file's text, or null where there is none.
  */
 export function cpuQuota(read: (path: string) => string | null): number | null {
   const mounts = parseMounts(read('/proc/self/mountinfo') ?? '');

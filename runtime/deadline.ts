@@ -1,8 +1,8 @@
 import { RondoError } from './errors.js';
 
 /**
- * What `work` resolves to, or a rejection after `timeoutMs` or when `signal` aborts. The work itself goes on: give
- * it a signal of its own where it can be ended.
+ * What `work` resolves to, or a rejection after `timeoutMs` or when `signal` aborts. The work itself goes on:
+ * give it a signal of its own where it can be ended.
  *
  * @throws RondoError deadline-exceeded, saying that `what` took too long; or the signal's reason.
  */

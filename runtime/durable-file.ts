@@ -19,8 +19,9 @@ export function temporaryName(path: string): string {
 }
 
 /**
- * Gives the folder `temporary` the name `path`, in place of a folder that has it. A crash in between leaves the old one under a name from
- * which `restoreReplaced` brings it back: a folder cannot be renamed over another.
+ * Gives the folder `temporary` the name `path`, in place of a folder that has it. A crash in between leaves
+ * the old one under a name from which `restoreReplaced` brings it back: a folder cannot be renamed over
+ * another.
  */
 export async function replaceFolder(
   temporary: string,
@@ -41,7 +42,10 @@ export async function replaceFolder(
   await rm(old, { recursive: true, force: true });
 }
 
-/** Completes what interrupted writes in `folder` left: brings back what was to be replaced and was not, removes the rest. */
+/**
+ * Completes what interrupted writes in `folder` left: brings back what was to be replaced and was not,
+ * removes the rest.
+ */
 export async function restoreReplaced(folder: string): Promise<void> {
   const names = await readdir(folder);
   for (const name of names.filter((candidate) => candidate.startsWith('.'))) {
@@ -55,8 +59,8 @@ export async function restoreReplaced(folder: string): Promise<void> {
 }
 
 /**
- * Writes and syncs a file. What it writes becomes visible under its own name at once and whole, or not at all. Throws a RondoError
- * that names it.
+ * Writes and syncs a file. What it writes becomes visible under its own name at once and whole, or not at
+ * all. Throws a RondoError that names it.
  */
 export async function writeDurably(
   path: string,

@@ -1,6 +1,6 @@
 /**
- * The largest of any number of values, and `atLeast` when there are fewer; NaN when one is. `Math.max(...values)` overflows the
- * stack when there are a hundred thousand.
+ * The largest of any number of values, and `atLeast` when there are fewer; NaN when one is.
+ * `Math.max(...values)` overflows the stack when there are a hundred thousand.
  */
 export function largest(values: Iterable<number>, atLeast = Number.NEGATIVE_INFINITY): number {
   let most = atLeast;

@@ -24,9 +24,10 @@ export interface LockHolder {
 }
 
 /**
- * Locks the file at `path`, which is made if need be, for this process; null when another opening of it, here or in another process, holds the
- * lock. The kernel releases it when the process ends, however it does, so no lock outlives its holder and none is judged stale: a process id
- * that is used again, as in a restarted container, says nothing. The returned function gives it back and removes the file.
+ * Locks the file at `path`, which is made if need be, for this process; null when another opening of it, here
+ * or in another process, holds the lock. The kernel releases it when the process ends, however it does, so no
+ * lock outlives its holder and none is judged stale: a process id that is used again, as in a restarted
+ * container, says nothing. The returned function gives it back and removes the file.
  *
  * @throws RondoError where the folder cannot be written, or its file system knows no locks.
  */
@@ -38,7 +39,8 @@ export function tryLock(path: string): (() => void) | null {
         closeSync(file);
         return null;
       }
-      // A holder removes the file: what was opened before that and locked after it is no longer what others find.
+      // A holder removes the file: what was opened before that and locked after it is no longer what others
+      // find.
       if (!isAt(file, path)) {
         closeSync(file);
         continue;

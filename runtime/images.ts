@@ -1,12 +1,14 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { createWeightedLimiter, threadPoolSize, type WeightedLimiter } from './limiter.js';
 
-// Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read twice.
+// Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read
+// twice.
 sharp.concurrency(1);
 sharp.cache(false);
 
-// Image files are untrusted: of libvips's loaders only those stay open that a data set may use. All are among the ones that libvips
-// itself holds fit for untrusted files (VIPS_BLOCK_UNTRUSTED leaves them open) and fuzzes; SVG is not.
+// Image files are untrusted: of libvips's loaders only those stay open that a data set may use. All are among
+// the ones that libvips itself holds fit for untrusted files (VIPS_BLOCK_UNTRUSTED leaves them open) and
+// fuzzes; SVG is not.
 const formats = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff', 'Heif'];
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: formats.map((format) => `VipsForeignLoad${format}Buffer`) });
@@ -17,7 +19,10 @@ export const imageName = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
 /** The endings of `imageName`, for messages. */
 export const imageEndings = '.jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff or .avif';
 
-/** Pixels of the largest image that is decoded: a file of a few kilobytes may claim to have more than memory holds. */
+/**
+ * Pixels of the largest image that is decoded: a file of a few kilobytes may claim to have more than memory
+ * holds.
+ */
 export const maxImagePixels = 100_000_000;
 
 /** How every file is opened. */
@@ -28,9 +33,9 @@ const pixelsPerThread = 25_000_000;
 const bytesInHand = 256 * 2 ** 20;
 
 /**
- * Bounds the memory of images in hand. A file's bytes are all in memory, and of an image whose format cannot be read line by line
- * (WebP, progressive JPEG, interlaced PNG) up to six bytes for each pixel: several huge ones are not decoded at once, however
- * many threads there are.
+ * Bounds the memory of images in hand. A file's bytes are all in memory, and of an image whose format cannot
+ * be read line by line (WebP, progressive JPEG, interlaced PNG) up to six bytes for each pixel: several huge
+ * ones are not decoded at once, however many threads there are.
  */
 export interface DecodePool {
   /** For reading a file, and what is done with it before the next one is read. */
@@ -53,9 +58,9 @@ const strictOpening: SharpOptions = { ...opening, failOn: 'warning' };
 export const decoderVersion = `libvips ${sharp.versions.vips}`;
 
 /**
- * One image file's bytes (JPEG, PNG, WebP, GIF, TIFF, AVIF), ready for sharp's operations, upright as its EXIF orientation
- * says; of several pages or frames the first. Truncated and broken files fail; files with harmless oddities (bytes between
- * markers, say) do not, unless `strict`.
+ * One image file's bytes (JPEG, PNG, WebP, GIF, TIFF, AVIF), ready for sharp's operations, upright as its
+ * EXIF orientation says; of several pages or frames the first. Truncated and broken files fail; files with
+ * harmless oddities (bytes between markers, say) do not, unless `strict`.
  */
 export function openImage(bytes: Uint8Array, { strict = false } = {}): Sharp {
   const options = strict ? strictOpening : opening;
@@ -64,8 +69,9 @@ export function openImage(bytes: Uint8Array, { strict = false } = {}): Sharp {
 }
 
 /**
- * For a JPEG: all of it is decoded before the next operation begins. Line by line, threads wait for each other; and it
- * needs little memory, having been shrunk while it was decoded, to less than twice of what is wanted along one side.
+ * For a JPEG: all of it is decoded before the next operation begins. Line by line, threads wait for each
+ * other; and it needs little memory, having been shrunk while it was decoded, to less than twice of what is
+ * wanted along one side.
  */
 function openWhole(bytes: Uint8Array, options: SharpOptions): Sharp {
   const image = sharp(bytes, { ...options, sequentialRead: false });
@@ -89,9 +95,9 @@ export interface ImageSize {
 }
 
 /**
-/**
- * The size of one file's image, upright, as its head says; nothing is decoded. Rejects for an image that is too large to be
- * decoded, with what sharp throws, and for samples of which nobody can say what is white: TIFF's floats and 32-bit integers.
+ * The size of one file's image, upright, as its head says; nothing is decoded. Rejects for an image that is
+ * too large to be decoded, with what sharp throws, and for samples of which nobody can say what is white:
+ * TIFF's floats and 32-bit integers.
  */
 export async function readSize(bytes: Uint8Array): Promise<ImageSize> {
   const { autoOrient, depth } = await sharp(bytes, { ...opening, limitInputPixels: false }).metadata();
@@ -111,8 +117,9 @@ function describeTooLarge({ width, height }: ImageSize): string {
 const jpegBlock = 8;
 
 /**
- * The share of a JPEG's picture that its data says nothing of. Where they end too soon, at a marker that garbage holds by
- * chance, libjpeg warns and leaves the blocks to come at zero, which is middle grey, down to the last row.
+ * The share of a JPEG's picture that its data says nothing of. Where they end too soon, at a marker that
+ * garbage holds by chance, libjpeg warns and leaves the blocks to come at zero, which is middle grey, down to
+ * the last row.
  */
 export async function readMissingShare(bytes: Uint8Array): Promise<number> {
   const image = sharp(bytes, {
@@ -139,7 +146,10 @@ export async function readMissingShare(bytes: Uint8Array): Promise<number> {
 
 let svgUsers = 0;
 
-/** Opens the SVG loader while `task` runs. For drawings of our own only: nothing untrusted may be decoded meanwhile. */
+/**
+ * Opens the SVG loader while `task` runs. For drawings of our own only: nothing untrusted may be decoded
+ * meanwhile.
+ */
 export async function withSvg<T>(task: () => Promise<T>): Promise<T> {
   const operation = ['VipsForeignLoadSvgBuffer'];
   svgUsers += 1;

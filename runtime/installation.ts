@@ -6,16 +6,22 @@ import { RondoError } from './errors.js';
 
 /**
  * Where the things are that `npm run setup` has put in place for the programs. It notes them in
- * `.rondo/installation.json` of the repository (scripts/setup/steps.mjs): `natsServer` a path or null, `tensorflow`
- * with `libraries` and `include`, the folders that the binding was built against. Paths may be relative to the
- * repository: those of a bundle are, which is unpacked anywhere.
+ * `.rondo/installation.json` of the repository (scripts/setup/steps.mjs): `natsServer` a path or null,
+ * `tensorflow` with `libraries` and `include`, the folders that the binding was built against. Paths may be
+ * relative to the repository: those of a bundle are, which is unpacked anywhere.
  */
 export interface Installation {
-  /** The nats-server to start: RONDO_NATS_SERVER, else the one that set-up noted, else the first on PATH; or null. */
+  /**
+   * The nats-server to start: RONDO_NATS_SERVER, else the one that set-up noted, else the first on PATH; or
+   * null.
+   */
   readonly natsServer: string | null;
   /** The folder of TensorFlow's shared libraries, or null when set-up has not run. */
   readonly tensorflowLibraries: string | null;
-  /** The folder that keeps what is fetched or computed once: RONDO_CACHE, else `rondo` in the user's cache folder. */
+  /**
+   * The folder that keeps what is fetched or computed once: RONDO_CACHE, else `rondo` in the user's cache
+   * folder.
+   */
   readonly cacheDir: string;
 }
 
@@ -57,7 +63,10 @@ function cacheFolder(env: NodeJS.ProcessEnv): string {
 /** GiB of disk that decoded images may take unless RONDO_CACHE_GIB says otherwise. */
 export const defaultDiskCacheGib = 20;
 
-/** GiB of disk that decoded images may take, all data sets together. Throws RondoError for what is no whole number. */
+/**
+ * GiB of disk that decoded images may take, all data sets together. Throws RondoError for what is no whole
+ * number.
+ */
 export function diskCacheGib(env: NodeJS.ProcessEnv): number {
   const { RONDO_CACHE_GIB: given } = env;
   if (given === undefined || given === '') return defaultDiskCacheGib;

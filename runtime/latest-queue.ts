@@ -1,8 +1,8 @@
 import { RondoError } from './errors.js';
 
 /**
- * Work done in the background, one piece at a time, in order; a newer piece takes the place of one that still waits, unless
- * that one must be done.
+ * Work done in the background, one piece at a time, in order; a newer piece takes the place of one that still
+ * waits, unless that one must be done.
  */
 export interface LatestQueue<T> {
   push(item: T): void;

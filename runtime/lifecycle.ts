@@ -4,14 +4,17 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 type EndSignal = keyof typeof exitCodes | 'SIGHUP';
 
 /**
- * One Ctrl-C may arrive twice: the terminal sends it to the whole group, and npm, in that group, forwards it to the
- * program it runs. What comes this soon after the first is the same wish.
+ * One Ctrl-C may arrive twice: the terminal sends it to the whole group, and npm, in that group, forwards it
+ * to the program it runs. What comes this soon after the first is the same wish.
  */
 const sameWishMs = 300;
 
 /** How a program is told to end. */
 export interface Lifecycle {
-  /** Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is being done, then leave. Its reason is a RondoError. */
+  /**
+   * Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is being done, then leave. Its reason is a
+   * RondoError.
+   */
   readonly signal: AbortSignal;
   /** Aborts at the second one, just before the process exits: only synchronous work is still done. */
   readonly immediate: AbortSignal;
@@ -27,8 +30,9 @@ export interface SignalSource {
 }
 
 /**
- * Turns SIGINT, SIGTERM and SIGHUP into two AbortSignals: the first asks, the second exits with 130 or 143. SIGHUP only asks: a terminal
- * that is closed sends it more than once, and nobody insists. Under nohup it asks too, for Node undoes at its start what it inherits as ignored.
+ * Turns SIGINT, SIGTERM and SIGHUP into two AbortSignals: the first asks, the second exits with 130 or 143.
+ * SIGHUP only asks: a terminal that is closed sends it more than once, and nobody insists. Under nohup it
+ * asks too, for Node undoes at its start what it inherits as ignored.
  */
 export function openLifecycle(options: { source?: SignalSource; nowMs?: () => number } = {}): Lifecycle {
   const source: SignalSource = options.source ?? process;

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 /** Runs a task when its turn comes, in the order of the calls. */
 export type Limiter = <T>(task: () => Promise<T>) => Promise<T>;
 
-/** At most `limit` tasks at once; the others wait, first come first served. A task that fails frees its place. */
+/**
+ * At most `limit` tasks at once; the others wait, first come first served. A task that fails frees its place.
+ */
 export function createLimiter(limit: number): Limiter {
   assert(limit >= 1, `a limiter needs at least one place, got ${limit}`);
   const waiting: (() => void)[] = [];
@@ -26,8 +28,8 @@ export function createLimiter(limit: number): Limiter {
 export type WeightedLimiter = <T>(weight: number, task: () => Promise<T>) => Promise<T>;
 
 /**
- * Tasks of at most `capacity` together at once; the others wait, first come first served, also behind a heavy one. A task
- * heavier than that runs alone. A task that fails gives its room back.
+ * Tasks of at most `capacity` together at once; the others wait, first come first served, also behind a heavy
+ * one. A task heavier than that runs alone. A task that fails gives its room back.
  */
 export function createWeightedLimiter(capacity: number): WeightedLimiter {
   assert(capacity > 0, `a limiter needs room, got ${capacity}`);

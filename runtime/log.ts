@@ -9,8 +9,9 @@ const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as
 type Level = (typeof levels)[number];
 
 /**
- * A structured log: one JSON object per line, to `file` (appended, its folder is made) or to stderr. RONDO_LOG sets
- * the level, `level` is what holds without it. Lines are written at once, so the last one before a crash is there.
+ * A structured log: one JSON object per line, to `file` (appended, its folder is made) or to stderr.
+ * RONDO_LOG sets the level, `level` is what holds without it. Lines are written at once, so the last one
+ * before a crash is there.
  *
  * @throws RondoError invalid-argument when RONDO_LOG names no level.
  */

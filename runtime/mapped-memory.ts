@@ -18,9 +18,9 @@ const mmap = koffi
   .func('void *mmap(void *address, size_t length, int protection, int flags, int file, int64_t offset)');
 
 /**
- * Puts a file's bytes from `offset` on in the place of `memory`: what is written to either is at once in both, whichever process
- * writes. `memory` is whole pages of `mappableBytes` of a WebAssembly memory. The file must be as long, and stay so: a process that
- * touches what is not there any more is killed.
+ * Puts a file's bytes from `offset` on in the place of `memory`: what is written to either is at once in
+ * both, whichever process writes. `memory` is whole pages of `mappableBytes` of a WebAssembly memory. The
+ * file must be as long, and stay so: a process that touches what is not there any more is killed.
  *
  * @throws RondoError `failed-precondition` when the system refuses; nothing has changed then.
  */

@@ -15,9 +15,9 @@ const connectTimeoutMs = 2000;
 const pingIntervalMs = 5000;
 
 /**
- * Keeps a connection to a NATS server for as long as it is open: runs `work` on every new connection, and makes a
- * new one, for ever, when the connection ends or the work throws. The client's own reconnecting is off: it buffers
- * what is published meanwhile without bound.
+ * Keeps a connection to a NATS server for as long as it is open: runs `work` on every new connection, and
+ * makes a new one, for ever, when the connection ends or the work throws. The client's own reconnecting is
+ * off: it buffers what is published meanwhile without bound.
  *
  * @param o.url may hold the token, or user and password; `o.token` counts when it does not.
  * @param o.work its signal aborts when the connection has ended; it is to return then, and is not waited for.
@@ -48,7 +48,8 @@ export function openNatsSession(o: {
     const closed = connection.closed().then(() => ended.abort());
     current = connection;
     try {
-      // The client may try for minutes to make a consumer on a connection that is gone: nobody waits for that.
+      // The client may try for minutes to make a consumer on a connection that is gone: nobody waits for
+      // that.
       if (!closing.signal.aborted) await Promise.race([o.work(connection, ended.signal), closed]);
     } finally {
       current = null;

@@ -4,12 +4,15 @@ export type NatsLogin =
   | { readonly user: string; readonly pass: string }
   | Record<string, never>;
 
-/** Variable of the environment that brings the token of a server whose URL has none: command lines are read by everybody. */
+/**
+ * Variable of the environment that brings the token of a server whose URL has none: command lines are read by
+ * everybody.
+ */
 export const natsTokenVariable = 'RONDO_NATS_TOKEN';
 
 /**
- * Takes a NATS URL apart: nats://HOST:PORT, with TOKEN@ or USER:PASSWORD@ before the host as NATS's own tools have it. What
- * stands there wins over `token`; the address that remains may be shown.
+ * Takes a NATS URL apart: nats://HOST:PORT, with TOKEN@ or USER:PASSWORD@ before the host as NATS's own tools
+ * have it. What stands there wins over `token`; the address that remains may be shown.
  */
 export function splitNatsUrl(
   text: string,

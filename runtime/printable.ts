@@ -1,10 +1,14 @@
 /**
- * Characters that a terminal may obey, or XML may not hold: controls other than tabs, line separators, overrides of the
- * direction of writing, halves of surrogate pairs, and non-characters. Line breaks are among them.
+ * Characters that a terminal may obey, or XML may not hold: controls other than tabs, line separators,
+ * overrides of the direction of writing, halves of surrogate pairs, and non-characters. Line breaks are among
+ * them.
  */
 const unprintable = /(?!\t)[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069\ufffe\uffff]/gu;
 
-/** Text that others chose (names of files and classes, messages of workers) as one line that does nothing but show. */
+/**
+ * Text that others chose (names of files and classes, messages of workers) as one line that does nothing but
+ * show.
+ */
 export function printable(text: string): string {
   return text.replace(unprintable, '\ufffd');
 }
@@ -14,7 +18,10 @@ export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
-/** JSON on one line that says the same as JSON.stringify's, with escapes for the characters that it leaves as they are. */
+/**
+ * JSON on one line that says the same as JSON.stringify's, with escapes for the characters that it leaves as
+ * they are.
+ */
 export function printableJson(value: unknown): string {
   const escaped = (found: string) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`;
   return JSON.stringify(value).replace(unprintable, escaped);

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RondoError } from './errors.js';
 
-/** A new, private folder among the system's temporary ones; whoever makes it removes it. Throws an error that names TMPDIR. */
+/**
+ * A new, private folder among the system's temporary ones; whoever makes it removes it. Throws an error that
+ * names TMPDIR.
+ */
 export function makeTemporaryFolder(prefix: string): string {
   try {
     return mkdtempSync(join(tmpdir(), prefix));

@@ -2,8 +2,8 @@ import { dirname } from 'node:path';
 import { RondoError } from './errors.js';
 
 /**
- * What went wrong with writing `path`, in one sentence that names it, and what can be done. An error of the system may not name the
- * file: writing to an open one does not.
+ * What went wrong with writing `path`, in one sentence that names it, and what can be done. An error of the
+ * system may not name the file: writing to an open one does not.
  */
 export function cannotWrite(path: string, thrown: unknown): RondoError {
   // One that was made of the system's own words says too little.

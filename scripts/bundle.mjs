@@ -76,7 +76,8 @@ function requireEmpty(folder) {
  * @param {string} python
  * @param {readonly import('./bundle/contents.mjs').Entry[]} entries
  * @param {Pick<import('./bundle/options.mjs').Options, 'out' | 'pieceBytes' | 'fast'>} options
- * @returns {Promise<{ streams: [number, number][], pieces: { name: string, bytes: number, sha256: string }[] }>}
+ * @returns {Promise<{ streams: [number, number][], pieces: { name: string, bytes: number, sha256: string }[]
+ *   }>}
  */
 async function pack(python, entries, { out, pieceBytes, fast }) {
   const script = new URL('bundle/pack.py', import.meta.url).pathname;

@@ -35,8 +35,8 @@ async function main(args) {
 }
 
 /**
- * Runs what is not done, each step as soon as those it needs are: a download, npm and a compiler keep each other
- * company. One that fails lets the others end, for their results will be wanted.
+ * Runs what is not done, each step as soon as those it needs are: a download, npm and a compiler keep each
+ * other company. One that fails lets the others end, for their results will be wanted.
  *
  * @param {import('./setup/steps.mjs').Step[]} steps
  */

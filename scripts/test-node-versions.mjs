@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
 
-// `npm run test:node-versions [-- 22 24]`: the short suite on each version of Node that Rondo supports. The binaries come from the registry's
-// packages `node-PLATFORM-ARCH`, which npm keeps. Set-up must have run; it is the same for all of them, for the binding is of Node-API.
+// `npm run test:node-versions [-- 22 24]`: the short suite on each version of Node that Rondo supports. The
+// binaries come from the registry's packages `node-PLATFORM-ARCH`, which npm keeps. Set-up must have run; it
+// is the same for all of them, for the binding is of Node-API.
 
 const majors = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24'];
-/** What depends on Node: streams, workers, gRPC, WebAssembly, memory shared with TensorFlow and the system, whole programs' command lines. */
+/**
+ * What depends on Node: streams, workers, gRPC, WebAssembly, memory shared with TensorFlow and the system,
+ * whole programs' command lines.
+ */
 const suite = [
   'test/plan',
   'test/proto',

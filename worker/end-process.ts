@@ -6,8 +6,9 @@ const graceMs = 10_000;
 let timer: NodeJS.Timeout | undefined;
 
 /**
- * Sees to it that this process ends within 10 s. A thread in native code or in a file system that hangs can be neither
- * interrupted nor left behind, and Node waits for it even in process.exit: then only SIGKILL ends the process.
+ * Sees to it that this process ends within 10 s. A thread in native code or in a file system that hangs can
+ * be neither interrupted nor left behind, and Node waits for it even in process.exit: then only SIGKILL ends
+ * the process.
  */
 export function endInTime(): void {
   timer ??= setTimeout(() => {

@@ -1,5 +1,6 @@
-// `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, with both wire types, where the vectors lie and
-// in a ring through shared memory or over gRPC, and with --peers of torch.distributed's gloo beside it.
+// `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, with both wire
+// types, where the vectors lie and in a ring through shared memory or over gRPC, and with --peers of
+// torch.distributed's gloo beside it.
 import type { FloatType } from '../../plan/run-config.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';

@@ -1,5 +1,5 @@
-// One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way (rondo.ts), and the
-// number of lanes.
+// One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way
+// (rondo.ts), and the number of lanes.
 import assert from 'node:assert/strict';
 import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../../worker/collective/lanes.js';

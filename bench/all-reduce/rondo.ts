@@ -6,8 +6,9 @@ import { type Implementation, mergeRanks } from './implementation.js';
 import type { FromRank, ToRank } from './rank.js';
 
 /**
- * How ranks reach what the others have: where it lies (`vectors`, as local workers do), in a ring through `slots` that neighbours
- * share, as where some ranks are elsewhere, or in a ring over `grpc` alone, as between machines.
+ * How ranks reach what the others have: where it lies (`vectors`, as local workers do), in a ring through
+ * `slots` that neighbours share, as where some ranks are elsewhere, or in a ring over `grpc` alone, as
+ * between machines.
  */
 export type Way = 'vectors' | 'slots' | 'grpc';
 
@@ -17,7 +18,10 @@ const names: Readonly<Record<Way, string>> = {
   grpc: 'rondo, ring over gRPC',
 };
 
-/** Rondo's all-reduce: one Node process per rank, connected over gRPC on loopback, with a local worker's environment. */
+/**
+ * Rondo's all-reduce: one Node process per rank, connected over gRPC on loopback, with a local worker's
+ * environment.
+ */
 export async function openRondo(worldSize: number, way: Way, lanes: number): Promise<Implementation> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const ranks = Array.from({ length: worldSize }, (_, index) =>

@@ -3,8 +3,9 @@ import type { LineProcess } from '../support/line-process.js';
 import { type Span, throughputOf } from './throughput.js';
 
 /**
- * Of the network's layers; weights and statistics stay float32. On a GPU, `tf32` lets tensor cores round float32's factors to 10 bits,
- * as TensorFlow and cuDNN do by themselves, and `float32` forbids it; a CPU computes the same in both.
+ * Of the network's layers; weights and statistics stay float32. On a GPU, `tf32` lets tensor cores round
+ * float32's factors to 10 bits, as TensorFlow and cuDNN do by themselves, and `float32` forbids it; a CPU
+ * computes the same in both.
  */
 export const precisions = ['float32', 'tf32', 'bfloat16'] as const;
 export type Precision = (typeof precisions)[number];

@@ -8,8 +8,8 @@ export interface Entry {
 }
 
 /**
- * Lets implementations do their work in turn, `steps` steps at a time; the others are compared with the first of them. Closes
- * them all, whatever happens.
+ * Lets implementations do their work in turn, `steps` steps at a time; the others are compared with the first
+ * of them. Closes them all, whatever happens.
  */
 export async function measureInTurn(
   configuration: Pick<Result, 'size' | 'workers'>,

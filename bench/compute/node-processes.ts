@@ -7,7 +7,10 @@ export interface Place extends Setting {
   readonly processes: number;
 }
 
-/** Node processes that compute, each with a local worker's environment and `extra`: on the machine's first GPU, or on none. */
+/**
+ * Node processes that compute, each with a local worker's environment and `extra`: on the machine's first
+ * GPU, or on none.
+ */
 export function openNodeProcesses(
   script: string,
   setting: Setting,

@@ -10,8 +10,8 @@ export interface ResultRow {
   readonly imagesPerSecond: Quantiles;
   readonly cpuSecondsPerImage: Quantiles;
   /**
-   * The first row's images/s over this one's of the same turn, and processor time the other way round; above 1, the first is
-   * ahead. Null in the first row.
+   * The first row's images/s over this one's of the same turn, and processor time the other way round; above
+   * 1, the first is ahead. Null in the first row.
    */
   readonly ratio: { readonly speed: Quantiles; readonly cpu: Quantiles } | null;
 }

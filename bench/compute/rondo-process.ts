@@ -1,5 +1,5 @@
-// One worker's compute in a process of its own: what a step asks of TensorFlow, without a loader and without a ring.
-// Answers a line of JSON to each task on standard input.
+// One worker's compute in a process of its own: what a step asks of TensorFlow, without a loader and without
+// a ring. Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';

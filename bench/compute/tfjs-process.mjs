@@ -1,5 +1,6 @@
-// One process that computes with a ResNet and fastai's head in tfjs-node's own layers API: reads a task per line of
-// standard input, answers with the steps' times. Usage: tfjs-process.mjs SETTING (JSON, as in implementation.ts)
+// One process that computes with a ResNet and fastai's head in tfjs-node's own layers API: reads a task per
+// line of standard input, answers with the steps' times. Usage: tfjs-process.mjs SETTING (JSON, as in
+// implementation.ts)
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import util from 'node:util';

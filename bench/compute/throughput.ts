@@ -3,8 +3,8 @@ import { largest, smallest } from '../../runtime/extremes.js';
 export type Span = readonly [start: number, end: number];
 
 /**
- * Steps per second of several processes together, over the time in which all of them compute: from the last one's
- * first step to the first one's last. A step that lies partly outside counts in part.
+ * Steps per second of several processes together, over the time in which all of them compute: from the last
+ * one's first step to the first one's last. A step that lies partly outside counts in part.
  *
  * @throws Error when there is no such time: the processes computed one after the other.
  */

@@ -15,7 +15,8 @@ export type MemoryFormat = 'contiguous' | 'channels_last';
 export function openTorch(setting: Setting, processes: number, memoryFormat: MemoryFormat): Implementation {
   const argument = JSON.stringify({ ...setting, memoryFormat });
   const args = [peerScript('compute', 'torch_process.py'), argument];
-  // By default OpenMP's threads spin while they wait: where other programs compute too, most of the peer's time is lost so.
+  // By default OpenMP's threads spin while they wait: where other programs compute too, most of the peer's
+  // time is lost so.
   const own = { GOMP_SPINCOUNT: '1000', ...process.env, OMP_NUM_THREADS: String(setting.threads) };
   const env = { ...own, ...precisionEnvironment(setting) };
   const workers = Array.from({ length: processes }, () => openLineProcess(python, args, env));

@@ -12,7 +12,10 @@ export function caseBatches(presize: number, size: number, classes: number): Key
   return [0, 1].map((index) => ({ batch: pictures(index, { presize, size, classes }), key: [seed, index] }));
 }
 
-/** Sums of three waves per channel, of the sizes that photographs' details have; noise alone would be averaged away. */
+/**
+ * Sums of three waves per channel, of the sizes that photographs' details have; noise alone would be averaged
+ * away.
+ */
 function pictures(
   index: number,
   { presize, size, classes }: { presize: number; size: number; classes: number },

@@ -1,5 +1,5 @@
-// A worker's program on the device that its environment shows, for checks: answers a line of JSON to each question on
-// standard input.
+// A worker's program on the device that its environment shows, for checks: answers a line of JSON to each
+// question on standard input.
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
@@ -54,7 +54,8 @@ function computeCase(): CaseFigures {
   const [parameters, running] = [program.state.parameters, program.state.statistics].map((specs) =>
     figuresByName(specs, state),
   );
-  // The batches' own statistics, and parameters as they began: evaluation overflows with an untrained network's statistics.
+  // The batches' own statistics, and parameters as they began: evaluation overflows with an untrained
+  // network's statistics.
   state.set(initialState(program.state, seed).subarray(0, program.state.parameterLength));
   for (const [index, { offset, shape }] of program.state.statistics.entries()) {
     const from = reduction.statistics[index]!.offset;

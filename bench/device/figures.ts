@@ -50,8 +50,9 @@ export function figuresOf(name: string, values: ArrayLike<number>): TensorFigure
 }
 
 /**
- * An estimate of ‖found − expected‖ / ‖expected‖: the square of a sum with random signs is, on average, the sum of squares.
- * With eight sums it is right within a third, two times out of three. NaN where anything is not finite.
+ * An estimate of ‖found − expected‖ / ‖expected‖: the square of a sum with random signs is, on average, the
+ * sum of squares. With eight sums it is right within a third, two times out of three. NaN where anything is
+ * not finite.
  */
 export function relativeDistance(found: TensorFigures, expected: TensorFigures): number {
   let squares = 0;

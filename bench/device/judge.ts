@@ -17,10 +17,11 @@ export interface Correctness {
 }
 
 /**
- * What rounding may do. float32's factors have 24 bits, TF32's 11, bfloat16's 8. A gradient crosses 36 layers twice, and a ReLU
- * whose input lies within the rounding of zero may fall on its other side: that alone moves float32's gradients by 1e-2 here, on a
- * CPU too, and bfloat16's by 0.6. Results that have nothing to do with each other are 1.4 apart. The first update of Adam moves each
- * parameter by the learning rate, whatever its gradient: an update left out, or one in the other direction, is 5e-2 away.
+ * What rounding may do. float32's factors have 24 bits, TF32's 11, bfloat16's 8. A gradient crosses 36 layers
+ * twice, and a ReLU whose input lies within the rounding of zero may fall on its other side: that alone moves
+ * float32's gradients by 1e-2 here, on a CPU too, and bfloat16's by 0.6. Results that have nothing to do with
+ * each other are 1.4 apart. The first update of Adam moves each parameter by the learning rate, whatever its
+ * gradient: an update left out, or one in the other direction, is 5e-2 away.
  */
 const bounds: Readonly<Record<Precision, Readonly<Record<Kind, number>>>> = {
   float32: { gradients: 5e-2, statistics: 1e-4, parameters: 5e-3, running: 1e-5, evaluation: 1e-3 },

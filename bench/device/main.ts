@@ -1,6 +1,6 @@
-// `npm run bench -- device`: whether this machine's device computes what a CPU does, whether it repeats itself, how fast it is
-// beside PyTorch, and what the way to it costs. Made for a machine that is at hand for a quarter of an hour: --minutes bounds it, and the
-// file of the report holds what was measured until then.
+// `npm run bench -- device`: whether this machine's device computes what a CPU does, whether it repeats
+// itself, how fast it is beside PyTorch, and what the way to it costs. Made for a machine that is at hand for
+// a quarter of an hour: --minutes bounds it, and the file of the report holds what was measured until then.
 import { findGpus } from '../../coordinator/launch/gpus.js';
 import { RondoError } from '../../runtime/errors.js';
 import { precisionEnvironment } from '../compute/implementation.js';

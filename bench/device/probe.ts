@@ -20,7 +20,10 @@ const aboutGpus =
   /dlerror|could not load|cannot dlopen|skipping registering|CUDA_ERROR|failed call to cuInit|no CUDA-capable|created device|loaded cuDNN/i;
 const timeoutMs = 120_000;
 
-/** Loads TensorFlow in a process of its own, on the first GPU where one is `wanted`. @throws Error when that fails. */
+/**
+ * Loads TensorFlow in a process of its own, on the first GPU where one is `wanted`. @throws Error when that
+ * fails.
+ */
 export async function probeDevice(wanted: boolean, place: Place): Promise<Probe> {
   const worker = { index: 0, threads: place.threads, gpus: wanted ? ['0'] : [] };
   const env = workerEnvironment({ ...process.env, ...telling }, worker);

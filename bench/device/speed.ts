@@ -30,8 +30,9 @@ export interface SpeedOptions {
 }
 
 /**
- * Training steps per second in one precision: Rondo, with deterministic kernels where there is a choice, and PyTorch, in turn.
- * Each is one process, whatever the number of batch sizes. Batches are ready; Rondo augments them on the device.
+ * Training steps per second in one precision: Rondo, with deterministic kernels where there is a choice, and
+ * PyTorch, in turn. Each is one process, whatever the number of batch sizes. Batches are ready; Rondo
+ * augments them on the device.
  */
 export async function measureSpeed(precision: Precision, o: SpeedOptions): Promise<readonly Speed[]> {
   const setting: Setting = { ...o.setting, precision, batch: o.batches[0]! };

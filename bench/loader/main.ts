@@ -1,5 +1,6 @@
-// `npm run bench -- loader`: images per second from a folder of JPEG files to presized pixels in micro-batches, in the first epoch
-// and in later ones, and with --peers beside PIL and torchvision with as many processes as Rondo's workers have threads.
+// `npm run bench -- loader`: images per second from a folder of JPEG files to presized pixels in
+// micro-batches, in the first epoch and in later ones, and with --peers beside PIL and torchvision with as
+// many processes as Rondo's workers have threads.
 import os from 'node:os';
 import path from 'node:path';
 import { decoderVersion } from '../../runtime/images.js';

@@ -21,7 +21,10 @@ export interface LoaderReport extends Omit<Pictures, 'files'> {
   readonly results: readonly Result[];
 }
 
-/** What was measured, in the order of the implementations. `speeds` are by implementation and round: Rondo's, and the peer's where there is one. */
+/**
+ * What was measured, in the order of the implementations. `speeds` are by implementation and round: Rondo's,
+ * and the peer's where there is one.
+ */
 export function summarize(speeds: readonly (readonly Speeds[])[]): Result[] {
   const measured = speeds.flatMap((rounds) =>
     Object.keys(rounds[0]!).map((name) => ({ name, values: rounds.map((round) => round[name]!) })),

@@ -1,4 +1,5 @@
-// A worker's loader in a process of its own. Answers a line of JSON to each on standard input: to a Pass, its Span.
+// A worker's loader in a process of its own. Answers a line of JSON to each on standard input: to a Pass, its
+// Span.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

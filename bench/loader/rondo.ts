@@ -13,7 +13,10 @@ const names: Readonly<Record<Pass['from'], string>> = {
   disk: 'later epochs, from disk',
 };
 
-/** Workers' loaders, each in a process of its own with a worker's environment, that share an epoch and a cache. */
+/**
+ * Workers' loaders, each in a process of its own with a worker's environment, that share an epoch and a
+ * cache.
+ */
 export function openRondo(pictures: Pictures): Implementation {
   const { processes, threads } = pictures.workers;
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));

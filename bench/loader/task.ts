@@ -17,7 +17,10 @@ export interface Place extends Pictures {
 
 /** One epoch of a worker: which loads its share of the micro-batches. */
 export interface Pass {
-  /** Where its pixels are: nowhere but in the files, in the memory of the process that decoded them, or on disk. */
+  /**
+   * Where its pixels are: nowhere but in the files, in the memory of the process that decoded them, or on
+   * disk.
+   */
   readonly from: 'files' | 'memory' | 'disk';
   /** All workers' cache. */
   readonly cacheDir: string;
@@ -26,7 +29,10 @@ export interface Pass {
 /** When a worker's pass began and ended, in seconds since 1970. */
 export type Span = readonly [start: number, end: number];
 
-/** What a implementation measures in a round, in images per second: by the name of what was measured, in order. */
+/**
+ * What a implementation measures in a round, in images per second: by the name of what was measured, in
+ * order.
+ */
 export type Speeds = Readonly<Record<string, number>>;
 
 export interface Implementation {

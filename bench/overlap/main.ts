@@ -1,5 +1,5 @@
-// `npm run bench -- overlap`: how long a step waits for the ring between machines on slow links, with the ring at work
-// while gradients are computed and with the ring after them.
+// `npm run bench -- overlap`: how long a step waits for the ring between machines on slow links, with the
+// ring at work while gradients are computed and with the ring after them.
 import { describeEnvironment } from '../support/environment.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';

@@ -17,8 +17,8 @@ const burst = '256kb';
 const queueTime = '50ms';
 
 /**
- * `count` network namespaces, each joined by a pair of virtual interfaces to a bridge in one more, and held to
- * `megabytesPerSecond` (10^6 bytes) of what it sends. They are named after this process.
+ * `count` network namespaces, each joined by a pair of virtual interfaces to a bridge in one more, and held
+ * to `megabytesPerSecond` (10^6 bytes) of what it sends. They are named after this process.
  *
  * @throws RondoError `failed-precondition` without root's rights, or without iproute2's `ip` and `tc`.
  */

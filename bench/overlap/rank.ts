@@ -1,5 +1,5 @@
-// One rank in a process and a network namespace of its own: a worker's compute thread, ring and step, on a batch that stays.
-// Answers a line of JSON to each task on standard input.
+// One rank in a process and a network namespace of its own: a worker's compute thread, ring and step, on a
+// batch that stays. Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { openGrpcServer } from '../../runtime/grpc/server.js';

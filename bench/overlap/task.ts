@@ -36,8 +36,8 @@ export interface Answer {
 }
 
 /**
- * One step of all ranks. The gradients are known when the slowest rank has them, and only then is a wait for the ring the
- * ring's: its times are therefore the smallest of all ranks.
+ * One step of all ranks. The gradients are known when the slowest rank has them, and only then is a wait for
+ * the ring the ring's: its times are therefore the smallest of all ranks.
  */
 export function mergeRanks(ranks: readonly StepTimes[]): StepTimes {
   return {

@@ -7,8 +7,9 @@ import { formatDeviations } from './report.js';
 const usage = 'Usage: npm run parity -- FILE… [--json]';
 
 /**
- * Compares each file named in `args` with what `measure` computes, and prints a table per file, or one JSON array.
- * Answers whether every bound was met. Throws RondoError for wrong arguments and wrong files, before it measures any.
+ * Compares each file named in `args` with what `measure` computes, and prints a table per file, or one JSON
+ * array. Answers whether every bound was met. Throws RondoError for wrong arguments and wrong files, before
+ * it measures any.
  */
 export async function runParity(
   args: readonly string[],

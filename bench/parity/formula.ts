@@ -1,6 +1,7 @@
 /**
- * Weights and inputs that both sides can make by themselves: a linear congruential generator, seeded by the FNV-1a
- * hash of "SEED/NAME" and scaled by what the tensor is. PyTorch's layouts; rounded to float32 as the reference does.
+ * Weights and inputs that both sides can make by themselves: a linear congruential generator, seeded by the
+ * FNV-1a hash of "SEED/NAME" and scaled by what the tensor is. PyTorch's layouts; rounded to float32 as the
+ * reference does.
  */
 
 /** Numbers in [−.5, .5), those of the tensor `name`. */
@@ -21,7 +22,10 @@ export function parityTensor(seed: number, name: string, shape: readonly number[
   return Float32Array.from(uniformNumbers(seed, name, count), (u) => shift + scale * u);
 }
 
-/** Images of `batch` × 3 × `size` × `size` numbers, already in the order that TensorFlow takes: batch × size × size × 3. */
+/**
+ * Images of `batch` × 3 × `size` × `size` numbers, already in the order that TensorFlow takes: batch × size ×
+ * size × 3.
+ */
 export function parityImages(seed: number, batch: number, size: number): Float32Array {
   const area = size * size;
   const numbers = uniformNumbers(seed, 'input', batch * 3 * area);

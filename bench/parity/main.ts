@@ -1,5 +1,6 @@
-// Holds the network, its gradients, the optimizer and the schedule against figures that PyTorch computed, in files that
-// make_parity.py wrote (any architecture, image size and batch). Exit code 1 when a bound is missed.
+// Holds the network, its gradients, the optimizer and the schedule against figures that PyTorch computed, in
+// files that make_parity.py wrote (any architecture, image size and batch). Exit code 1 when a bound is
+// missed.
 import { RondoError } from '../../runtime/errors.js';
 import { runParity } from './command.js';
 import { measure } from './measure.js';

@@ -12,14 +12,16 @@ const weightDecay = 0.01;
 const warmupShare = 0.3;
 
 /**
- * Everything that the reference file states, computed by the training program from the same weights and inputs: the
- * evaluation's logits, one training step's loss, gradients and running statistics, and the optimizer's steps.
+ * Everything that the reference file states, computed by the training program from the same weights and
+ * inputs: the evaluation's logits, one training step's loss, gradients and running statistics, and the
+ * optimizer's steps.
  *
- * The reference was computed in float64. A ReLU whose input lies within float32's rounding of zero may fall on the other
- * side of it, and one such in the last layers moves every gradient before it by some 3 % of an element's size, and the
- * losses of the steps that follow by up to a hundredth (PyTorch's own float32 too): that hides whether the mathematics is
- * right. So gradients and steps are those of the same graph built in float64; how far float32's, which a run trains with,
- * are from them are figures of their own. Everything else is computed in float32.
+ * The reference was computed in float64. A ReLU whose input lies within float32's rounding of zero may fall
+ * on the other side of it, and one such in the last layers moves every gradient before it by some 3 % of an
+ * element's size, and the losses of the steps that follow by up to a hundredth (PyTorch's own float32 too):
+ * that hides whether the mathematics is right. So gradients and steps are those of the same graph built in
+ * float64; how far float32's, which a run trains with, are from them are figures of their own. Everything
+ * else is computed in float32.
  */
 export function measure(reference: Reference): Measured {
   const exact = withProgram(reference, 'float64', (program) => ({
@@ -140,7 +142,10 @@ function initialState(layout: StateLayout, seed: number): Float32Array {
   return state;
 }
 
-/** The reference's schedule by the plan's own functions. The peaks are not in the file: step 0 trains at peak/25. */
+/**
+ * The reference's schedule by the plan's own functions. The peaks are not in the file: step 0 trains at
+ * peak/25.
+ */
 function planTrace({ trace }: Reference): { momentum: number; lr: number[] }[] {
   const cycle = { steps: trace.length, warmupSteps: warmupShare * trace.length };
   const peaks = trace[0].lr.map((lr) => 25 * lr);

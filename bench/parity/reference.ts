@@ -37,7 +37,10 @@ export type Reference = z.infer<typeof referenceSchema>;
 /** Of one tensor, in PyTorch's layout: Euclidean norm and the first three elements. */
 export type Figures = z.infer<typeof figures>;
 
-/** Reads a file that make_parity.py wrote. Throws not-found or invalid-argument, naming the file and what is wrong in it. */
+/**
+ * Reads a file that make_parity.py wrote. Throws not-found or invalid-argument, naming the file and what is
+ * wrong in it.
+ */
 export async function readReference(file: string): Promise<Reference> {
   let text: string;
   try {

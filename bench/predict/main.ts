@@ -1,5 +1,5 @@
-// `npm run bench -- predict`: images per second to probabilities, of one worker, and with --peers of PyTorch in evaluation mode
-// and of tfjs-node's layers.
+// `npm run bench -- predict`: images per second to probabilities, of one worker, and with --peers of PyTorch
+// in evaluation mode and of tfjs-node's layers.
 import { runComputeBench } from '../compute/bench.js';
 import { runMain } from '../support/run-main.js';
 

@@ -1,5 +1,6 @@
-// `npm run bench -- scaling`: images per second of whole training runs with several workers on this machine, and where the time of
-// their steps goes; with --peers beside PyTorch's DistributedDataParallel over gloo with as many processes.
+// `npm run bench -- scaling`: images per second of whole training runs with several workers on this machine,
+// and where the time of their steps goes; with --peers beside PyTorch's DistributedDataParallel over gloo
+// with as many processes.
 import os from 'node:os';
 import path from 'node:path';
 import { divideThreads } from '../../coordinator/launch/worker-environment.js';

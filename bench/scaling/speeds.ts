@@ -24,7 +24,10 @@ export interface Speeds {
   readonly laterEpoch: number;
 }
 
-/** Steps of a run that are not counted: kernels are chosen, memory is taken, and what was read ahead is used up. */
+/**
+ * Steps of a run that are not counted: kernels are chosen, memory is taken, and what was read ahead is used
+ * up.
+ */
 export const warmUpSteps = 3;
 
 /** @throws Error when an epoch has too few steps. */

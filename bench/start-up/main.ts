@@ -1,5 +1,6 @@
-// `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, on a machine that has the
-// sample set already. Every turn is a run of its own, which is interrupted after that step.
+// `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, on a
+// machine that has the sample set already. Every turn is a run of its own, which is interrupted after that
+// step.
 import { readArguments, toCount } from '../support/arguments.js';
 import { runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';

@@ -3,7 +3,10 @@ import { type Environment, formatEnvironment } from '../support/environment.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 
-/** What a start comes to, in order: images known, workers launched, all of them in the ring, the first step committed. */
+/**
+ * What a start comes to, in order: images known, workers launched, all of them in the ring, the first step
+ * committed.
+ */
 const milestones = ['prepared', 'waiting', 'assigned', 'step'] as const;
 
 /** Seconds from the start of the program to the first event of each kind. */

@@ -1,5 +1,6 @@
-// `npm run bench -- step`: images per second of forward pass, backward pass and update, of one worker with several threads and
-// of several workers at the same time; the frozen phase beside the unfrozen one, and with --peers PyTorch and tfjs-node's layers.
+// `npm run bench -- step`: images per second of forward pass, backward pass and update, of one worker with
+// several threads and of several workers at the same time; the frozen phase beside the unfrozen one, and with
+// --peers PyTorch and tfjs-node's layers.
 import { runComputeBench } from '../compute/bench.js';
 import { runMain } from '../support/run-main.js';
 

@@ -17,8 +17,8 @@ export class HelpRequest extends Error {
 type Options = NonNullable<ParseArgsConfig['options']>;
 
 /**
- * What `read` makes of the values that a command line gives `options`. @throws HelpRequest for --help; RondoError
- * `invalid-argument` with the usage as its remedy.
+ * What `read` makes of the values that a command line gives `options`. @throws HelpRequest for --help;
+ * RondoError `invalid-argument` with the usage as its remedy.
  */
 export function readArguments<const Given extends Options, T>(
   usage: string,

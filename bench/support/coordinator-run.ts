@@ -24,8 +24,8 @@ export interface CoordinatorRun {
 const program = fileURLToPath(new URL('../../coordinator/main.js', import.meta.url));
 
 /**
- * Runs `coordinator start` with these options in a folder of its own, which `use` may look into and which is removed
- * afterwards. With `coldCache` nothing is known of the images before it starts.
+ * Runs `coordinator start` with these options in a folder of its own, which `use` may look into and which is
+ * removed afterwards. With `coldCache` nothing is known of the images before it starts.
  */
 export async function runCoordinator<T>(
   options: readonly string[],

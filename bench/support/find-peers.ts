@@ -1,6 +1,9 @@
 import { findPythonModules, python } from './python.js';
 
-/** Versions of a peer's Python modules when peers are wanted and there; says on standard error when they are not there. */
+/**
+ * Versions of a peer's Python modules when peers are wanted and there; says on standard error when they are
+ * not there.
+ */
 export async function findPeers(
   wanted: boolean,
   modules: readonly string[],

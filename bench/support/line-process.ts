@@ -2,7 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** A process that answers a line of JSON on its standard output to each on its standard input, one at a time. */
+/**
+ * A process that answers a line of JSON on its standard output to each on its standard input, one at a time.
+ */
 export interface LineProcess {
   /** @throws Error when the process ends before it answers. */
   ask<Answer>(question: object): Promise<Answer>;

@@ -9,8 +9,8 @@ const { width, height } = pictureSize;
 const perOctave = [4, 16, 64, 250];
 
 /**
- * Fills `folder` with `count` JPEG files of 500 × 375, about as large as photographs (clouds of several sizes of detail);
- * what is there already stays. Returns their paths.
+ * Fills `folder` with `count` JPEG files of 500 × 375, about as large as photographs (clouds of several sizes
+ * of detail); what is there already stays. Returns their paths.
  */
 export async function makePictures(folder: string, count: number): Promise<string[]> {
   await mkdir(folder, { recursive: true });

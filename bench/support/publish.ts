@@ -17,8 +17,8 @@ export function keepReport(file: string, report: object): void {
 }
 
 /**
- * Ends a bench: with `json` prints the report as JSON and nothing else; otherwise prints its text, writes the JSON to
- * bench-results/NAME-TIME.json, or to `file`, and says so.
+ * Ends a bench: with `json` prints the report as JSON and nothing else; otherwise prints its text, writes the
+ * JSON to bench-results/NAME-TIME.json, or to `file`, and says so.
  */
 export function publish(
   report: { readonly bench: string },

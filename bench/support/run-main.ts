@@ -1,7 +1,10 @@
 import { RondoError } from '../../runtime/errors.js';
 import { HelpRequest } from './arguments.js';
 
-/** Runs a bench with the command line's arguments; an error becomes one message and its exit code, --help the usage. */
+/**
+ * Runs a bench with the command line's arguments; an error becomes one message and its exit code, --help the
+ * usage.
+ */
 export async function runMain(main: (args: readonly string[]) => Promise<void>): Promise<void> {
   try {
     await main(process.argv.slice(2));

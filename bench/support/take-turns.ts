@@ -1,6 +1,6 @@
 /**
- * Measures each entry once in every turn, there and back, so that what the machine does beside meets them alike.
- * Answers each entry's figures, by turn.
+ * Measures each entry once in every turn, there and back, so that what the machine does beside meets them
+ * alike. Answers each entry's figures, by turn.
  */
 export async function takeTurns<Entry, Figure>(
   entries: readonly Entry[],
@@ -17,7 +17,10 @@ export async function takeTurns<Entry, Figure>(
   return figures;
 }
 
-/** Ratios of values measured in turn: each to the one of the same turn, which the machine's other load met alike. */
+/**
+ * Ratios of values measured in turn: each to the one of the same turn, which the machine's other load met
+ * alike.
+ */
 export function pairedRatios(values: readonly number[], others: readonly number[]): number[] {
   if (values.length !== others.length) throw new Error(`${values.length} turns and ${others.length}`);
   return values.map((value, turn) => value / others[turn]!);

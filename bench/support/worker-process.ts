@@ -2,8 +2,9 @@ import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch
 import { type LineProcess, openLineProcess } from './line-process.js';
 
 /**
- * A script in a process of its own as a local worker has it, with `place` as JSON in its first argument. `within` is a command
- * that runs it elsewhere, such as in a network namespace; `env` what its environment is made from, this process' own unless given.
+ * A script in a process of its own as a local worker has it, with `place` as JSON in its first argument.
+ * `within` is a command that runs it elsewhere, such as in a network namespace; `env` what its environment is
+ * made from, this process' own unless given.
  */
 export function openWorkerProcess(
   script: string,

@@ -9,7 +9,9 @@ import { nameAgain } from './stage-checkpoint.js';
 /** The second name of the best epoch's checkpoint, in the folder of checkpoints. */
 export const bestName = 'best';
 
-/** Gives the best of those epochs whose checkpoint is kept its second name; nothing when it has it already. */
+/**
+ * Gives the best of those epochs whose checkpoint is kept its second name; nothing when it has it already.
+ */
 export async function markBest(
   folder: string,
   epochs: readonly EpochRecord[],

@@ -60,8 +60,9 @@ export interface CheckpointSource {
 }
 
 /**
- * Writes a checkpoint's folder: under a temporary name, synced, then renamed, so that it is there whole or not at all.
- * A folder of that name is replaced. Throws what the file system throws, as a RondoError, and leaves nothing behind.
+ * Writes a checkpoint's folder: under a temporary name, synced, then renamed, so that it is there whole or
+ * not at all. A folder of that name is replaced. Throws what the file system throws, as a RondoError, and
+ * leaves nothing behind.
  */
 export async function writeCheckpoint(
   path: string,
@@ -104,8 +105,8 @@ export async function readCheckpointRecord(path: string): Promise<Checkpoint> {
 }
 
 /**
- * Compares the state's bytes with the digest taken when they were written, and refuses a network that is not finite. Throws
- * data-loss that names the file.
+ * Compares the state's bytes with the digest taken when they were written, and refuses a network that is not
+ * finite. Throws data-loss that names the file.
  */
 export async function verifyCheckpoint({ path, record }: Checkpoint): Promise<void> {
   const file = join(path, stateFile);

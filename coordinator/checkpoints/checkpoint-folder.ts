@@ -18,8 +18,8 @@ export function nameCheckpoint(end: { epoch: number; step: number; whole: boolea
 }
 
 /**
- * The checkpoint with the most steps, its bytes checked; null when there is none. When that one is damaged, throws
- * data-loss that names the file, and the newest whole one as the way on.
+ * The checkpoint with the most steps, its bytes checked; null when there is none. When that one is damaged,
+ * throws data-loss that names the file, and the newest whole one as the way on.
  */
 export async function findNewestCheckpoint(folder: string): Promise<Checkpoint | null> {
   const [newest, ...older] = await listCheckpoints(folder);

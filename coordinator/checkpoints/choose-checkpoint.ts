@@ -22,9 +22,9 @@ export interface ChosenCheckpoint extends Checkpoint {
 }
 
 /**
- * The checkpoint called `name`; without a name, the one marked as best, else the one with the lowest error rate if it is kept,
- * else the newest.
- * Throws not-found when there is none (with the nearest name), data-loss when its bytes are not what was written.
+ * The checkpoint called `name`; without a name, the one marked as best, else the one with the lowest error
+ * rate if it is kept, else the newest. Throws not-found when there is none (with the nearest name), data-loss
+ * when its bytes are not what was written.
  */
 export async function chooseCheckpoint(
   directory: RunDirectory,

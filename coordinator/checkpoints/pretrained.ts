@@ -47,8 +47,9 @@ export interface PretrainedWeights extends StartingWeights {
 }
 
 /**
- * The file that --pretrained stands for, fetched if it is not there yet, and read as workers will read it; null for none. Throws what
- * `fetchImagenetWeights` and reading it throw, and not-found that names the option.
+ * The file that --pretrained stands for, fetched if it is not there yet, and read as workers will read it;
+ * null for none. Throws what `fetchImagenetWeights` and reading it throw, and not-found that names the
+ * option.
  */
 export async function findPretrained(
   { pretrained, arch, head }: Pick<TrainingOptions, 'pretrained' | 'arch' | 'head'>,

@@ -19,8 +19,9 @@ export interface SourceRun {
 }
 
 /**
- * The options with the architecture of the run that --from names, which a new run must have too, and with its kind of head, unless they are
- * given; without --from they stay as they are. Throws not-found when there is no such run.
+ * The options with the architecture of the run that --from names, which a new run must have too, and with its
+ * kind of head, unless they are given; without --from they stay as they are. Throws not-found when there is
+ * no such run.
  */
 export function adoptArch(raw: RawStart): RawStart {
   const { from, resume, 'run-dir': runDir = defaults.runDir } = raw;
@@ -31,8 +32,8 @@ export function adoptArch(raw: RawStart): RawStart {
 }
 
 /**
- * Finds --from: the folder of a checkpoint, or a run by name or folder and then its best checkpoint. Throws not-found,
- * data-loss for damaged files, invalid-argument when the new run has another architecture.
+ * Finds --from: the folder of a checkpoint, or a run by name or folder and then its best checkpoint. Throws
+ * not-found, data-loss for damaged files, invalid-argument when the new run has another architecture.
  */
 export async function findSource(
   from: string,

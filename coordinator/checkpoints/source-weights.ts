@@ -20,8 +20,9 @@ export function headFits(source: RunConfig, config: RunConfig): boolean {
 }
 
 /**
- * Writes what a new run takes over from a checkpoint as a safetensors file at `path`: parameters and running statistics (their
- * moving averages, where the run kept these), no moments, and the head's only when `withHead`.
+ * Writes what a new run takes over from a checkpoint as a safetensors file at `path`: parameters and running
+ * statistics (their moving averages, where the run kept these), no moments, and the head's only when
+ * `withHead`.
  */
 export async function writeSourceWeights(
   path: string,

@@ -5,8 +5,8 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { realFiles, replaceFolder, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
 
 /**
- * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for the unfrozen epochs
- * start from. Null for any other state.
+ * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for
+ * the unfrozen epochs start from. Null for any other state.
  *
  * @param end.endsPhase the phase ends with it, earlier than planned
  */
@@ -20,8 +20,8 @@ export function nameStage(
 }
 
 /**
- * Gives a checkpoint's folder a second name, in place of what has that name. The files are shared where the file system
- * can, so that it costs nothing; either may be removed without the other.
+ * Gives a checkpoint's folder a second name, in place of what has that name. The files are shared where the
+ * file system can, so that it costs nothing; either may be removed without the other.
  */
 export async function nameAgain(path: string, second: string): Promise<void> {
   const temporary = temporaryName(second);

@@ -4,8 +4,9 @@ import { type DownloadProgress, downloadFile } from '../download/download.js';
 import { urlOf } from '../download/mirror.js';
 
 /**
- * torchvision's IMAGENET1K_V1 weights (torchvision/models/resnet.py). ResNet50 and larger have a V2 too, trained by another
- * recipe; V1 is what fastai's lesson was taught with. A name ends in the first 8 digits of the file's SHA-256.
+ * torchvision's IMAGENET1K_V1 weights (torchvision/models/resnet.py). ResNet50 and larger have a V2 too,
+ * trained by another recipe; V1 is what fastai's lesson was taught with. A name ends in the first 8 digits of
+ * the file's SHA-256.
  */
 const imagenetFiles: Readonly<Record<Arch, string>> = {
   resnet18: 'resnet18-f37072fd.pth',
@@ -27,8 +28,8 @@ export interface WeightsOptions {
 }
 
 /**
- * The path of torchvision's ImageNet weights of `arch`, a PyTorch checkpoint: fetched once, from RONDO_WEIGHTS_URL
- * when that is set. Throws what `downloadFile` throws.
+ * The path of torchvision's ImageNet weights of `arch`, a PyTorch checkpoint: fetched once, from
+ * RONDO_WEIGHTS_URL when that is set. Throws what `downloadFile` throws.
  */
 export async function fetchImagenetWeights(arch: Arch, o: WeightsOptions): Promise<string> {
   const name = (o.files ?? imagenetFiles)[arch];

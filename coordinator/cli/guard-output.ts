@@ -11,8 +11,9 @@ export interface OutputGuard {
 }
 
 /**
- * Keeps a program going when what it prints cannot be written: its work is in files. The reader of a pipe may leave before the end
- * (`| head`), and a terminal be closed, which is no error; a full disk is one, is said once on standard error, and counts in `lost`.
+ * Keeps a program going when what it prints cannot be written: its work is in files. The reader of a pipe may
+ * leave before the end (`| head`), and a terminal be closed, which is no error; a full disk is one, is said
+ * once on standard error, and counts in `lost`.
  */
 export function guardOutput(stdout: OutputStream, stderr: OutputStream): OutputGuard {
   let lost = false;

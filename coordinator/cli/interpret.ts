@@ -67,7 +67,9 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
     });
 }
 
-/** Throws not-found when there is no such run or checkpoint, failed-precondition when the images have changed. */
+/**
+ * Throws not-found when there is no such run or checkpoint, failed-precondition when the images have changed.
+ */
 async function interpretRun(
   run: string,
   { workers, top, minCount, checkpoint, tta = false, data, labels, runDir, json }: InterpretFlags,

@@ -60,7 +60,10 @@ export function lrFindCommand(environment: StartEnvironment): Command {
     .action(async () => environment.exit(await lrFind(gatherRaw(command), environment)));
 }
 
-/** Runs `coordinator lr-find` to its end and returns the exit code. Throws the RondoError of a search that failed. */
+/**
+ * Runs `coordinator lr-find` to its end and returns the exit code. Throws the RondoError of a search that
+ * failed.
+ */
 async function lrFind(
   { out, steps, 'min-lr': from, 'max-lr': to, ...raw }: RawStart,
   { services, output, openLifecycle }: StartEnvironment,

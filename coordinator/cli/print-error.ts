@@ -9,8 +9,8 @@ interface Streams {
 }
 
 /**
- * Says what went wrong and what can be done, on standard error; for machines also as a JSON line on standard output.
- * The stack only when RONDO_LOG asks for it. Returns the exit code.
+ * Says what went wrong and what can be done, on standard error; for machines also as a JSON line on standard
+ * output. The stack only when RONDO_LOG asks for it. Returns the exit code.
  */
 export function printError(
   thrown: unknown,

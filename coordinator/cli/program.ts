@@ -36,7 +36,8 @@ export function buildProgram(environment: StartEnvironment): Command {
 }
 
 /**
- * What commander throws, in Rondo's words; null when it was a request for help or the version, which has been answered.
+ * What commander throws, in Rondo's words; null when it was a request for help or the version, which has been
+ * answered.
  */
 export function translateUsageError(thrown: unknown): unknown {
   if (!(thrown instanceof CommanderError)) return thrown;

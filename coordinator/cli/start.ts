@@ -43,7 +43,9 @@ export function startCommand(environment: StartEnvironment): Command {
   return command;
 }
 
-/** Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed. */
+/**
+ * Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed.
+ */
 export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
   const { services, output, argv } = environment;
   const config = resolveStart(adoptArch(raw));

@@ -15,8 +15,8 @@ const coordinatorService = {
 const maxReceiveBytes = 64 << 20;
 
 /**
- * Serves the coordinator's service and gRPC health on `address` (HOST:PORT, port 0 for any free one), for those that hold
- * the run's credentials.
+ * Serves the coordinator's service and gRPC health on `address` (HOST:PORT, port 0 for any free one), for
+ * those that hold the run's credentials.
  *
  * @throws RondoError as `openGrpcServer` does.
  */

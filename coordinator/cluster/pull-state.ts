@@ -14,8 +14,9 @@ const maxReceiveBytes = 4 << 20;
  *
  * @param address HOST:PORT of the worker's peer service.
  * @returns the header, and `header.length` float32 values in the order of `header.tensors`.
- * @throws RondoError data-loss when length or digest do not fit; deadline-exceeded when the worker sends nothing for
- *   `stallMs` or is not done after `timeoutMs`; the signal's reason; else what the worker answers.
+ * @throws RondoError data-loss when length or digest do not fit; deadline-exceeded when the worker sends
+ *   nothing for `stallMs` or is not done after `timeoutMs`; the signal's reason; else what the worker
+ *   answers.
  */
 export async function pullState(
   address: string,

@@ -26,8 +26,8 @@ export interface Sessions {
 const defaultRegisterMs = 5_000;
 
 /**
- * The server's half of Coordinator.Session: streams in, numbered messages out. It decides nothing but that a session begins
- * with Register, within `registerMs`.
+ * The server's half of Coordinator.Session: streams in, numbered messages out. It decides nothing but that a
+ * session begins with Register, within `registerMs`.
  */
 export function createSessions(listener: SessionListener, registerMs = defaultRegisterMs): Sessions {
   const open = new Map<number, SessionCall>();

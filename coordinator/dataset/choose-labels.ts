@@ -23,8 +23,8 @@ export interface Labelled {
 }
 
 /**
- * Takes labels from folders, from paths by a pattern, or from a table, which may give the validation set too. Throws
- * what the reader of the pattern or of the table throws.
+ * Takes labels from folders, from paths by a pattern, or from a table, which may give the validation set too.
+ * Throws what the reader of the pattern or of the table throws.
  */
 export async function chooseLabels(o: LabelOptions, listed: ListedSets): Promise<Labelled> {
   const { labelPattern, labelsFile } = o;

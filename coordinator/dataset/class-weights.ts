@@ -1,6 +1,7 @@
 /**
- * A factor per class that gives all classes the same share of the loss, n / (classes × count), as scikit-learn's
- * `balanced` has it: the mean over the samples is 1. A class without samples, which never weighs, has 1.
+ * A factor per class that gives all classes the same share of the loss, n / (classes × count), as
+ * scikit-learn's `balanced` has it: the mean over the samples is 1. A class without samples, which never
+ * weighs, has 1.
  */
 export function balanceClasses(classCount: number, labels: Iterable<number>): number[] {
   const counts = new Array<number>(classCount).fill(0);

@@ -8,9 +8,9 @@ export interface CsvRow {
 }
 
 /**
- * Comma-separated values as RFC 4180 has them, in UTF-8; a byte order mark, blank lines and blanks around a field are
- * passed over, and a line break inside a quoted field is read as \n. Every row has as many fields as the first. Throws
- * invalid-argument that names `name` and the line.
+ * Comma-separated values as RFC 4180 has them, in UTF-8; a byte order mark, blank lines and blanks around a
+ * field are passed over, and a line break inside a quoted field is read as \n. Every row has as many fields
+ * as the first. Throws invalid-argument that names `name` and the line.
  */
 export function parseCsv(bytes: Uint8Array, name: string): CsvRow[] {
   // One kind of line break: csv-parse counts \r\n as two lines.

@@ -24,7 +24,10 @@ import { verifyImages } from './verify.js';
 export interface DatasetOptions {
   /** A folder, or 'sample' for the data set that Rondo draws itself. */
   readonly data: string;
-  /** Regular expression with one capture group, matched against '/' + relative path; the parent folder's name by default. */
+  /**
+   * Regular expression with one capture group, matched against '/' + relative path; the parent folder's name
+   * by default.
+   */
   readonly labelPattern?: string;
   /** CSV file with paths and labels, in place of both; images that it does not name are left out. */
   readonly labelsFile?: string;
@@ -60,9 +63,9 @@ export interface OpenedDataset {
 }
 
 /**
- * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found before
- * training. A split that is drawn is seeded, and the same on every machine. Throws RondoError, with a remedy, for whatever
- * makes the folder unfit.
+ * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found
+ * before training. A split that is drawn is seeded, and the same on every machine. Throws RondoError, with a
+ * remedy, for whatever makes the folder unfit.
  */
 export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
   try {

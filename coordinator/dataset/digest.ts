@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 (hex) over the class names and every sample's path, label and digest of its file, in the order given. A split that is
- * drawn is not in it: the seed and the counts decide that. `valid`, the positions of the samples that a folder or a table
- * gives for validation, is.
+ * SHA-256 (hex) over the class names and every sample's path, label and digest of its file, in the order
+ * given. A split that is drawn is not in it: the seed and the counts decide that. `valid`, the positions of
+ * the samples that a folder or a table gives for validation, is.
  */
 export function digestSamples(
   classes: readonly string[],

@@ -10,11 +10,14 @@ export interface ImageFile {
   /** Relative to the root, with forward slashes. */
   readonly path: string;
   readonly size: number;
-  /** Size, modification time, change time (ns) and inode: another one means that the file may hold other bytes. */
+  /**
+   * Size, modification time, change time (ns) and inode: another one means that the file may hold other
+   * bytes.
+   */
   readonly stamp: string;
   /**
-   * True unless the file was changed so shortly before it was listed that a further change could get the same times:
-   * what its bytes are must then be asked again next time.
+   * True unless the file was changed so shortly before it was listed that a further change could get the same
+   * times: what its bytes are must then be asked again next time.
    */
   readonly settled: boolean;
 }
@@ -51,8 +54,9 @@ export interface ListOptions {
 const [fineTickMs, coarseTickMs] = [50, 2000];
 
 /**
- * Every image file under `root`, hidden files and folders left out. A link is followed unless what it leads to is listed
- * already, so there are no loops and no file is listed twice. Only a root that cannot be listed is an error.
+ * Every image file under `root`, hidden files and folders left out. A link is followed unless what it leads
+ * to is listed already, so there are no loops and no file is listed twice. Only a root that cannot be listed
+ * is an error.
  */
 export async function listImageFiles(root: string, o: ListOptions): Promise<FileListing> {
   const files: ImageFile[] = [];

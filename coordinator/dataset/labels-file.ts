@@ -21,8 +21,8 @@ type Images = readonly { readonly path: string }[];
 
 /**
  * Labels from a CSV file whose first two columns are an image's path in the folder and its label, as fastai's
- * `from_csv` reads it; names without their ending do too. The first line is a header unless it names an image; a
- * column `is_valid` or `split` says which images validate.
+ * `from_csv` reads it; names without their ending do too. The first line is a header unless it names an
+ * image; a column `is_valid` or `split` says which images validate.
  *
  * @throws RondoError not-found, or invalid-argument that names the line
  */
@@ -79,7 +79,10 @@ export function matchLabels(rows: readonly CsvRow[], images: Images, name: strin
   };
 }
 
-/** Finds the image that a row names: by its path, or by its path without the ending when that is of one image only. */
+/**
+ * Finds the image that a row names: by its path, or by its path without the ending when that is of one image
+ * only.
+ */
 function indexPaths(images: Images, name: string) {
   const paths = new Set(images.map(({ path }) => path));
   const others = new Map<string, string[]>();

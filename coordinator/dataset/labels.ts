@@ -3,8 +3,8 @@ import { RondoError } from '../../runtime/errors.js';
 import { compareText } from './order.js';
 
 /**
- * The class name of one relative path, or undefined when the path does not tell. In Unicode's composed form (NFC):
- * é is one letter or two by the system that a file was named on, and both spell the same class.
+ * The class name of one relative path, or undefined when the path does not tell. In Unicode's composed form
+ * (NFC): é is one letter or two by the system that a file was named on, and both spell the same class.
  */
 export interface Labeller {
   (path: string): string | undefined;
@@ -12,7 +12,10 @@ export interface Labeller {
   readonly reason: string;
 }
 
-/** The name of the folder that a file lies in, unless that is one of `setFolders`, which hold classes and are none. */
+/**
+ * The name of the folder that a file lies in, unless that is one of `setFolders`, which hold classes and are
+ * none.
+ */
 export function labelByFolder(setFolders: readonly string[] = []): Labeller {
   const label = (path: string) =>
     setFolders.includes(posix.dirname(path)) ? undefined : path.split('/').at(-2)?.normalize();
@@ -20,8 +23,9 @@ export function labelByFolder(setFolders: readonly string[] = []): Labeller {
 }
 
 /**
- * What the pattern's one capture group matches in '/' + path, as fastai's `from_name_re` does with whole paths: the
- * pattern for the Oxford pets is `/([^/]+)_\d+.jpg$`. Throws RondoError for an invalid pattern or another number of groups.
+ * What the pattern's one capture group matches in '/' + path, as fastai's `from_name_re` does with whole
+ * paths: the pattern for the Oxford pets is `/([^/]+)_\d+.jpg$`. Throws RondoError for an invalid pattern or
+ * another number of groups.
  */
 export function labelByPattern(pattern: string): Labeller {
   const regex = compile(pattern.normalize());

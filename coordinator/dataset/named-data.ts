@@ -22,8 +22,8 @@ export interface NamedData {
 /**
  * Oxford-IIIT Pet (Parkhi et al., "Cats and Dogs", CVPR 2012): 7,390 images of 37 breeds. URL and MD5 as in
  * torchvision/datasets/oxford_iiit_pet.py; size and SHA-256 as in TensorFlow Datasets'
- * datasets/oxford_iiit_pet/checksums.tsv. The images are those of fastai's lesson, whose own archive adds the annotations but has
- * no published digest of the whole file (fastai/data/checks.txt: the first MiB only).
+ * datasets/oxford_iiit_pet/checksums.tsv. The images are those of fastai's lesson, whose own archive adds the
+ * annotations but has no published digest of the whole file (fastai/data/checks.txt: the first MiB only).
  */
 const pets: NamedData = {
   title: 'Oxford-IIIT Pet',
@@ -54,10 +54,11 @@ export interface NamedDataOptions {
 }
 
 /**
- * The folder of a data set's images: downloaded and unpacked by the first call (from RONDO_DATA_URL when that is set),
- * found by later ones. The folder gets its name when it is whole.
+ * The folder of a data set's images: downloaded and unpacked by the first call (from RONDO_DATA_URL when that
+ * is set), found by later ones. The folder gets its name when it is whole.
  *
- * @throws RondoError invalid-argument for an unknown name; what `downloadFile` throws; data-loss for a damaged archive.
+ * @throws RondoError invalid-argument for an unknown name; what `downloadFile` throws; data-loss for a
+ *   damaged archive.
  */
 export async function openNamedData(
   name: string,
@@ -98,7 +99,8 @@ async function unpackInto(folder: string, archive: string, o: NamedDataOptions):
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
     if (o.signal.aborted) throw abortReason(o.signal, `unpacking ${archive}`);
     const { code: found, message, remedy } = RondoError.from(error);
-    // What is not the system's doing is the archive's: gzip and tar errors carry no code that is known elsewhere.
+    // What is not the system's doing is the archive's: gzip and tar errors carry no code that is known
+    // elsewhere.
     const code = found === 'internal' ? 'data-loss' : found;
     throw new RondoError(code, `cannot unpack ${archive}: ${message}`, {
       remedy: remedy ?? remedyFor(code, archive),

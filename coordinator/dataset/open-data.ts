@@ -13,8 +13,8 @@ export interface DataOptions extends Omit<DatasetOptions, 'onProgress'> {
 }
 
 /**
- * `openDataset` for a folder, 'sample', or the name of a published data set, which is fetched first unless it is there and
- * brings its label pattern along. Throws what `openNamedData` and `openDataset` throw.
+ * `openDataset` for a folder, 'sample', or the name of a published data set, which is fetched first unless it
+ * is there and brings its label pattern along. Throws what `openNamedData` and `openDataset` throw.
  */
 export async function openData({ catalogue = namedData, ...o }: DataOptions): ReturnType<typeof openDataset> {
   if (!Object.hasOwn(catalogue, o.data)) return openDataset(o);

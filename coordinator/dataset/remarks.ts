@@ -122,8 +122,8 @@ function fold(name: string): string {
 }
 
 /**
- * Folders inside a folder of images that count as classes of their own. `paths` are of labelled images; labels come from
- * folders.
+ * Folders inside a folder of images that count as classes of their own. `paths` are of labelled images;
+ * labels come from folders.
  */
 export function remarkNesting(paths: readonly string[]): DataRemark[] {
   const folders = new Set(paths.map((path) => posix.dirname(path)));

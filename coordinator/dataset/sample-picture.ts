@@ -25,8 +25,8 @@ const minContrast = 32;
 const maxAngle = 30;
 
 /**
- * Picture `index` of class `label`: the class's shape at a random place, size, angle and colour, on a gradient with
- * clutter. Colours do not depend on the class. A pure function of its arguments.
+ * Picture `index` of class `label`: the class's shape at a random place, size, angle and colour, on a
+ * gradient with clutter. Colours do not depend on the class. A pure function of its arguments.
  */
 export function composePicture(label: number, index: number, draw: ShapeDrawer): SamplePicture {
   const stream = openStream(seed, 'augmentation', label, index);

@@ -22,8 +22,8 @@ export interface DrawOptions {
 }
 
 /**
- * The sample data set's folder, one sub-folder of JPEG files per class; drawn on the first call, found on later ones. It
- * appears under its name only when it is whole. Throws RondoError when it cannot be written.
+ * The sample data set's folder, one sub-folder of JPEG files per class; drawn on the first call, found on
+ * later ones. It appears under its name only when it is whole. Throws RondoError when it cannot be written.
  */
 export async function drawSample(o: DrawOptions): Promise<string> {
   const perClass = o.perClass ?? 100;

@@ -41,9 +41,10 @@ export function readSetName(text: string): SetName | undefined {
 }
 
 /**
- * The column of a table of labels that says which images validate: `is_valid` or `split`, by the header, behind path and
- * label. A split column of which no value names a set is about something else. Throws invalid-argument, with the line,
- * for a value that names no set among others that do, and for such a column in the label's place.
+ * The column of a table of labels that says which images validate: `is_valid` or `split`, by the header,
+ * behind path and label. A split column of which no value names a set is about something else. Throws
+ * invalid-argument, with the line, for a value that names no set among others that do, and for such a column
+ * in the label's place.
  */
 export function findSetColumn(
   header: CsvRow | null,

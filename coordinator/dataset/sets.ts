@@ -25,8 +25,9 @@ export interface ListedSets extends Omit<FileListing, 'files'> {
 }
 
 /**
- * Lists a folder's images by set: `validDir` validates when it is given; else, with `auto`, `root`'s folders `train` and
- * `valid` (or `val`, `validation`) are the sets when both hold images. A folder `test` beside them takes no part.
+ * Lists a folder's images by set: `validDir` validates when it is given; else, with `auto`, `root`'s folders
+ * `train` and `valid` (or `val`, `validation`) are the sets when both hold images. A folder `test` beside
+ * them takes no part.
  */
 export async function listSets(
   root: string,
@@ -94,7 +95,9 @@ interface SetFolders {
   readonly rest: readonly string[];
 }
 
-/** The folders of a root by the sets that they are named after; null unless one is `train` beside another set. */
+/**
+ * The folders of a root by the sets that they are named after; null unless one is `train` beside another set.
+ */
 async function findSetFolders(root: string): Promise<SetFolders | null> {
   const names = (await readdir(root)).filter((name) => !name.startsWith('.')).sort();
   const isFolder = (name: string) =>

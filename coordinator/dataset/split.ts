@@ -1,12 +1,16 @@
 import { epochPermutation } from '../../plan/sampler.js';
 import { RondoError } from '../../runtime/errors.js';
 
-/** The permutation of an epoch that no run reaches, so that the split says nothing about the order of training. */
+/**
+ * The permutation of an epoch that no run reaches, so that the split says nothing about the order of
+ * training.
+ */
 const splitEpoch = 2 ** 32 - 1;
 
 /**
- * How the images to validate on are chosen. `auto`: by the folders train and valid, or a column of the table of labels,
- * where there is one, else `random`. `random`: whatever the data say. `stratified`: as random, within each class.
+ * How the images to validate on are chosen. `auto`: by the folders train and valid, or a column of the table
+ * of labels, where there is one, else `random`. `random`: whatever the data say. `stratified`: as random,
+ * within each class.
  */
 export const splitKinds = ['auto', 'random', 'stratified'] as const;
 export type SplitKind = (typeof splitKinds)[number];
@@ -21,8 +25,8 @@ export interface Split {
 }
 
 /**
- * Draws round(count × validPct) of `count` samples for validation; depends on the three arguments only. `validPct` is a
- * share of 1, as in fastai. Throws RondoError when either set would be too small.
+ * Draws round(count × validPct) of `count` samples for validation; depends on the three arguments only.
+ * `validPct` is a share of 1, as in fastai. Throws RondoError when either set would be too small.
  */
 export function splitSamples(count: number, validPct: number, seed: number): Split {
   checkShare(validPct);
@@ -33,8 +37,9 @@ export function splitSamples(count: number, validPct: number, seed: number): Spl
 }
 
 /**
- * Draws round(n × validPct) of each class's n samples for validation, at least one of two or more, and always leaves one
- * to train on; depends on the arguments only. Throws RondoError when either set would be too small.
+ * Draws round(n × validPct) of each class's n samples for validation, at least one of two or more, and always
+ * leaves one to train on; depends on the arguments only. Throws RondoError when either set would be too
+ * small.
  */
 export function splitByClass(labels: readonly number[], validPct: number, seed: number): Split {
   checkShare(validPct);
@@ -57,7 +62,10 @@ export function splitByClass(labels: readonly number[], validPct: number, seed: 
   return { train: Uint32Array.from(train).sort(), valid: Uint32Array.from(valid).sort() };
 }
 
-/** The sets that `isValid` tells, of samples 0 to `count` − 1. Throws RondoError when either would be too small. */
+/**
+ * The sets that `isValid` tells, of samples 0 to `count` − 1. Throws RondoError when either would be too
+ * small.
+ */
 export function splitAsGiven(count: number, isValid: (id: number) => boolean): Split {
   const ids = Array.from({ length: count }, (_, id) => id);
   const valid = Uint32Array.from(ids.filter(isValid));

@@ -2,8 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { imageName } from '../../runtime/images.js';
 
 /**
- * Looks at a folder by the bytes of its names. Node reads names as UTF-8 and puts U+FFFD for whatever is none, after
- * which nothing of that name can be opened.
+ * Looks at a folder by the bytes of its names. Node reads names as UTF-8 and puts U+FFFD for whatever is
+ * none, after which nothing of that name can be opened.
  */
 export async function listUndecodable(folder: string): Promise<{
   /** Names that are UTF-8. */

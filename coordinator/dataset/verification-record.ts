@@ -19,8 +19,8 @@ const findingSchema = z.discriminatedUnion('usable', [
 ]);
 
 /**
- * What reading and decoding a file showed: the image's pixels, upright, and the SHA-256 of its bytes; or why it cannot be
- * used.
+ * What reading and decoding a file showed: the image's pixels, upright, and the SHA-256 of its bytes; or why
+ * it cannot be used.
  */
 export type Finding = Readonly<z.infer<typeof findingSchema>>;
 
@@ -29,10 +29,10 @@ const entrySchema = z.tuple([z.string(), z.string(), findingSchema]);
 type Entry = z.infer<typeof entrySchema>;
 
 /**
- * What earlier passes over a folder found. A file with another stamp is unknown again: writing to it, or putting another
- * file in its place, changes its change time (ctime), which, unlike its modification time, no program can set back. What
- * is missed is a change that leaves no trace in ctime: one made while the clock was set back, below the file system
- * (to the disk itself), or on a file system that has no such time (FAT).
+ * What earlier passes over a folder found. A file with another stamp is unknown again: writing to it, or
+ * putting another file in its place, changes its change time (ctime), which, unlike its modification time, no
+ * program can set back. What is missed is a change that leaves no trace in ctime: one made while the clock
+ * was set back, below the file system (to the disk itself), or on a file system that has no such time (FAT).
  */
 export interface VerificationRecord {
   /** Undefined when the file is not known. */

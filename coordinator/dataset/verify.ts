@@ -50,9 +50,10 @@ interface Verdict {
 }
 
 /**
- * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest, or why it cannot
- * be used. What decoding found is kept in `cacheDir`, also what was found before the signal stopped the pass; files that
- * did not change since are not read again. That a file could not be read is not kept: the next time it may be.
+ * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest,
+ * or why it cannot be used. What decoding found is kept in `cacheDir`, also what was found before the signal
+ * stopped the pass; files that did not change since are not read again. That a file could not be read is not
+ * kept: the next time it may be.
  */
 export async function verifyImages(
   root: string,
@@ -111,7 +112,8 @@ async function verifyImage(
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
   if (bytes.length === 0) return unusable('is empty');
-  // libvips keeps one message for all threads: another file's failure can take it away, and then a second try has it.
+  // libvips keeps one message for all threads: another file's failure can take it away, and then a second try
+  // has it.
   for (let tries = 1; ; tries += 1) {
     try {
       const { width, height } = await decodeSize(bytes, pool);

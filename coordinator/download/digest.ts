@@ -11,7 +11,9 @@ export interface ExpectedFile {
   readonly md5?: string;
 }
 
-/** Null when the file at `path` is the expected one; otherwise what was expected and what was found, in words. */
+/**
+ * Null when the file at `path` is the expected one; otherwise what was expected and what was found, in words.
+ */
 export async function findMismatch(
   path: string,
   expected: ExpectedFile,

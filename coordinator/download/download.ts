@@ -36,12 +36,14 @@ export interface DownloadOptions extends ExpectedFile {
 const defaultRetry: RetryPolicy = { tries: 5, backoffMs: 500, stallMs: 30_000 };
 
 /**
- * The path of a file that is whole and has the digest it should have: found there without the network, or fetched. What
- * arrives is kept in `FILE.part`, so that a broken connection, a stop or a crash costs nothing that has arrived; the file gets its
- * name when it is whole. Processes that want the same file at once wait for the one that fetches it.
+ * The path of a file that is whole and has the digest it should have: found there without the network, or
+ * fetched. What arrives is kept in `FILE.part`, so that a broken connection, a stop or a crash costs nothing
+ * that has arrived; the file gets its name when it is whole. Processes that want the same file at once wait
+ * for the one that fetches it.
  *
- * @throws RondoError unavailable without a network or when the connection keeps breaking, not-found or permission-denied as
- *   the server answers, data-loss for a wrong size or digest, resource-exhausted when the disk is full, cancelled.
+ * @throws RondoError unavailable without a network or when the connection keeps breaking, not-found or
+ *   permission-denied as the server answers, data-loss for a wrong size or digest, resource-exhausted when
+ *   the disk is full, cancelled.
  */
 export async function downloadFile(o: DownloadOptions): Promise<string> {
   try {

@@ -9,7 +9,10 @@ export interface LockOptions {
   onWait(): void | Promise<void>;
 }
 
-/** Does `work` while nobody else who locks the same path does; waits for a holder, whose end gives the lock free. */
+/**
+ * Does `work` while nobody else who locks the same path does; waits for a holder, whose end gives the lock
+ * free.
+ */
 export async function withFileLock<T>(path: string, o: LockOptions, work: () => Promise<T>): Promise<T> {
   let unlock = tryLock(path);
   while (unlock === null) {

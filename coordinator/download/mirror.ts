@@ -1,8 +1,8 @@
 import { RondoError } from '../../runtime/errors.js';
 
 /**
- * Where to fetch a file: under the mirror that the environment variable names, else at its publisher. A mirror is a folder
- * of files with the names that they have in Rondo's cache.
+ * Where to fetch a file: under the mirror that the environment variable names, else at its publisher. A
+ * mirror is a folder of files with the names that they have in Rondo's cache.
  *
  * @throws RondoError invalid-argument when the variable holds no http or https URL.
  */

@@ -17,7 +17,9 @@ export type Body =
   | { readonly kind: 'restart'; readonly reason: string }
   | { readonly kind: 'later'; readonly reason: string };
 
-/** @throws RondoError for a refusal that another try will not change, or a file of another size than expected. */
+/**
+ * @throws RondoError for a refusal that another try will not change, or a file of another size than expected.
+ */
 export function findBody(
   response: Response,
   held: Part | null,
@@ -47,7 +49,10 @@ export function findBody(
   return { kind: 'bytes', stream: body, start, total, validator: findValidator(headers) };
 }
 
-/** An ETag that stands for the very bytes, else the date; a weak ETag may not guard a range (RFC 9110, 13.1.5). */
+/**
+ * An ETag that stands for the very bytes, else the date; a weak ETag may not guard a range (RFC 9110,
+ * 13.1.5).
+ */
 function findValidator(headers: Headers): string {
   const tag = headers.get('etag');
   return tag !== null && !tag.startsWith('W/') ? tag : (headers.get('last-modified') ?? '');

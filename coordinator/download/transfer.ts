@@ -33,8 +33,9 @@ const noWay = new Set([
 ]);
 
 /**
- * One request for what the part lacks (RFC 9110, 14: Range with If-Range), written behind what is there. A broken
- * connection is an outcome; what another try cannot mend is thrown: a refusal, another size than expected, a full disk.
+ * One request for what the part lacks (RFC 9110, 14: Range with If-Range), written behind what is there. A
+ * broken connection is an outcome; what another try cannot mend is thrown: a refusal, another size than
+ * expected, a full disk.
  */
 export async function transfer(o: TransferOptions): Promise<Outcome> {
   const held = await readPart(o.part, o.url);

@@ -18,8 +18,8 @@ export interface UnpackOptions {
 }
 
 /**
- * Unpacks the images (jpg, jpeg, png and webp in any case, not hidden) and resolves to their number. Links, devices and
- * all other files are passed over: nothing is ever written through a link.
+ * Unpacks the images (jpg, jpeg, png and webp in any case, not hidden) and resolves to their number. Links,
+ * devices and all other files are passed over: nothing is ever written through a link.
  *
  * @throws RondoError data-loss for a damaged archive, or one with an entry that points out of its folder.
  */

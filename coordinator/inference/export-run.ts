@@ -28,8 +28,8 @@ const fileNames: Record<ExportFormat, string> = {
 };
 
 /**
- * Writes a checkpoint's network, the names of its classes (classes.json) and a model card (README.md) to a folder, which
- * is there whole or not at all. Throws failed-precondition when the folder has something in it.
+ * Writes a checkpoint's network, the names of its classes (classes.json) and a model card (README.md) to a
+ * folder, which is there whole or not at all. Throws failed-precondition when the folder has something in it.
  */
 export async function exportRun(o: ExportOptions): Promise<Exported> {
   const { record, checkpoint, format, signal, onProgress } = o;

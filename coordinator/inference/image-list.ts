@@ -15,8 +15,8 @@ export interface ImageList {
 }
 
 /**
- * Files as they are given, whatever they hold, and every image of the folders among them, sorted by path. Throws
- * not-found when that is none.
+ * Files as they are given, whatever they hold, and every image of the folders among them, sorted by path.
+ * Throws not-found when that is none.
  */
 export async function listImages(inputs: readonly string[], signal: AbortSignal): Promise<ImageList> {
   const files: string[] = [];

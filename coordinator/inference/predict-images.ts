@@ -38,7 +38,10 @@ type PredictItem =
     }
   | { readonly index: number; readonly reason: string };
 
-/** Classifies the files; `onResult` hears of each, in their order. Resolves to the seconds that the network took. */
+/**
+ * Classifies the files; `onResult` hears of each, in their order. Resolves to the seconds that the network
+ * took.
+ */
 export async function predictImages(o: PredictOptions): Promise<number> {
   const { config, state, files, batch, tta } = o;
   const { classes } = config;

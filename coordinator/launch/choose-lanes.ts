@@ -5,8 +5,8 @@ import { divideThreads } from './worker-environment.js';
 const mostLanes = 4;
 
 /**
- * Lanes of the ring for each worker: one, and one more for every core of its share that its computing threads leave idle. `threads`
- * is null when the cores are divided among the workers.
+ * Lanes of the ring for each worker: one, and one more for every core of its share that its computing threads
+ * leave idle. `threads` is null when the cores are divided among the workers.
  */
 export function chooseLanes(
   { localWorkers, threads }: { localWorkers: number; threads: number | null },

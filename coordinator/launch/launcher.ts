@@ -38,7 +38,10 @@ export interface LocalWorkers {
   readonly pids: number[];
   /** All have exited, in order of their ids. Never rejects. */
   readonly exited: Promise<readonly WorkerExit[]>;
-  /** The first one that ended badly without being told to, with its last log lines. Never rejects; may never resolve. */
+  /**
+   * The first one that ended badly without being told to, with its last log lines. Never rejects; may never
+   * resolve.
+   */
   readonly failed: Promise<RondoError>;
   /** SIGTERM, then SIGKILL after `graceMs`; resolves when all have exited. */
   close(graceMs: number): Promise<void>;

@@ -24,9 +24,9 @@ const readyTimeoutMs = 20_000;
 const closeTimeoutMs = 5000;
 
 /**
- * Starts a NATS server with JetStream on a loopback port, with a token, storing in `storeDir`. It is in a process
- * group of its own, so that Ctrl-C does not end it before the run, and it ends when this process does, however
- * that comes about, or when `signal` aborts.
+ * Starts a NATS server with JetStream on a loopback port, with a token, storing in `storeDir`. It is in a
+ * process group of its own, so that Ctrl-C does not end it before the run, and it ends when this process
+ * does, however that comes about, or when `signal` aborts.
  *
  * @param o.port default: a free one.
  * @param o.token default: a random one.
@@ -107,9 +107,9 @@ function readPort(server: ChildProcess, executable: string): Promise<number> {
 }
 
 /**
- * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL, the
- * pipe closes and the shell ends the server. When the server ends first the shell does too, before the pid can be
- * another's. Resolves when both have ended.
+ * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
+ * the pipe closes and the shell ends the server. When the server ends first the shell does too, before the
+ * pid can be another's. Resolves when both have ended.
  */
 function guardProcess(server: ChildProcess, exited: Promise<void>): Promise<void> {
   if (server.pid === undefined) return exited;

@@ -24,11 +24,11 @@ const tailBytes = 4_096;
 const tailLines = 15;
 
 /**
- * Has the worker program do a job in a process of its own, with all of the machine's cores and its first GPU: the
- * coordinator itself never loads TensorFlow. Resolves to the job's result.
+ * Has the worker program do a job in a process of its own, with all of the machine's cores and its first GPU:
+ * the coordinator itself never loads TensorFlow. Resolves to the job's result.
  *
- * @throws RondoError: the job's own; `cancelled` when the signal comes; `unavailable`, with the last lines that it
- * printed, when the process dies.
+ * @throws RondoError: the job's own; `cancelled` when the signal comes; `unavailable`, with the last lines
+ * that it printed, when the process dies.
  */
 export async function runWorkerJob(
   name: string,

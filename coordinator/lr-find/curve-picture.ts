@@ -65,8 +65,8 @@ function markSuggestions(
   ].toSorted((a, b) => a.rate - b.rate);
   const [left, right] = marks.map(({ rate }) => x.place(rate)) as [number, number];
   const near = middleInside(right) - middleInside(left) < labelWidth;
-  // Neighbours lean apart, the left one's words ending at its rule and the right one's beginning there; at the paper's
-  // edge they stand one above the other instead.
+  // Neighbours lean apart, the left one's words ending at its rule and the right one's beginning there; at
+  // the paper's edge they stand one above the other instead.
   const leaning = near && left - labelWidth > box.left && right + labelWidth < paper.width;
   return marks.map(({ rate, name, color }, index) => {
     const at = x.place(rate);

@@ -38,8 +38,8 @@ export async function findStart(start: Extract<StartConfig, { kind: 'new' }>): P
 }
 
 /**
- * Tries out learning rates for the first phase of the run that `start` describes, on its workers. No run begins: all
- * that remains is what is returned.
+ * Tries out learning rates for the first phase of the run that `start` describes, on its workers. No run
+ * begins: all that remains is what is returned.
  */
 export async function findRates(
   start: Extract<StartConfig, { kind: 'new' }>,

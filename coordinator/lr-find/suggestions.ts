@@ -32,7 +32,10 @@ export function trimCurve(points: readonly RatePoint[]): readonly RatePoint[] {
   return points.slice(skippedAtStart, Math.max(skippedAtStart, points.length - skippedAtEnd));
 }
 
-/** fastai's two suggestions (`Recorder.plot`, basic_train.py); null when fewer than two points are left of the curve. */
+/**
+ * fastai's two suggestions (`Recorder.plot`, basic_train.py); null when fewer than two points are left of the
+ * curve.
+ */
 export function suggestRates(points: readonly RatePoint[]): Suggestions | null {
   const curve = trimCurve(points).filter(({ smoothed }) => smoothed !== null);
   if (curve.length < 2) return null;

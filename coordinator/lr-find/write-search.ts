@@ -14,7 +14,10 @@ export interface SearchFiles {
   readonly png: string;
 }
 
-/** Writes lr-find.json (every point), lr-find.svg and lr-find.png into `folder`, in place of those of an earlier search. */
+/**
+ * Writes lr-find.json (every point), lr-find.svg and lr-find.png into `folder`, in place of those of an
+ * earlier search.
+ */
 export async function writeSearch(
   folder: string,
   search: RateSearch,

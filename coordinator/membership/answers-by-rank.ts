@@ -1,10 +1,13 @@
 /**
- * Answers by the number of what they answer (a step, an epoch) and by rank; null for a rank that has not answered. An entry
- * is removed when the last rank answers.
+ * Answers by the number of what they answer (a step, an epoch) and by rank; null for a rank that has not
+ * answered. An entry is removed when the last rank answers.
  */
 export type AnswersByRank<T> = ReadonlyMap<number, readonly (T | null)[]>;
 
-/** The answers after `rank` answered number `of`, and all of that number's, in rank order, when this was the last one. */
+/**
+ * The answers after `rank` answered number `of`, and all of that number's, in rank order, when this was the
+ * last one.
+ */
 export function addAnswer<T>(
   answers: AnswersByRank<T>,
   of: number,

@@ -1,8 +1,8 @@
 import type { WorkerPlace } from './cluster-events.js';
 
 /**
- * Who differs from whom, in words, or null when all values are equal. `values` are in rank order. A majority is
- * taken to be right; without one everybody is listed.
+ * Who differs from whom, in words, or null when all values are equal. `values` are in rank order. A majority
+ * is taken to be right; without one everybody is listed.
  */
 export function describeDisagreement(
   places: readonly WorkerPlace[],

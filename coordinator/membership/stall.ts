@@ -31,7 +31,10 @@ export function noteProgress<State extends Membership>(state: State, nowMs: numb
   return { ...state, pace: { ...state.pace, progressedAtMs: nowMs } };
 }
 
-/** How long steps take after these effects. The first step of a generation or a phase says nothing of the next. */
+/**
+ * How long steps take after these effects. The first step of a generation or a phase says nothing of the
+ * next.
+ */
 export function paceAfter(rules: StallRules, state: Running | Stopping, effects: readonly Effect[]): Pace {
   const { pace, generation } = state;
   const committed = effects.find((effect) => effect.kind === 'stepCommitted');
@@ -42,7 +45,10 @@ export function paceAfter(rules: StallRules, state: Running | Stopping, effects:
   return { ...pace, usualStepMs: usualMs + stepWeight * (seconds * 1_000 - usualMs) };
 }
 
-/** Who keeps the others from going on, the first of them to be named first, and why; null while there is no stall. */
+/**
+ * Who keeps the others from going on, the first of them to be named first, and why; null while there is no
+ * stall.
+ */
 export function findStall(
   rules: StallRules,
   state: Engaged,

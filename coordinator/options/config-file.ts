@@ -5,8 +5,8 @@ import { nearestName } from '../../runtime/nearest-name.js';
 import { type RawStart, startOptionNames } from './start-schema.js';
 
 /**
- * Options of `coordinator start` from a YAML file. Throws invalid-argument, with the nearest known name, for a name
- * that is none. Values are checked with those of the command line.
+ * Options of `coordinator start` from a YAML file. Throws invalid-argument, with the nearest known name, for
+ * a name that is none. Values are checked with those of the command line.
  */
 export function readConfigFile(path: string): RawStart {
   const content = parseYaml(path, readText(path));

@@ -19,7 +19,9 @@ export interface Settled {
   readonly earlyStopping: number | null;
 }
 
-/** Decides the weights: recorded in run.json, kept when the run is resumed, and named in the report's recipe. */
+/**
+ * Decides the weights: recorded in run.json, kept when the run is resumed, and named in the report's recipe.
+ */
 export interface TrainingOption<V, Planned extends boolean = boolean> extends HelpText {
   readonly kind: 'training';
   /** Goes into the run's configuration, which both programs read, under the same name. */

@@ -15,8 +15,9 @@ export const optionGroups = {
 };
 
 /**
- * Every option of `coordinator start`: the command line, its help, config files, the recorded configuration and the report's
- * recipe are made from this table. An option whose default depends on another one stands after it.
+ * Every option of `coordinator start`: the command line, its help, config files, the recorded configuration
+ * and the report's recipe are made from this table. An option whose default depends on another one stands
+ * after it.
  */
 export const startTable = {
   ...dataOptions,
@@ -52,7 +53,9 @@ export type TrainingOptions = {
 
 export const startOptionNames = Object.keys(startTable).map(dashed);
 
-/** Each value by itself: its type and range. Throws invalid-argument that names every option that is wrong. */
+/**
+ * Each value by itself: its type and range. Throws invalid-argument that names every option that is wrong.
+ */
 export function parseStart(raw: RawStart): ParsedStart {
   const parsed: Record<string, unknown> = {};
   const sentences: string[] = Object.keys(raw)

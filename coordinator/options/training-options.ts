@@ -6,7 +6,10 @@ const trainingTable = Object.entries(startTable).flatMap(([name, option]) =>
   option.kind === 'training' ? [[name, option as TrainingOption<unknown>] as const] : [],
 );
 
-/** All training options: those given, and defaults for the rest. Throws invalid-argument for what cannot be together. */
+/**
+ * All training options: those given, and defaults for the rest. Throws invalid-argument for what cannot be
+ * together.
+ */
 export function resolveTraining(parsed: ParsedStart): TrainingOptions {
   const given: Readonly<Record<string, unknown>> = parsed;
   const settled: Record<string, unknown> = {};

@@ -4,8 +4,8 @@ import { type Interpretation, type Judgement, type Judgements, judgementAt } fro
 const linesPerPiece = 1000;
 
 /**
- * predictions.jsonl, in pieces: one line per validation image, in the order of the validation set. Of millions of images one
- * text of all lines would be longer than a string can be.
+ * predictions.jsonl, in pieces: one line per validation image, in the order of the validation set. Of
+ * millions of images one text of all lines would be longer than a string can be.
  */
 export function* encodePredictions(judgements: Judgements): Generator<string> {
   const { classes, paths } = judgements;

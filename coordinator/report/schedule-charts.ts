@@ -13,7 +13,10 @@ const groupNames = ['stem to layer 2', 'layers 3 and 4', 'head'];
 const groupColors = [green, purple, blue];
 /** Peaks further apart than that cannot be seen together along a linear axis. */
 const linearSpan = 20;
-/** The cycles end far below any rate that matters; a logarithmic axis follows them so far below the lowest peak. */
+/**
+ * The cycles end far below any rate that matters; a logarithmic axis follows them so far below the lowest
+ * peak.
+ */
 const shownDecades = 1 / 1000;
 
 /** Learning rate of each layer group and momentum, as planned. */

@@ -5,7 +5,9 @@ import { openImage } from '../../runtime/images.js';
 /** Side of a thumbnail, in pixels: sharp on screens of two pixels per pixel in a grid of six. */
 export const thumbnailSide = 288;
 
-/** The centre square of an image, as the network sees it, as JPEG; null when the file cannot be read any more. */
+/**
+ * The centre square of an image, as the network sees it, as JPEG; null when the file cannot be read any more.
+ */
 export async function readThumbnail(root: string, relativePath: string): Promise<Buffer | null> {
   try {
     const bytes = await readFile(path.join(root, relativePath));

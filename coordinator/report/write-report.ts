@@ -39,8 +39,8 @@ export interface WrittenReport {
 export const reportDefaults: InterpretOptions = { topCount: 12, minCount: 2 };
 
 /**
- * Writes RUN/report, in place of one that is there: the page, its charts as PNG, every prediction, and the figures as
- * JSON. The folder appears whole or not at all.
+ * Writes RUN/report, in place of one that is there: the page, its charts as PNG, every prediction, and the
+ * figures as JSON. The folder appears whole or not at all.
  */
 export async function writeReport(request: ReportRequest): Promise<WrittenReport> {
   const { directory, history, root, valid, evaluation, origin, minCount } = request;

@@ -22,7 +22,10 @@ export function countConfusion(
   return rows;
 }
 
-/** Off the diagonal, at least `minCount` times, most often first; ties in row-major order (fastai's `most_confused`). */
+/**
+ * Off the diagonal, at least `minCount` times, most often first; ties in row-major order (fastai's
+ * `most_confused`).
+ */
 export function findMostConfused(matrix: ConfusionMatrix, minCount: number): Confusion[] {
   return matrix
     .flatMap((row, actual) => row.map((count, predicted) => ({ actual, predicted, count })))

@@ -5,7 +5,10 @@ import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
 import type { StepFigures, WorkerLine } from './ledger.js';
 import { measure } from './measures.js';
 
-/** One row of the table that the person reads, in fastai's columns; rates that are not finite are null in JSON. */
+/**
+ * One row of the table that the person reads, in fastai's columns; rates that are not finite are null in
+ * JSON.
+ */
 export interface EpochRecord {
   /** Counted from 0. */
   readonly epoch: number;
@@ -43,8 +46,8 @@ interface Evaluated {
 }
 
 /**
- * The record of an epoch whose steps all stand in `steps` (the run's, in order). The smoothing begins with the phase,
- * as fastai's does with each fit.
+ * The record of an epoch whose steps all stand in `steps` (the run's, in order). The smoothing begins with
+ * the phase, as fastai's does with each fit.
  *
  * @param labels by validation sample id
  * @param evaluationSeconds wall time between the last step and the end of validation
@@ -82,7 +85,9 @@ function smoothPhase(config: RunConfig, steps: readonly StepFigures[], last: num
   return smoothed.value();
 }
 
-/** Steps are left out where a phase ended early, so that their places in the list do not say which they are. */
+/**
+ * Steps are left out where a phase ended early, so that their places in the list do not say which they are.
+ */
 function stepsFrom(steps: readonly StepFigures[], start: number, end: number): readonly StepFigures[] {
   return steps.filter(({ step }) => step >= start && step < end);
 }

@@ -5,7 +5,10 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 
-/** What differs between the images that a run began with and those that are there now. Paths are relative to the data's folder. */
+/**
+ * What differs between the images that a run began with and those that are there now. Paths are relative to
+ * the data's folder.
+ */
 export interface ImageChanges {
   /** Under their names are other bytes. */
   readonly changed: readonly string[];
@@ -17,12 +20,18 @@ const linesPerWrite = 1000;
 /** Files that a sentence names. */
 const namedFiles = 5;
 
-/** Writes the digest of every image of a data set, as `sha256sum` does: inside the data's folder, `sha256sum -c` checks it. */
+/**
+ * Writes the digest of every image of a data set, as `sha256sum` does: inside the data's folder, `sha256sum
+ * -c` checks it.
+ */
 export async function writeImageRecord(file: string, dataset: Dataset): Promise<void> {
   await writeDurably(file, encode(dataset));
 }
 
-/** The samples by split, with paths relative to the data's folder: those of a validation set elsewhere may leave it. */
+/**
+ * The samples by split, with paths relative to the data's folder: those of a validation set elsewhere may
+ * leave it.
+ */
 function splitsOf({ root, validRoot, train, valid }: Dataset): readonly Dataset['train'][] {
   if (validRoot === undefined) return [train, valid];
   const way = relative(root, validRoot).split(sep).join('/');

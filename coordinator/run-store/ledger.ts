@@ -60,10 +60,16 @@ const workerLine = z.object({
   }),
 });
 
-/** From here on, lines of step >= toStep that stand above count no longer: the run went on from an earlier state. */
+/**
+ * From here on, lines of step >= toStep that stand above count no longer: the run went on from an earlier
+ * state.
+ */
 const rollbackLine = z.object({ kind: z.literal('rollback'), toStep: count });
 
-/** The phase of `epoch` ended early, with that epoch: the run goes on with step `toStep`, the next phase's first. */
+/**
+ * The phase of `epoch` ended early, with that epoch: the run goes on with step `toStep`, the next phase's
+ * first.
+ */
 const earlyStopLine = z.object({ kind: z.literal('early-stop'), epoch: count, toStep: count });
 
 const ledgerLine = z.discriminatedUnion('kind', [

@@ -19,8 +19,9 @@ const lineFeed = 0x0a;
 /** A file of JSON lines that only grows. */
 export interface LineFile {
   /**
-   * Throws a RondoError that names the file (a full disk: resource-exhausted); the lines before stay whole. After `close` nothing is written:
-   * what still arrives is of a run that has ended, and the descriptor may be another file's.
+   * Throws a RondoError that names the file (a full disk: resource-exhausted); the lines before stay whole.
+   * After `close` nothing is written: what still arrives is of a run that has ended, and the descriptor may
+   * be another file's.
    */
   append(value: object): void;
   /** Returns when the disk has every line. */
@@ -65,8 +66,8 @@ export interface ReadProgress {
 }
 
 /**
- * Every whole line, parsed, of a file of any length: it is read as a stream. Throws data-loss that names the line when one
- * is not JSON.
+ * Every whole line, parsed, of a file of any length: it is read as a stream. Throws data-loss that names the
+ * line when one is not JSON.
  */
 export async function* readLines(
   path: string,

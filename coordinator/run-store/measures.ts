@@ -13,7 +13,10 @@ export interface Judged {
   readonly labelRanks: ArrayLike<number>;
 }
 
-/** What a network is worth on these images. Null where there is nothing to divide by, or the result is not finite. */
+/**
+ * What a network is worth on these images. Null where there is nothing to divide by, or the result is not
+ * finite.
+ */
 export interface Measures {
   /** The mean of the training criterion, mixup aside. */
   readonly validLoss: number | null;
@@ -21,7 +24,9 @@ export interface Measures {
   readonly errorRate: number | null;
   /** 1 − the mean recall of the classes that have images (scikit-learn's balanced_accuracy_score). */
   readonly balancedError: number | null;
-  /** The mean F1 of the classes that have images or were predicted (scikit-learn's f1_score, average 'macro'). */
+  /**
+   * The mean F1 of the classes that have images or were predicted (scikit-learn's f1_score, average 'macro').
+   */
   readonly macroF1: number | null;
   /** Share of the images whose label is not among the five likeliest classes. */
   readonly top5Error: number | null;

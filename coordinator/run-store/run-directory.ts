@@ -117,7 +117,9 @@ export function runDirectoryAt(path: string): RunDirectory {
   };
 }
 
-/** The directory of a run given by name (under `runDir`) or by path. Throws not-found with the nearest name. */
+/**
+ * The directory of a run given by name (under `runDir`) or by path. Throws not-found with the nearest name.
+ */
 export function findRunDirectory(run: string, runDir: string): RunDirectory {
   for (const path of [join(runDir, run), run]) {
     if (existsSync(join(path, 'run.json'))) return runDirectoryAt(path);

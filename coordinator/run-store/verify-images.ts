@@ -14,8 +14,8 @@ export type ImagesVerdict =
   | { readonly status: 'unavailable'; readonly reason: string };
 
 /**
- * Compares the files of a run's data folder with the digests that it recorded; files that the run did not use are not
- * looked at. What did not change since it was last verified is not read again.
+ * Compares the files of a run's data folder with the digests that it recorded; files that the run did not use
+ * are not looked at. What did not change since it was last verified is not read again.
  */
 export async function verifyRunImages(
   directory: RunDirectory,

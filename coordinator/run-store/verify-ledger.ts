@@ -23,11 +23,12 @@ export type Verdict =
     };
 
 /**
- * Expands the plan of `config` beside a ledger: every step in its order, every rank's share as planned, world sizes
- * constant within a generation; and counts by itself that each whole epoch uses each sample exactly once.
+ * Expands the plan of `config` beside a ledger: every step in its order, every rank's share as planned, world
+ * sizes constant within a generation; and counts by itself that each whole epoch uses each sample exactly
+ * once.
  *
- * @param read begins with the first line at each call. A ledger is read twice: its end decides which of its steps count, and all
- * of it may be more than the memory holds.
+ * @param read begins with the first line at each call. A ledger is read twice: its end decides which of its
+ * steps count, and all of it may be more than the memory holds.
  */
 export async function verifyLedger(
   config: RunConfig,

@@ -32,8 +32,8 @@ export interface CheckpointKeeperOptions {
 }
 
 /**
- * Saves complete states in the background, as many as there is time for: the newest always, the end of a stage and the
- * best epoch unless a better one comes first.
+ * Saves complete states in the background, as many as there is time for: the newest always, the end of a
+ * stage and the best epoch unless a better one comes first.
  */
 export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEnd> {
   const { config, training } = o.run;

@@ -4,9 +4,9 @@ import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { EarlyStop } from '../telemetry/run-events.js';
 
 /**
- * Whether the phase of the last of `epochs`, which is not the phase's last one, has gone `patience` epochs without a lower
- * validation loss. Like fastai's callback it looks at one fit alone. Decided from the ledger's epochs, so that a resumed run
- * decides as one that was never stopped.
+ * Whether the phase of the last of `epochs`, which is not the phase's last one, has gone `patience` epochs
+ * without a lower validation loss. Like fastai's callback it looks at one fit alone. Decided from the
+ * ledger's epochs, so that a resumed run decides as one that was never stopped.
  */
 export function decideEarlyStop(
   epochs: readonly EpochRecord[],

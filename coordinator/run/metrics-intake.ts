@@ -21,9 +21,9 @@ interface MetricsAddress {
 }
 
 /**
- * Records metrics from NATS in metrics.jsonl, on a server of its own unless --nats names one. Adds the server and the
- * collector to `resources` and returns how workers reach the server. Where NATS cannot be opened the run goes on without
- * metrics and warns once: training does not depend on them.
+ * Records metrics from NATS in metrics.jsonl, on a server of its own unless --nats names one. Adds the server
+ * and the collector to `resources` and returns how workers reach the server. Where NATS cannot be opened the
+ * run goes on without metrics and warns once: training does not depend on them.
  */
 export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress> {
   const { run, report, resources } = intake;

@@ -29,8 +29,8 @@ export function noResources(): OpenResources {
 }
 
 /**
- * Closes the workers first, so that their last metrics arrive, then what receives those. Never rejects, and always ends within
- * the deadlines.
+ * Closes the workers first, so that their last metrics arrive, then what receives those. Never rejects, and
+ * always ends within the deadlines.
  */
 export async function closeResources(
   resources: OpenResources,

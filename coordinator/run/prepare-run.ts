@@ -55,7 +55,10 @@ export interface PrepareContext {
   readonly command: readonly string[];
 }
 
-/** Checks the weights to begin with and indexes the data, then makes and locks the run's directory: a run that cannot begin leaves no directory. */
+/**
+ * Checks the weights to begin with and indexes the data, then makes and locks the run's directory: a run that
+ * cannot begin leaves no directory.
+ */
 export async function prepareNewRun(
   start: Extract<StartConfig, { kind: 'new' }>,
   context: PrepareContext,
@@ -113,7 +116,10 @@ export async function prepareNewRun(
   }
 }
 
-/** Copies the weights of another run's checkpoint to a file of the new one's, at `path`: that run may change or go. */
+/**
+ * Copies the weights of another run's checkpoint to a file of the new one's, at `path`: that run may change
+ * or go.
+ */
 export async function takeOver(
   source: SourceRun,
   config: RunConfig,

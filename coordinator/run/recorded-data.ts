@@ -4,7 +4,10 @@ import { compareImages, describeChanges, digestsOf, readImageRecord } from '../r
 import type { RunDirectory, RunRecord } from '../run-store/run-directory.js';
 import { type IndexContext, indexData } from './prepare-run.js';
 
-/** Options that say where something lies. A run may find it elsewhere later: its digest tells whether it is the same. */
+/**
+ * Options that say where something lies. A run may find it elsewhere later: its digest tells whether it is
+ * the same.
+ */
 export type Places = Partial<Pick<TrainingOptions, 'data' | 'valid' | 'labels' | 'pretrained'>>;
 
 /** Those of the places given that are others than a run has recorded. */
@@ -15,8 +18,8 @@ export function movedPlaces(given: Partial<TrainingOptions>, recorded: TrainingO
 }
 
 /**
- * The data set of a run that was started before, which may have moved since. Throws not-found when it is not there, and
- * failed-precondition, naming the files, when its images are not those of the run.
+ * The data set of a run that was started before, which may have moved since. Throws not-found when it is not
+ * there, and failed-precondition, naming the files, when its images are not those of the run.
  */
 export async function indexRecordedData(
   { training, config, datasetDigest, runId }: RunRecord,

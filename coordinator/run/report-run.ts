@@ -5,8 +5,8 @@ import type { RunRecorder } from './run-recorder.js';
 import type { RunServices } from './services.js';
 
 /**
- * Writes the report of a run from its newest evaluation and returns the path of its page; null when there is none to
- * write. A run is no worse for it: what goes wrong is a warning.
+ * Writes the report of a run from its newest evaluation and returns the path of its page; null when there is
+ * none to write. A run is no worse for it: what goes wrong is a warning.
  */
 export async function reportRun(
   { directory, dataset }: PreparedRun,

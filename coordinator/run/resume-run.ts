@@ -41,9 +41,9 @@ export type Resumed =
   | { readonly kind: 'finished'; readonly summary: Summary };
 
 /**
- * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that step.
- * Throws when another process works on the run, when an option or the data differ from the run's (both may lie elsewhere now), and data-loss for
- * a damaged checkpoint.
+ * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that
+ * step. Throws when another process works on the run, when an option or the data differ from the run's (both
+ * may lie elsewhere now), and data-loss for a damaged checkpoint.
  */
 export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
   const directory = findRunDirectory(start.run, start.runtime.runDir);

@@ -52,7 +52,10 @@ export function presizeFor(size: number): number {
   return 2 * Math.round((size * 4) / 7);
 }
 
-/** `lr` is the frozen epochs', `unfreezeLr` that of those after them; without frozen epochs `lr` is the only one. */
+/**
+ * `lr` is the frozen epochs', `unfreezeLr` that of those after them; without frozen epochs `lr` is the only
+ * one.
+ */
 export function phasesFor({ epochs, freezeEpochs, lr, unfreezeLr }: TrainingOptions): PhaseConfig[] {
   const phases: PhaseConfig[] = [
     { name: 'frozen', epochs: freezeEpochs, trainable: 'frozen', learningRates: layerLearningRates(lr) },

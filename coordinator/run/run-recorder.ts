@@ -22,7 +22,9 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
 import { followSkippedSteps } from './skipped-steps.js';
 
-/** Listens to the cluster and records the run: the ledger, the table of epochs, which states to checkpoint. */
+/**
+ * Listens to the cluster and records the run: the ledger, the table of epochs, which states to checkpoint.
+ */
 export interface RunRecorder extends ClusterListener {
   readonly epochs: readonly EpochRecord[];
   /** Steps, epochs and workers, in order. */

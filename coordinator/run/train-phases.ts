@@ -25,7 +25,10 @@ export interface PhaseWork {
   stoppedEarly: boolean;
 }
 
-/** Ends the phase with its newest epoch when the validation loss has not fallen for long enough. Says whether it does. */
+/**
+ * Ends the phase with its newest epoch when the validation loss has not fallen for long enough. Says whether
+ * it does.
+ */
 export function considerStopping(work: PhaseWork): boolean {
   const { run, recorder, context, resources } = work;
   const stop = decideEarlyStop(recorder.epochs, run.training.earlyStopping, run.config.phases);
@@ -38,7 +41,10 @@ export function considerStopping(work: PhaseWork): boolean {
   return true;
 }
 
-/** The same before training: a run may have been interrupted after the epoch that ends its phase, and before it went on. */
+/**
+ * The same before training: a run may have been interrupted after the epoch that ends its phase, and before
+ * it went on.
+ */
 export function considerResumed(work: PhaseWork): void {
   const { record } = work.start ?? {};
   if (!record?.whole || work.recorder.epochs.at(-1)?.epoch !== record.epoch) return;
@@ -47,8 +53,8 @@ export function considerResumed(work: PhaseWork): void {
 }
 
 /**
- * Trains to the end of the run, or to a stop. When a phase ends early, the workers stop some steps later; they then take
- * up the state that the phase ended with, and go on with the next phase.
+ * Trains to the end of the run, or to a stop. When a phase ends early, the workers stop some steps later;
+ * they then take up the state that the phase ended with, and go on with the next phase.
  */
 export async function trainPhases(
   work: PhaseWork,

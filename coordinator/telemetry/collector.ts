@@ -12,13 +12,16 @@ import { ensureStream, followStream } from './stream.js';
 export type Metric = Readonly<Record<string, unknown>> & { readonly kind: string };
 
 export interface Collector {
-  /** Takes one of the coordinator's own metrics; it comes back through `onMetric`, in its place among the others. */
+  /**
+   * Takes one of the coordinator's own metrics; it comes back through `onMetric`, in its place among the
+   * others.
+   */
   publish(kind: 'epoch' | 'event', messageId: string, metric: object): void;
   /** `received` counts what went to `onMetric`; the others are those of the coordinator's own metrics. */
   counts(): { received: number; published: number; dropped: number };
   /**
-   * Waits at most `settleMs` until everything that the stream holds by now has been received. To be called when the
-   * workers have closed their publishers. May be called twice.
+   * Waits at most `settleMs` until everything that the stream holds by now has been received. To be called
+   * when the workers have closed their publishers. May be called twice.
    */
   close(o: { settleMs: number }): Promise<void>;
 }
@@ -130,7 +133,10 @@ export async function openCollector(o: {
   };
 }
 
-/** JetStream reserves all that a stream may come to hold, and its own words for a full disk say neither where nor what to do. */
+/**
+ * JetStream reserves all that a stream may come to hold, and its own words for a full disk say neither where
+ * nor what to do.
+ */
 function describeTrouble(trouble: RondoError): RondoError {
   if (!/insufficient (storage )?resources|no space left/.test(trouble.message)) return trouble;
   return new RondoError('resource-exhausted', 'there is no room for its store', {

@@ -54,8 +54,8 @@ export async function ensureStream(connection: NatsConnection, runId: string): P
 }
 
 /**
- * Hands every message after sequence number `after` to `take`, in order, with its body parsed (undefined when it is
- * not JSON). Returns when `signal` aborts; throws when the server ends the consumer.
+ * Hands every message after sequence number `after` to `take`, in order, with its body parsed (undefined when
+ * it is not JSON). Returns when `signal` aborts; throws when the server ends the consumer.
  */
 export async function followStream(
   connection: NatsConnection,

@@ -10,7 +10,8 @@ export type ClientClass<C extends Client> = new (
 ) => C;
 
 /**
- * A client of the member of the run at `address` (HOST:PORT). It connects with its first call; close it when done.
+ * A client of the member of the run at `address` (HOST:PORT). It connects with its first call; close it when
+ * done.
  *
  * @param o.maxReceiveBytes the largest message that it takes.
  */

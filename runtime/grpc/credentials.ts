@@ -10,13 +10,17 @@ import {
 import { RondoError } from '../errors.js';
 
 /**
- * How a process proves on every call that it belongs to a run, and how it checks its callers. All servers and channels are
- * opened with one of these, so that another kind of proof (a certificate for each worker) takes the token's place here alone.
+ * How a process proves on every call that it belongs to a run, and how it checks its callers. All servers and
+ * channels are opened with one of these, so that another kind of proof (a certificate for each worker) takes
+ * the token's place here alone.
  */
 export interface RunCredentials {
   readonly server: {
     readonly credentials: ServerCredentials;
-    /** @throws RondoError unauthenticated unless the call's metadata proves that the caller belongs to the run. */
+    /**
+     * @throws RondoError unauthenticated unless the call's metadata proves that the caller belongs to the
+     * run.
+     */
     authenticate(metadata: Metadata): void;
   };
   readonly channel: {
@@ -40,7 +44,8 @@ export function createRunToken(): string {
 }
 
 /**
- * Every call carries the run's token. It travels unencrypted: only for connections that do not leave the machine.
+ * Every call carries the run's token. It travels unencrypted: only for connections that do not leave the
+ * machine.
  *
  * @param token as from `createRunToken`, of one run.
  * @throws RondoError invalid-argument for what cannot be a token; the message does not repeat it.

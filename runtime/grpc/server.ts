@@ -28,14 +28,20 @@ export interface GrpcServerOptions {
   readonly maxReceiveBytes: number;
   /** Adds the services. */
   register(server: Server): void;
-  /** Listens beyond loopback too, where a token can be read on its way: for benches in networks of their own. */
+  /**
+   * Listens beyond loopback too, where a token can be read on its way: for benches in networks of their own.
+   */
   readonly anyNetwork?: boolean;
-  /** How long a connection may be there before a call of it was authenticated; 5 s unless a test says otherwise. */
+  /**
+   * How long a connection may be there before a call of it was authenticated; 5 s unless a test says
+   * otherwise.
+   */
   readonly handshakeMs?: number;
 }
 
 /**
- * Serves on `address` (HOST:PORT, port 0 for any free one). No call reaches a handler before `credentials` accepted it.
+ * Serves on `address` (HOST:PORT, port 0 for any free one). No call reaches a handler before `credentials`
+ * accepted it.
  *
  * @throws RondoError invalid-argument for a malformed or foreign address, permission-denied beyond loopback,
  *   failed-precondition when the port is taken.

@@ -13,7 +13,9 @@ import { needsAtRunTime } from './production-packages.mjs';
  *   | { path: string, text: string, executable?: boolean }} Entry
  */
 
-/** The package of which only the addon is loaded, and nothing of its JavaScript: worker/tensorflow/binding.ts. */
+/**
+ * The package of which only the addon is loaded, and nothing of its JavaScript: worker/tensorflow/binding.ts.
+ */
 const tensorflowPackage = '@tensorflow/tfjs-node-gpu';
 
 /** What the benches start beside the compiled programs: scripts of their peers, and stored results. */
@@ -78,7 +80,8 @@ function isInstalled(path) {
 }
 
 /**
- * TensorFlow's libraries, and NVIDIA's that a runtime brings along. Their own links lead from the one to the other.
+ * TensorFlow's libraries, and NVIDIA's that a runtime brings along. Their own links lead from the one to the
+ * other.
  *
  * @param {import('../setup/runtime-folder.mjs').Runtime} runtime
  * @returns {{ path: string, file: string }[]}

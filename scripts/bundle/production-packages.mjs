@@ -9,7 +9,8 @@
  * The folders of all packages that the repository's own programs reach, in the order of the lock file.
  *
  * @param {Readonly<Record<string, LockedPackage>>} packages of package-lock.json; '' is the repository
- * @param {readonly string[]} apart names of packages that are taken care of elsewhere: neither they nor what only they need
+ * @param {readonly string[]} apart names of packages that are taken care of elsewhere: neither they nor what
+ *   only they need
  */
 export function needsAtRunTime(packages, apart) {
   /** @type {Set<string>} */

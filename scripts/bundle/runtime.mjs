@@ -9,8 +9,9 @@ import { readInstallation } from '../setup/steps.mjs';
 import { chooseSource } from '../setup/wheels.mjs';
 
 /**
- * What TensorFlow opens at its start beside libcudart, which every bundle brings; it uses no GPU where one of them is missing
- * (xla/tsl/cuda, TryDlopenCUDALibraries). The versions are those that TensorFlow 2.21 was built for, CUDA 12.5.
+ * What TensorFlow opens at its start beside libcudart, which every bundle brings; it uses no GPU where one of
+ * them is missing (xla/tsl/cuda, TryDlopenCUDALibraries). The versions are those that TensorFlow 2.21 was
+ * built for, CUDA 12.5.
  */
 export const cudaLibraries = [
   'libcublas.so.12',
@@ -22,10 +23,12 @@ export const cudaLibraries = [
 ];
 
 /**
- * The runtime that a bundle carries, fetched into the cache if it is not there; what `npm run setup` chose stays chosen.
+ * The runtime that a bundle carries, fetched into the cache if it is not there; what `npm run setup` chose
+ * stays chosen.
  *
  * @param {Pick<import('./options.mjs').Options, 'gpu' | 'cuda' | 'wheel'>} options
- * @param {{ cache: string, env: Record<string, string | undefined>, report: import('../setup/report.mjs').Report }} context
+ * @param {{ cache: string, env: Record<string, string | undefined>, report:
+ *   import('../setup/report.mjs').Report }} context
  * @returns {Promise<import('../setup/runtime-folder.mjs').Runtime>}
  */
 export async function obtainBundledRuntime({ gpu, cuda, wheel }, { cache, env, report }) {

@@ -33,8 +33,8 @@ export function bindingIsBuilt(runtime) {
 }
 
 /**
- * Builds the package's Node-API addon against the runtime, in one call of the C++ compiler: it needs the headers of
- * `node-api-headers` and neither node-gyp nor Node's own headers.
+ * Builds the package's Node-API addon against the runtime, in one call of the C++ compiler: it needs the
+ * headers of `node-api-headers` and neither node-gyp nor Node's own headers.
  *
  * @param {import('./runtime-folder.mjs').Runtime} runtime
  * @param {Record<string, string | undefined>} env

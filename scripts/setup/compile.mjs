@@ -28,8 +28,8 @@ export function programsAreCompiled() {
 }
 
 /**
- * Compiles the sources to dist/ (only what has changed), removes what no longer has a source, and makes the programs
- * commands: `npx coordinator`, `npx worker`.
+ * Compiles the sources to dist/ (only what has changed), removes what no longer has a source, and makes the
+ * programs commands: `npx coordinator`, `npx worker`.
  *
  * @returns {Promise<number>} how many files there are
  */
@@ -40,7 +40,8 @@ export async function compile() {
   const missing = [...wanted].some(
     (file) => statSync(join(root, file), { throwIfNoEntry: false }) === undefined,
   );
-  // The compiler's notes say what it has written before; it would not write a file again that was removed since.
+  // The compiler's notes say what it has written before; it would not write a file again that was removed
+  // since.
   if (missing) rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   await mustRun(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {

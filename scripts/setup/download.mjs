@@ -7,12 +7,14 @@ import { mustRun } from './run-command.mjs';
 const pollMs = 500;
 
 /**
- * Fetches wheels by pip's own client, so that its index, proxies and certificates are the user's. What a `folder`
- * already holds, and its digest confirms, is not fetched again; a download that was cut short begins anew.
+ * Fetches wheels by pip's own client, so that its index, proxies and certificates are the user's. What a
+ * `folder` already holds, and its digest confirms, is not fetched again; a download that was cut short begins
+ * anew.
  *
  * @param {object} what
  * @param {string} what.python
- * @param {readonly string[]} what.requirements lines as pip reads them, with `--hash` where a digest is pinned
+ * @param {readonly string[]} what.requirements lines as pip reads them, with `--hash` where a digest is
+ *   pinned
  * @param {readonly string[]} what.platforms
  * @param {string} what.folder
  * @param {string} what.label

@@ -47,8 +47,8 @@ export function isLinkTo(path, target) {
 }
 
 /**
- * Makes `path` a symbolic link to `target`, whatever was there. One link replaces another at once: a program that
- * starts meanwhile finds one of the two.
+ * Makes `path` a symbolic link to `target`, whatever was there. One link replaces another at once: a program
+ * that starts meanwhile finds one of the two.
  *
  * @param {string} path
  * @param {string} target

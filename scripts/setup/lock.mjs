@@ -7,8 +7,9 @@ import { createInterface } from 'node:readline';
 import { findPython } from './python.mjs';
 
 /**
- * Holds the lock until its standard input ends, which it does when this process does, however that happens. In Python, which set-up needs anyway:
- * Node has no flock, and the package that brings it to the programs is not there yet.
+ * Holds the lock until its standard input ends, which it does when this process does, however that happens.
+ * In Python, which set-up needs anyway: Node has no flock, and the package that brings it to the programs is
+ * not there yet.
  */
 const holder = `
 import fcntl, sys
@@ -26,7 +27,8 @@ sys.stdin.read()
 `;
 
 /**
- * Runs `work` while no other process holds the lock file; waits for one that does. The kernel releases the lock of a holder that has died.
+ * Runs `work` while no other process holds the lock file; waits for one that does. The kernel releases the
+ * lock of a holder that has died.
  *
  * @template T
  * @param {string} file

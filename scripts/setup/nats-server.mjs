@@ -11,7 +11,8 @@ const manual =
   'or set RONDO_NATS_SERVER to one, or give `coordinator start` a running one by --nats URL.';
 
 /**
- * The nats-server that is there already: RONDO_NATS_SERVER, else on PATH, else the one that was built into the cache.
+ * The nats-server that is there already: RONDO_NATS_SERVER, else on PATH, else the one that was built into
+ * the cache.
  *
  * @param {Record<string, string | undefined>} env
  * @param {string} cache
@@ -31,11 +32,11 @@ export function findNatsServer(env, cache) {
  */
 
 /**
- * How to get a nats-server where there is none: built by Go, in the user's own cache, before anything that changes the
- * system; the system's package manager only where no one has to be asked.
+ * How to get a nats-server where there is none: built by Go, in the user's own cache, before anything that
+ * changes the system; the system's package manager only where no one has to be asked.
  *
- * @param {{ go: boolean, managers: readonly string[], rootUser: boolean, sudo: boolean }} machine `managers` that are
- *   on it; `sudo` when it asks for no password
+ * @param {{ go: boolean, managers: readonly string[], rootUser: boolean, sudo: boolean }} machine `managers`
+ *   that are on it; `sudo` when it asks for no password
  * @returns {Way}
  */
 export function chooseWay({ go, managers, rootUser, sudo }) {

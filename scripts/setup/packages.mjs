@@ -27,7 +27,8 @@ export function packagesMatchLock() {
 }
 
 /**
- * @typedef {Record<string, { version?: string, integrity?: string, optional?: boolean, devOptional?: boolean, peer?: boolean }>} Packages
+ * @typedef {Record<string, { version?: string, integrity?: string, optional?: boolean, devOptional?: boolean,
+ *   peer?: boolean }>} Packages
  */
 
 /**
@@ -72,8 +73,9 @@ export async function installPackages() {
 }
 
 /**
- * Whether `npm ci` refuses the lock file only because it names no version of some optional packages: those that the
- * registry did not have for other platforms when it was written. `npm install` takes such a lock file as it is.
+ * Whether `npm ci` refuses the lock file only because it names no version of some optional packages: those
+ * that the registry did not have for other platforms when it was written. `npm install` takes such a lock
+ * file as it is.
  *
  * @param {string} output of `npm ci`
  */

@@ -15,8 +15,8 @@ export const installationFile = join(stateFolder, 'installation.json');
 export const tensorflowPackage = join(root, 'node_modules', '@tensorflow', 'tfjs-node-gpu');
 
 /**
- * The folder that keeps downloads, shared by every copy of the repository: RONDO_CACHE, else `rondo` in the user's
- * cache folder.
+ * The folder that keeps downloads, shared by every copy of the repository: RONDO_CACHE, else `rondo` in the
+ * user's cache folder.
  *
  * @param {Record<string, string | undefined>} env
  */

@@ -1,8 +1,8 @@
 /**
  * @typedef {object} Report
  * @property {(text: string) => void} say A line of its own.
- * @property {(text: string) => void} progress How far something long is: rewrites one line on a terminal; elsewhere,
- *   where lines pile up, at most one line per five seconds.
+ * @property {(text: string) => void} progress How far something long is: rewrites one line on a terminal;
+ *   elsewhere, where lines pile up, at most one line per five seconds.
  * @property {() => void} endProgress
  */
 

@@ -11,8 +11,8 @@ const keptCharacters = 16_000;
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ cwd?: string, env?: Record<string, string | undefined> }} [options]
- * @returns {Promise<{ code: number, output: string, stdout: string }>} `code` is 127 when there is no such program;
- *   `output` is the end of both streams, `stdout` all of the one
+ * @returns {Promise<{ code: number, output: string, stdout: string }>} `code` is 127 when there is no such
+ *   program; `output` is the end of both streams, `stdout` all of the one
  */
 export function runCommand(command, args, { cwd, env } = {}) {
   return new Promise((resolve) => {

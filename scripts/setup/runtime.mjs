@@ -87,7 +87,8 @@ async function fetchTensorflow(variant, python, incoming, report) {
 /**
  * @param {string} python
  * @param {string} wheel TensorFlow's, which says which versions of NVIDIA's libraries it wants
- * @param {{ wanted: RegExp, incoming: string, report: import('./report.mjs').Report }} context `wanted`: their projects' names
+ * @param {{ wanted: RegExp, incoming: string, report: import('./report.mjs').Report }} context `wanted`:
+ *   their projects' names
  */
 async function fetchCuda(python, wheel, { wanted, incoming, report }) {
   const remedy = 'Give --gpu a wheel of `tensorflow`, not of `tensorflow-cpu`.';

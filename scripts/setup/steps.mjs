@@ -11,8 +11,8 @@ import { obtainRuntime } from './runtime.mjs';
 import { findRuntime } from './runtime-folder.mjs';
 
 /**
- * One job of the set-up. `isDone` is quick; `run` does the job and says in a few words what it has done, or null when
- * it could do nothing and has said why.
+ * One job of the set-up. `isDone` is quick; `run` does the job and says in a few words what it has done, or
+ * null when it could do nothing and has said why.
  *
  * @typedef {object} Step
  * @property {string} name
@@ -122,8 +122,8 @@ export function listSteps({ source, cache, env, stamps, report }) {
 }
 
 /**
- * @returns {{ tensorflow?: import('./runtime-folder.mjs').Runtime & { source: import('./wheels.mjs').Source },
- *   natsServer?: string | null }}
+ * @returns {{ tensorflow?: import('./runtime-folder.mjs').Runtime & { source: import('./wheels.mjs').Source
+ *   }, natsServer?: string | null }}
  */
 export function readInstallation() {
   return readJson(installationFile) ?? {};

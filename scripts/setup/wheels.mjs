@@ -14,7 +14,8 @@ export const tensorflowVersion = '2.21.0';
  */
 
 /**
- * Any Python's wheel serves: only its C++ libraries and headers are used, and they are the same in all of them.
+ * Any Python's wheel serves: only its C++ libraries and headers are used, and they are the same in all of
+ * them.
  *
  * @type {Record<string, PinnedWheel>}
  */
@@ -42,8 +43,8 @@ const pinnedWheels = {
 /** @typedef {'cpu' | 'gpu'} Variant */
 
 /**
- * Where the TensorFlow runtime comes from. `cuda: 'host'` leaves NVIDIA's libraries out but for libcudart, for a machine
- * that has others' versions of them (scripts/bundle).
+ * Where the TensorFlow runtime comes from. `cuda: 'host'` leaves NVIDIA's libraries out but for libcudart,
+ * for a machine that has others' versions of them (scripts/bundle).
  *
  * @typedef {{ kind: 'index', variant: Variant, cuda?: 'host' }
  *   | { kind: 'wheel', file: string, bytes: number, changedMs: number, variant: Variant, cuda?: 'host' }
@@ -51,10 +52,11 @@ const pinnedWheels = {
  */
 
 /**
- * Decides where the runtime comes from: the command line, else the environment, else what was chosen last time, else
- * the package index's CPU wheel. So `npm start` keeps what `npm run setup -- --gpu` has chosen.
+ * Decides where the runtime comes from: the command line, else the environment, else what was chosen last
+ * time, else the package index's CPU wheel. So `npm start` keeps what `npm run setup -- --gpu` has chosen.
  *
- * @param {{ variant?: Variant | undefined, wheel?: string | undefined, libtensorflow?: string | undefined }} options
+ * @param {{ variant?: Variant | undefined, wheel?: string | undefined, libtensorflow?: string | undefined }}
+ *   options
  * @param {Record<string, string | undefined>} env
  * @param {Source | undefined} remembered
  * @returns {Source}
@@ -90,8 +92,8 @@ export function choosePinnedWheel(variant, { platform, arch }) {
 }
 
 /**
- * The folder of the cache that a source's runtime is kept in. A wheel file's carries its size and time of last change,
- * so that a changed file is another runtime, and one that is gone may have been unpacked before.
+ * The folder of the cache that a source's runtime is kept in. A wheel file's carries its size and time of
+ * last change, so that a changed file is another runtime, and one that is gone may have been unpacked before.
  *
  * @param {Exclude<Source, { kind: 'folder' }>} source
  * @param {string} cache

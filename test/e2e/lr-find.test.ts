@@ -37,13 +37,15 @@ describe('coordinator lr-find', () => {
   }, async () => {
     const [alone, four] = [await search(1), await search(4)];
 
-    // Each worker's digest after the test was compared with the one before it; both worlds begin with the same state.
+    // Each worker's digest after the test was compared with the one before it; both worlds begin with the
+    // same state.
     expect(alone.stateDigest).toMatch(/^[0-9a-f]{64}$/);
     expect(four.stateDigest).toBe(alone.stateDigest);
 
     expect(alone.diverged).toBe(true);
     expect(four.diverged).toBe(true);
-    // Where the loss explodes it grows tenfold with each step: rounding moves the end by a step or two at most.
+    // Where the loss explodes it grows tenfold with each step: rounding moves the end by a step or two at
+    // most.
     expect(Math.abs(alone.points.length - four.points.length)).toBeLessThanOrEqual(2);
     const shared = Math.min(alone.points.length, four.points.length);
     for (let step = 0; step < shared; step++) {
@@ -51,7 +53,8 @@ describe('coordinator lr-find', () => {
       expect(other.learningRates).toEqual(one.learningRates);
       expect(one.learningRates[2] / one.learningRates[0]).toBeCloseTo(100, 9);
     }
-    // While the rates are small, nothing but the order of summation differs; later training itself is chaotic.
+    // While the rates are small, nothing but the order of summation differs; later training itself is
+    // chaotic.
     for (let step = 0; step < 9; step++) {
       const [one, other] = [alone.points[step].loss!, four.points[step].loss!];
       expect(Math.abs(one - other) / one, `loss of step ${step}`).toBeLessThan(1e-4);

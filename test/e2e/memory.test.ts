@@ -39,7 +39,8 @@ it('keeps resident memory and TensorFlow handles flat over 500 steps', { timeout
     expect(new Set(own.map((step) => step.tensorHandles)).size).toBe(1);
     const mean = (from: number, to: number) =>
       own.slice(from, to).reduce((sum, step) => sum + (step.residentBytes as number), 0) / (to - from);
-    // The first two epochs fill buffers and caches; from then on nothing may be kept for longer than it is used.
+    // The first two epochs fill buffers and caches; from then on nothing may be kept for longer than it is
+    // used.
     const [early, late] = [mean(150, 200), mean(450, 500)];
     expect(late / early, `from ${early} to ${late} bytes`).toBeLessThan(1.05);
   }

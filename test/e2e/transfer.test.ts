@@ -27,7 +27,9 @@ async function train(name: string, data: string, ...more: string[]) {
   return { summary: readSummaryFile(runs.run(name)), events };
 }
 
-/** Five classes teach the network to see; 24 images of each of five others then teach it to tell those apart. */
+/**
+ * Five classes teach the network to see; 24 images of each of five others then teach it to tell those apart.
+ */
 it(
   'a network pretrained on other classes, frozen then unfrozen, beats one from scratch with the same budget',
   async () => {

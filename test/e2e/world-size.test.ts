@@ -18,10 +18,10 @@ afterAll(() => {
   rmSync(data, { recursive: true, force: true });
 });
 
-// Batches of 32 are four micro-batches, which 3 does not divide. Augmentation and dropout are on. Training is chaotic: what
-// float32 rounds away in another order of summation grows with every step, the faster the larger the learning rate (at
-// 1e-4 to a thousandth of the loss in six steps) and the fewer values a batch norm sees. Hence low rates, 64 pixels, and the
-// same thread count in every world.
+// Batches of 32 are four micro-batches, which 3 does not divide. Augmentation and dropout are on. Training is
+// chaotic: what float32 rounds away in another order of summation grows with every step, the faster the
+// larger the learning rate (at 1e-4 to a thousandth of the loss in six steps) and the fewer values a batch
+// norm sees. Hence low rates, 64 pixels, and the same thread count in every world.
 it('trains the same 30 steps on 1, 2, 3 and 4 workers', { timeout: 600_000 }, async () => {
   const worlds = [1, 2, 3, 4];
   const recipe = '--size 64 --batch-size 32 --micro-batch 8 --epochs 2 --lr 1e-7,1e-6 --threads 1'.split(' ');

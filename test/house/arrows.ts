@@ -18,8 +18,8 @@ const roomArrows: Record<string, readonly string[]> = {
 };
 
 /**
- * The rooms inside both programs, from the top down: files import from their own room and from rooms below it. `main` stands
- * for the files directly in the program's folder.
+ * The rooms inside both programs, from the top down: files import from their own room and from rooms below
+ * it. `main` stands for the files directly in the program's folder.
  */
 const layers: Record<string, readonly string[]> = {
   coordinator: [
@@ -58,7 +58,9 @@ const strangers: Record<string, readonly string[]> = {
 const bindingFile = 'worker/tensorflow/binding.ts';
 const mostLines = 250;
 
-/** Everything in which the tree departs from the house's drawing, one sentence each; empty when it does not. */
+/**
+ * Everything in which the tree departs from the house's drawing, one sentence each; empty when it does not.
+ */
 export function findDepartures(tree: Tree): string[] {
   const imports = [...tree].flatMap(([file, text]) => relativeImports(file, text));
   return [
@@ -69,7 +71,10 @@ export function findDepartures(tree: Tree): string[] {
   ];
 }
 
-/** The modules that a file imports, statically or dynamically, or exports again. To start one as a program is neither. */
+/**
+ * The modules that a file imports, statically or dynamically, or exports again. To start one as a program is
+ * neither.
+ */
 export function namedModules(text: string): string[] {
   const forms = [
     /^(?:import|export)\s[\w\s{},*$]*?\bfrom\s*['"]([^'"]+)['"]/gm,

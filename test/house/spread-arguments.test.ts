@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parseAst } from 'vitest/node';
 
-// An argument list lies on the stack: `Math.max(...values)` and `list.push(...more)` throw from some hundred thousand values on.
+// An argument list lies on the stack: `Math.max(...values)` and `list.push(...more)` throw from some hundred
+// thousand values on.
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -15,7 +16,9 @@ interface Node {
   readonly [key: string]: unknown;
 }
 
-/** The lines of calls with an argument that is spread, unless it is what the function around got as its rest. */
+/**
+ * The lines of calls with an argument that is spread, unless it is what the function around got as its rest.
+ */
 function findSpreads(text: string): number[] {
   const rest = new Set<unknown>();
   const found: number[] = [];

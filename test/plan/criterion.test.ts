@@ -8,7 +8,8 @@ const rows = [
 ];
 const labels = [0, 1, 1];
 
-// torch.nn.CrossEntropyLoss(weight=…, label_smoothing=…)(torch.log(torch.tensor(rows)), torch.tensor(labels)), in float64.
+// torch.nn.CrossEntropyLoss(weight=…, label_smoothing=…)(torch.log(torch.tensor(rows)),
+// torch.tensor(labels)), in float64.
 test.each([
   [0, null, 1.1174690725],
   [0, [0.5, 2, 1.25], 1.3710671154],

@@ -36,7 +36,8 @@ describe('the views', () => {
       for (const aspect of [1, 2, 0.5]) {
         const transform = projectiveTransform(view, aspect, presize, size);
         const [width, height] = [Math.max(size, size * aspect), Math.max(size, size / aspect)];
-        // The output's pixel that shows the kept corner: flipping comes before the crop, so a crop at the left then shows the right.
+        // The output's pixel that shows the kept corner: flipping comes before the crop, so a crop at the
+        // left then shows the right.
         const [x, y] = [column * (size - 1), row * (size - 1)];
         const { rows, columns, turned } = storedShape(aspect, presize);
         const [storedWidth, storedHeight] = turned ? [rows, columns] : [columns, rows];

@@ -11,7 +11,10 @@ function picture(): Sharp {
   return sharp({ create: { width, height, channels: 3, background: 'red' } });
 }
 
-/** By how many megabytes libvips has come to hold more than ever before while it squeezes `bytes` to that width. */
+/**
+ * By how many megabytes libvips has come to hold more than ever before while it squeezes `bytes` to that
+ * width.
+ */
 async function growth(bytes: Uint8Array, to: number): Promise<number> {
   const before = sharp.cache().memory.high;
   await openImage(bytes).resize(to, 100, { fit: 'fill' }).raw().toBuffer();

@@ -1,6 +1,6 @@
 /**
- * A module of scripts/setup/, or with its folder of another one in scripts/, which is plain JavaScript so that it runs before anything is installed: the caller
- * states the part of it that is tested.
+ * A module of scripts/setup/, or with its folder of another one in scripts/, which is plain JavaScript so
+ * that it runs before anything is installed: the caller states the part of it that is tested.
  */
 export async function loadScript<T>(name: string): Promise<T> {
   return (await import(

@@ -51,9 +51,9 @@ export interface FakeCompute extends Compute {
 }
 
 /**
- * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the random key
- * decides, computed without TensorFlow: what the steps around it do can be checked by hand. `poison` makes the
- * gradient of that label NaN.
+ * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the
+ * random key decides, computed without TensorFlow: what the steps around it do can be checked by hand.
+ * `poison` makes the gradient of that label NaN.
  */
 export function createFakeCompute(options: { poison?: number } = {}): FakeCompute {
   const calls: string[] = [];

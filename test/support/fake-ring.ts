@@ -1,6 +1,8 @@
 import type { AllReduce } from '../../worker/training/reduce-parts.js';
 
-/** Rings of `worldSize` ranks in one process: each call waits for all ranks and leaves the same sum with each. */
+/**
+ * Rings of `worldSize` ranks in one process: each call waits for all ranks and leaves the same sum with each.
+ */
 export function createFakeRings(worldSize: number): AllReduce[] {
   let waiting: { vector: Float32Array; resolve(): void }[] = [];
   const allReduce = (vector: Float32Array) =>

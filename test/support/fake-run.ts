@@ -45,7 +45,10 @@ export interface Faults {
   /** A worker is lost at this step. */
   loseWorkerAt?: number;
   pullState?: RunServices['pullState'];
-  /** Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than that. */
+  /**
+   * Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than
+   * that.
+   */
   eager?: boolean;
   openCluster?(): never;
   /** Also after it throws. */

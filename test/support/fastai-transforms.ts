@@ -16,7 +16,10 @@ function solve(a: number[][], b: number[]): number[] {
   return rows.map((row, i) => row.at(-1)! / row[i]!);
 }
 
-/** fastai v1's steps for one output pixel, one after the other: crop, flip, grid, warp, affine matrix, corner-aligned sampling. */
+/**
+ * fastai v1's steps for one output pixel, one after the other: crop, flip, grid, warp, affine matrix,
+ * corner-aligned sampling.
+ */
 export function fastaiSampleAt(
   o: Augmentation,
   aspect: number,

@@ -102,7 +102,8 @@ function rangeStart(headers: IncomingHttpHeaders, file: ServedFile): number {
 }
 
 function send(response: ServerResponse, bytes: Uint8Array, fault: Fault): void {
-  // Before the body: else Node adds the length by itself, and nothing at all leaves when the body is cut to nothing.
+  // Before the body: else Node adds the length by itself, and nothing at all leaves when the body is cut to
+  // nothing.
   response.flushHeaders();
   const limit = fault.breakAfter ?? fault.stallAfter;
   if (limit === undefined) {

@@ -15,8 +15,8 @@ export interface MemoryLink extends Link {
 }
 
 /**
- * The links of a ring in memory. Chunks pass through the real wire format, into memory of their own. `capacity` is
- * how many chunks a link holds before send waits; `delayMs` is drawn for every chunk.
+ * The links of a ring in memory. Chunks pass through the real wire format, into memory of their own.
+ * `capacity` is how many chunks a link holds before send waits; `delayMs` is drawn for every chunk.
  */
 export function createMemoryRing(
   worldSize: number,

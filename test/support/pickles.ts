@@ -1,4 +1,6 @@
-/** Pieces of pickles of protocol 2, to be joined; what PyTorch's writer would not write can be written too. */
+/**
+ * Pieces of pickles of protocol 2, to be joined; what PyTorch's writer would not write can be written too.
+ */
 export const pickle = {
   of: (...parts: (Buffer | string)[]) =>
     Buffer.concat([Buffer.of(0x80, 2), ...parts.map(bytesOf), Buffer.from('.')]),

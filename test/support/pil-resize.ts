@@ -1,8 +1,8 @@
 import type { ReferenceImage } from './tensorflow/reference-augmentation.js';
 
 /**
- * Weights of a triangle filter, as wide as the shrink factor, for each of `to` places over `from` pixels: PIL's BILINEAR, and
- * torchvision's Resize with antialiasing (Pillow, src/libImaging/Resample.c).
+ * Weights of a triangle filter, as wide as the shrink factor, for each of `to` places over `from` pixels:
+ * PIL's BILINEAR, and torchvision's Resize with antialiasing (Pillow, src/libImaging/Resample.c).
  */
 function triangle(from: number, to: number): number[][] {
   const scale = from / to;
@@ -39,7 +39,9 @@ export function resize(
   });
 }
 
-/** An image [h, w, 3] with its short side at `presize` and its long side, up to eight times that, downwards. */
+/**
+ * An image [h, w, 3] with its short side at `presize` and its long side, up to eight times that, downwards.
+ */
 export function storeImage(
   values: ArrayLike<number>,
   height: number,

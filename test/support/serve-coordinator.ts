@@ -4,7 +4,9 @@ import { createTransfers, type TransferSources } from '../../coordinator/cluster
 import type { GrpcServer } from '../../runtime/grpc/server.js';
 import { testCredentials } from './credentials.js';
 
-/** The coordinator's service without a cluster behind it: what workers can fetch, and a session nobody hears. */
+/**
+ * The coordinator's service without a cluster behind it: what workers can fetch, and a session nobody hears.
+ */
 export function serveCoordinator(
   address: string,
   sources: Partial<TransferSources> = {},

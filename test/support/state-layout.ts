@@ -2,7 +2,10 @@ import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
 
 type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
-/** A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters and their updates. */
+/**
+ * A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters
+ * and their updates.
+ */
 export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
   let length = 0;
   const place = ([name, shape]: Shapes[number]): TensorSpec => {

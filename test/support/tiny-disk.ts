@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-/** Null where this process may mount a file system; otherwise why tests that need a small disk are left out. */
+/**
+ * Null where this process may mount a file system; otherwise why tests that need a small disk are left out.
+ */
 export const whyWithoutTinyDisk: string | null = (() => {
   const folder = mkdtempSync(join(tmpdir(), 'rondo-disk-'));
   try {

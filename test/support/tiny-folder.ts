@@ -4,7 +4,10 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { openStream } from '../../plan/random.js';
 
-/** A temporary folder of JPEG files, one subfolder for each of three classes: noise around a colour of its own. */
+/**
+ * A temporary folder of JPEG files, one subfolder for each of three classes: noise around a colour of its
+ * own.
+ */
 export async function drawTinyFolder(perClass: number, side = 40): Promise<string> {
   const root = mkdtempSync(path.join(tmpdir(), 'rondo-tiny-'));
   for (const [label, name] of ['blue', 'green', 'red'].entries()) {

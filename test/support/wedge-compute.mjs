@@ -1,5 +1,6 @@
-// Loaded into a worker by `node --import`: the operation that RONDO_TEST_WEDGE names never comes back from native code, as with
-// a broken device, when it is called for the RONDO_TEST_WEDGE_AT-th time, counted from 0.
+// Loaded into a worker by `node --import`: the operation that RONDO_TEST_WEDGE names never comes back from
+// native code, as with a broken device, when it is called for the RONDO_TEST_WEDGE_AT-th time, counted from
+// 0.
 import { writeSync } from 'node:fs';
 import { isMainThread, parentPort } from 'node:worker_threads';
 import koffi from 'koffi';

@@ -13,7 +13,9 @@ export interface RingOptions {
   readonly worldSize: number;
   readonly generation: bigint;
   readonly wire: FloatType;
-  /** Which of how many lanes this is: it sums every `count`th block of a vector. All of them without lanes. */
+  /**
+   * Which of how many lanes this is: it sums every `count`th block of a vector. All of them without lanes.
+   */
   readonly lane?: Lane;
 }
 
@@ -72,7 +74,10 @@ async function runRound(o: Round): Promise<void> {
   }
 }
 
-/** The order in which every rank's chunks arrive: block i + blocksUnderWay sets out when block i has come home. */
+/**
+ * The order in which every rank's chunks arrive: block i + blocksUnderWay sets out when block i has come
+ * home.
+ */
 export function* arrivals(blockCount: number, worldSize: number): Generator<{ index: number; hop: number }> {
   for (let first = 0; first < blockCount; first += ring.blocksUnderWay) {
     const end = Math.min(first + ring.blocksUnderWay, blockCount);
@@ -92,7 +97,10 @@ function setOut(o: Round, block: ring.Block): OutgoingChunk {
   return chunk;
 }
 
-/** Does this rank's part in a chunk that came: adds, keeps what is finished. Returns what goes on to the next rank, if it does. */
+/**
+ * Does this rank's part in a chunk that came: adds, keeps what is finished. Returns what goes on to the next
+ * rank, if it does.
+ */
 function passOn(o: Round, block: ring.Block, hop: number, chunk: IncomingChunk): OutgoingChunk | null {
   const segment = ring.segmentOf(block, o.worldSize, ring.receivedSegment(o.rank, o.worldSize, hop));
   const { generation, round } = o;

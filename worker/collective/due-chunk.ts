@@ -15,7 +15,10 @@ export interface Due {
   readonly wire: FloatType;
 }
 
-/** @throws RondoError `aborted` for a chunk of another generation, `data-loss` for one that is not the one that is due. */
+/**
+ * @throws RondoError `aborted` for a chunk of another generation, `data-loss` for one that is not the one
+ * that is due.
+ */
 export function checkChunk(chunk: IncomingChunk, due: Due, sender: number): void {
   const from = `rank ${sender}`;
   if (chunk.generation !== due.generation) {

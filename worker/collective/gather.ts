@@ -16,10 +16,11 @@ export interface GatherOptions {
 }
 
 /**
- * Every rank's few `bytes`, by rank: what each brings goes once around the ring. All ranks call it; nobody has the answer before
- * all have, so that without bytes it is a barrier.
+ * Every rank's few `bytes`, by rank: what each brings goes once around the ring. All ranks call it; nobody
+ * has the answer before all have, so that without bytes it is a barrier.
  *
- * @throws RondoError: the link's own; `data-loss` for what is not the message due, the signal's reason when the signal aborts.
+ * @throws RondoError: the link's own; `data-loss` for what is not the message due, the signal's reason when
+ *   the signal aborts.
  */
 export async function gather(o: GatherOptions, bytes: Uint8Array): Promise<Uint8Array[]> {
   const gathered = Array.from({ length: o.worldSize }, () => bytes);

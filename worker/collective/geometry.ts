@@ -3,10 +3,10 @@ import type { FloatType } from '../../plan/run-config.js';
 /**
  * Geometry of the ring all-reduce (Patarasuk and Yuan 2009), as pure functions.
  *
- * The vector is cut into blocks and every block into N segments, one chunk each. A block's segments travel the ring
- * in 2(N−1) hops: N−1 of reduce-scatter, in which partial sums grow, then N−1 of all-gather, in which finished
- * segments spread. Blocks are independent of each other, so several are under way at once: one block's addition
- * overlaps another's arrival, and what is under way stays in the processor's cache.
+ * The vector is cut into blocks and every block into N segments, one chunk each. A block's segments travel
+ * the ring in 2(N−1) hops: N−1 of reduce-scatter, in which partial sums grow, then N−1 of all-gather, in
+ * which finished segments spread. Blocks are independent of each other, so several are under way at once: one
+ * block's addition overlaps another's arrival, and what is under way stays in the processor's cache.
  *
  *      hop 0        hop 1        hop 2        hop 3            N = 3: what each rank sends
  *   0: segment 0    segment 2    segment 1    segment 0
@@ -35,8 +35,8 @@ export const blocksUnderWay = 2;
 export const elementBytes: Record<FloatType, number> = { float32: 4, bfloat16: 2 };
 
 /**
- * The blocks of a vector of `length` elements, in order. No block straddles `exactFrom`; from there on they travel
- * as float32. Within either part blocks differ by at most one element.
+ * The blocks of a vector of `length` elements, in order. No block straddles `exactFrom`; from there on they
+ * travel as float32. Within either part blocks differ by at most one element.
  */
 export function cutBlocks(o: {
   length: number;
@@ -97,7 +97,9 @@ export function addsAt(hop: number, worldSize: number): boolean {
   return hop < worldSize - 1;
 }
 
-/** After the receiver's part at `hop` the segment is finished: the last addition, or any hop of all-gather. */
+/**
+ * After the receiver's part at `hop` the segment is finished: the last addition, or any hop of all-gather.
+ */
 export function finishesAt(hop: number, worldSize: number): boolean {
   return hop >= worldSize - 2;
 }

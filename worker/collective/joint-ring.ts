@@ -3,10 +3,12 @@ import { cutBlocks } from './geometry.js';
 import type { Ring } from './rounds.js';
 
 /**
- * One ring of several lanes, each of which sums its own blocks of every vector at the same time. A vector's cut does not depend on
- * the number of lanes, so neither does a bit of the sum; lanes that a vector has no blocks for rest.
+ * One ring of several lanes, each of which sums its own blocks of every vector at the same time. A vector's
+ * cut does not depend on the number of lanes, so neither does a bit of the sum; lanes that a vector has no
+ * blocks for rest.
  *
- * When one lane fails, the others are aborted; the call rejects with the first failure when none works on the vector any more.
+ * When one lane fails, the others are aborted; the call rejects with the first failure when none works on the
+ * vector any more.
  */
 export function joinLanes(o: { lanes: readonly Ring[]; worldSize: number; wire: FloatType }): Ring {
   const [only] = o.lanes;

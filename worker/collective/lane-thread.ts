@@ -10,7 +10,8 @@ import type { Ring } from './rounds.js';
 import { createExchange } from './transport/grpc/grpc-link.js';
 import { startPeerServer } from './transport/grpc/peer-server.js';
 
-// A lane's program: an exchange with a server of its own, in a thread of its own. It sums its blocks where the vector lies.
+// A lane's program: an exchange with a server of its own, in a thread of its own. It sums its blocks where
+// the vector lies.
 
 assert(parentPort, 'runs in a worker thread');
 const port = parentPort;

@@ -43,7 +43,10 @@ export type FromLane =
 export interface LaneThread {
   /** HOST:PORT that the successor's lane pulls from. */
   readonly address: string;
-  /** Joins the lane's ring of a generation, which ends when `signal` aborts. @throws RondoError as `Exchange.openLink`. */
+  /**
+   * Joins the lane's ring of a generation, which ends when `signal` aborts. @throws RondoError as
+   * `Exchange.openLink`.
+   */
   openRing(o: {
     ring: RingOptions & { lane: Lane };
     predecessorAddress: string;

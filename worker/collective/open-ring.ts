@@ -16,10 +16,12 @@ export interface OpenRing extends Ring {
 }
 
 /**
- * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its first answer where its
- * lanes are. Without further lanes, and with all ranks on one machine, `vectors` are summed where they lie and only the rest goes around.
+ * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its
+ * first answer where its lanes are. Without further lanes, and with all ranks on one machine, `vectors` are
+ * summed where they lie and only the rest goes around.
  *
- * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another number of lanes.
+ * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another
+ *   number of lanes.
  */
 export async function openRing(o: {
   exchange: Exchange;
@@ -29,7 +31,10 @@ export async function openRing(o: {
   worldSize: number;
   predecessorAddress: string;
   wire: FloatType;
-  /** Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their values. */
+  /**
+   * Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their
+   * values.
+   */
   vectors: readonly Float32Array[];
   signal: AbortSignal;
 }): Promise<OpenRing> {

@@ -4,16 +4,17 @@ import { abortError } from './breakage.js';
 
 export interface Ring {
   /**
-   * Replaces `vector` by its sum over all ranks, bit for bit the same on every rank. All ranks call it in the same
-   * order with the same length and `exactFrom`, from which element on everything travels as float32. The vector may
-   * be shared memory; it must be left alone until the promise settles, and nothing of it is retained afterwards.
+   * Replaces `vector` by its sum over all ranks, bit for bit the same on every rank. All ranks call it in the
+   * same order with the same length and `exactFrom`, from which element on everything travels as float32. The
+   * vector may be shared memory; it must be left alone until the promise settles, and nothing of it is
+   * retained afterwards.
    *
-   * With a bfloat16 wire every partial sum is rounded to nearest even, and the result too; a world of one rounds
-   * its vector likewise, so that the world size changes no more than the order of summation does.
+   * With a bfloat16 wire every partial sum is rounded to nearest even, and the result too; a world of one
+   * rounds its vector likewise, so that the world size changes no more than the order of summation does.
    *
    * @throws RondoError: the link's own; `data-loss` for a chunk out of order, `aborted` for one of another
-   * generation, `aborted` or the signal's reason when the signal aborts. After any of them the ring is broken and
-   * every later call throws the same.
+   * generation, `aborted` or the signal's reason when the signal aborts. After any of them the ring is broken
+   * and every later call throws the same.
    */
   allReduce(vector: Float32Array, o: AllReduceOptions): Promise<void>;
 }
@@ -23,7 +24,10 @@ export interface AllReduceOptions {
   readonly signal: AbortSignal;
 }
 
-/** A ring of `sum`, which is told how many all-reduces there were before: one at a time, and none after one that failed. */
+/**
+ * A ring of `sum`, which is told how many all-reduces there were before: one at a time, and none after one
+ * that failed.
+ */
 export function countRounds(
   sum: (vector: Float32Array, o: AllReduceOptions & { round: bigint }) => Promise<void>,
 ): Ring {

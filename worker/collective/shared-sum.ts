@@ -17,9 +17,9 @@ export interface SharedSumOptions extends Omit<GatherOptions, 'round' | 'signal'
 type Sum = SharedSumOptions & AllReduceOptions & { readonly round: bigint };
 
 /**
- * All-reduce where every rank reaches all ranks' vectors: each sums the segments that it would finish in the ring, in the ring's order
- * and with the ring's roundings, so with the same bits, and takes the other segments from where they were summed. Nothing but
- * the ranks' waiting for each other goes over the link.
+ * All-reduce where every rank reaches all ranks' vectors: each sums the segments that it would finish in the
+ * ring, in the ring's order and with the ring's roundings, so with the same bits, and takes the other
+ * segments from where they were summed. Nothing but the ranks' waiting for each other goes over the link.
  */
 export function createSharedSum(o: SharedSumOptions): Ring {
   return countRounds(async (vector, call) => {
@@ -46,7 +46,10 @@ async function sumEverywhere(o: Sum, vectors: readonly Float32Array[]): Promise<
   await meet(2n);
 }
 
-/** Sums the segment of a block that a ring would finish here: from the rank that it sets out from there, to this one. */
+/**
+ * Sums the segment of a block that a ring would finish here: from the rank that it sets out from there, to
+ * this one.
+ */
 function sumSegment(block: Block, vectors: readonly Float32Array[], { rank, worldSize }: Sum): void {
   const first = finishedSegment(rank, worldSize);
   const segment = segmentOf(block, worldSize, first);

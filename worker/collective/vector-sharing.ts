@@ -9,7 +9,9 @@ import {
 import { findSlotFile, type MadeSlotFile, makeSlotFile } from './transport/shared-memory/slot-file.js';
 
 export interface Sharing extends Omit<GatherOptions, 'round'> {
-  /** This rank's whole reduction vectors, the same on every rank; their values are lost when they are shared. */
+  /**
+   * This rank's whole reduction vectors, the same on every rank; their values are lost when they are shared.
+   */
   readonly vectors: readonly Float32Array[];
   /** A memory file system; null where nothing is shared. */
   readonly directory: string | null;
@@ -23,8 +25,8 @@ const nothing = new Uint8Array(0);
 const isYes = ([answer]: Uint8Array): boolean => answer === 1;
 
 /**
- * Brings the reduction vectors of all ranks together when all are processes of one machine with room for it: for every rank or, with
- * null, for none. All ranks call it. Files are found as slot-file says.
+ * Brings the reduction vectors of all ranks together when all are processes of one machine with room for it:
+ * for every rank or, with null, for none. All ranks call it. Files are found as slot-file says.
  *
  * @throws RondoError as `gather`.
  */

@@ -38,8 +38,8 @@ export interface ThreadedCompute extends Compute {
 }
 
 /**
- * TensorFlow in a thread of its own, so that the event loop stays free for gRPC and NATS. Calls are carried out in the
- * order they are made; when the thread dies, those that wait are rejected.
+ * TensorFlow in a thread of its own, so that the event loop stays free for gRPC and NATS. Calls are carried
+ * out in the order they are made; when the thread dies, those that wait are rejected.
  */
 export function startComputeThread(): ThreadedCompute {
   const thread = new Worker(new URL('./compute-thread.js', import.meta.url), { env: SHARE_ENV });

@@ -24,8 +24,9 @@ export interface BufferPool {
 const alignment = 64;
 
 /**
- * Buffers for micro-batches of about `usual` images, each of about 1.5 × presize rows. Where more is asked for than any free
- * one holds, a larger one takes the place of a free one, so that there are never more than are in use at a time.
+ * Buffers for micro-batches of about `usual` images, each of about 1.5 × presize rows. Where more is asked
+ * for than any free one holds, a larger one takes the place of a free one, so that there are never more than
+ * are in use at a time.
  */
 export function createBufferPool(presize: number, usual: number): BufferPool {
   const rowBytes = presize * 3;

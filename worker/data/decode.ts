@@ -4,17 +4,17 @@ import { type DecodePool, type ImageSize, openImage, readSize } from '../../runt
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
- * How many images to read and decode at a time. Between two of its tasks on libuv's pool an image waits for the main thread:
- * several for each of the pool's threads keep it busy.
+ * How many images to read and decode at a time. Between two of its tasks on libuv's pool an image waits for
+ * the main thread: several for each of the pool's threads keep it busy.
  */
 export function imagesInHand(): number {
   return 8 * threadPoolSize();
 }
 
 /**
- * An image file's pixels as plan/stored-image.ts has them, [rows, presize, 3], on white where it was transparent, any colour
- * space and depth as 8-bit sRGB. `size` is the original's, upright. JPEGs are shrunk while they are decoded. Rejects with
- * what sharp throws.
+ * An image file's pixels as plan/stored-image.ts has them, [rows, presize, 3], on white where it was
+ * transparent, any colour space and depth as 8-bit sRGB. `size` is the original's, upright. JPEGs are shrunk
+ * while they are decoded. Rejects with what sharp throws.
  */
 export async function decodePixels(bytes: Uint8Array, size: ImageSize, presize: number): Promise<Uint8Array> {
   return resize(openImage(bytes), storedShape(size.width / size.height, presize));

@@ -16,9 +16,14 @@ export interface Unreadable {
   readonly reason: string;
 }
 
-/** Images without labels, ready for the network: `ids` are positions in the list of files, `labels` mean nothing. */
+/**
+ * Images without labels, ready for the network: `ids` are positions in the list of files, `labels` mean
+ * nothing.
+ */
 export interface FileBatch extends BatchBuffers {
-  /** What shows each of the views that were asked for, in their order; the first one's are the buffers' own. */
+  /**
+   * What shows each of the views that were asked for, in their order; the first one's are the buffers' own.
+   */
   readonly views: readonly Pick<BatchBuffers, 'transforms' | 'lighting'>[];
   readonly unreadable: readonly Unreadable[];
   /** The arrays may be reused afterwards. */
@@ -39,8 +44,8 @@ export interface FileBatchOptions {
 }
 
 /**
- * Decodes files the way validation images are: presized, then the middle of them. In order, read ahead; what cannot be
- * read or decoded is left out of its batch and named there. Rejects only when the signal comes.
+ * Decodes files the way validation images are: presized, then the middle of them. In order, read ahead; what
+ * cannot be read or decoded is left out of its batch and named there. Rejects only when the signal comes.
  */
 export function loadFileBatches(files: readonly string[], o: FileBatchOptions): AsyncIterable<FileBatch> {
   const { size, presize, batch, depth, signal, views = [null] } = o;

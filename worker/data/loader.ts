@@ -30,9 +30,9 @@ export interface BatchRequest {
 
 export interface Loader {
   /**
-   * One micro-batch per request, in order. At most `depth` micro-batches are alive (in preparation, ready or not yet
-   * released), so `depth` should exceed what the consumer holds at a time. Rejects with RondoError: `data-loss` or the
-   * file system's code naming the file, `cancelled` at once when the signal comes.
+   * One micro-batch per request, in order. At most `depth` micro-batches are alive (in preparation, ready or
+   * not yet released), so `depth` should exceed what the consumer holds at a time. Rejects with RondoError:
+   * `data-loss` or the file system's code naming the file, `cancelled` at once when the signal comes.
    */
   load(
     requests: Iterable<BatchRequest>,
@@ -57,7 +57,10 @@ export interface LoaderOptions {
   readonly warn?: (message: string) => void;
 }
 
-/** Opens the way from sample ids to micro-batches: source, decoder, pixel cache, augmentation numbers, buffers. */
+/**
+ * Opens the way from sample ids to micro-batches: source, decoder, pixel cache, augmentation numbers,
+ * buffers.
+ */
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
   const source = o.source ?? openFolderSource(o.dataset);
@@ -72,7 +75,8 @@ export function openLoader(o: LoaderOptions): Loader {
   opening.catch(() => {});
   // plan/micro-batches.ts lets a remainder below half a micro-batch join the one before it.
   const pool = createBufferPool(presize, Math.ceil(o.config.microBatch * 1.5));
-  // One limiter for all batches: the earliest batch's images come first, so a batch is whole before the next begins.
+  // One limiter for all batches: the earliest batch's images come first, so a batch is whole before the next
+  // begins.
   const limit = createLimiter(imagesInHand());
   const decodes = createDecodePool();
   const inHand = new Set<Promise<unknown>>();
@@ -107,7 +111,8 @@ export function openLoader(o: LoaderOptions): Loader {
 
   const prepare = async (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
     const samples = Array.from(request.ids, (id) => place(request, id));
-    // All images of a batch have as many rows; where one's transform reaches fewer, the others are never sampled.
+    // All images of a batch have as many rows; where one's transform reaches fewer, the others are never
+    // sampled.
     const rows = mostRows(samples);
     const { buffers, giveBack } = pool.take(samples.length, rows);
     const imageBytes = rows * presize * 3;

@@ -1,7 +1,10 @@
 import { RondoError } from '../../runtime/errors.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 
-/** Decoded images in memory, first come first kept: under a new order each epoch no image is likelier to be wanted next. */
+/**
+ * Decoded images in memory, first come first kept: under a new order each epoch no image is likelier to be
+ * wanted next.
+ */
 export interface MemoryPixels {
   /** The pixels of image `index`, not to be written to; undefined when it is not held. */
   get(index: number): Uint8Array | undefined;
@@ -13,8 +16,8 @@ export interface MemoryPixels {
 const maxSlabBytes = 2 ** 30;
 
 /**
- * Room for images of `totalBytes` together, as far as `budgetBytes` reach. The system hands the memory out page by page
- * as it is filled. Throws RondoError when the budget cannot be reserved.
+ * Room for images of `totalBytes` together, as far as `budgetBytes` reach. The system hands the memory out
+ * page by page as it is filled. Throws RondoError when the budget cannot be reserved.
  */
 export function createMemoryPixels(totalBytes: number, budgetBytes: number): MemoryPixels {
   const capacity = Math.min(totalBytes, budgetBytes);

@@ -9,9 +9,15 @@ import { layOutRecords, openPixelFile, type PixelFile, type PixelRecord } from '
 import { openPixelsIn } from './pixel-folder.js';
 import type { Split } from './source.js';
 
-/** Stored images (plan/stored-image.ts) by split and id: nothing is decoded twice on a machine while there is room. */
+/**
+ * Stored images (plan/stored-image.ts) by split and id: nothing is decoded twice on a machine while there is
+ * room.
+ */
 export interface PixelCache {
-  /** Has `use` read an image's pixels, [rows, presize, 3], which are its only during the call; false when it is not held. */
+  /**
+   * Has `use` read an image's pixels, [rows, presize, 3], which are its only during the call; false when it
+   * is not held.
+   */
   read(split: Split, id: number, use: (pixels: Uint8Array) => void): Promise<boolean>;
   /** Never rejects: what cannot be kept is decoded again. */
   keep(split: Split, id: number, pixels: Uint8Array): Promise<void>;
@@ -31,9 +37,10 @@ export interface PixelCacheOptions {
 }
 
 /**
- * Memory up to its budget in front of a file in `cacheDir`. Every image goes to the file too, not only what memory has no
- * room for: with a new order each epoch, a worker's next images are mostly ones that other workers decoded. An image is
- * known by its bytes: other names, labels or splits of the same files find the same pixels, and other files never do.
+ * Memory up to its budget in front of a file in `cacheDir`. Every image goes to the file too, not only what
+ * memory has no room for: with a new order each epoch, a worker's next images are mostly ones that other
+ * workers decoded. An image is known by its bytes: other names, labels or splits of the same files find the
+ * same pixels, and other files never do.
  */
 export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> {
   const { records, numbers } = listRecords(o.dataset, o.presize);

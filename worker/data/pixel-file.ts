@@ -10,9 +10,10 @@ export interface PixelRecord {
 }
 
 /**
- * Decoded images on disk, shared by all workers of a machine and by later runs: one file of records, with holes where
- * nothing was written yet. Each record carries a checksum of itself and of the original's digest, so a torn, foreign or
- * half-written one counts as absent and no lock is needed: two workers write the same bytes.
+ * Decoded images on disk, shared by all workers of a machine and by later runs: one file of records, with
+ * holes where nothing was written yet. Each record carries a checksum of itself and of the original's digest,
+ * so a torn, foreign or half-written one counts as absent and no lock is needed: two workers write the same
+ * bytes.
  */
 export interface PixelFile {
   /** Whether there is room for record `index`. */
@@ -24,7 +25,10 @@ export interface PixelFile {
   close(): Promise<void>;
 }
 
-/** Record: magic and checksum (uint32 each, little-endian), 8 bytes unused, pixels, a gap that keeps the next record aligned. */
+/**
+ * Record: magic and checksum (uint32 each, little-endian), 8 bytes unused, pixels, a gap that keeps the next
+ * record aligned.
+ */
 const headerBytes = 16;
 const alignment = 16;
 /** "RPIX": what a hole, which reads as zeros, does not begin with. */

@@ -4,10 +4,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 
-/** Raised when the same bytes give other pixels, or records are laid out in another way; part of every file's name. */
+/**
+ * Raised when the same bytes give other pixels, or records are laid out in another way; part of every file's
+ * name.
+ */
 export const formatVersion = 5;
 
-/** Names of this version's files, and of those that versions before 4 left, in the system's folder for temporary files. */
+/**
+ * Names of this version's files, and of those that versions before 4 left, in the system's folder for
+ * temporary files.
+ */
 const currentName = new RegExp(`^v${formatVersion}-\\d+-[0-9a-f]{32}\\.pixels$`);
 const olderNames = [/^v\d+-\d+-[0-9a-f]{32}\.pixels$/, /^pixels-\d+-[0-9a-f]{16}\.bin$/];
 const olderFolder = () => path.join(tmpdir(), 'rondo-pixels');
@@ -23,14 +29,16 @@ export interface OpenedPixels {
 }
 
 /**
- * Opens or creates the file of decoded pixels that `key` stands for (32 hex digits: of what it is made from), `bytes` long
- * when it is complete, in the folder `pixels` of `cacheDir`.
+ * Opens or creates the file of decoded pixels that `key` stands for (32 hex digits: of what it is made from),
+ * `bytes` long when it is complete, in the folder `pixels` of `cacheDir`.
  *
- * The folder is its owner's alone, and so are the files; links are not followed, and what another user owns is refused.
- * All files together are kept to `maxBytes`: those opened longest ago are removed. Processes that have one open keep what they
- * have of it. Nothing is locked, so a killed process leaves nothing behind. Files of earlier versions are removed.
+ * The folder is its owner's alone, and so are the files; links are not followed, and what another user owns
+ * is refused. All files together are kept to `maxBytes`: those opened longest ago are removed. Processes that
+ * have one open keep what they have of it. Nothing is locked, so a killed process leaves nothing behind.
+ * Files of earlier versions are removed.
  *
- * @throws RondoError when the folder or the file is not this user's own, or there is no room; what the file system throws
+ * @throws RondoError when the folder or the file is not this user's own, or there is no room; what the file
+ *   system throws
  */
 export async function openPixelsIn(
   cacheDir: string,
@@ -85,8 +93,8 @@ function ownUserId(): number {
 }
 
 /**
- * Removes the files used longest ago until all of them fit. A process spares what was opened after its own file, whose
- * opener looks for itself: so of two that open at the same time one stays.
+ * Removes the files used longest ago until all of them fit. A process spares what was opened after its own
+ * file, whose opener looks for itself: so of two that open at the same time one stays.
  */
 async function evict(folder: string, own: string, maxBytes: number): Promise<void> {
   const files = await listOwn(folder, [currentName]);
@@ -99,7 +107,10 @@ async function evict(folder: string, own: string, maxBytes: number): Promise<voi
   }
 }
 
-/** Removes what earlier versions left in `folder`, and the folder where they made it and nothing else is in it. */
+/**
+ * Removes what earlier versions left in `folder`, and the folder where they made it and nothing else is in
+ * it.
+ */
 async function removeOlder(folder: string): Promise<void> {
   try {
     for (const { name } of await listOwn(folder, olderNames)) {

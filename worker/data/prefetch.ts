@@ -4,10 +4,10 @@ import { RondoError } from '../../runtime/errors.js';
 /**
  * Prepares what `requests` ask for ahead of the consumer, and hands it out in their order.
  *
- * At most `depth` items are alive, that is in preparation, ready, or handed out and not released. A consumer that holds
- * `depth` of them and asks for one more gets exactly one more, unprefetched, so that no depth can make it wait for
- * itself. An item that fails to prepare rejects in its turn; leaving the loop, or the signal, ends the preparation at
- * once and releases what was not handed out. `release` may be called twice.
+ * At most `depth` items are alive, that is in preparation, ready, or handed out and not released. A consumer
+ * that holds `depth` of them and asks for one more gets exactly one more, unprefetched, so that no depth can
+ * make it wait for itself. An item that fails to prepare rejects in its turn; leaving the loop, or the
+ * signal, ends the preparation at once and releases what was not handed out. `release` may be called twice.
  */
 export async function* prefetch<Request, Item extends { release(): void }>(
   requests: Iterable<Request>,

@@ -13,7 +13,10 @@ export interface Source {
   name(split: Split, id: number): string;
 }
 
-/** Samples as files under the dataset's folders. A path that leaves its folder is refused: the index came over the network. */
+/**
+ * Samples as files under the dataset's folders. A path that leaves its folder is refused: the index came over
+ * the network.
+ */
 export function openFolderSource(dataset: Dataset): Source {
   const roots = { train: dataset.root, valid: dataset.validRoot ?? dataset.root };
   const name = (split: Split, id: number): string => {

@@ -1,8 +1,8 @@
 import type { RowWindow } from '../../plan/augmentation.js';
 
 /**
- * Copies the rows of `window` from an image of `rowBytes` a row to the start of `into`; beyond its ends it is mirrored. The rest
- * of `into`, which nobody samples, is set to 0.
+ * Copies the rows of `window` from an image of `rowBytes` a row to the start of `into`; beyond its ends it is
+ * mirrored. The rest of `into`, which nobody samples, is set to 0.
  */
 export function copyWindow(
   image: Uint8Array,

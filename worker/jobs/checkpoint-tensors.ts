@@ -11,8 +11,9 @@ import { volume } from '../model/parameters.js';
 import type { StateLayout, TensorSpec } from '../model/program.js';
 
 /**
- * The whole state with the network's part of it read from a checkpoint's state.safetensors: parameters, running statistics,
- * and their moving averages where there are any. Moments are zero. Throws data-loss that names the file.
+ * The whole state with the network's part of it read from a checkpoint's state.safetensors: parameters,
+ * running statistics, and their moving averages where there are any. Moments are zero. Throws data-loss that
+ * names the file.
  */
 export async function readNetworkState(file: string, layout: StateLayout): Promise<Float32Array> {
   const state = new Float32Array(allocateShared(4 * layout.length), 0, layout.length);
@@ -21,7 +22,10 @@ export async function readNetworkState(file: string, layout: StateLayout): Promi
   return state;
 }
 
-/** Reads the float32 tensors named by `specs` into the places that `placeOf` gives, and nothing else of the file. */
+/**
+ * Reads the float32 tensors named by `specs` into the places that `placeOf` gives, and nothing else of the
+ * file.
+ */
 export async function readTensors<T extends Pick<TensorSpec, 'name' | 'shape'>>(
   file: string,
   specs: readonly T[],

@@ -45,7 +45,10 @@ export async function exportNetwork(
   return { parameters };
 }
 
-/** Parameters and running statistics, or their moving averages where the run keeps them, in PyTorch's names and layouts. */
+/**
+ * Parameters and running statistics, or their moving averages where the run keeps them, in PyTorch's names
+ * and layouts.
+ */
 async function readEvaluated(
   config: RunConfig,
   state: string,

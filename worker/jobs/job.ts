@@ -9,7 +9,7 @@ export interface JobContext {
 }
 
 /**
- * Work on a trained network outside of a run. The request is what the coordinator's command sent, as JSON; large results
- * go to files that it names. Throws RondoError for what the user can cause.
+ * Work on a trained network outside of a run. The request is what the coordinator's command sent, as JSON;
+ * large results go to files that it names. Throws RondoError for what the user can cause.
  */
 export type Job<Request = never> = (request: Request, context: JobContext) => Promise<object>;

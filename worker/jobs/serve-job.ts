@@ -18,8 +18,8 @@ export interface JobStreams {
 const progressEveryMs = 100;
 
 /**
- * Reads one JSON request, does the job, and writes what it tells as JSON lines, at last its result or its error. Rejects
- * with that error, after it has been written.
+ * Reads one JSON request, does the job, and writes what it tells as JSON lines, at last its result or its
+ * error. Rejects with that error, after it has been written.
  */
 export async function serveJob(
   find: () => Promise<Job>,

@@ -33,7 +33,10 @@ const depths: Record<Arch, { readonly blocks: readonly number[]; readonly bottle
   resnet152: { blocks: [3, 8, 36, 3], bottleneck: true },
 };
 
-/** A ResNet's body as torchvision/models/resnet.py lays it out (v1.5: a bottleneck strides in its 3×3 convolution). */
+/**
+ * A ResNet's body as torchvision/models/resnet.py lays it out (v1.5: a bottleneck strides in its 3×3
+ * convolution).
+ */
 export function describeBody(arch: Arch): BodySpec {
   const { blocks: counts, bottleneck } = depths[arch];
   const expansion = bottleneck ? 4 : 1;

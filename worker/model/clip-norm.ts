@@ -4,11 +4,11 @@ import type { ReductionLayout } from './layout.js';
 const margin = 1e-6;
 
 /**
- * What the mean gradient is multiplied by so that its Euclidean norm over all trained parameters is at most `maxNorm`:
- * min(1, maxNorm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
+ * What the mean gradient is multiplied by so that its Euclidean norm over all trained parameters is at most
+ * `maxNorm`: min(1, maxNorm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
  *
- * Computed here and not by TensorFlow, whose sums depend on the number of threads: replicas on unlike machines must find
- * the same factor, bit for bit.
+ * Computed here and not by TensorFlow, whose sums depend on the number of threads: replicas on unlike
+ * machines must find the same factor, bit for bit.
  */
 export function clipFactor(vector: Float32Array, layout: ReductionLayout, maxNorm: number): number {
   const norm = Math.sqrt(sumOfSquares(vector, layout.exactFrom)) / vector[layout.tail.weight]!;

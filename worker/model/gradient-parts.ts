@@ -18,7 +18,10 @@ export interface GradientPart {
   readonly feeds: ReadonlySet<string>;
 }
 
-/** Entry points for a sum over micro-batches: `started`, then `added`, for all but the last one; its `parts`, in order. */
+/**
+ * Entry points for a sum over micro-batches: `started`, then `added`, for all but the last one; its `parts`,
+ * in order.
+ */
 export interface GradientGraph {
   readonly started: Tensor<'int32'>;
   readonly added: Tensor<'int32'>;
@@ -58,7 +61,9 @@ export function buildGradientGraph(
   });
 }
 
-/** Runs part `part` of a sum over micro-batches, given what each is fed, so that `into` holds it afterwards. */
+/**
+ * Runs part `part` of a sum over micro-batches, given what each is fed, so that `into` holds it afterwards.
+ */
 export function runPart(
   session: Session,
   gradient: GradientGraph,

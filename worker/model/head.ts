@@ -19,8 +19,8 @@ export interface Dropout {
 }
 
 /**
- * fastai's head (vision/learner.py, create_head): features [n, h, w, c] to logits [n, classes], in one dtype. The names count the
- * layers as its nn.Sequential does.
+ * fastai's head (vision/learner.py, create_head): features [n, h, w, c] to logits [n, classes], in one dtype.
+ * The names count the layers as its nn.Sequential does.
  */
 export function buildHead<D extends FloatDType>(
   layers: Layers,

@@ -37,7 +37,9 @@ export function weightsOf(state: HeldState): Weights {
   return (name) => read(state.variable(name));
 }
 
-/** The state as evaluation sees it: averages stand in the places of what they average, where there are any. */
+/**
+ * The state as evaluation sees it: averages stand in the places of what they average, where there are any.
+ */
 export function throughAverages(state: HeldState, layout: StateLayout): HeldState {
   const averages = new Set(layout.average.map(({ name }) => name));
   return {
@@ -66,7 +68,10 @@ export interface StateGraph {
   readonly momentsReset: Tensor<'int32'>;
 }
 
-/** Entry points that move the whole state in and out, and that set the moments, and what counts their updates, to zero. */
+/**
+ * Entry points that move the whole state in and out, and that set the moments, and what counts their updates,
+ * to zero.
+ */
 export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldState): StateGraph {
   const tensors = stateTensors(layout);
   return graph.scope('state', () => {

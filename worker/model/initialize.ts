@@ -4,10 +4,10 @@ import { fillNormal } from './normal-numbers.js';
 import { volume } from './parameters.js';
 
 /**
- * A network's state before training, flat by `layout`, in `state` if given; the same for the same seed, on any machine.
- * Body as torchvision's ResNet: convolutions Kaiming normal by fan out. Head as fastai v1's `create_head`: linear
- * weights Kaiming normal by fan in. Batch norm 1 and 0, biases 0, running means 0, running variances 1, moments 0; the
- * average is that of these values alone.
+ * A network's state before training, flat by `layout`, in `state` if given; the same for the same seed, on
+ * any machine. Body as torchvision's ResNet: convolutions Kaiming normal by fan out. Head as fastai v1's
+ * `create_head`: linear weights Kaiming normal by fan in. Batch norm 1 and 0, biases 0, running means 0,
+ * running variances 1, moments 0; the average is that of these values alone.
  */
 export function initialState(
   layout: StateLayout,
@@ -36,7 +36,9 @@ export function beginAverage(state: Float32Array, { average, evaluated }: StateL
   if (average.length > 0) state.copyWithin(evaluated.start, 0, evaluated.end - evaluated.start);
 }
 
-/** He et al., "Delving deep into rectifiers" (2015), equation 14 for convolutions and 10 for linear layers. */
+/**
+ * He et al., "Delving deep into rectifiers" (2015), equation 14 for convolutions and 10 for linear layers.
+ */
 function kaimingDeviation(shape: readonly number[]): number {
   const [outputs, inputs, ...kernel] = shape as [number, number, ...number[]];
   const fan = kernel.length > 0 ? kernel.reduce((product, side) => product * side, outputs) : inputs;

@@ -42,9 +42,10 @@ export function normalize(images: Tensor<'float32'>): Tensor<'float32'> {
 }
 
 /**
- * The network's input [n, size, size, 3] from placeholders `pixels` (uint8 [n × rows, presize, 3]: as many rows of each
- * image, at least those that its transform reaches), `transforms` (float32 [n, 8], output to input pixel) and `lighting`
- * (float32 [n, 2]: shift, scale): one bilinear sampling, then lighting, then ImageNet's normalisation.
+ * The network's input [n, size, size, 3] from placeholders `pixels` (uint8 [n × rows, presize, 3]: as many
+ * rows of each image, at least those that its transform reaches), `transforms` (float32 [n, 8], output to
+ * input pixel) and `lighting` (float32 [n, 2]: shift, scale): one bilinear sampling, then lighting, then
+ * ImageNet's normalisation.
  */
 export function buildPixelInput(graph: Graph, presize: number, size: number): Tensor<'float32'> {
   const pixels = placeholder(graph, 'pixels', 'uint8', [null, presize, 3]);

@@ -13,8 +13,9 @@ import { cutUp, joinParts, type Reduced, takeApart } from './reduction-graph.js'
 import { summandsOf, type TrainingPass } from './training-pass.js';
 
 /**
- * A sum over micro-batches that stays in the session, where the update finds it: for a worker that has nobody to add it up
- * with. The first micro-batch has it `started`, each other one is `added`; both answer that micro-batch's own tail.
+ * A sum over micro-batches that stays in the session, where the update finds it: for a worker that has nobody
+ * to add it up with. The first micro-batch has it `started`, each other one is `added`; both answer that
+ * micro-batch's own tail.
  */
 export interface KeptGradients {
   readonly started: Tensor<'float32'>;
@@ -22,8 +23,9 @@ export interface KeptGradients {
 }
 
 /**
- * Gradients and statistics that are kept, and an update's view of them: a variable for each, which takes over the memory of what
- * the backward pass computes; or `atOnce` (as `cutUp` has it) one for all of them, which are joined for it.
+ * Gradients and statistics that are kept, and an update's view of them: a variable for each, which takes over
+ * the memory of what the backward pass computes; or `atOnce` (as `cutUp` has it) one for all of them, which
+ * are joined for it.
  *
  * @param layouts.summed what is kept
  * @param layouts.tail of the vector that is fed to the update

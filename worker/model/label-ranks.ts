@@ -1,6 +1,7 @@
 /**
- * How many classes have a higher score than each row's label: 0 where the label is what argmax finds, which takes the first of
- * equals. A score that is not a number counts as higher than any, so that nothing is right by accident.
+ * How many classes have a higher score than each row's label: 0 where the label is what argmax finds, which
+ * takes the first of equals. A score that is not a number counts as higher than any, so that nothing is right
+ * by accident.
  *
  * @param scores [n, classes], row by row
  */

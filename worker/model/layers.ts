@@ -6,7 +6,10 @@ import { biasAdd, matMul } from '../tensorflow/ops/linear.js';
 import type { ConvSpec } from './architecture.js';
 import { normInference, normTraining } from './norm.js';
 
-/** Where layers take parameters and running statistics from: their names to their values, as TensorFlow holds them. */
+/**
+ * Where layers take parameters and running statistics from: their names to their values, as TensorFlow holds
+ * them.
+ */
 export type Weights = (name: string) => Tensor<'float32'>;
 
 /** The layers of one forward pass. */
@@ -24,8 +27,8 @@ export interface Layers {
 }
 
 /**
- * In training a batch norm uses the batch's own statistics and notes them; otherwise the running ones. Statistics
- * and weights stay float32 whatever the layers compute in.
+ * In training a batch norm uses the batch's own statistics and notes them; otherwise the running ones.
+ * Statistics and weights stay float32 whatever the layers compute in.
  */
 export function openLayers(graph: Graph, weights: Weights, training: boolean): Layers {
   const values = new Map<string, Tensor<'float32'>>();

@@ -12,8 +12,8 @@ export interface TensorSpec {
 }
 
 /**
- * A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments | updates |
- * average.
+ * A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments |
+ * updates | average.
  */
 export interface StateLayout {
   readonly parameters: readonly (TensorSpec & { readonly group: number })[];
@@ -28,7 +28,10 @@ export interface StateLayout {
   readonly length: number;
   /** Parameters come first: this many values. */
   readonly parameterLength: number;
-  /** What evaluation computes with and export writes: parameters and statistics, or their averages where there are any. */
+  /**
+   * What evaluation computes with and export writes: parameters and statistics, or their averages where there
+   * are any.
+   */
   readonly evaluated: { readonly start: number; readonly end: number };
 }
 
@@ -39,16 +42,22 @@ export function stateTensors(layout: StateLayout): readonly TensorSpec[] {
 }
 
 /**
- * Where everything is in the vector that ranks add up: sums over samples or over micro-batches. Each tensor, the tail and
- * the end are at multiples of `rowLength`, with zeros between.
+ * Where everything is in the vector that ranks add up: sums over samples or over micro-batches. Each tensor,
+ * the tail and the end are at multiples of `rowLength`, with zeros between.
  */
 export interface ReductionLayout {
   readonly length: number;
-  /** Without gap and in the order in which the backward pass makes them known: offsets of the first value and past the last. */
+  /**
+   * Without gap and in the order in which the backward pass makes them known: offsets of the first value and
+   * past the last.
+   */
   readonly parts: readonly { readonly start: number; readonly end: number }[];
   /** From here to the end everything travels as float32. */
   readonly exactFrom: number;
-  /** Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has it. */
+  /**
+   * Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has
+   * it.
+   */
   readonly gradients: readonly TensorSpec[];
   /** Means and unbiased variances of the batches, summed over micro-batches. */
   readonly statistics: readonly TensorSpec[];
@@ -59,7 +68,10 @@ export interface ReductionLayout {
     readonly samples: number;
     readonly microBatches: number;
     readonly stopVotes: number;
-    /** What the loss and the gradients are divided by for their mean: the samples, or the sum of their class weights. */
+    /**
+     * What the loss and the gradients are divided by for their mean: the samples, or the sum of their class
+     * weights.
+     */
     readonly weight: number;
   };
 }
@@ -129,7 +141,8 @@ export function heldShape(shape: readonly number[]): readonly number[] {
 }
 
 /**
- * @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its own
+ * @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its
+ *   own
  * @param options.inParts false when nothing travels, and one part will do
  */
 export function layOutReduction(
@@ -154,7 +167,10 @@ export function layOutReduction(
   };
 }
 
-/** Where gradients and statistics need no place, because they do not travel: the tail of such a vector, from its start. */
+/**
+ * Where gradients and statistics need no place, because they do not travel: the tail of such a vector, from
+ * its start.
+ */
 export function layOutTail({ weighted = false } = {}): ReductionLayout {
   return {
     length: rowLength,
@@ -178,8 +194,9 @@ function placeTail(start: number, weighted: boolean): ReductionLayout['tail'] {
 }
 
 /**
- * The head and layer4, then layer3, then the rest: nine tenths of a ResNet34's bytes are known, and can travel, while the
- * larger half of the backward pass is still to come. A frozen set is too small to be worth it.
+ * The head and layer4, then layer3, then the rest: nine tenths of a ResNet34's bytes are known, and can
+ * travel, while the larger half of the backward pass is still to come. A frozen set is too small to be worth
+ * it.
  */
 function cutParts(
   gradients: readonly TensorSpec[],

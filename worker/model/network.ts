@@ -7,7 +7,10 @@ import type { Layers } from './layers.js';
 import type { ProgramOptions } from './program-options.js';
 import { buildBody } from './resnet.js';
 
-/** Normalised images [n, size, size, 3] to float32 logits [n, classes]; the body computes in the chosen precision. */
+/**
+ * Normalised images [n, size, size, 3] to float32 logits [n, classes]; the body computes in the chosen
+ * precision.
+ */
 export function buildNetwork(
   layers: Layers,
   { arch, precision, head }: Pick<ProgramOptions, 'arch' | 'precision' | 'head'>,

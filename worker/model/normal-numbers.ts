@@ -3,10 +3,10 @@ import type { RandomStream } from '../../plan/random.js';
 /**
  * Normal numbers in bulk: a network's first weights are tens of millions, and each worker draws all of them.
  *
- * Bits come from xoshiro128++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021), seeded by the
- * caller's stream; normal numbers by the ziggurat of Marsaglia and Tsang (2000) with 128 layers, in the form of Doornik,
- * "An improved ziggurat method to generate normal random samples" (2005): the layer and the place in it take different
- * bits of a word.
+ * Bits come from xoshiro128++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021),
+ * seeded by the caller's stream; normal numbers by the ziggurat of Marsaglia and Tsang (2000) with 128
+ * layers, in the form of Doornik, "An improved ziggurat method to generate normal random samples" (2005): the
+ * layer and the place in it take different bits of a word.
  */
 export function fillNormal(values: Float32Array, deviation: number, stream: RandomStream): void {
   const next = openXoshiro(stream);
@@ -27,7 +27,10 @@ for (let layer = 2; layer < layers; layer++) {
   const below = edges[layer - 1]!;
   edges[layer] = Math.sqrt(-2 * Math.log(area / below + density(below)));
 }
-/** A place is a signed number of 25 bits; its width in each layer, and below which it lies in the next layer too. */
+/**
+ * A place is a signed number of 25 bits; its width in each layer, and below which it lies in the next layer
+ * too.
+ */
 const places = 2 ** 24;
 const widths = Float64Array.from({ length: layers }, (_, layer) => edges[layer]! / places);
 const inner = Int32Array.from({ length: layers }, (_, layer) =>
@@ -61,7 +64,9 @@ function positiveUnit(next: () => number): number {
   return ((next() >>> 0) + 1) / 2 ** 32;
 }
 
-/** Gives 32 bits, signed, at each call. The last word is odd: all zero is the one state that it never leaves. */
+/**
+ * Gives 32 bits, signed, at each call. The last word is odd: all zero is the one state that it never leaves.
+ */
 function openXoshiro(stream: RandomStream): () => number {
   let [a, b, c, d] = [stream.uint32() | 0, stream.uint32() | 0, stream.uint32() | 0, stream.uint32() | 1];
   return () => {

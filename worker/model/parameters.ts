@@ -27,8 +27,8 @@ export interface NetworkSpec {
 }
 
 /**
- * Parameters and batch norms of a body with fastai's head (vision/learner.py, create_head), or with a linear one, which
- * makes it torchvision's network, `fc` and all.
+ * Parameters and batch norms of a body with fastai's head (vision/learner.py, create_head), or with a linear
+ * one, which makes it torchvision's network, `fc` and all.
  */
 export function describeNetwork(arch: Arch, classes: number, head: HeadKind = 'fastai'): NetworkSpec {
   const body = describeBody(arch);

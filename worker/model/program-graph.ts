@@ -61,8 +61,8 @@ export interface ProgramGraph {
 }
 
 /**
- * The forward pass in training, and the input that it shares with evaluation. Placeholders: pixels, transforms, lighting,
- * labels, key; with mixup, shares and partners.
+ * The forward pass in training, and the input that it shares with evaluation. Placeholders: pixels,
+ * transforms, lighting, labels, key; with mixup, shares and partners.
  */
 export function buildTrainingPass(
   graph: Graph,

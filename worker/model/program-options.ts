@@ -7,8 +7,9 @@ export interface ProgramOptions {
   readonly size: number;
   readonly presize: number;
   /**
-   * What the body computes in; the head takes float32. `float64`, body and head, is for checks on a CPU: rounding to
-   * float32 can put a ReLU's input on the other side of zero, which moves every gradient before it.
+   * What the body computes in; the head takes float32. `float64`, body and head, is for checks on a CPU:
+   * rounding to float32 can put a ReLU's input on the other side of zero, which moves every gradient before
+   * it.
    */
   readonly precision: FloatType | 'float64';
   /** Chance of a zero before each of the head's linear layers, in training. */
@@ -29,12 +30,15 @@ export interface ProgramOptions {
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
   /**
-   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be in parts that travel
-   * while the next is computed; and they stay in the session, unless their norm is bound: reduction vectors are tails. The bits
-   * are the same.
+   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be
+   * in parts that travel while the next is computed; and they stay in the session, unless their norm is
+   * bound: reduction vectors are tails. The bits are the same.
    */
   readonly alone?: boolean;
-  /** Whether it will run on a GPU, where few large kernels are faster than many small ones; the bits are the same. */
+  /**
+   * Whether it will run on a GPU, where few large kernels are faster than many small ones; the bits are the
+   * same.
+   */
   readonly onGpu?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';

@@ -41,8 +41,8 @@ export interface Keyed<B extends Batch> {
 }
 
 /**
- * A network with its optimizer in a TensorFlow session. Every call blocks the thread. Vectors in 64-byte aligned memory
- * (`allocateShared`) enter and leave without a copy.
+ * A network with its optimizer in a TensorFlow session. Every call blocks the thread. Vectors in 64-byte
+ * aligned memory (`allocateShared`) enter and leave without a copy.
  */
 export interface Program<B extends Batch = ImageBatch> {
   readonly state: StateLayout;
@@ -54,18 +54,22 @@ export interface Program<B extends Batch = ImageBatch> {
   /** Sets the optimizer's moments, and the number of updates that they have seen, to zero. */
   resetMoments(): void;
   /**
-   * Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. A program that is `alone` keeps
-   * what has no place in `into` until the next sum; isFinite and apply take it with the vector.
+   * Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. A program
+   * that is `alone` keeps what has no place in `into` until the next sum; isFinite and apply take it with the
+   * vector.
    */
   gradients(batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /**
-   * One part of that sum, written to its place in `into`. The parts of a sum are asked for in order, 0 first; it does the
-   * forward pass, and everything for all micro-batches but the last one.
+   * One part of that sum, written to its place in `into`. The parts of a sum are asked for in order, 0 first;
+   * it does the forward pass, and everything for all micro-batches but the last one.
    */
   gradientPart(part: number, batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /** Whether a reduced vector has neither NaN nor infinity in it. */
   isFinite(vector: Float32Array, trainable: Trainable): boolean;
-  /** One update from a reduced vector: trained parameters, their moments, the running statistics, the number of updates. */
+  /**
+   * One update from a reduced vector: trained parameters, their moments, the running statistics, the number
+   * of updates.
+   */
   apply(vector: Float32Array, options: UpdateOptions & { readonly trainable: Trainable }): void;
   evaluate(batch: B): Evaluation;
   /** [n, classes] in evaluation mode, row by row. */

@@ -61,8 +61,9 @@ export function takeApart(graph: Graph, layout: ReductionLayout, atOnce = false)
 /**
  * What is in a vector that comes in rows of 64 bytes, so that TensorFlow takes it apart without a copy.
  *
- * @param atOnce whether gradients are scaled before they are taken apart, in one operation: for a GPU, where it takes longer to
- *   launch a kernel for each of a hundred tensors than to run it. On a CPU it would only take memory.
+ * @param atOnce whether gradients are scaled before they are taken apart, in one operation: for a GPU, where
+ *   it takes longer to launch a kernel for each of a hundred tensors than to run it. On a CPU it would only
+ *   take memory.
  */
 export function cutUp(
   layout: ReductionLayout,

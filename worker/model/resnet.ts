@@ -7,7 +7,9 @@ import { maxPool } from '../tensorflow/ops/pooling.js';
 import type { BlockSpec, BodySpec } from './architecture.js';
 import type { Layers } from './layers.js';
 
-/** Images [n, size, size, 3] to features [n, size / 32, size / 32, features], computed in the images' dtype. */
+/**
+ * Images [n, size, size, 3] to features [n, size / 32, size / 32, features], computed in the images' dtype.
+ */
 export function buildBody<D extends FloatDType>(
   layers: Layers,
   body: BodySpec,

@@ -20,8 +20,8 @@ export interface TrainingLoss {
 }
 
 /**
- * The sum over a micro-batch of the criterion (plan/criterion.ts). With mixing, a sample has its own loss and its partner's,
- * each by its share, and their weights likewise.
+ * The sum over a micro-batch of the criterion (plan/criterion.ts). With mixing, a sample has its own loss and
+ * its partner's, each by its share, and their weights likewise.
  */
 export function buildTrainingLoss(
   logits: Tensor<'float32'>,

@@ -22,7 +22,9 @@ export interface TrainingPass {
 export interface Summands {
   readonly gradients: readonly Tensor<'float32'>[];
   readonly statistics: readonly Tensor<'float32'>[];
-  /** Loss sum, correct, samples, micro-batches, stop votes; then the samples' weights, where they have any. */
+  /**
+   * Loss sum, correct, samples, micro-batches, stop votes; then the samples' weights, where they have any.
+   */
   readonly tail: Tensor<'float32'>;
 }
 

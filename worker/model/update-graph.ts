@@ -43,10 +43,11 @@ export interface UpdateSettings {
 const settingCount = 5 + 2 * layerGroupCount;
 
 /**
- * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, the number of
- * updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t at this step's β, as in
- * torch/optim/adam.py), then by layer group what decay keeps of a parameter (as torch/optim/adamw.py multiplies it).
- * PyTorch adds ε to the corrected √v; here it is added to the uncorrected one, so it is scaled to mean the same.
+ * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, the
+ * number of updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t at this
+ * step's β, as in torch/optim/adam.py), then by layer group what decay keeps of a parameter (as
+ * torch/optim/adamw.py multiplies it). PyTorch adds ε to the corrected √v; here it is added to the
+ * uncorrected one, so it is scaled to mean the same.
  */
 export function updateSettings(
   { learningRates, momentum, averageDecay }: UpdateOptions,
@@ -61,8 +62,9 @@ export function updateSettings(
 }
 
 /**
- * Adam with decoupled weight decay on the trained parameters, the running statistics, the number of updates, and, where the
- * state has one, the moving average of all parameters and statistics (as timm's ModelEmaV2 averages a whole state_dict).
+ * Adam with decoupled weight decay on the trained parameters, the running statistics, the number of updates,
+ * and, where the state has one, the moving average of all parameters and statistics (as timm's ModelEmaV2
+ * averages a whole state_dict).
  *
  * @param layouts.reduction names what is in `reduced`
  */

@@ -12,7 +12,9 @@ export interface Position {
   evaluated: number;
 }
 
-/** What a generation works with; opened on Welcome, and perhaps not yet open when the first assignment comes. */
+/**
+ * What a generation works with; opened on Welcome, and perhaps not yet open when the first assignment comes.
+ */
 export interface Equipment {
   readonly resources: WorkerResources;
   readonly reporter: Reporter;
@@ -29,7 +31,10 @@ export interface ActiveGeneration {
   abort(): Promise<void>;
 }
 
-/** Prepares for `assignment`, answers Ready, does the run's task from Begin on and answers Finished, or Failed. */
+/**
+ * Prepares for `assignment`, answers Ready, does the run's task from Begin on and answers Finished, or
+ * Failed.
+ */
 export function startGeneration(
   assignment: Assignment,
   equipment: Promise<Equipment>,

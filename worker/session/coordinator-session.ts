@@ -34,8 +34,8 @@ export interface CoordinatorSession {
 }
 
 /**
- * Registers with the coordinator at `address` and keeps the session alive: `makeHeartbeat` gives what each heartbeat says.
- * Throws `unavailable` when nobody answers within half a minute.
+ * Registers with the coordinator at `address` and keeps the session alive: `makeHeartbeat` gives what each
+ * heartbeat says. Throws `unavailable` when nobody answers within half a minute.
  */
 export async function openSession(
   address: string,

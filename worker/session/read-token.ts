@@ -3,9 +3,11 @@ import { RondoError } from '../../runtime/errors.js';
 import { tokenVariable } from '../../runtime/grpc/credentials.js';
 
 /**
- * The run's token from `file`, else from the environment, where it is not left for processes that this one starts.
+ * The run's token from `file`, else from the environment, where it is not left for processes that this one
+ * starts.
  *
- * @throws RondoError unauthenticated when there is neither; what the file system says when the file cannot be read.
+ * @throws RondoError unauthenticated when there is neither; what the file system says when the file cannot be
+ *   read.
  */
 export function readToken(file: string | undefined, environment: NodeJS.ProcessEnv): string {
   const { [tokenVariable]: inherited } = environment;

@@ -15,7 +15,9 @@ const chunkBytes = 1 << 20;
 /** A server-streaming call's answer, read to its end. */
 export type StateStream = AsyncIterable<StateChunk>;
 
-/** Serves Peer.CopyState from the snapshots at hand; NOT_FOUND for a step that is no longer, or not yet, held. */
+/**
+ * Serves Peer.CopyState from the snapshots at hand; NOT_FOUND for a step that is no longer, or not yet, held.
+ */
 export async function sendState(
   call: ServerWritableStream<CopyStateRequest, StateChunk>,
   snapshots: Snapshots | undefined,
@@ -49,8 +51,8 @@ function* chunksOf(snapshot: Snapshot): Generator<StateChunk> {
 }
 
 /**
- * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller compares
- * the digests of the returned header with those of what it loads.
+ * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller
+ * compares the digests of the returned header with those of what it loads.
  */
 export async function receiveState(
   stream: StateStream,

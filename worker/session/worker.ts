@@ -59,9 +59,9 @@ interface Opened {
 }
 
 /**
- * A worker's life: registers, computes for as many generations as the coordinator assigns, and returns when it is told
- * that all is done. Throws `aborted` when the coordinator gives up, `unavailable` when it disappears, `cancelled` when
- * `signal` aborts.
+ * A worker's life: registers, computes for as many generations as the coordinator assigns, and returns when
+ * it is told that all is done. Throws `aborted` when the coordinator gives up, `unavailable` when it
+ * disappears, `cancelled` when `signal` aborts.
  */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const opened: Opened = { lanes: [] };
@@ -146,7 +146,10 @@ async function attend(
   }
 }
 
-/** Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset arrives. */
+/**
+ * Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset
+ * arrives.
+ */
 async function equip(
   welcome: Welcome,
   options: WorkerOptions,

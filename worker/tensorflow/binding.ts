@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 
 /**
- * TensorFlow's numbers for the element types that this binding can feed or fetch (tensorflow/c/tf_datatype.h).
- * Fetchable: float32, int32, bool (as Uint8Array). Fetching another type throws.
+ * TensorFlow's numbers for the element types that this binding can feed or fetch
+ * (tensorflow/c/tf_datatype.h). Fetchable: float32, int32, bool (as Uint8Array). Fetching another type
+ * throws.
  */
 export const dtypes = { float32: 1, int32: 3, uint8: 4, int64: 9, bool: 10 } as const;
 
@@ -24,16 +25,16 @@ export interface FetchedTensor {
 }
 
 /**
- * The part of tfjs-node's native addon that Rondo uses (binding/tfjs_binding.cc of @tensorflow/tfjs-node-gpu 4.22.0).
- * Every call blocks its thread; a failed one throws an Error that carries TensorFlow's message.
+ * The part of tfjs-node's native addon that Rondo uses (binding/tfjs_binding.cc of @tensorflow/tfjs-node-gpu
+ * 4.22.0). Every call blocks its thread; a failed one throws an Error that carries TensorFlow's message.
  */
 export interface Binding {
   /** The version of the TensorFlow library that was loaded, as in `2.21.0`. */
   readonly TF_Version: string;
   isUsingGpuDevice(): boolean;
   /**
-   * A tensor of `shape` over `data`, which must have as many elements. An array whose memory starts at a multiple of
-   * 64 bytes is taken without a copy: leave it unchanged until the tensor is deleted.
+   * A tensor of `shape` over `data`, which must have as many elements. An array whose memory starts at a
+   * multiple of 64 bytes is taken without a copy: leave it unchanged until the tensor is deleted.
    */
   createTensor(shape: readonly number[], dtype: Dtype, data: TensorData): TensorId;
   /** A copy of the tensor's elements, row-major. float32, int32 and bool only. */
@@ -42,7 +43,10 @@ export interface Binding {
   /** Loads the SavedModel in folder `directory`; `tags` separated by commas, as in `serve`. */
   loadSavedModel(directory: string, tags: string): ModelId;
   deleteSavedModel(id: ModelId): void;
-  /** Runs once. `inputs` and `outputs` are names separated by commas, as in `a:0,b:0`, in the order of `ids` and results. */
+  /**
+   * Runs once. `inputs` and `outputs` are names separated by commas, as in `a:0,b:0`, in the order of `ids`
+   * and results.
+   */
   runSavedModel(model: ModelId, ids: readonly TensorId[], inputs: string, outputs: string): FetchedTensor[];
   /** How many tensors were created or fetched and not yet deleted. */
   getNumOfTensors(): number;
@@ -50,10 +54,12 @@ export interface Binding {
 }
 
 /**
- * What TensorFlow reads from the environment when it is loaded, unless the user has set it otherwise. oneDNN's kernels: TensorFlow
- * chooses them by itself only where the processor has AVX-VNNI, AVX512-VNNI, AVX512-BF16 or AMX, and computes with Eigen's elsewhere,
- * which take twice the time (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one. Batch norm of
- * bfloat16 in the layout that convolutions have; else it is transposed there and back (tensorflow/core/kernels/fused_batch_norm_op.cc).
+ * What TensorFlow reads from the environment when it is loaded, unless the user has set it otherwise.
+ * oneDNN's kernels: TensorFlow chooses them by itself only where the processor has AVX-VNNI, AVX512-VNNI,
+ * AVX512-BF16 or AMX, and computes with Eigen's elsewhere, which take twice the time
+ * (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one. Batch norm of
+ * bfloat16 in the layout that convolutions have; else it is transposed there and back
+ * (tensorflow/core/kernels/fused_batch_norm_op.cc).
  */
 const environmentDefaults: Readonly<Record<string, string>> = {
   TF_CPP_MIN_LOG_LEVEL: '2',
@@ -67,8 +73,9 @@ const require = createRequire(import.meta.url);
 let loaded: Binding | undefined;
 
 /**
- * Loads TensorFlow into this process, once; later calls answer the same object. Call it from one thread of a process
- * only, and from a worker thread only under SHARE_ENV: no other environment reaches the library. It takes the package's native addon and none of its JavaScript, which would add about a second to every start.
+ * Loads TensorFlow into this process, once; later calls answer the same object. Call it from one thread of a
+ * process only, and from a worker thread only under SHARE_ENV: no other environment reaches the library. It
+ * takes the package's native addon and none of its JavaScript, which would add about a second to every start.
  *
  * @throws RondoError `failed-precondition` when the addon or the libraries that it needs are not there.
  */

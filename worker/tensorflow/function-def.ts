@@ -27,8 +27,8 @@ const outputNames: Readonly<Record<string, string>> = {
 };
 
 /**
- * Writes a function as the fields of a FunctionDef message (tensorflow/core/framework/function.proto and op_def.proto).
- * Its nodes may have one output each.
+ * Writes a function as the fields of a FunctionDef message (tensorflow/core/framework/function.proto and
+ * op_def.proto). Its nodes may have one output each.
  */
 export function writeFunction(writer: BinaryWriter, { name, body, inputs, output }: GraphFunction): void {
   const refer = ({ node, index }: Tensor): string => {

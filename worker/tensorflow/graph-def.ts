@@ -4,8 +4,9 @@ import type { Graph } from './graph.js';
 import { nest, writeNode } from './node-def.js';
 
 /**
- * Field numbers are those of tensorflow/core/framework: graph.proto and versions.proto. The producer is TensorFlow
- * 2.21's TF_GRAPH_DEF_VERSION or older: what the library checks is only that it is not too old for the operations used.
+ * Field numbers are those of tensorflow/core/framework: graph.proto and versions.proto. The producer is
+ * TensorFlow 2.21's TF_GRAPH_DEF_VERSION or older: what the library checks is only that it is not too old for
+ * the operations used.
  */
 const producer = 1500;
 

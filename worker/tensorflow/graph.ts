@@ -65,7 +65,10 @@ export class Graph {
   readonly nodes: Node[] = [];
   /** What its nodes call. */
   readonly functions: GraphFunction[] = [];
-  /** What runs are given, by name, and the placeholder that takes it, `fed` as another type (ops/placeholder.ts). */
+  /**
+   * What runs are given, by name, and the placeholder that takes it, `fed` as another type
+   * (ops/placeholder.ts).
+   */
   readonly given = new Map<
     string,
     {

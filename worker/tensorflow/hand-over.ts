@@ -16,10 +16,10 @@ export interface HandOver {
 /**
  * The vector's way out; its run includes `alongside`.
  *
- * A fetch costs a copy into fresh memory, whose page faults take longer than the copy. So the caller's own memory is fed
- * to the graph, which writes over it in place. A vector that joins others is never put together elsewhere: each of them is
- * written to its own place. The bits travel as int32 on the host, as everything that is fed
- * (ops/placeholder.ts).
+ * A fetch costs a copy into fresh memory, whose page faults take longer than the copy. So the caller's own
+ * memory is fed to the graph, which writes over it in place. A vector that joins others is never put together
+ * elsewhere: each of them is written to its own place. The bits travel as int32 on the host, as everything
+ * that is fed (ops/placeholder.ts).
  */
 export function handOver(
   graph: Graph,
@@ -69,7 +69,10 @@ function takeApart(target: Tensor<'int32'>, pieces: readonly Tensor[]): Tensor<'
 /** A NaN that no computation gives. */
 const unwritten = 0x7fc0dead;
 
-/** Runs the graph so that `into` holds the vector afterwards. Fast when `into` is 64-byte aligned, right anyway. */
+/**
+ * Runs the graph so that `into` holds the vector afterwards. Fast when `into` is 64-byte aligned, right
+ * anyway.
+ */
 export function runHandOver(
   session: Session,
   { target, length, written }: HandOver,

@@ -9,7 +9,10 @@ import { assign, read, type Variable, variable } from './ops/variables.js';
 export interface KeptTensors {
   /** `tensor`, which run `madeIn` computes, in run `readIn`; call it where that run's nodes are added. */
   read(tensor: Tensor, runs: { madeIn: number; readIn: number }): Tensor;
-  /** What must be run with `run`: it stores what later runs read, and empties what this run reads for the last time. */
+  /**
+   * What must be run with `run`: it stores what later runs read, and empties what this run reads for the last
+   * time.
+   */
   assignments(run: number): Node[];
 }
 

@@ -20,7 +20,10 @@ const instructionSets: readonly (readonly [name: string, flags: readonly string[
 /** tensorflow::IsMklEnabled() of tensorflow/core/util/port.cc: oneDNN's kernels are in use. */
 const isMklEnabled = 'bool _ZN10tensorflow12IsMklEnabledEv()';
 
-/** Which kernels compute in this process, once TensorFlow is loaded: their bits, not only their speed, depend on all of this. */
+/**
+ * Which kernels compute in this process, once TensorFlow is loaded: their bits, not only their speed, depend
+ * on all of this.
+ */
 export function describeKernels(binding: Pick<Binding, 'TF_Version' | 'isUsingGpuDevice'>): Kernels {
   const { processor, instructionSet } = describeProcessor(readProcessor(), process.env.ONEDNN_MAX_CPU_ISA);
   return {
@@ -34,8 +37,9 @@ export function describeKernels(binding: Pick<Binding, 'TF_Version' | 'isUsingGp
 }
 
 /**
- * From the text of /proc/cpuinfo: the processor's name, and the best instruction set that oneDNN may use on it, in oneDNN's words;
- * `limit` is ONEDNN_MAX_CPU_ISA. Both are as Node's `process.arch` where the text does not say.
+ * From the text of /proc/cpuinfo: the processor's name, and the best instruction set that oneDNN may use on
+ * it, in oneDNN's words; `limit` is ONEDNN_MAX_CPU_ISA. Both are as Node's `process.arch` where the text does
+ * not say.
  */
 export function describeProcessor(
   cpuinfo: string,

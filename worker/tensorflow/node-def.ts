@@ -3,7 +3,8 @@ import { dtypeCodes } from './dtype.js';
 import type { Attribute, Node, Tensor } from './graph.js';
 import type { Shape } from './shape.js';
 
-// Field numbers are those of tensorflow/core/framework: node_def.proto, attr_value.proto, tensor.proto, tensor_shape.proto.
+// Field numbers are those of tensorflow/core/framework: node_def.proto, attr_value.proto, tensor.proto,
+// tensor_shape.proto.
 
 /** One message nested in another: `field` of `writer`, filled by `write`. */
 export function nest(writer: BinaryWriter, field: number, write: (inner: BinaryWriter) => void): void {
@@ -76,7 +77,9 @@ function refer({ node, index }: Tensor): string {
   return index === 0 ? node.name : `${node.name}:${index}`;
 }
 
-/** Writes a node as the fields of a NodeDef message; inside a function its inputs are named in another way. */
+/**
+ * Writes a node as the fields of a NodeDef message; inside a function its inputs are named in another way.
+ */
 export function writeNode(writer: BinaryWriter, node: Node, referTo = refer): void {
   writer.tag(1, 2).string(node.name).tag(2, 2).string(node.op);
   for (const input of node.inputs) writer.tag(3, 2).string(referTo(input));

@@ -18,16 +18,18 @@ const sources: ReadonlySet<string> = new Set(['Const', 'ReadVariableOp', 'VarHan
 const isSource = ({ graph, op, name }: Node) => sources.has(op) || graph.given.has(name);
 
 /**
- * What every part that needs it computes again. oneDNN gives a MaxPoolGrad its fast kernel, and that one's bits, only where
- * its MaxPool is in the same run; pooling again takes a tenth of the time by which the other kernel is slower.
+ * What every part that needs it computes again. oneDNN gives a MaxPoolGrad its fast kernel, and that one's
+ * bits, only where its MaxPool is in the same run; pooling again takes a tenth of the time by which the other
+ * kernel is slower.
  */
 const repeated: ReadonlySet<string> = new Set(['MaxPool']);
 
 /**
- * Lets one computation be done in several runs, one for each of `wanted`, in their order. Part k computes what none
- * before it has, by the same operations, so its bits are those of a single run. What an earlier part has computed is read
- * from a variable of the session, which has taken it over without a copy and lets go of it after the last part that
- * reads it. Between the parts nobody may change another variable that they read, or what placeholders are fed.
+ * Lets one computation be done in several runs, one for each of `wanted`, in their order. Part k computes
+ * what none before it has, by the same operations, so its bits are those of a single run. What an earlier
+ * part has computed is read from a variable of the session, which has taken it over without a copy and lets
+ * go of it after the last part that reads it. Between the parts nobody may change another variable that they
+ * read, or what placeholders are fed.
  *
  * @param name of no other such computation in the graph
  */

@@ -20,8 +20,8 @@ const servingMethod = 'tensorflow/serving/predict';
 export const servingTag = 'serve';
 
 /**
- * A graph as the bytes of `saved_model.pb` (tensorflow/core/protobuf/saved_model.proto and meta_graph.proto). It has no
- * saver and no variables folder: a session of it starts with its variables unset.
+ * A graph as the bytes of `saved_model.pb` (tensorflow/core/protobuf/saved_model.proto and meta_graph.proto).
+ * It has no saver and no variables folder: a session of it starts with its variables unset.
  */
 export function encodeSavedModel(graph: Graph, signatures: readonly Signature[] = []): Uint8Array {
   const writer = new BinaryWriter();

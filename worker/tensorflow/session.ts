@@ -22,7 +22,8 @@ export interface Session {
   /**
    * Runs what `fetches` need. An array whose memory is 64-byte aligned is fed without a copy.
    *
-   * @throws Error with TensorFlow's message when a run fails; AssertionError for feeds that do not fit the graph.
+   * @throws Error with TensorFlow's message when a run fails; AssertionError for feeds that do not fit the
+   *   graph.
    */
   run<F extends Readonly<Record<string, Fetchable>>>(feeds: Feeds, fetches: F): Fetched<F>;
   /**

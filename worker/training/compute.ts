@@ -7,7 +7,10 @@ import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '.
 export interface Digests {
   /** Of the whole flat state. */
   readonly state: string;
-  /** Of the network that is evaluated and exported: parameters and running statistics, or their moving averages. */
+  /**
+   * Of the network that is evaluated and exported: parameters and running statistics, or their moving
+   * averages.
+   */
   readonly parameters: string;
 }
 
@@ -53,19 +56,21 @@ export interface ComputeShape {
 }
 
 /**
- * What TensorFlow does for training, each call blocking its thread. Arrays over shared memory cross to the compute
- * thread without a copy.
+ * What TensorFlow does for training, each call blocking its thread. Arrays over shared memory cross to the
+ * compute thread without a copy.
  */
 export interface ComputeOperations {
   open(options: Omit<ProgramOptions, 'input'>): ComputeShape;
-  /** Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it. */
+  /**
+   * Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it.
+   */
   initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Digests;
   load(state: Float32Array): Digests;
   save(into: Float32Array): Digests;
   resetMoments(): void;
   /**
-   * One part of the sum over these micro-batches, at its place in a reduction vector. All parts are asked for in order, with
-   * the same batches, and nothing else between them.
+   * One part of the sum over these micro-batches, at its place in a reduction vector. All parts are asked for
+   * in order, with the same batches, and nothing else between them.
    */
   gradientPart(part: number, batches: readonly KeyedBatch[], trainable: Trainable, into: Float32Array): void;
   /** Updates the state from the vector reduced over all ranks, unless that is not finite. */

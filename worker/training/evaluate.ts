@@ -22,8 +22,8 @@ export interface EvaluationShare {
 }
 
 /**
- * Evaluates rank's share of the validation set with the running statistics: the middle of each image, or, where the task asks
- * for it, all test-time views.
+ * Evaluates rank's share of the validation set with the running statistics: the middle of each image, or,
+ * where the task asks for it, all test-time views.
  */
 export async function evaluateShare(
   config: RunConfig,

@@ -4,8 +4,9 @@ import { takeSteps } from './step-sequence.js';
 import type { TaskOptions, TaskRun } from './task.js';
 
 /**
- * A learning-rate range test. Every rank follows the same reduced losses, so all end at the same step; then weights,
- * statistics and moments are what they were before, bit for bit, and the digest of what the network now holds says so.
+ * A learning-rate range test. Every rank follows the same reduced losses, so all end at the same step; then
+ * weights, statistics and moments are what they were before, bit for bit, and the digest of what the network
+ * now holds says so.
  */
 export async function* findRate(options: TaskOptions): TaskRun {
   const { startStep, snapshots } = options;

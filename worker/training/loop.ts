@@ -4,8 +4,8 @@ import { takeSteps } from './step-sequence.js';
 import type { TaskOptions, TaskRun } from './task.js';
 
 /**
- * Trains from `startStep` on: the steps, a snapshot and this rank's share of the validation set after every epoch.
- * `stopped` when the ranks agreed to end before the last step.
+ * Trains from `startStep` on: the steps, a snapshot and this rank's share of the validation set after every
+ * epoch. `stopped` when the ranks agreed to end before the last step.
  */
 export async function* train(options: TaskOptions): TaskRun {
   const { config, compute, loader, snapshots, signal } = options;

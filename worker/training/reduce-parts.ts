@@ -7,12 +7,12 @@ export interface AllReduce {
 }
 
 /**
- * Sums a reduction vector over all ranks part by part, each as soon as `computing` says that this rank's is there and
- * the one before has been summed; `beforeLast` may still change the last one. Answers how long the ring was at work, in
- * seconds.
+ * Sums a reduction vector over all ranks part by part, each as soon as `computing` says that this rank's is
+ * there and the one before has been summed; `beforeLast` may still change the last one. Answers how long the
+ * ring was at work, in seconds.
  *
- * @throws what the first part that could not be computed threw, what the ring threw, or the signal's reason; at once,
- * though later parts may still be computed.
+ * @throws what the first part that could not be computed threw, what the ring threw, or the signal's reason;
+ * at once, though later parts may still be computed.
  */
 export async function reduceParts(
   computing: readonly Promise<void>[],

@@ -20,7 +20,9 @@ interface Slot {
   filling: boolean;
 }
 
-/** The latest snapshots of the state, which the coordinator and joining workers copy while training goes on. */
+/**
+ * The latest snapshots of the state, which the coordinator and joining workers copy while training goes on.
+ */
 export interface Snapshots {
   /** Copies the state out of TensorFlow. */
   take(step: number): Promise<Snapshot>;

@@ -14,7 +14,10 @@ export interface StepCost {
   readonly gradients: number;
   /** In which the ring was at work, most of it while gradients were computed. */
   readonly ring: number;
-  /** The end of `ring`: from the last gradient to the last sum. The step's time is gradients + ringExposed + apply. */
+  /**
+   * The end of `ring`: from the last gradient to the last sum. The step's time is gradients + ringExposed +
+   * apply.
+   */
   readonly ringExposed: number;
   readonly apply: number;
   /** Tensors that the binding holds for JavaScript after the step. */
@@ -23,7 +26,9 @@ export interface StepCost {
 
 /** What every rank learns from a step: the same numbers everywhere. */
 export interface StepOutcome {
-  /** Mean over the global batch, as training has it: smoothed, weighted and mixed where the run asks for it. */
+  /**
+   * Mean over the global batch, as training has it: smoothed, weighted and mixed where the run asks for it.
+   */
   readonly loss: number;
   readonly correct: number;
   readonly samples: number;
@@ -48,8 +53,9 @@ export interface StepContext {
 }
 
 /**
- * One optimizer update, together with all other ranks; when it ends, well or not, nothing of it runs any more. `firstMicroBatch` is the position of `batches[0]` among the
- * step's micro-batches: it decides their dropout and how they are mixed, whichever rank computes them.
+ * One optimizer update, together with all other ranks; when it ends, well or not, nothing of it runs any
+ * more. `firstMicroBatch` is the position of `batches[0]` among the step's micro-batches: it decides their
+ * dropout and how they are mixed, whichever rank computes them.
  */
 export async function takeStep(
   plan: StepSettings,

@@ -19,7 +19,10 @@ export interface AxesOptions {
   readonly yLabel: string;
 }
 
-/** Grid, labels of the ticks and names of both axes, around `box`: 46 pixels below it and about 60 to its left. */
+/**
+ * Grid, labels of the ticks and names of both axes, around `box`: 46 pixels below it and about 60 to its
+ * left.
+ */
 export function drawAxes({ box, x, y, xLabel, yLabel }: AxesOptions): string {
   const [right, bottom] = [box.left + box.width, box.top + box.height];
   const vertical = (tick: Tick) => drawRule(x.place(tick.value), box.top, x.place(tick.value), bottom, tick);

@@ -28,7 +28,10 @@ export function logarithmicScale(domain: Interval, range: Interval): Scale {
   return { domain, range, place, ticks: logarithmicTicks(domain[0], domain[1]) };
 }
 
-/** An interval that begins and ends with a round number and holds all finite `values`; [0, 1] when there are none. */
+/**
+ * An interval that begins and ends with a round number and holds all finite `values`; [0, 1] when there are
+ * none.
+ */
 export function niceDomain(values: Iterable<number>, tickCount = 5): Interval {
   let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) {

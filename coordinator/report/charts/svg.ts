@@ -6,7 +6,10 @@ export type Drawn = string | readonly string[];
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-/** One element as text; attributes that are undefined are left out, numbers are rounded to hundredths of a pixel. */
+/**
+ * One element as text; attributes that are undefined are left out, numbers are rounded to hundredths of a
+ * pixel.
+ */
 export function element(name: string, attributes: Attributes, ...children: readonly Drawn[]): string {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)

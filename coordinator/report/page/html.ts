@@ -7,7 +7,10 @@ export interface Html {
 
 type Value = string | number | Html | readonly Html[];
 
-/** A template whose texts are escaped, in elements and in double-quoted attributes alike; `Html` goes in as it is. */
+/**
+ * A template whose texts are escaped, in elements and in double-quoted attributes alike; `Html` goes in as it
+ * is.
+ */
 export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Html {
   const markup = parts.map((part, index) => part + (index < values.length ? markupOf(values[index]!) : ''));
   return { markup: markup.join('') };

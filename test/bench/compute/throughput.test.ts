@@ -19,7 +19,8 @@ describe('throughputOf', () => {
       [2, 6],
       [6, 10],
     ];
-    // From 2 to 8: half of the early one's first step and all of its second; the late one's first and half of its second.
+    // From 2 to 8: half of the early one's first step and all of its second; the late one's first and half of
+    // its second.
     expect(throughputOf([early, late])).toBeCloseTo((1.5 + 1.5) / 6, 12);
   });
 

@@ -63,7 +63,9 @@ function disturb(driver: Driver, random: () => number, worldSize: number): void 
   disturbances[Math.floor(random() * disturbances.length)]!();
 }
 
-/** Lets every worker speak its script, interleaved at random, with `trouble` as the chance of a disturbance. */
+/**
+ * Lets every worker speak its script, interleaved at random, with `trouble` as the chance of a disturbance.
+ */
 function play(seed: number, worldSize: number, trouble: number): Driver {
   const random = createRandom(seed);
   const driver = driveMembership({ worldSize });

@@ -18,7 +18,10 @@ const tables = ['data', 'network', 'recipe', 'run'].map((group) => `options/${gr
 
 /** The rooms that treat all options alike: nothing there names one. */
 const alike = ['cli', 'options', 'run-store', 'report', 'terminal', 'telemetry'];
-/** What single options mean for each other, and the command that shares some of them. Options that are not listed stand in the table alone. */
+/**
+ * What single options mean for each other, and the command that shares some of them. Options that are not
+ * listed stand in the table alone.
+ */
 const meanings: Record<string, readonly string[]> = {
   'options/check-training.ts': Object.keys(startTable),
   'options/start-config.ts': ['data', 'batchSize', 'microBatch'],

@@ -53,7 +53,8 @@ export function gradientsByRule(subject: Differentiable, dtype: FloatDType): Flo
 }
 
 /**
- * The loss's slope at the inputs along one random direction in each input, by central differences within one graph.
+ * The loss's slope at the inputs along one random direction in each input, by central differences within one
+ * graph.
  *
  * @returns for each direction, the slope and the direction's part in each input.
  */

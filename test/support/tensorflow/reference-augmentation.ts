@@ -1,4 +1,7 @@
-/** What the graph's input should do, pixel by pixel, in float64. Images are [rows, size, channels], square unless `rows` says otherwise. */
+/**
+ * What the graph's input should do, pixel by pixel, in float64. Images are [rows, size, channels], square
+ * unless `rows` says otherwise.
+ */
 export interface ReferenceImage {
   readonly size: number;
   readonly rows?: number;

@@ -44,7 +44,10 @@ function openRings(
   );
 }
 
-/** Fills each rank's vector, sums the elements from `start` to `end`, and resolves to what each then has there. */
+/**
+ * Fills each rank's vector, sums the elements from `start` to `end`, and resolves to what each then has
+ * there.
+ */
 async function sumParts(
   rings: readonly OpenRing[],
   vectors: readonly Float32Array[],

@@ -117,7 +117,8 @@ const shapes = [
 
 describe('a long image', () => {
   it.each(shapes.slice(0, 5))('of %i × %i loses nothing along its long side', async (height, width) => {
-    // As torchvision's Resize(presize) and the middle of it. In between lies Rondo's second resampling, presize to size.
+    // As torchvision's Resize(presize) and the middle of it. In between lies Rondo's second resampling,
+    // presize to size.
     const picture = stripes(width, height, (6 * height) / presize);
     const { files } = await writePictures([picture, turn(picture)]);
     const [wide, tall] = await predictInput(files);
@@ -181,7 +182,8 @@ describe('decoding, window, transform and lighting', () => {
           normalize(drawn === null ? value / 255 : light(value / 255, numbers), at % 3),
         );
         const { max, mean } = differences(images[id]!, wanted);
-        // libvips rounds the filter's weights and each of its two passes; lighting stretches what lies near 0 and 1.
+        // libvips rounds the filter's weights and each of its two passes; lighting stretches what lies near 0
+        // and 1.
         expect(mean).toBeLessThan(0.02);
         expect(max).toBeLessThan(0.12);
       }

@@ -19,7 +19,8 @@ function layoutOf(count: number, weighted = false): ReductionLayout {
   };
 }
 
-// torch.nn.utils.clip_grad_norm_(…, 5): of (3, −4, 12, 84, .5) / 4 it finds a norm of 21.25036764387854 and leaves .1764675….
+// torch.nn.utils.clip_grad_norm_(…, 5): of (3, −4, 12, 84, .5) / 4 it finds a norm of 21.25036764387854 and
+// leaves .1764675….
 test('agrees with PyTorch', () => {
   const vector = Float32Array.of(3, -4, 12, 84, 0.5, 1e6, 1e6, 1e6, 4, 1e6, 0);
   const factor = clipFactor(vector, layoutOf(5), 5);

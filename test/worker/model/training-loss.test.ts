@@ -100,8 +100,8 @@ describe.each(recipes)('the %s loss', (_, recipe) => {
   });
 });
 
-// torch.nn.functional.cross_entropy(weight=…, label_smoothing=.1), PyTorch 2.13, float64; the mixed one from two of
-// them with reduction='none'. Loss, then the first two elements of the gradient.
+// torch.nn.functional.cross_entropy(weight=…, label_smoothing=.1), PyTorch 2.13, float64; the mixed one from
+// two of them with reduction='none'. Loss, then the first two elements of the gradient.
 test.each([
   ['smoothed', { labelSmoothing: 0.1 }, [0.9493016101873789, 0.006661115495445234, 0.044002435537215896]],
   ['weighted', { classWeights }, [1.0349986587350521, 0.013038651155459623, 0.0455093642352602]],

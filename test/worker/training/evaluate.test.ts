@@ -7,7 +7,9 @@ import { runConfig } from '../../support/run-config.js';
 const signal = new AbortController().signal;
 const classes = ['a', 'b', 'c'];
 
-/** Tells the network which view it is shown: in the first number of each transform. Labels are 2, 1, 0, 2 … */
+/**
+ * Tells the network which view it is shown: in the first number of each transform. Labels are 2, 1, 0, 2 …
+ */
 function viewLoader(requested: BatchRequest[], released: number[]): BatchLoader {
   return {
     async *load(requests) {

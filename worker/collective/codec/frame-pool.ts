@@ -5,7 +5,10 @@ import { openKernels } from './simd-module.js';
 /** Room for a chunk and the headers before it, on cache lines of its own. */
 const frameBytes = chunkBytes + 64;
 
-/** What gRPC puts before a message: a flag and the length. With the header, it leaves payloads 16-byte aligned. */
+/**
+ * What gRPC puts before a message: a flag and the length. With the header, it leaves payloads 16-byte
+ * aligned.
+ */
 const grpcPrefixBytes = 5;
 
 /** More than a ring has under way; whoever wants more gets fresh memory. */
@@ -15,8 +18,8 @@ const frameCount = 32;
 export const scratchFloats = 16_384;
 
 /**
- * What passes from one shared slot to the next, or to the vector, passes in pieces of this size: they stay in the processor's cache
- * and are worth a system call each.
+ * What passes from one shared slot to the next, or to the vector, passes in pieces of this size: they stay in
+ * the processor's cache and are worth a system call each.
  */
 export const pieceBytes = 256 * 1024;
 
@@ -27,8 +30,8 @@ const pageCount = Math.ceil((framesAt + frameCount * frameBytes) / 65_536);
 const memory = new WebAssembly.Memory<false>({ initial: pageCount, maximum: pageCount });
 
 /**
- * Frames live in the memory of the kernels that sum them, and are used again and again: fresh pages and their collection
- * cost as much as a copy.
+ * Frames live in the memory of the kernels that sum them, and are used again and again: fresh pages and their
+ * collection cost as much as a copy.
  */
 export const poolMemory = memory.buffer;
 
@@ -46,7 +49,10 @@ const taken = new Set<number>();
 /** What an aborted round leaves with streams and queues comes back when they are collected. */
 const forgotten = new FinalizationRegistry(putBack);
 
-/** `bytes` bytes of whatever was there before, from the pool when it has them, with room for gRPC's prefix before them. */
+/**
+ * `bytes` bytes of whatever was there before, from the pool when it has them, with room for gRPC's prefix
+ * before them.
+ */
 export function takeFrame(bytes: number): Buffer {
   const slot = grpcPrefixBytes + bytes <= frameBytes ? free.pop() : undefined;
   if (slot === undefined) return Buffer.allocUnsafeSlow(grpcPrefixBytes + bytes).subarray(grpcPrefixBytes);

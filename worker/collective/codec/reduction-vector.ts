@@ -17,8 +17,9 @@ const pageBytes = 65_536;
 const workspaces = new WeakMap<ArrayBufferLike, Workspace>();
 
 /**
- * A float32 vector in shared memory, at the start of a page as `allocateShared`'s, that is cheap to all-reduce: kernels reach it. Any
- * other vector can be all-reduced too; its pieces are then copied to where kernels reach them.
+ * A float32 vector in shared memory, at the start of a page as `allocateShared`'s, that is cheap to
+ * all-reduce: kernels reach it. Any other vector can be all-reduced too; its pieces are then copied to where
+ * kernels reach them.
  */
 export function allocateReductionVector(length: number): Float32Array<SharedArrayBuffer> {
   const pages = Math.ceil((4 * length + mostLanes * pieceBytes) / pageBytes);
@@ -26,7 +27,9 @@ export function allocateReductionVector(length: number): Float32Array<SharedArra
   return new Float32Array(adoptMemory(memory, 0), 0, length);
 }
 
-/** Makes the memory of another thread's reduction vectors known to this one, which is to be its lane `lane`. */
+/**
+ * Makes the memory of another thread's reduction vectors known to this one, which is to be its lane `lane`.
+ */
 export function adoptMemory(memory: WebAssembly.Memory, lane: number): SharedArrayBuffer {
   assert(lane >= 0 && lane < mostLanes, `lane ${lane}`);
   const { buffer } = memory;

@@ -4,8 +4,8 @@ import { workspaceOf } from './reduction-vector.js';
 import { type Kernels, turnBytes } from './simd-module.js';
 
 /**
- * Arithmetic between a vector and a chunk's payload in one wire type. Payloads are 4-byte aligned. Sums are formed
- * in float32; NaN and infinities survive.
+ * Arithmetic between a vector and a chunk's payload in one wire type. Payloads are 4-byte aligned. Sums are
+ * formed in float32; NaN and infinities survive.
  */
 export interface SegmentCodec {
   /** payload := vector[offset …] */
@@ -65,8 +65,9 @@ function roundToBfloat16(value: number): number {
 }
 
 /**
- * Runs a kernel on the whole turns of a payload that lies where kernels reach it: beside the vector, or in the pool, where floats are
- * copied from the vector or to it piece by piece. Returns how many elements are done; the rest is for the caller.
+ * Runs a kernel on the whole turns of a payload that lies where kernels reach it: beside the vector, or in
+ * the pool, where floats are copied from the vector or to it piece by piece. Returns how many elements are
+ * done; the rest is for the caller.
  */
 function runKernel(
   name: keyof Kernels,

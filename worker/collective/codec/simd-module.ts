@@ -1,8 +1,9 @@
 import { varint } from '../../../runtime/varint.js';
 
 /**
- * The ring's arithmetic as a WebAssembly module with SIMD, written out by instruction: JavaScript adds float32 by way of
- * float64, one at a time. (WebAssembly core specification 2.0, chapter 5; opcodes by their names there.)
+ * The ring's arithmetic as a WebAssembly module with SIMD, written out by instruction: JavaScript adds
+ * float32 by way of float64, one at a time. (WebAssembly core specification 2.0, chapter 5; opcodes by their
+ * names there.)
  */
 
 const v128 = 0x7b;
@@ -36,7 +37,10 @@ const payloadEnd = 2;
 const low = 3;
 const high = 4;
 
-/** Rounds four floats in a local to bfloat16, in the lower halves of four ints: as segment-codec's scalar version does. */
+/**
+ * Rounds four floats in a local to bfloat16, in the lower halves of four ints: as segment-codec's scalar
+ * version does.
+ */
 const roundToBfloat16 = (local: number) => [
   ...[...getLocal(local), ...shiftRight(16), ...splat(0x40), ...or],
   ...[...getLocal(local), ...splat(0x7fff), ...addInts],
@@ -55,8 +59,8 @@ export const turnBytes = 64;
 const vectorsPerTurn = turnBytes / 16;
 
 /**
- * A loop of turns, at least one. `part` handles 16 bytes of payload at an offset, and `floatBytes` of floats at another: several
- * of them in a turn, since counting takes as long as adding.
+ * A loop of turns, at least one. `part` handles 16 bytes of payload at an offset, and `floatBytes` of floats
+ * at another: several of them in a turn, since counting takes as long as adding.
  */
 const kernel = (floatBytes: number, part: (at: number, floatsAt: number) => readonly number[]) => {
   const advance = (local: number, bytes: number) => [

@@ -6,11 +6,11 @@ import { serializeStateChunk } from '../../../proto/state-chunk.js';
 import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
- * A chunk whose payload lies in one buffer with room for its header before it. It is built once, summed into in
- * place, and travels on without being copied by us; whoever hands it to a link gives it away.
+ * A chunk whose payload lies in one buffer with room for its header before it. It is built once, summed into
+ * in place, and travels on without being copied by us; whoever hands it to a link gives it away.
  *
- * The header is protobuf (peer.proto's Chunk) with every varint padded to a fixed width, which any reader accepts.
- * It is 43 bytes long: with room for gRPC's own 5 before it, payloads lie on 16 bytes.
+ * The header is protobuf (peer.proto's Chunk) with every varint padded to a fixed width, which any reader
+ * accepts. It is 43 bytes long: with room for gRPC's own 5 before it, payloads lie on 16 bytes.
  */
 export interface FramedChunk extends Chunk {
   /** Header and payload. */
@@ -71,8 +71,8 @@ export function serializeChunk(chunk: Chunk): Buffer {
 }
 
 /**
- * gRPC's deserializer. The message is copied once, to where the kernels reach it; one whose header is not ours is read by the
- * generated codec, and so is one that names a slot.
+ * gRPC's deserializer. The message is copied once, to where the kernels reach it; one whose header is not
+ * ours is read by the generated codec, and so is one that names a slot.
  */
 export function deserializeChunk(message: Buffer): FramedChunk | ChunkInSlot {
   const values = readHeader(message);
@@ -133,7 +133,10 @@ function readVarint(message: Buffer, at: number, width: number): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/** peer.proto's service with codecs that copy bulk data once: what peer servers and pulling clients are made with. */
+/**
+ * peer.proto's service with codecs that copy bulk data once: what peer servers and pulling clients are made
+ * with.
+ */
 export const peerService = {
   ...PeerService,
   exchange: {

@@ -15,11 +15,14 @@ export interface Link {
   readonly predecessorLanes: readonly string[];
   /** Whether the successor is a process of this machine, so that payloads may pass through memory. */
   readonly sharesMemory: boolean;
-  /** Room for a payload of `bytes` bytes where the successor reads it; null when there is none, and the chunk needs a frame. */
+  /**
+   * Room for a payload of `bytes` bytes where the successor reads it; null when there is none, and the chunk
+   * needs a frame.
+   */
   takeSlot(bytes: number): OutgoingSlot | null;
   /**
-   * Resolves when the link can take more; may be called before it has, and chunks then leave in the order of the
-   * calls. The chunk belongs to the link from here on.
+   * Resolves when the link can take more; may be called before it has, and chunks then leave in the order of
+   * the calls. The chunk belongs to the link from here on.
    */
   send(chunk: OutgoingChunk): Promise<void>;
   /** The next chunk, which belongs to the caller. One call at a time. */

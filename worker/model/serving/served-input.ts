@@ -16,13 +16,17 @@ import { projectiveTransform, resizeTriangle } from '../../tensorflow/ops/images
 import { constant, shapeOf } from '../../tensorflow/ops/sources.js';
 import { normalize } from '../input.js';
 
-/** Pixels beside those that the crop reaches: rounding may ask for one more on either side, and bilinear sampling for its neighbour. */
+/**
+ * Pixels beside those that the crop reaches: rounding may ask for one more on either side, and bilinear
+ * sampling for its neighbour.
+ */
 const margin = 2;
 
 /**
- * The network's input [n, size, size, 3] from upright images [n, h, w, 3] of any size, values 0 … 255, by the same way
- * as validation images: scaled until the short side is presize, in 8 bits, then the middle of them (worker/data/decode.ts,
- * plan/augmentation.ts). Only the scaling is another program's: libvips there, TensorFlow here.
+ * The network's input [n, size, size, 3] from upright images [n, h, w, 3] of any size, values 0 … 255, by the
+ * same way as validation images: scaled until the short side is presize, in 8 bits, then the middle of them
+ * (worker/data/decode.ts, plan/augmentation.ts). Only the scaling is another program's: libvips there,
+ * TensorFlow here.
  */
 export function buildServedInput(
   images: Tensor<'float32'> | Tensor<'uint8'>,

@@ -30,8 +30,9 @@ export interface ServingOptions
 
 /**
  * The trained network alone, its weights baked in as constants, with ways in for images as a caller has them:
- * `serving_default` (uint8 pixels), `serve_float` (float32 pixels of 0 … 255) and `serve_jpeg` (JPEG files, each of its
- * own size). All give `probabilities` [n, classes] and the names of the `classes`. Answers the bytes of saved_model.pb.
+ * `serving_default` (uint8 pixels), `serve_float` (float32 pixels of 0 … 255) and `serve_jpeg` (JPEG files,
+ * each of its own size). All give `probabilities` [n, classes] and the names of the `classes`. Answers the
+ * bytes of saved_model.pb.
  */
 export function encodeServingModel(options: ServingOptions): Uint8Array {
   const graph = new Graph();

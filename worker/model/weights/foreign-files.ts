@@ -48,14 +48,18 @@ const signatures: readonly Kind<string | { readonly at: number; readonly text: s
   ['%PDF', 'it is a PDF document'],
 ];
 
-/** At the end of the index file of a TensorFlow checkpoint (tensorflow/core/lib/io/format.h, kTableMagicNumber). */
+/**
+ * At the end of the index file of a TensorFlow checkpoint (tensorflow/core/lib/io/format.h,
+ * kTableMagicNumber).
+ */
 const tableMagic = '\x57\xfb\x80\x8b\x24\x75\x47\xdb';
 const beginningBytes = 1024;
 
 /** Null for what may be safetensors. */
 export function describeForeignFile(bytes: Uint8Array): ForeignFile | null {
   const beginning = latin1(bytes.subarray(0, beginningBytes));
-  // A safetensors file begins with a length below 2^27, and then a brace. What is too short to tell is taken for damaged.
+  // A safetensors file begins with a length below 2^27, and then a brace. What is too short to tell is taken
+  // for damaged.
   if (beginning.length < 9 || (beginning.startsWith('\0\0\0\0', 4) && beginning[8] === '{')) return null;
   const signature = signatures.find(([test]) =>
     typeof test === 'string' ? beginning.startsWith(test) : beginning.startsWith(test.text, test.at),
@@ -84,7 +88,10 @@ function describeText(beginning: Uint8Array): ForeignFile | null {
   return { what: `it is a text that begins with "${line!.slice(0, 60).trim()}"`, remedy: downloadAgain };
 }
 
-/** ModelProto of onnx.proto: its version as field 1, then the producer's name as field 2, a word; or the graph, field 7. */
+/**
+ * ModelProto of onnx.proto: its version as field 1, then the producer's name as field 2, a word; or the
+ * graph, field 7.
+ */
 function isOnnx(bytes: Uint8Array): boolean {
   const [tag, version, next, length = 0] = bytes;
   if (tag !== 0x08 || version! > 32) return false;

@@ -5,7 +5,10 @@ import { readStateDicts } from './state-dict.js';
 import { createTorchHost, isStorage, type Storage } from './torch-objects.js';
 import type { TensorDict } from './weight-tensor.js';
 
-/** The pickle of MAGIC_NUMBER in torch/serialization.py, with which such a file begins unless it has another protocol. */
+/**
+ * The pickle of MAGIC_NUMBER in torch/serialization.py, with which such a file begins unless it has another
+ * protocol.
+ */
 const magicPickle = Uint8Array.of(
   0x80,
   2,
@@ -38,9 +41,9 @@ export function isLegacyCheckpoint(bytes: Uint8Array): boolean {
 }
 
 /**
- * A checkpoint as `torch.save` wrote it before 1.6 (torch/serialization.py, _legacy_save): the pickles of a magic number, a
- * version, the writer's sizes and the object; then a pickle of the storages' keys and, in that order, each storage's
- * length and elements. Throws data-loss or invalid-argument, naming `file`.
+ * A checkpoint as `torch.save` wrote it before 1.6 (torch/serialization.py, _legacy_save): the pickles of a
+ * magic number, a version, the writer's sizes and the object; then a pickle of the storages' keys and, in
+ * that order, each storage's length and elements. Throws data-loss or invalid-argument, naming `file`.
  */
 export function readLegacyCheckpoint(bytes: Uint8Array, file: string): TensorDict[] {
   const torch = createTorchHost(file);

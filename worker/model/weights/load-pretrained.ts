@@ -16,12 +16,15 @@ export interface NetworkWeights {
   readonly copies: readonly string[];
 }
 
-/** Which of several dicts that fit is meant, by the last key that leads to it: others are averages, teachers and the like. */
+/**
+ * Which of several dicts that fit is meant, by the last key that leads to it: others are averages, teachers
+ * and the like.
+ */
 const preferredKeys = ['state_dict', 'model'];
 
 /**
- * The dict of a file, and the prefix that all names in it share (`module.` and its like), under which most of the network's tensors
- * lie. What lies outside that prefix is left out.
+ * The dict of a file, and the prefix that all names in it share (`module.` and its like), under which most of
+ * the network's tensors lie. What lies outside that prefix is left out.
  */
 export function findNetwork(dicts: readonly TensorDict[], layout: StateLayout): NetworkWeights {
   const known = new Set([...layout.parameters, ...layout.statistics].map(({ name }) => name));
@@ -68,8 +71,9 @@ function describePlace({ path, prefix }: { readonly path: string; readonly prefi
 }
 
 /**
- * Overwrites the parameters and running statistics in `state` (flat, by `layout`) with the network that `dicts` hold, whose names
- * are torchvision's for the body. Throws as `fitNetwork` does, before anything is written.
+ * Overwrites the parameters and running statistics in `state` (flat, by `layout`) with the network that
+ * `dicts` hold, whose names are torchvision's for the body. Throws as `fitNetwork` does, before anything is
+ * written.
  */
 export function overlayPretrained(
   state: Float32Array,
@@ -86,11 +90,12 @@ export function overlayPretrained(
 }
 
 /**
- * The network's tensors that are to be taken from a file. Batch counters and a checkpoint's moments (`optimizer.*`) are ignored; its
- * moving averages take the places of what they average. A file without a head leaves the head as it is; a file with one must
- * have all of it. torchvision's classifier (`fc.*`) is taken where the network has one of the same shapes, that is a
- * linear head for as many classes; otherwise it is ignored.
- * Throws invalid-argument that names every tensor that is missing, extra, misshapen or not finite.
+ * The network's tensors that are to be taken from a file. Batch counters and a checkpoint's moments
+ * (`optimizer.*`) are ignored; its moving averages take the places of what they average. A file without a
+ * head leaves the head as it is; a file with one must have all of it. torchvision's classifier (`fc.*`) is
+ * taken where the network has one of the same shapes, that is a linear head for as many classes; otherwise it
+ * is ignored. Throws invalid-argument that names every tensor that is missing, extra, misshapen or not
+ * finite.
  */
 export function fitNetwork(
   layout: StateLayout,

@@ -2,7 +2,9 @@ import { type ByteReader, readBytes } from './byte-reader.js';
 import { damaged, unsuitable } from './file-faults.js';
 import { PythonObject } from './python-object.js';
 
-/** Decides what a pickle may build. Each may throw; nothing that a pickle names is ever looked up elsewhere. */
+/**
+ * Decides what a pickle may build. Each may throw; nothing that a pickle names is ever looked up elsewhere.
+ */
 export interface PickleHost {
   /** What stands for the Python object `module.name`. */
   resolve(module: string, name: string): unknown;
@@ -23,9 +25,10 @@ interface Machine {
 }
 
 /**
- * Reads one pickle of protocol 0 to 5 (Python's Lib/pickletools.py) from `start` on: dict is a Map; list, tuple and set are arrays,
- * bytes are a Uint8Array, an integer beyond 2^53 is a bigint. Returns its value and where it ends. Throws data-loss when it is
- * cut short or makes no sense, invalid-argument for instructions that no pickle in a file has.
+ * Reads one pickle of protocol 0 to 5 (Python's Lib/pickletools.py) from `start` on: dict is a Map; list,
+ * tuple and set are arrays, bytes are a Uint8Array, an integer beyond 2^53 is a bigint. Returns its value and
+ * where it ends. Throws data-loss when it is cut short or makes no sense, invalid-argument for instructions
+ * that no pickle in a file has.
  */
 export function readPickle(
   bytes: Uint8Array,
@@ -52,7 +55,10 @@ export function readPickle(
 const stop = 0x2e;
 const longestInteger = 1024;
 
-/** By the names of Lib/pickletools.py. Left out: copyreg's registry of extensions and buffers that lie outside the pickle. */
+/**
+ * By the names of Lib/pickletools.py. Left out: copyreg's registry of extensions and buffers that lie outside
+ * the pickle.
+ */
 const instructions = new Map<number, (machine: Machine) => void>([
   [0x80, ({ reader }) => void reader.uint8()], // PROTO
   [0x95, ({ reader }) => void reader.size()], // FRAME
@@ -146,7 +152,10 @@ function resolveFromStack(m: Machine): void {
   push(m, m.host.resolve(module, name));
 }
 
-/** Attributes are kept for objects of unknown classes; those of dicts and tensors say nothing about their values. */
+/**
+ * Attributes are kept for objects of unknown classes; those of dicts and tensors say nothing about their
+ * values.
+ */
 function build(m: Machine): void {
   const state = pop(m);
   const object = top(m);

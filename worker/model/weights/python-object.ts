@@ -1,5 +1,6 @@
 /**
- * A Python object or class that Rondo does not know, as its pickle describes it: nothing was looked up, and nothing was run.
+ * A Python object or class that Rondo does not know, as its pickle describes it: nothing was looked up, and
+ * nothing was run.
  */
 export class PythonObject {
   /** What the pickle sets as its attributes: a Map for most classes. */

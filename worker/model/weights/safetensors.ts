@@ -8,8 +8,8 @@ import {
 import { decodeValues, isElementType, type WeightTensor } from './weight-tensor.js';
 
 /**
- * All tensors of a safetensors file, given whole. Throws data-loss, naming `file` and what is wrong in it, when the
- * file is truncated, its header is malformed or tensors overlap.
+ * All tensors of a safetensors file, given whole. Throws data-loss, naming `file` and what is wrong in it,
+ * when the file is truncated, its header is malformed or tensors overlap.
  */
 export function readSafetensors(bytes: Uint8Array, file = 'The file'): Map<string, WeightTensor> {
   const { entries } = parseSafetensorsHeader(bytes, bytes.length, file);
@@ -22,7 +22,10 @@ export function readSafetensors(bytes: Uint8Array, file = 'The file'): Map<strin
   );
 }
 
-/** The pieces of a safetensors file of float32 tensors, in order: the header, then each tensor's bytes, not copied. */
+/**
+ * The pieces of a safetensors file of float32 tensors, in order: the header, then each tensor's bytes, not
+ * copied.
+ */
 export function* writeSafetensors(
   tensors: readonly {
     readonly name: string;

@@ -10,9 +10,9 @@ const deepest = 32;
 const transparent = new Set(['_parameters', '_buffers', '_modules']);
 
 /**
- * Every dict of tensors by name that a checkpoint's root object holds: itself, and those nested in its dicts, lists and objects. A
- * pickled module counts as its state dict. What is no tensor is left out. `bytesOf` gives a storage's bytes. Throws invalid-argument
- * when there are no tensors.
+ * Every dict of tensors by name that a checkpoint's root object holds: itself, and those nested in its dicts,
+ * lists and objects. A pickled module counts as its state dict. What is no tensor is left out. `bytesOf`
+ * gives a storage's bytes. Throws invalid-argument when there are no tensors.
  */
 export function readStateDicts(
   root: unknown,

@@ -6,8 +6,8 @@ import { decodeValues, type WeightTensor } from './weight-tensor.js';
 const maxRepeatedValues = 1 << 20;
 
 /**
- * The tensor's values in row-major order, out of the bytes of its storage: a view of them where they lie so. Throws data-loss
- * when the tensor reaches beyond them.
+ * The tensor's values in row-major order, out of the bytes of its storage: a view of them where they lie so.
+ * Throws data-loss when the tensor reaches beyond them.
  */
 export function decodeTensor(
   name: string,

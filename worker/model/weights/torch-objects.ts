@@ -69,8 +69,9 @@ const attack =
   /^((posix|nt|subprocess|pty|runpy|commands|popen2)\.|os\.(system|popen|exec|spawn|posix_spawn|fork|kill|remove|unlink|rmdir|startfile)|(builtins|__builtin__)\.(eval|exec|execfile|compile|open|__import__)$)/;
 
 /**
- * What a checkpoint's pickle may build: storages, tensors and OrderedDicts. Whatever else it names is a `PythonObject`, whose
- * class is not looked up and of which nothing is run; only names that serve to run programs throw invalid-argument.
+ * What a checkpoint's pickle may build: storages, tensors and OrderedDicts. Whatever else it names is a
+ * `PythonObject`, whose class is not looked up and of which nothing is run; only names that serve to run
+ * programs throw invalid-argument.
  */
 export function createTorchHost(file: string): PickleHost {
   return {

@@ -79,7 +79,9 @@ function elements<T>(Elements: ElementArray<T>, bytes: Uint8Array): T {
   return new Elements(aligned.buffer, aligned.byteOffset, aligned.byteLength / size);
 }
 
-/** The numbers of all 65536 values of IEEE 754 binary16: a table is many times faster than a call for each. */
+/**
+ * The numbers of all 65536 values of IEEE 754 binary16: a table is many times faster than a call for each.
+ */
 let halves: Float32Array | undefined;
 
 function widenHalves(bits: Uint16Array): Float32Array {

@@ -29,8 +29,8 @@ const locatorBytes = 20;
 const longestComment = 0xffff;
 
 /**
- * A ZIP archive of files that are stored as they are (PKWARE, APPNOTE.TXT 6.3, sections 4.3 and 4.5.3), ZIP64 included.
- * Throws data-loss, naming `file`, when it is cut short or damaged.
+ * A ZIP archive of files that are stored as they are (PKWARE, APPNOTE.TXT 6.3, sections 4.3 and 4.5.3), ZIP64
+ * included. Throws data-loss, naming `file`, when it is cut short or damaged.
  */
 export function openZip(bytes: Uint8Array, file: string): ZipArchive {
   const { count, start } = findDirectory(bytes, file);

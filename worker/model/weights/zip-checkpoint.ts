@@ -12,8 +12,9 @@ export function isZip(bytes: Uint8Array): boolean {
 }
 
 /**
- * A checkpoint as `torch.save` writes it since 1.6 (torch/serialization.py, _save): an archive with one folder that holds the
- * object as data.pkl and each storage as data/KEY. Throws data-loss or invalid-argument, naming `file`.
+ * A checkpoint as `torch.save` writes it since 1.6 (torch/serialization.py, _save): an archive with one
+ * folder that holds the object as data.pkl and each storage as data/KEY. Throws data-loss or
+ * invalid-argument, naming `file`.
  */
 export function readZipCheckpoint(bytes: Uint8Array, file: string): TensorDict[] {
   const archive = openZip(bytes, file);

@@ -12,11 +12,12 @@ import type { GradientRules } from './rule.js';
 const rules: GradientRules = { ...arithmeticRules, ...arrayRules, ...networkRules };
 
 /**
- * Adds the reverse pass to the graph: the gradients of `loss`, a float32 scalar, with respect to each of `wanted`, in
- * their order and with their shapes. Only nodes between a wanted tensor and the loss take part, so that the gradient of a
- * frozen filter, or of the images, is never computed.
+ * Adds the reverse pass to the graph: the gradients of `loss`, a float32 scalar, with respect to each of
+ * `wanted`, in their order and with their shapes. Only nodes between a wanted tensor and the loss take part,
+ * so that the gradient of a frozen filter, or of the images, is never computed.
  *
- * @throws AssertionError when the loss does not depend on a wanted tensor, or an operation between has no rule.
+ * @throws AssertionError when the loss does not depend on a wanted tensor, or an operation between has no
+ *   rule.
  */
 export function gradients(loss: Tensor<'float32'>, wanted: readonly Tensor[]): Tensor[] {
   checkShape('gradients', [], loss);
@@ -53,8 +54,9 @@ function addUp(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * The tensors that a gradient can flow through to one of `from`, and those themselves. Only first outputs carry gradients,
- * and only floats do: what follows from a shape or a comparison (dropout's mask, say) is constant.
+ * The tensors that a gradient can flow through to one of `from`, and those themselves. Only first outputs
+ * carry gradients, and only floats do: what follows from a shape or a comparison (dropout's mask, say) is
+ * constant.
  */
 function reachable(nodes: readonly Node[], from: readonly Tensor[]): ReadonlySet<Tensor> {
   const found = new Set(from);

@@ -34,7 +34,9 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape, name?: stri
   );
 }
 
-/** Rows [n × rows, …] as [n, rows, …]; n is the first size of `like`, and both are known when the graph runs. */
+/**
+ * Rows [n × rows, …] as [n, rows, …]; n is the first size of `like`, and both are known when the graph runs.
+ */
 export function divideRows<D extends DType>(x: Tensor<D>, like: Tensor): Tensor<D> {
   const op = 'Reshape';
   const [rows, ...rest] = x.shape;

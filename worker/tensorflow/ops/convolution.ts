@@ -52,8 +52,9 @@ export function conv2d<D extends FloatDType>(x: Tensor<D>, filter: Tensor<D>, wi
 }
 
 /**
- * A convolution as PyTorch pads it: `(side − 1) / 2` on all sides. Stride 1 is SAME; a larger stride pads first, because
- * SAME would put the odd pixel elsewhere, and explicit padding misses the fast CPU kernels in the backward pass.
+ * A convolution as PyTorch pads it: `(side − 1) / 2` on all sides. Stride 1 is SAME; a larger stride pads
+ * first, because SAME would put the odd pixel elsewhere, and explicit padding misses the fast CPU kernels in
+ * the backward pass.
  */
 export function conv2dCentred<D extends FloatDType>(
   x: Tensor<D>,

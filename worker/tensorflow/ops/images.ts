@@ -4,9 +4,9 @@ import { check, checkDType, checkRank, checkShape } from './checks.js';
 import { constant } from './sources.js';
 
 /**
- * Samples images [n, h, w, channels] bilinearly, reflecting at the borders: the pixel at (x, y) of a result of side
- * `size` comes from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1, of its image.
- * `transforms` [n, 8], or [1, 8] for all, holds a0, a1, a2, b0, b1, b2, c0, c1.
+ * Samples images [n, h, w, channels] bilinearly, reflecting at the borders: the pixel at (x, y) of a result
+ * of side `size` comes from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1, of its
+ * image. `transforms` [n, 8], or [1, 8] for all, holds a0, a1, a2, b0, b1, b2, c0, c1.
  */
 export function projectiveTransform(
   images: Tensor<'float32'>,
@@ -32,9 +32,9 @@ export function projectiveTransform(
 }
 
 /**
- * Part of images [n, h, w, channels] that are resized by a triangle filter as wide as the shrink factor, as in PIL and
- * torchvision. `scale` holds the new height / h and the new width / w; `translation` how far down and to the right the
- * resized image is moved before the first `side` rows and columns of it are taken.
+ * Part of images [n, h, w, channels] that are resized by a triangle filter as wide as the shrink factor, as
+ * in PIL and torchvision. `scale` holds the new height / h and the new width / w; `translation` how far down
+ * and to the right the resized image is moved before the first `side` rows and columns of it are taken.
  */
 export function resizeTriangle(
   images: Tensor<'float32'> | Tensor<'uint8'>,

@@ -7,8 +7,9 @@ import { sum } from './reductions.js';
 import { constant } from './sources.js';
 
 /**
- * Cross-entropy of logits [n, classes] against labels [n]: each sample's loss [n]. Made from a log-softmax, because
- * TensorFlow's own operation adds up in no fixed order on a GPU, and refuses to where kernels must be deterministic.
+ * Cross-entropy of logits [n, classes] against labels [n]: each sample's loss [n]. Made from a log-softmax,
+ * because TensorFlow's own operation adds up in no fixed order on a GPU, and refuses to where kernels must be
+ * deterministic.
  */
 export function crossEntropy(logits: Tensor<'float32'>, labels: Tensor<'int32'>): Tensor<'float32'> {
   checkRank('CrossEntropy', 2, logits);

@@ -4,7 +4,8 @@ import { check } from './checks.js';
 import { argument } from './sources.js';
 
 /**
- * What `build` makes of each row of `rows` [n, …], as one tensor [n, …]. Rows are worked on at the same time, on the CPU.
+ * What `build` makes of each row of `rows` [n, …], as one tensor [n, …]. Rows are worked on at the same time,
+ * on the CPU.
  *
  * @param name unique among the graph's functions
  * @param build adds to the row's own graph; its result has a known shape, the same for every row

@@ -9,10 +9,10 @@ import { argument } from './sources.js';
 /**
  * A value that each run is given by name. At most one dimension may be unknown; of uint8, only the first.
  *
- * On its way into the session it is int32, whatever it holds: tfjs-node's addon copies arrays of any other type to the GPU,
- * where there is one, and back to the host before the session takes them to the GPU for good (CreateTensor and RunSavedModel in
- * binding/tfjs_backend.cc). To see the words as another type again costs nothing. Only bytes that do not come in words of
- * four, after the first dimension, travel as they are.
+ * On its way into the session it is int32, whatever it holds: tfjs-node's addon copies arrays of any other
+ * type to the GPU, where there is one, and back to the host before the session takes them to the GPU for good
+ * (CreateTensor and RunSavedModel in binding/tfjs_backend.cc). To see the words as another type again costs
+ * nothing. Only bytes that do not come in words of four, after the first dimension, travel as they are.
  */
 export function placeholder<D extends FedDType>(
   graph: Graph,

@@ -54,8 +54,8 @@ export interface AdamScalars {
 }
 
 /**
- * m += (g − m)(1 − β1); v += (g² − v)(1 − β2); p −= learningRate · m / (√v + epsilon). There is no bias correction
- * here: the caller puts it into `learningRate` and `epsilon`.
+ * m += (g − m)(1 − β1); v += (g² − v)(1 − β2); p −= learningRate · m / (√v + epsilon). There is no bias
+ * correction here: the caller puts it into `learningRate` and `epsilon`.
  */
 export function applyAdam(
   parameter: Variable,

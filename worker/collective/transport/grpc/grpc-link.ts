@@ -18,8 +18,8 @@ export interface Exchange {
    * rank's pull and the successor pulls from this rank. The link closes when `signal` aborts.
    *
    * @param predecessorAddress HOST:PORT of its peer server.
-   * @throws RondoError `aborted` for a generation that is not newer than every one before, `unavailable` when the
-   * predecessor is gone, `deadline-exceeded` when a neighbour does not come within `waitMs`.
+   * @throws RondoError `aborted` for a generation that is not newer than every one before, `unavailable` when
+   * the predecessor is gone, `deadline-exceeded` when a neighbour does not come within `waitMs`.
    */
   openLink(o: {
     generation: bigint;

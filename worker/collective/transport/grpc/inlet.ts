@@ -19,7 +19,10 @@ import { makeSlotFile, type SlotShape } from '../shared-memory/slot-file.js';
 
 /** The half of a link that pulls from the predecessor: the client side of one generation's exchange. */
 export interface Inlet {
-  /** Resolves to the predecessor's further lanes when it has taken the pull; rejects when it refuses, is gone, or the inlet closes. */
+  /**
+   * Resolves to the predecessor's further lanes when it has taken the pull; rejects when it refuses, is gone,
+   * or the inlet closes.
+   */
   readonly accepted: Promise<readonly string[]>;
   receive(): Promise<IncomingChunk>;
   /** Waiting and later receives are rejected with `error`. May be called twice. */

@@ -21,7 +21,10 @@ export interface Outlet {
   readonly sharesMemory: boolean;
   takeSlot(bytes: number): OutgoingSlot | null;
   send(chunk: OutgoingChunk): Promise<void>;
-  /** Ends the successor's pull after what was sent; later sends are rejected with `error`. May be called twice. */
+  /**
+   * Ends the successor's pull after what was sent; later sends are rejected with `error`. May be called
+   * twice.
+   */
   close(error: RondoError): void;
 }
 

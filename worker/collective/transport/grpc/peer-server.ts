@@ -7,7 +7,8 @@ import { peerService } from '../../codec/wire-format.js';
 const maxReceiveBytes = 64 << 10;
 
 /**
- * Serves peer.proto on `listen` (HOST:PORT, port 0 for a free one), for those that hold the run's credentials.
+ * Serves peer.proto on `listen` (HOST:PORT, port 0 for a free one), for those that hold the run's
+ * credentials.
  *
  * @throws RondoError as `openGrpcServer` does.
  */

@@ -4,11 +4,11 @@ import { RondoError } from '../../../../runtime/errors.js';
 import { headBytes, nonceBytes, type SlotShape } from './slot-file.js';
 
 /**
- * Payloads in slots of a file that two processes have open. They are copied with read and write, which run at memory's speed,
- * allow any address, and cannot fault when somebody cuts the file short.
+ * Payloads in slots of a file that two processes have open. They are copied with read and write, which run at
+ * memory's speed, allow any address, and cannot fault when somebody cuts the file short.
  *
- * Only the receiver writes to the head: how often it has read each slot, mod 256. The sender counts how often it has
- * taken each, and a slot is free when both say the same.
+ * Only the receiver writes to the head: how often it has read each slot, mod 256. The sender counts how often
+ * it has taken each, and a slot is free when both say the same.
  */
 export interface OutgoingSlot {
   readonly index: number;
@@ -16,7 +16,10 @@ export interface OutgoingSlot {
 }
 
 export interface IncomingSlot {
-  /** Fills `into` from byte `at` of the slot. @throws RondoError `data-loss` when the slot does not hold as much. */
+  /**
+   * Fills `into` from byte `at` of the slot. @throws RondoError `data-loss` when the slot does not hold as
+   * much.
+   */
   read(at: number, into: Uint8Array): void;
   /** Gives the slot back to the sender. */
   release(): void;

@@ -3,13 +3,14 @@ import { allocateReductionVector } from '../../codec/reduction-vector.js';
 import { headBytes } from './slot-file.js';
 
 /**
- * The reduction vectors of ranks that live on one machine. Every rank's lie in a file in shared memory, which takes the place of the
- * memory that they were allocated in; and all ranks' files lie side by side in another memory, where kernels reach them.
+ * The reduction vectors of ranks that live on one machine. Every rank's lie in a file in shared memory, which
+ * takes the place of the memory that they were allocated in; and all ranks' files lie side by side in another
+ * memory, where kernels reach them.
  */
 export interface SharedVectors {
   /**
-   * Where all ranks have the elements of `vector`, by rank; null when it is not one of the shared, nor a part of one. The memory that
-   * they lie in is a reduction vector's.
+   * Where all ranks have the elements of `vector`, by rank; null when it is not one of the shared, nor a part
+   * of one. The memory that they lie in is a reduction vector's.
    */
   find(vector: Float32Array): Float32Array[] | null;
   /** Lets the others' vectors go; what was found is zeros from here on. May be called twice. */
@@ -24,7 +25,8 @@ export function sharedBytes(vectors: readonly Float32Array[]): number {
 /**
  * @param vectors this rank's, whole ones from `allocateReductionVector`; their values are lost.
  * @param files descriptors by rank, of `sharedBytes` after the head each. They may be closed afterwards.
- * @throws RondoError `failed-precondition` when the system does not map them; RangeError when there are too many for one memory.
+ * @throws RondoError `failed-precondition` when the system does not map them; RangeError when there are too
+ *   many for one memory.
  */
 export function openSharedVectors(o: {
   vectors: readonly Float32Array[];

@@ -14,14 +14,16 @@ import { join } from 'node:path';
 import type { SharedSlots } from '../../../../proto/gen/peer.js';
 
 /**
- * The file behind peer.proto's SharedSlots. The receiver of payloads makes it in a memory file system, says its name over gRPC,
- * and unlinks it when the sender has opened it or refused: from then on it lives as long as the two descriptors. A rank's
- * reduction vectors are shared by such a file too, of one slot (vector-sharing), which lives as long as somebody maps it.
+ * The file behind peer.proto's SharedSlots. The receiver of payloads makes it in a memory file system, says
+ * its name over gRPC, and unlinks it when the sender has opened it or refused: from then on it lives as long
+ * as the two descriptors. A rank's reduction vectors are shared by such a file too, of one slot
+ * (vector-sharing), which lives as long as somebody maps it.
  *
- * A name from the network is only ever looked up as a bare name of our own pattern in that one directory, without following
- * links or waiting; and what is found is used only when it is a regular file of this user, of the size that was announced,
- * beginning with the nonce that was announced. So a sender on another machine, in another container or of another user finds
- * nothing or something else, and a request can make it write to no file but one that a process of its own user made for this.
+ * A name from the network is only ever looked up as a bare name of our own pattern in that one directory,
+ * without following links or waiting; and what is found is used only when it is a regular file of this user,
+ * of the size that was announced, beginning with the nonce that was announced. So a sender on another
+ * machine, in another container or of another user finds nothing or something else, and a request can make it
+ * write to no file but one that a process of its own user made for this.
  */
 export interface SlotShape {
   readonly slotCount: number;
