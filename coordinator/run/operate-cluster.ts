@@ -1,13 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
 import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
-import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
+import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
-import { writeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import {
   closeResources,
@@ -17,24 +14,15 @@ import {
   type OpenResources,
   shortDeadlines,
 } from './open-resources.js';
+import { type ClusterTask, runOnCluster } from './run-on-cluster.js';
 import type { ClusterResult, RunServices } from './services.js';
 
-/** One task of a cluster, and what its workers begin with. */
-export interface ClusterWork {
-  readonly config: RunConfig;
-  readonly dataset: Dataset;
-  /** Used when there is no checkpoint. */
-  readonly pretrainedPath: string | null;
+/** A task, what its workers begin with, and who hears of it. */
+export interface ClusterWork extends ClusterTask {
   /** The state to begin with; null for the seed's, with the pretrained weights over it. */
   readonly checkpoint: Checkpoint | null;
   /** Counted over the run. */
   readonly startStep: number;
-  readonly workers: number;
-  /** Launched on this machine; the others join at `listen`. */
-  readonly localWorkers: number;
-  /** Null divides the cores among them. */
-  readonly threads: number | null;
-  readonly listen: string;
   readonly listener: Partial<ClusterListener>;
 }
 
@@ -78,43 +66,25 @@ async function gatherAndRun(
   resources: OpenResources,
   logDir: string,
 ): Promise<ClusterResult> {
-  const { config, dataset, pretrainedPath, checkpoint, startStep, workers, localWorkers, listen } = work;
+  const { checkpoint, startStep } = work;
   const { signal } = signals;
   signal.throwIfAborted();
-  const token = createRunToken();
-  const cluster = await services.openCluster({
-    ...{ token, config, dataset, pretrainedPath, listen, worldSize: workers },
-    welcome: { natsUrl: '', natsToken: '' },
-    checkpoint: () => streamCheckpoint(checkpoint!),
-    listener: { ...ignoreAll, ...work.listener },
-    endRemedy: 'nothing was changed: try again',
-  });
-  resources.cluster = cluster;
-  const tokenFile = localWorkers < workers ? join(logDir, 'token') : null;
-  if (tokenFile !== null) writeTokenFile(tokenFile, token);
-  report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
-  if (localWorkers > 0) {
-    const { threads } = work;
-    const launched = services.launchWorkers({
-      count: localWorkers,
-      coordinatorAddress: cluster.address,
-      token,
-      logDir,
-      threads,
-    });
-    resources.workers = launched;
-    void launched.failed.then((error) => cluster.workerExited(error));
-  }
-  // There is no state to save, so the run is rejected as cancelled without waiting for the current step.
-  const end = () => void cluster.close(false, RondoError.from(signal.reason).message);
-  signal.addEventListener('abort', end, { once: true });
-  if (signal.aborted) end();
   try {
-    return await cluster.run({ step: startStep, source: checkpoint === null ? 'fresh' : 'checkpoint' });
+    return await runOnCluster({
+      ...{ task: work, services, report, signal, resources, logDir },
+      token: createRunToken(),
+      tokenFile: join(logDir, 'token'),
+      nats: { url: '', token: '' },
+      listener: { ...ignoreAll, ...work.listener },
+      endRemedy: 'nothing was changed: try again',
+      checkpoint: () => checkpoint!,
+      work: (cluster) =>
+        cluster.run({ step: startStep, source: checkpoint === null ? 'fresh' : 'checkpoint' }),
+      // There is no state to save, so the run is rejected as cancelled without waiting for the current step.
+      onAbort: (cluster) => void cluster.close(false, RondoError.from(signal.reason).message),
+    });
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener('abort', end);
   }
 }
 

@@ -3,10 +3,9 @@ import { totalSteps } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
-import { streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
-import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
+import { removeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { keepCheckpoints } from './checkpoint-keeper.js';
 import { openMetricsIntake } from './metrics-intake.js';
@@ -20,6 +19,7 @@ import {
 } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import { reportRun } from './report-run.js';
+import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
 import { divergedRemedy, requireUpdates } from './skipped-steps.js';
@@ -92,7 +92,6 @@ export async function trainRun(
     immediate.removeEventListener('abort', leaveAtOnce);
     active.ledger.close();
     active.metrics.close();
-    removeTokenFile(run.directory.token);
     // The store of a server that has ended: what it held stands in metrics.jsonl.
     await rm(run.directory.nats, { recursive: true, force: true }).catch(() => {});
     run.unlock();
@@ -184,42 +183,18 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   signal.throwIfAborted();
   considerResumed(active);
   if (recorder.nextStep === totalSteps(config)) return noMetrics;
-  resources.cluster = await services.openCluster({
-    listen: runtime.listen,
-    token,
-    config,
-    worldSize: runtime.workers,
-    welcome: { natsUrl: nats.url, natsToken: nats.token },
-    dataset,
-    pretrainedPath,
-    checkpoint: () => streamCheckpoint(active.start!),
+  return runOnCluster({
+    task: { ...runtime, config, dataset, pretrainedPath },
+    ...{ token, nats, services, report, signal, resources },
+    tokenFile: directory.token,
+    logDir: directory.logs,
     listener: recorder,
     endRemedy: `go on with: ${resume}`,
+    checkpoint: () => active.start!,
+    work: (cluster) => trainPhases(active, cluster),
+    onAbort(cluster) {
+      report({ kind: 'stopping', reason: RondoError.from(signal.reason).message });
+      cluster.stop('the coordinator was asked to stop');
+    },
   });
-  const { cluster } = resources;
-  const { workers, localWorkers } = runtime;
-  const tokenFile = localWorkers < workers ? directory.token : null;
-  if (tokenFile !== null) writeTokenFile(tokenFile, token);
-  report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
-  if (localWorkers > 0) {
-    resources.workers = services.launchWorkers({
-      count: localWorkers,
-      coordinatorAddress: cluster.address,
-      token,
-      logDir: directory.logs,
-      threads: runtime.threads,
-    });
-    void resources.workers.failed.then((error) => cluster.workerExited(error));
-  }
-  const stop = () => {
-    report({ kind: 'stopping', reason: RondoError.from(signal.reason).message });
-    cluster.stop('the coordinator was asked to stop');
-  };
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
-  try {
-    return await trainPhases(active, cluster);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

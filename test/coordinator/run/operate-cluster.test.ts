@@ -87,12 +87,19 @@ describe('operateCluster', () => {
     expect(heard).toEqual([4]);
   });
 
-  it('keeps the logs of a failure, for its message names them', async () => {
+  it('keeps the logs of a failure, for its message names them, but not the token', async () => {
     const lost = new RondoError('unavailable', 'worker-1 was lost');
-    const theatre = openTheatre(() => Promise.reject(lost));
+    const joinable = () => existsSync(join(theatre.logs(), 'token'));
+    const whileRunning: boolean[] = [];
+    const theatre = openTheatre(async () => {
+      whileRunning.push(joinable());
+      throw lost;
+    });
     await expect(theatre.operate()).rejects.toBe(lost);
     expect(theatre.calls.slice(-2)).toEqual(['close cluster false', 'close workers']);
     expect(existsSync(join(theatre.logs(), 'worker-0.log'))).toBe(true);
+    expect(whileRunning).toEqual([true]);
+    expect(joinable()).toBe(false);
     rmSync(theatre.logs(), { recursive: true });
   });
 

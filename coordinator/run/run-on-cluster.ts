@@ -1,0 +1,82 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
+import type { ClusterListener } from '../membership/cluster-events.js';
+import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
+import type { RunEvent } from '../telemetry/run-events.js';
+import type { OpenResources } from './open-resources.js';
+import type { RunningCluster, RunServices } from './services.js';
+
+/** One task of a cluster, and where its workers are. */
+export interface ClusterTask {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  /** Used when there is no checkpoint. */
+  readonly pretrainedPath: string | null;
+  readonly workers: number;
+  /** Launched on this machine; the others join at `listen`. */
+  readonly localWorkers: number;
+  /** Null divides the cores among them. */
+  readonly threads: number | null;
+  readonly listen: string;
+}
+
+export interface RunOnClusterOptions<Result> {
+  readonly task: ClusterTask;
+  readonly token: string;
+  /** Holds the token while workers from elsewhere may join, and is gone afterwards. */
+  readonly tokenFile: string;
+  readonly logDir: string;
+  readonly nats: { readonly url: string; readonly token: string };
+  readonly listener: ClusterListener;
+  /** What the reader should do after the run ended early. */
+  readonly endRemedy: string;
+  readonly services: Pick<RunServices, 'openCluster' | 'launchWorkers'>;
+  report(event: RunEvent): void;
+  readonly signal: AbortSignal;
+  /** What workers take up at each start from a checkpoint. */
+  checkpoint(): Checkpoint;
+  /** Has the workers do the task. */
+  work(cluster: RunningCluster): Promise<Result>;
+  /** What is done to the cluster when `signal` aborts. */
+  onAbort(cluster: RunningCluster): void;
+  /** Receives what is opened, for the caller to close. */
+  readonly resources: OpenResources;
+}
+
+/**
+ * Opens a cluster, launches its local workers, and has all of them do a task.
+ *
+ * @throws RondoError as `RunServices.openCluster` and `work` do.
+ */
+export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Promise<Result> {
+  const { task, token, services, resources, signal, nats, logDir } = o;
+  const { config, dataset, pretrainedPath, workers, localWorkers, threads, listen } = task;
+  const cluster = await services.openCluster({
+    ...{ config, dataset, pretrainedPath, listen, token, worldSize: workers },
+    welcome: { natsUrl: nats.url, natsToken: nats.token },
+    checkpoint: () => streamCheckpoint(o.checkpoint()),
+    ...{ listener: o.listener, endRemedy: o.endRemedy },
+  });
+  resources.cluster = cluster;
+  const tokenFile = localWorkers < workers ? o.tokenFile : null;
+  const abort = () => o.onAbort(cluster);
+  try {
+    if (tokenFile !== null) writeTokenFile(tokenFile, token);
+    o.report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
+    if (localWorkers > 0) {
+      const launched = services.launchWorkers({
+        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, threads },
+      });
+      resources.workers = launched;
+      void launched.failed.then((error) => cluster.workerExited(error));
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    return await o.work(cluster);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Also one that a coordinator left behind which was killed.
+    removeTokenFile(o.tokenFile);
+  }
+}
