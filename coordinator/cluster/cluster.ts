@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly version: string;
   /** What to do after the run ended early: becomes the remedy of a lost worker's error. */
   readonly endRemedy?: string;
+  /** For workers that were launched; unless given, they may take any time, for people join them by hand. */
+  readonly gathering?: Rules['gathering'];
   /** A worker silent for so long is lost; 5 s unless a test says otherwise. */
   readonly silenceMs?: number;
   /** Parts of the stall rule that a test changes. */
@@ -158,6 +160,7 @@ function makeRules(options: ClusterOptions): Rules {
     validCount: config.validCount,
     restoresState: config.task.kind === 'lr-find',
     silenceMs: options.silenceMs ?? silenceMs,
+    gathering: options.gathering ?? null,
     stall: { ...stall, firstSteps: firstSteps(config), ...options.stall },
     tickMs,
     endRemedy: options.endRemedy,

@@ -3,6 +3,7 @@ import { type ErrorCode, RondoError } from '../../runtime/errors.js';
 import { nameWorker } from './disagreement.js';
 import type {
   Effect,
+  Gathering,
   Member,
   Membership,
   Preparing,
@@ -103,11 +104,26 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
     const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} is out: ${reason}`);
     return loseMember(rules, state, silent.session, reason, refusal);
   }
-  if (suspicion === null)
-    return state.kind === 'gathering' ? { state, effects: [] } : checkStall(rules, state, nowMs);
+  if (state.kind === 'gathering') return checkGathering(rules, state, nowMs);
+  if (suspicion === null) return checkStall(rules, state, nowMs);
   if (nowMs - suspicion.sinceMs < suspicionMs) return { state, effects: [] };
   const overdue = expected.some((member) => nowMs - member.heardAtMs >= overdueMs);
   return overdue ? { state, effects: [] } : fail(state, suspicion.error);
+}
+
+/** A worker that was launched here and does not register hangs at its start. */
+function checkGathering({ gathering, worldSize }: Rules, state: Gathering, nowMs: number): Transition {
+  const { start, startedAtMs, members } = state;
+  if (start === null || gathering === null) return { state, effects: [] };
+  const { timeoutMs, logDir } = gathering;
+  if (nowMs - startedAtMs < timeoutMs) return { state, effects: [] };
+  const names = members.length === 0 ? 'none' : members.map(({ workerId }) => workerId).join(', ');
+  const error = new RondoError(
+    'deadline-exceeded',
+    `${members.length} of ${worldSize} workers registered within ${timeoutMs / 1_000} s (${names})`,
+    { remedy: `read in ${logDir} what the others say: a file system may hang, or memory be short` },
+  );
+  return fail(state, error);
 }
 
 /** A worker sends heartbeats even while its compute thread or file system hangs: one that stalls the others is lost. */
@@ -126,6 +142,10 @@ function discountPause(rules: Rules, state: Membership, nowMs: number): Membersh
   const members = state.members.map((member): Member => {
     return { ...member, heardAtMs: Math.min(nowMs, member.heardAtMs + pausedMs) };
   });
+  if (state.kind === 'gathering') {
+    const startedAtMs = Math.min(nowMs, state.startedAtMs + pausedMs);
+    return { ...state, members, startedAtMs, checkedAtMs: nowMs };
+  }
   if (!('pace' in state)) return { ...state, members, checkedAtMs: nowMs };
   const progressedAtMs = Math.min(nowMs, state.pace.progressedAtMs + pausedMs);
   return { ...state, members, pace: { ...state.pace, progressedAtMs }, checkedAtMs: nowMs };

@@ -30,6 +30,8 @@ export interface Rules {
   readonly restoresState: boolean;
   /** A worker that said nothing for so long is lost. */
   readonly silenceMs: number;
+  /** How long launched workers have to register, and where their logs are; null where people join some. */
+  readonly gathering: { readonly timeoutMs: number; readonly logDir: string } | null;
   readonly stall: StallRules;
   /** How often a `tick` comes. */
   readonly tickMs: number;
@@ -119,6 +121,8 @@ export interface Gathering extends Base {
   readonly lastGeneration: bigint;
   readonly members: readonly Member[];
   readonly start: Start | null;
+  /** When it was started; means nothing before. */
+  readonly startedAtMs: number;
   readonly stopped: boolean;
 }
 

@@ -34,6 +34,7 @@ export function beginMembership(nowMs: number): Membership {
     lastGeneration: 0n,
     members: [],
     start: null,
+    startedAtMs: nowMs,
     stopped: false,
   };
 }
@@ -76,7 +77,7 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
 function start(rules: Rules, state: Membership, at: Start, nowMs: number): Transition {
   if (state.kind === 'finished') return startAgain(rules, state, at, nowMs);
   if (state.kind !== 'gathering') return { state, effects: [] };
-  const started = { ...state, start: at };
+  const started = { ...state, start: at, startedAtMs: nowMs };
   return state.stopped ? endBeforeFirstStep(started, at.step) : formGeneration(rules, started, nowMs);
 }
 

@@ -98,15 +98,18 @@ export function startAgain(
   at: Start,
   nowMs: number,
 ): Transition {
-  const base = { kind: 'gathering', checkedAtMs, lastGeneration, members, stopped: false } as const;
-  if (members.length === rules.worldSize) return formGeneration(rules, { ...base, start: at }, nowMs);
+  const gathering: Gathering = {
+    ...{ kind: 'gathering', checkedAtMs, lastGeneration, members },
+    ...{ start: at, startedAtMs: nowMs, stopped: false },
+  };
+  if (members.length === rules.worldSize) return formGeneration(rules, gathering, nowMs);
   const gone = rules.worldSize - members.length;
   const error = new RondoError(
     'unavailable',
     `${gone} of ${rules.worldSize} workers left before step ${at.step}`,
     { remedy: rules.endRemedy },
   );
-  return fail({ ...base, start: at }, error);
+  return fail(gathering, error);
 }
 
 /** The refusal for a worker that comes when nobody is being taken in. */

@@ -7,6 +7,9 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
 import type { RunningCluster, RunServices } from './services.js';
 
+/** For workers launched here to register: starting takes minutes on a machine that has other work. */
+const registerMs = 600_000;
+
 /** One task of a cluster, and where its workers are. */
 export interface ClusterTask {
   readonly config: RunConfig;
@@ -56,6 +59,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     ...{ config, dataset, pretrainedPath, listen, token, worldSize: workers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
+    gathering: localWorkers === workers ? { timeoutMs: registerMs, logDir } : null,
     ...{ listener: o.listener, endRemedy: o.endRemedy },
   });
   resources.cluster = cluster;

@@ -98,6 +98,8 @@ export interface RunServices {
     dataset: Dataset;
     pretrainedPath: string | null;
     checkpoint(step: number): AsyncIterable<StateChunk>;
+    /** How long workers have to register, and where their logs are; null without end. */
+    gathering: { timeoutMs: number; logDir: string } | null;
     listener: ClusterListener;
     /** What the reader should do after the run ended early. */
     endRemedy: string;

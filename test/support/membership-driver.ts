@@ -28,6 +28,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     validCount: 4,
     restoresState: false,
     silenceMs: 5_000,
+    gathering: null,
     stall: { floorMs: 60_000, multiple: 20, firstMs: 600_000, firstSteps: new Set([0]) },
     tickMs: 250,
     endRemedy: 'coordinator start --resume run',

@@ -149,6 +149,32 @@ describe('the first step', () => {
   });
 });
 
+describe('gathering', () => {
+  const start = { kind: 'start', start: { step: 0, source: 'fresh' } } as const;
+
+  it('ends when a worker that was launched does not register in time', () => {
+    const driver = driveMembership({ gathering: { timeoutMs: 600_000, logDir: 'run/logs' } });
+    beat(driver, 700, []);
+    driver.dispatch(start);
+    driver.say(sessionOf(0), registerMessage('worker-0', 7000));
+    beat(driver, 599, [waiting]);
+    expect(driver.state.kind).toBe('gathering');
+    beat(driver, 2, [waiting]);
+    expect(onlyRejection(driver)).toMatchObject({
+      code: 'deadline-exceeded',
+      message: '1 of 2 workers registered within 600 s (worker-0)',
+      remedy: expect.stringContaining('read in run/logs what the others say'),
+    });
+  });
+
+  it('waits without end for workers that people join', () => {
+    const driver = driveMembership();
+    driver.dispatch(start);
+    beat(driver, 10_000, []);
+    expect(driver.state.kind).toBe('gathering');
+  });
+});
+
 describe('preparing', () => {
   it('ends after ten minutes, and names who is not ready', () => {
     const driver = driveMembership();

@@ -51,11 +51,11 @@ function openTheatre(run: (opened: Opened) => Promise<ClusterResult>) {
     },
   };
   const [graceful, immediate] = [new AbortController(), new AbortController()];
-  const operate = (listener: { stepCommitted?(step: CommittedStep): void } = {}) =>
+  const operate = (listener: { stepCommitted?(step: CommittedStep): void } = {}, localWorkers = 2) =>
     operateCluster(
       {
         ...{ config: tinyConfig(), dataset: tinyDataset(), pretrainedPath: null, checkpoint: null },
-        ...{ startStep: 0, workers: 3, localWorkers: 2, threads: 1, listen: '127.0.0.1:0', listener },
+        ...{ startStep: 0, workers: 3, localWorkers, threads: 1, listen: '127.0.0.1:0', listener },
       },
       { services, report: () => {}, signals: { signal: graceful.signal, immediate: immediate.signal } },
     );
@@ -86,6 +86,23 @@ describe('operateCluster', () => {
     await theatre.operate({ stepCommitted: ({ step }) => heard.push(step) });
     expect(heard).toEqual([4]);
   });
+
+  it.each([
+    [3, 600_000],
+    [2, null],
+    [0, null],
+  ])(
+    'gives workers time to register when all are its own: %i of 3, %s ms',
+    async (localWorkers, timeoutMs) => {
+      const given: (number | null)[] = [];
+      const theatre = openTheatre(async (opened) => {
+        given.push(opened.gathering?.timeoutMs ?? null);
+        return result;
+      });
+      await theatre.operate({}, localWorkers);
+      expect(given).toEqual([timeoutMs]);
+    },
+  );
 
   it('keeps the logs of a failure, for its message names them, but not the token', async () => {
     const lost = new RondoError('unavailable', 'worker-1 was lost');
