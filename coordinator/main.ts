@@ -28,7 +28,7 @@ try {
 }
 // A pipe holds 64 KiB: what a slow reader has not taken yet must not end with the process.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
-// Who reads the output must know that some of it is missing.
+// The exit code tells the reader that some of the output is missing.
 if (output.lost && !process.exitCode) process.exitCode = 1;
 // Whatever a dependency still holds open must not keep a finished program alive.
 process.exit();

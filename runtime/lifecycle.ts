@@ -5,9 +5,9 @@ type EndSignal = keyof typeof exitCodes | 'SIGHUP';
 
 /**
  * One Ctrl-C may arrive twice: the terminal sends it to the whole group, and npm, in that group, forwards it
- * to the program it runs. What comes this soon after the first is the same wish.
+ * to the program it runs. A signal that follows the first this soon is the same request.
  */
-const sameWishMs = 300;
+const sameRequestMs = 300;
 
 /** How a program is told to end. */
 export interface Lifecycle {
@@ -31,8 +31,8 @@ export interface SignalSource {
 
 /**
  * Turns SIGINT, SIGTERM and SIGHUP into two AbortSignals: the first asks, the second exits with 130 or 143.
- * SIGHUP only asks: a terminal that is closed sends it more than once, and nobody insists. Under nohup it
- * asks too, for Node undoes at its start what it inherits as ignored.
+ * SIGHUP only asks: a terminal that is closed sends it more than once, without anybody asking again. Under
+ * nohup it asks too, for Node undoes at its start what it inherits as ignored.
  */
 export function openLifecycle(options: { source?: SignalSource; nowMs?: () => number } = {}): Lifecycle {
   const source: SignalSource = options.source ?? process;
@@ -47,7 +47,7 @@ export function openLifecycle(options: { source?: SignalSource; nowMs?: () => nu
       graceful.abort(new RondoError('cancelled', `stopped by ${name}`));
       return;
     }
-    if (name === 'SIGHUP' || nowMs() - firstAtMs < sameWishMs) return;
+    if (name === 'SIGHUP' || nowMs() - firstAtMs < sameRequestMs) return;
     immediate.abort(new RondoError('cancelled', `stopped at once by a second ${name}`));
     source.exit(exitCodes[name]);
   };

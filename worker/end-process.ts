@@ -21,7 +21,7 @@ export function endInTime(): void {
   timer.unref();
 }
 
-/** Whatever is under way. */
+/** Ends this process at once, without any clean-up. */
 export function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
 }

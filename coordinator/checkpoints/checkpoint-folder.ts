@@ -19,7 +19,7 @@ export function nameCheckpoint(end: { epoch: number; step: number; whole: boolea
 
 /**
  * The checkpoint with the most steps, its bytes checked; null when there is none. When that one is damaged,
- * throws data-loss that names the file, and the newest whole one as the way on.
+ * throws data-loss that names the file, and the newest undamaged checkpoint to go on from.
  */
 export async function findNewestCheckpoint(folder: string): Promise<Checkpoint | null> {
   const [newest, ...older] = await listCheckpoints(folder);
@@ -66,7 +66,7 @@ export function droppableCheckpoints(
 interface Listed {
   readonly name: string;
   readonly path: string;
-  /** Null when its record cannot be read; it then counts as the newest, for nobody knows. */
+  /** Null when its record cannot be read; it then counts as the newest, because its step is not known. */
   readonly checkpoint: Checkpoint | null;
   readonly damage: RondoError | null;
 }

@@ -45,7 +45,7 @@ export async function chooseCheckpoint(
   };
 }
 
-/** What whoever uses a network should know of its training; null when all of its steps changed it. */
+/** A warning that steps were skipped in training, for those who use the network; null when none was. */
 export function describeSkipped({ name, record, skippedSteps }: ChosenCheckpoint): string | null {
   if (skippedSteps === 0) return null;
   return (

@@ -5,15 +5,15 @@ interface OutputStream {
 
 const readerIsGone: ReadonlySet<string | undefined> = new Set(['EPIPE', 'EIO']);
 
-/** Whether all that was printed has arrived. */
+/** Whether some of the output could not be written. */
 export interface OutputGuard {
   readonly lost: boolean;
 }
 
 /**
- * Keeps a program going when what it prints cannot be written: its work is in files. The reader of a pipe may
- * leave before the end (`| head`), and a terminal be closed, which is no error; a full disk is one, is said
- * once on standard error, and counts in `lost`.
+ * Keeps a program running when its output cannot be written, because its results are in files. It is no error
+ * when the reader of a pipe exits early (`| head`) or the terminal is closed; anything else, such as a full
+ * disk, is reported once on standard error and sets `lost`.
  */
 export function guardOutput(stdout: OutputStream, stderr: OutputStream): OutputGuard {
   let lost = false;

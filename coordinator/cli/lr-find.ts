@@ -17,7 +17,7 @@ import type { StartEnvironment } from './start.js';
 import { startOptions } from './start-options.js';
 import { wholeNumber } from './whole-number.js';
 
-/** They belong to a run, which this is none. A config file that is shared with `start` may hold them. */
+/** Options that only a run has. A config file that is shared with `start` may hold them. */
 const optionsOfRuns = ['name', 'resume', 'nats'];
 
 const examples = `
@@ -75,7 +75,7 @@ async function lrFind(
   const { runDir, json } = start.runtime;
   const source = await findStart(start);
   const folder = String(out ?? join(source === null ? runDir : folderOf(source), 'lr-find'));
-  // Before the work, not after it, if this cannot be.
+  // A folder that cannot be made is reported before the search, not after it.
   mkdirSync(folder, { recursive: true });
 
   const lifecycle = openLifecycle();

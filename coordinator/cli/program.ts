@@ -28,7 +28,7 @@ export function buildProgram(environment: StartEnvironment): Command {
     command.addHelpText('after', `\n${exitCodesHelp}`);
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),
-      // Said once, by whoever prints the error that is thrown.
+      // Not printed here: the caller prints the error that is thrown.
       outputError: () => {},
     });
   }

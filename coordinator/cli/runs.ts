@@ -11,7 +11,7 @@ import type { VerifyEnvironment } from './verify-run.js';
 
 interface RunRow {
   readonly run: string;
-  /** `interrupted`: its coordinator ended without a word. */
+  /** `interrupted`: its coordinator ended without writing a summary. */
   readonly status: 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
   readonly arch: string;
   readonly steps: number | null;

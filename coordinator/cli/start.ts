@@ -28,7 +28,7 @@ export interface StartEnvironment {
   readonly output: Parameters<typeof openReporter>[0];
   readonly argv: readonly string[];
   openLifecycle(): Lifecycle;
-  /** Hears the exit code when the command is through. */
+  /** Called with the exit code when the command ends. */
   exit(code: number): void;
 }
 
@@ -49,7 +49,7 @@ export function startCommand(environment: StartEnvironment): Command {
 export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
   const { services, output, argv } = environment;
   const config = resolveStart(adoptArch(raw));
-  // The workers read it: a wrong one is told before anything starts.
+  // The workers read this variable: a wrong value is refused before anything starts.
   diskCacheGib(process.env);
   const lifecycle = environment.openLifecycle();
   const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);

@@ -7,7 +7,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
 
 const fileChunkBytes = 1 << 20;
-/** A reader that takes nothing for so long is given up. */
+/** A transfer whose reader takes nothing for this long is ended. */
 const stallMs = 60_000;
 
 /** What workers fetch from the coordinator. */

@@ -85,7 +85,8 @@ function describeFault(error: CsvError, name: string, text: string, parsedLines:
       );
     }
     case 'CSV_QUOTE_NOT_CLOSED': {
-      // Everything up to the end of the file is taken for the field: what helps is where that began.
+      // An unclosed quote makes the rest of the file one field, so the error names the line where that field
+      // began.
       const rest = text.split('\n').slice(parsedLines);
       const begun = parsedLines + rest.findIndex((row) => row.trim() !== '') + 1;
       return refuse(begun, 'has a quotation mark that is not closed', quoting);

@@ -43,7 +43,9 @@ export interface DatasetOptions {
   readonly cacheDir: string;
   /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
   onProgress(progress: DatasetProgress): void;
-  /** Hears of all images that are left out as unusable, before it is decided whether they are too many. */
+  /**
+   * Called with all images that are left out as unusable, before it is decided whether they are too many.
+   */
   onQuarantined?(files: readonly Quarantined[]): void;
   readonly signal: AbortSignal;
 }

@@ -16,8 +16,8 @@ export interface ImageFile {
    */
   readonly stamp: string;
   /**
-   * True unless the file was changed so shortly before it was listed that a further change could get the same
-   * times: what its bytes are must then be asked again next time.
+   * False when the file was changed so shortly before it was listed that another change could leave the same
+   * times: its bytes must then be read again next time.
    */
   readonly settled: boolean;
 }
@@ -101,7 +101,7 @@ export async function listImageFiles(root: string, o: ListOptions): Promise<File
     const [undecodable, entries] = partition(listed, ({ name }) => name.includes('\ufffd'));
     if (undecodable.length > 0) {
       const { names, images } = await listUndecodable(folder);
-      // A name may hold U+FFFD itself, and then it is as good as any other.
+      // A valid name may contain U+FFFD itself.
       for (const entry of undecodable) if (names.has(entry.name)) entries.push(entry);
       for (const image of images) {
         broken.push({ path: path.posix.join(relative, image), reason: 'has a name that is not UTF-8' });

@@ -99,8 +99,7 @@ async function unpackInto(folder: string, archive: string, o: NamedDataOptions):
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
     if (o.signal.aborted) throw abortReason(o.signal, `unpacking ${archive}`);
     const { code: found, message, remedy } = RondoError.from(error);
-    // What is not the system's doing is the archive's: gzip and tar errors carry no code that is known
-    // elsewhere.
+    // An error without a known system code comes from gzip or tar: the archive is damaged.
     const code = found === 'internal' ? 'data-loss' : found;
     throw new RondoError(code, `cannot unpack ${archive}: ${message}`, {
       remedy: remedy ?? remedyFor(code, archive),

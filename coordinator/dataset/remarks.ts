@@ -3,7 +3,10 @@ import { printable } from '../../runtime/printable.js';
 import type { FileListing } from './image-files.js';
 import { readSetName } from './set-column.js';
 
-/** What a person should know of a folder that is no error: what was passed over, and what looks wrong. */
+/**
+ * Something about a folder that is no error but should be known: files that were passed over, classes that
+ * look wrong.
+ */
 export interface DataRemark {
   readonly level: 'note' | 'warning';
   /** For programs. */
@@ -136,7 +139,7 @@ export function remarkNesting(paths: readonly string[]): DataRemark[] {
   return [remark('warning', 'nested-classes', nested, text)];
 }
 
-/** Classes of which nothing is learned, or nothing measured. */
+/** Classes without training images, or without validation images. */
 export function remarkCoverage(
   classes: readonly string[],
   train: readonly { readonly label: number }[],
@@ -160,7 +163,7 @@ export function remarkCoverage(
   return remarks;
 }
 
-/** Images whose bytes are in both sets: what is measured on them is memory. */
+/** Images whose bytes are in both sets: validating on them measures memorisation. */
 export function remarkOverlap(
   train: readonly { readonly digest: string }[],
   valid: readonly { readonly digest: string; readonly path: string }[],

@@ -4,7 +4,7 @@ import { imageEndings } from '../../runtime/images.js';
 import { printable } from '../../runtime/printable.js';
 import type { ImageFile, Quarantined } from './image-files.js';
 
-/** From this share of the files on, what is wrong with them is no accident. */
+/** When at least this share of the files is unusable, something is wrong with the whole folder. */
 const maxQuarantinedShare = 0.01;
 /** Files that an error message names. */
 const namedFiles = 5;
@@ -28,7 +28,7 @@ export async function resolveFolder(folder: string, option: 'data' | 'valid'): P
   throw new RondoError('invalid-argument', `${folder} is not a folder`, { remedy });
 }
 
-/** Throws when there is nothing to look at. */
+/** Throws when there are no images. */
 export function requireImages(files: readonly ImageFile[], root: string): void {
   if (files.length > 0) return;
   throw new RondoError('invalid-argument', `there are no images in ${root}`, {
@@ -36,7 +36,7 @@ export function requireImages(files: readonly ImageFile[], root: string): void {
   });
 }
 
-/** Throws when a folder is closed: a whole class may be behind it. */
+/** Throws when a folder cannot be listed: it may hold a whole class. */
 export function requireListed(unlisted: readonly Quarantined[], root: string): void {
   const [first] = unlisted;
   if (first === undefined) return;

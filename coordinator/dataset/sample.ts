@@ -32,7 +32,7 @@ export async function drawSample(o: DrawOptions): Promise<string> {
   const temporary = `${folder}.${randomUUID()}`;
   try {
     await withSvg(() => drawAll(temporary, perClass, o));
-    // Someone else may have been faster; theirs is the same.
+    // Another process may have made the folder meanwhile; its contents are the same.
     await rename(temporary, folder).catch(async (error: unknown) => {
       if (!(await exists(folder))) throw error;
     });
@@ -45,7 +45,7 @@ export async function drawSample(o: DrawOptions): Promise<string> {
       cause: error,
     });
   } finally {
-    // What could not be written at all cannot be removed either; the first error is the one to tell.
+    // Removing may fail for the same reason as writing; the first error is the one to report.
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
   }
 }

@@ -140,7 +140,7 @@ async function readWithRetries(file: string, read: (file: string) => Promise<Buf
   }
 }
 
-/** An image's size, once all of it has been decoded. Rejects with the decoder's complaint. */
+/** An image's size, once all of it has been decoded. Rejects with the decoder's error. */
 async function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
   const size = await readSize(bytes);
   await pool.pixels(size.width * size.height, () => decodeAll(bytes));
@@ -155,7 +155,8 @@ async function decodeAll(bytes: Buffer): Promise<void> {
     return await decodeWhole(bytes, true);
   } catch (error) {
     await decodeWhole(bytes, false);
-    // A warning, then. What counts is what it cost: stray bytes between a JPEG's parts, nothing.
+    // A warning is judged by what is missing from the picture: stray bytes between a JPEG's parts cost
+    // nothing.
     const missing = await readMissingShare(bytes);
     if (missing <= maxMissingShare) return;
     throw new Error(`${Math.round(100 * missing)} % of the picture is missing`, { cause: error });

@@ -10,8 +10,8 @@ export interface LockOptions {
 }
 
 /**
- * Does `work` while nobody else who locks the same path does; waits for a holder, whose end gives the lock
- * free.
+ * Does `work` while holding the lock at `path`. Waits while another process holds it; the lock is released
+ * when its holder ends.
  */
 export async function withFileLock<T>(path: string, o: LockOptions, work: () => Promise<T>): Promise<T> {
   let unlock = tryLock(path);

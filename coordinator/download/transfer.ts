@@ -34,7 +34,7 @@ const noWay = new Set([
 
 /**
  * One request for what the part lacks (RFC 9110, 14: Range with If-Range), written behind what is there. A
- * broken connection is an outcome; what another try cannot mend is thrown: a refusal, another size than
+ * broken connection is an outcome; what another try cannot change is thrown: a refusal, another size than
  * expected, a full disk.
  */
 export async function transfer(o: TransferOptions): Promise<Outcome> {
@@ -68,7 +68,7 @@ export async function transfer(o: TransferOptions): Promise<Outcome> {
     return { whole: false, reason: message || code || 'no connection', reached: !noWay.has(code ?? '') };
   } finally {
     watchdog.stop();
-    // Whatever is left of an answer that was not wanted.
+    // Discards the rest of an answer that is not used.
     silence.abort();
   }
 }
@@ -111,7 +111,7 @@ async function store(
   }
 }
 
-/** Better before hundreds of megabytes than after. */
+/** Checked before hundreds of megabytes are downloaded rather than after. */
 async function requireSpace(part: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dirname(part));
   const free = bavail * bsize;

@@ -33,7 +33,7 @@ export async function listImages(inputs: readonly string[], signal: AbortSignal)
     for (const { path, reason } of [...listing.broken, ...listing.unlisted]) {
       broken.push({ image: join(input, path), reason });
     }
-    // A folder without images is no fault of folders that are there to be looked through.
+    // Sub-folders without images are not worth a remark: the folders given are only searched.
     for (const remark of remarkPassedOver({ ...listing, emptyFolders: [] }, false)) remarks.push(remark);
   }
   if (files.length + broken.length === 0) {

@@ -22,7 +22,7 @@ export interface ModelCardOptions {
   readonly exported: Exported;
 }
 
-/** What whoever gets the network should know of it, as Markdown: data, recipe, results, use, digests. */
+/** What users of the network should know of it, as Markdown: data, recipe, results, use, digests. */
 export function writeModelCard({ record, checkpoint, format, exported }: ModelCardOptions): string {
   const { config, training } = record;
   const usage = format === 'saved-model' ? savedModelUsage(config) : safetensorsUsage(config);
@@ -33,7 +33,7 @@ export function writeModelCard({ record, checkpoint, format, exported }: ModelCa
     '## Classes',
     config.classes.map((name) => escapeMarkdown(name)).join(', '),
     '## Data',
-    // The name alone: where it lay on somebody's disk is nobody else's business.
+    // The name alone: the path on the author's disk is private.
     table(dataEntries(config, basename(training.data))),
     `Labels come from ${describeLabels(training)}. The images to validate on: ${escapeMarkdown(describeValidation(record))}.`,
     '## Recipe',

@@ -30,7 +30,7 @@ export interface PredictOptions {
   runJob(name: string, request: object, options: JobOptions): Promise<unknown>;
 }
 
-/** worker/jobs/predict.ts tells these. */
+/** What worker/jobs/predict.ts sends. */
 type PredictItem =
   | {
       readonly index: number;
@@ -39,8 +39,8 @@ type PredictItem =
   | { readonly index: number; readonly reason: string };
 
 /**
- * Classifies the files; `onResult` hears of each, in their order. Resolves to the seconds that the network
- * took.
+ * Classifies the files; `onResult` is called with each result, in their order. Resolves to the seconds that
+ * the network took.
  */
 export async function predictImages(o: PredictOptions): Promise<number> {
   const { config, state, files, batch, tta } = o;

@@ -88,7 +88,9 @@ async function writeConfig(o: { storeDir: string; token: string; port: number })
   return file;
 }
 
-/** The server's log says which port it has and when it is ready; the rest of the log is read and let go. */
+/**
+ * The server's log says which port it has and when it is ready; the rest of the log is read and discarded.
+ */
 function readPort(server: ChildProcess, executable: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const complaints: string[] = [];

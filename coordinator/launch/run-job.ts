@@ -9,7 +9,7 @@ import { workerEnvironment, workerNodeArguments } from './worker-environment.js'
 
 export interface JobOptions {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
-  /** Hears of the results that come one by one. */
+  /** Called with each result as it arrives. */
   readonly onItem?: (item: object) => void;
   readonly signal?: AbortSignal;
   /** The worker's compiled program; found beside this one unless given. */
@@ -55,7 +55,7 @@ export async function runWorkerJob(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     tail = `${tail}${text}`.slice(-tailBytes);
   });
-  // A process that dies early does not read its request; its end says why.
+  // A process that dies early does not read its request; its exit is reported instead.
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(request));
   try {
@@ -76,7 +76,7 @@ export async function runWorkerJob(
     clearTimeout(forced);
     signal?.removeEventListener('abort', end);
     process.removeListener('exit', destroy);
-    // Still there only when a listener of ours threw.
+    // The process is still running only when a listener threw.
     if (child.exitCode === null && child.signalCode === null) destroy();
   }
 }

@@ -69,12 +69,12 @@ export interface WorkerLoss {
   readonly reason: string;
 }
 
-/** Who wants to hear what the cluster does. Called in order; what a listener throws ends the run. */
+/** Receives what happens in the cluster, in order; an error that a listener throws ends the run. */
 export interface ClusterListener {
   assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
   ready(worker: ReadyWorker): void;
   stepCommitted(step: CommittedStep): void;
-  /** Now and then while an evaluation is on: how many images `rank` has judged. */
+  /** From time to time during an evaluation: how many images `rank` has evaluated. */
   evaluating(rank: number, images: number): void;
   evaluated(evaluation: EvaluationResult): void;
   epochCompleted(end: EpochEnd): void;

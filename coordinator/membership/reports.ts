@@ -28,7 +28,7 @@ export function noReports(generation: Generation, startDigest: string): Reports 
 }
 
 /**
- * A rank's word that it took a step. The step is committed when all ranks have said so, with the same
+ * A rank reports that it took a step. The step is committed when all ranks have said so, with the same
  * numbers.
  *
  * @throws RondoError data-loss when they differ, internal when a rank skips or repeats a step.
@@ -140,7 +140,7 @@ export function reportEpoch(
 }
 
 /**
- * A rank's word that it takes no more steps; the run's result when it was the last one.
+ * A rank reports that it takes no more steps; the run's result when it was the last one.
  *
  * @throws RondoError data-loss when the ranks end at different steps, something they owe is missing, or a run
  *   that leaves states as they were has not.

@@ -45,10 +45,7 @@ export function paceAfter(rules: StallRules, state: Running | Stopping, effects:
   return { ...pace, usualStepMs: usualMs + stepWeight * (seconds * 1_000 - usualMs) };
 }
 
-/**
- * Who keeps the others from going on, the first of them to be named first, and why; null while there is no
- * stall.
- */
+/** The first of the ranks that keep the others from going on, and why; null while there is no stall. */
 export function findStall(
   rules: StallRules,
   state: Engaged,
@@ -74,7 +71,7 @@ function allowanceOf({ floorMs, multiple, firstMs, firstSteps }: StallRules, sta
   return firstSteps.has(state.reports.committed) ? Math.max(firstMs, usual) : usual;
 }
 
-/** Of those that owe something: who is at work; else who reported the fewest steps. */
+/** Of the ranks whose report is awaited: those that are busy; else those that reported the fewest steps. */
 function ranksBehind(state: Engaged): number[] {
   const owing = state.members.flatMap((_, rank) => (owes(state, rank) ? [rank] : []));
   const busy = owing.filter((rank) => isBusy(state.members[rank]!.activity));

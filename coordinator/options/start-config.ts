@@ -23,7 +23,7 @@ export type StartConfig =
       readonly name: string | null;
       readonly training: TrainingOptions;
       readonly runtime: RuntimeOptions;
-      /** Sentences that the person should read before the run starts. */
+      /** Warnings to print before the run starts. */
       readonly notes: readonly string[];
     }
   | {

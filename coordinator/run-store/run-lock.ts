@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { isLockHeld, readLockHolder, tryLock } from '../../runtime/file-lock.js';
 
-/** Whoever asks whether a run is locked holds the lock for a moment. */
+/** Asking whether a run is locked takes its lock for a moment, so locking is tried several times. */
 const tries = 5;
 const betweenTriesMs = 20;
 

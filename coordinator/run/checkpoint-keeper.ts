@@ -33,7 +33,7 @@ export interface CheckpointKeeperOptions {
 
 /**
  * Saves complete states in the background, as many as there is time for: the newest always, the end of a
- * stage and the best epoch unless a better one comes first.
+ * frozen phase and the best epoch unless a better one comes first.
  */
 export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEnd> {
   const { config, training } = o.run;
@@ -54,7 +54,8 @@ async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointK
   const { header, values } = await o.pullState(end.holderAddress, { ...end, token: o.token, signal });
   // A checkpoint promises the steps before it: they must be on the disk first.
   o.ledger.sync();
-  // The stage first: a crash in between then leaves no epoch that a resumed run would go on from without it.
+  // `stage-N` first: after a crash between the two, a run resumed from the epoch's checkpoint would never
+  // write it.
   const names = [nameStage(config, end) ?? [], nameCheckpoint(end)].flat();
   const [path, ...otherPaths] = names.map((name) => join(directory.checkpoints, name));
   await writeCheckpoint(path!, { ...end, header, values, runConfigDigest: digestRunConfig(config) });

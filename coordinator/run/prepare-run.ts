@@ -110,7 +110,7 @@ export async function prepareNewRun(
     };
   } catch (error) {
     unlock();
-    // Nothing is in it that somebody may want, and its name is free again.
+    // The folder holds nothing worth keeping, and its name becomes free again.
     rmSync(directory.path, { recursive: true, force: true });
     throw cannotWrite(directory.path, error);
   }

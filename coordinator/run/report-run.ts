@@ -6,7 +6,7 @@ import type { RunServices } from './services.js';
 
 /**
  * Writes the report of a run from its newest evaluation and returns the path of its page; null when there is
- * none to write. A run is no worse for it: what goes wrong is a warning.
+ * none to write. An error is only a warning: the run itself is complete.
  */
 export async function reportRun(
   { directory, dataset }: PreparedRun,

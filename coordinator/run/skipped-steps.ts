@@ -55,7 +55,7 @@ export function followSkippedSteps(
   };
 }
 
-/** Refuses to call a run completed that never changed a weight. */
+/** Throws for a run that never changed a weight: it is not completed. */
 export function requireUpdates(steps: number, skipped: number): void {
   if (steps === 0 || skipped < steps) return;
   throw new RondoError(

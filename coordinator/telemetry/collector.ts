@@ -33,7 +33,7 @@ const openTimeoutMs = 5000;
  * stream's order. A server that dies costs nothing but delay when it comes back with its store.
  *
  * @throws RondoError unavailable when the server cannot be reached, or has no JetStream, within 5 s.
- * @param o.onMetric when it throws, collecting ends and `onFailure` hears the error.
+ * @param o.onMetric when it throws, collecting ends and `onFailure` is called with the error.
  */
 export async function openCollector(o: {
   url: string;

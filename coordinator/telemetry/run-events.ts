@@ -2,7 +2,9 @@ import type { DataRemark } from '../dataset/remarks.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
 
-/** What a person, or a program that reads --json, is told of a run, in order. Indices count from 0. */
+/**
+ * The events of a run, in order, as people and programs that read --json receive them. Indices count from 0.
+ */
 export type RunEvent =
   | { readonly kind: 'note' | 'warning'; readonly text: string }
   /** What was noticed of the data: as notes and warnings are, with what it is about. */

@@ -19,7 +19,7 @@ const maxAgeMs = 7 * day;
 /** How long a repeated publication is recognised: longer than a server is usually away. */
 const duplicateWindowMs = 10 * 60 * 1000;
 
-/** A consumer that hears nothing for twice this long is made anew. */
+/** A consumer that receives nothing for twice this long is created again. */
 const heartbeatMs = 5000;
 
 /** JetStream's code for a stream of this name with other limits: one that another version made. */

@@ -9,7 +9,7 @@ export interface WorkProgress {
   close(): void;
 }
 
-/** Before this nobody wonders. */
+/** Nothing is shown for work that takes less time than this. */
 const silentMs = 2_000;
 const redrawMs = 100;
 const plainEveryMs = 30_000;

@@ -12,7 +12,7 @@ const receiveWindowBytes = 8 << 20;
 function commonOptions(maxReceiveBytes: number): ChannelOptions {
   return {
     'grpc.max_receive_message_length': maxReceiveBytes,
-    // Whoever receives sets the limit.
+    // The receiver sets the limit.
     'grpc.max_send_message_length': -1,
     // Finds a peer whose machine is gone; a process that hangs is found by its heartbeats, and one that is
     // only slow must live.
@@ -33,7 +33,7 @@ export function channelOptions(maxReceiveBytes: number): ChannelOptions {
     // http_proxy and its like are for the way to the internet. Members of a run are on one machine or in one
     // network.
     'grpc.enable_http_proxy': 0,
-    // A name server has no say in how a run's calls are made.
+    // A name server must not change how a run's calls are made.
     'grpc.service_config_disable_resolution': 1,
     // A replayed stream would send its messages twice.
     'grpc.enable_retries': 0,

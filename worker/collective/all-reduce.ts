@@ -75,8 +75,7 @@ async function runRound(o: Round): Promise<void> {
 }
 
 /**
- * The order in which every rank's chunks arrive: block i + blocksUnderWay sets out when block i has come
- * home.
+ * The order in which every rank's chunks arrive: block i + blocksUnderWay starts when block i is finished.
  */
 export function* arrivals(blockCount: number, worldSize: number): Generator<{ index: number; hop: number }> {
   for (let first = 0; first < blockCount; first += ring.blocksUnderWay) {

@@ -19,8 +19,8 @@ export interface SegmentPass {
 }
 
 /**
- * Takes a segment from `source`, or from the vector where it sets out, to `target`, or no further when it has
- * come home. A frame that comes and a frame that goes are the same one.
+ * Moves a segment from `source` (null on its first hop: from the vector) to `target` (null after its last
+ * hop: nowhere). Where both are frames, they are the same frame.
  */
 export function passSegment(
   o: SegmentPass,

@@ -93,8 +93,8 @@ function ownUserId(): number {
 }
 
 /**
- * Removes the files used longest ago until all of them fit. A process spares what was opened after its own
- * file, whose opener looks for itself: so of two that open at the same time one stays.
+ * Removes the files used longest ago until all of them fit. A process keeps files that were opened after its
+ * own, whose openers make room themselves: so of two opened at the same time one stays.
  */
 async function evict(folder: string, own: string, maxBytes: number): Promise<void> {
   const files = await listOwn(folder, [currentName]);

@@ -43,7 +43,7 @@ export async function* prefetch<Request, Item extends { release(): void }>(
     }
     alive += 1;
     const item = prepare(next.value, stop.signal).then(countingRelease);
-    // Handled when its turn comes; until then its failure is nobody's unhandled rejection.
+    // A failure is thrown when the item is due; until then it must not count as an unhandled rejection.
     item.catch(() => {});
     ahead.push(item);
   };

@@ -4,7 +4,7 @@ export interface JobContext {
   progress(done: number, total: number): void;
   /** One of many results, as soon as it is known. */
   item(value: object): void;
-  /** Aborts when nobody wants the result any more. */
+  /** Aborts when the result is no longer wanted. */
   readonly signal: AbortSignal;
 }
 

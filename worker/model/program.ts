@@ -31,7 +31,7 @@ export interface Evaluation {
   readonly probabilities: Float32Array;
 }
 
-/** A micro-batch and what decides its chances. */
+/** A micro-batch and its random choices. */
 export interface Keyed<B extends Batch> {
   readonly batch: B;
   /** Dropout's. */

@@ -95,7 +95,7 @@ export function startGeneration(
       session.send({ $case: 'failed', value: { generation: assignment.generation, step, ...error } });
     }
   };
-  // Equipment that cannot be opened is reported by whoever opens it.
+  // An error of opening the services is reported where they are opened.
   const done = carryOut().catch(() => {});
 
   return {

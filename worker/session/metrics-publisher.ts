@@ -3,8 +3,8 @@ import { type MetricsOutbox, openMetricsOutbox } from '../../runtime/metrics-out
 export type MetricsPublisher = MetricsOutbox;
 
 /**
- * Where a worker's metrics leave from. They reach the coordinator once and in order, unless the server is
- * away for so long that the oldest are dropped, which is counted. `url` is empty when metrics are off.
+ * Publishes a worker's metrics. They reach the coordinator once and in order, unless the server is away for
+ * so long that the oldest are dropped, which is counted. `url` is empty when metrics are off.
  *
  * @param o.capacity how many metrics wait while there is no server.
  */

@@ -7,7 +7,7 @@ import { keepTensors } from './kept-tensors.js';
 export interface GraphPart<D extends DType> {
   /** What was wanted of this part, as its run computes it. */
   readonly tensor: Tensor<D>;
-  /** Must run with it: they keep what later parts need, and let go of what no later part does. */
+  /** Must run with it: they keep what later parts need, and free what none does. */
   readonly alongside: readonly Node[];
   /** Names of the placeholders that the run reads. */
   readonly feeds: ReadonlySet<string>;
@@ -27,8 +27,8 @@ const repeated: ReadonlySet<string> = new Set(['MaxPool']);
 /**
  * Lets one computation be done in several runs, one for each of `wanted`, in their order. Part k computes
  * what none before it has, by the same operations, so its bits are those of a single run. What an earlier
- * part has computed is read from a variable of the session, which has taken it over without a copy and lets
- * go of it after the last part that reads it. Between the parts nobody may change another variable that they
+ * part has computed is read from a variable of the session, which has taken it over without a copy and is
+ * emptied after the last part that reads it. Between the parts nobody may change another variable that they
  * read, or what placeholders are fed.
  *
  * @param name of no other such computation in the graph

@@ -10,8 +10,8 @@ const readAhead = 4;
 
 /**
  * This rank's part of the steps from `startStep` to the last one planned, in order, each together with all
- * other ranks. Pixels are read ahead; moments start afresh with each phase. Whoever stops early returns the
- * generator.
+ * other ranks. Pixels are read ahead; moments start afresh with each phase. A caller that stops early must
+ * return the generator.
  */
 export async function* takeSteps(options: TaskOptions): AsyncGenerator<StepEvent, void> {
   const { config, startStep, loader, signal } = options;

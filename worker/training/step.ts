@@ -81,7 +81,7 @@ export async function takeStep(
     return performance.now();
   });
   const ringSeconds = await reduceParts(parts, context, () => {
-    // A wish to stop travels with the gradients, so that all ranks hear of it at the same step.
+    // Votes to stop are summed with the gradients, so that all ranks learn of one at the same step.
     vector[layout.tail.stopVotes] = context.stopRequested() ? 1 : 0;
   }).finally(() => computed);
   const [computedAt, reducedAt] = [await computed, performance.now()];

@@ -18,7 +18,7 @@ export interface TaskOptions {
   /** A step's context for each set of trainable parameters that the run has. */
   context(trainable: Trainable): StepContext;
   readonly signal: AbortSignal;
-  /** Hears how many images of its share of an evaluation this rank has judged. */
+  /** Called with how many images of its share of an evaluation this rank has evaluated. */
   onEvaluated(images: number): void;
 }
 

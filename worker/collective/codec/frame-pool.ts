@@ -11,7 +11,7 @@ const frameBytes = chunkBytes + 64;
  */
 const grpcPrefixBytes = 5;
 
-/** More than a ring has under way; whoever wants more gets fresh memory. */
+/** More than a ring has under way; further requests get fresh memory. */
 const frameCount = 32;
 
 /** Floats that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
@@ -40,13 +40,15 @@ export const poolKernels = openKernels(memory);
 /** Where kernels find floats: at address 0. */
 export const scratch = new Uint8Array(poolMemory, 0, 4 * scratchFloats);
 
-/** Memory for whoever passes a piece on before anybody else runs. */
+/** Scratch memory for a piece that is passed on synchronously. */
 export const piece = new Uint8Array(poolMemory, pieceAt, pieceBytes);
 
 const free = Array.from({ length: frameCount }, (_, slot) => frameCount - 1 - slot);
 const taken = new Set<number>();
 
-/** What an aborted round leaves with streams and queues comes back when they are collected. */
+/**
+ * Frames that an aborted round left in streams and queues are freed by the garbage collector, with those.
+ */
 const forgotten = new FinalizationRegistry(putBack);
 
 /**

@@ -6,7 +6,7 @@ import { type Kernels, openKernels } from './simd-module.js';
 export interface Workspace {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
-  /** Memory beside the vector, for whoever passes a piece on before anybody else of this thread runs. */
+  /** Scratch memory beside the vector, for a piece that this thread passes on synchronously. */
   readonly piece: Uint8Array;
 }
 

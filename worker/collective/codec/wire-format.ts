@@ -7,7 +7,7 @@ import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
  * A chunk whose payload lies in one buffer with room for its header before it. It is built once, summed into
- * in place, and travels on without being copied by us; whoever hands it to a link gives it away.
+ * in place, and travels on without being copied by us; handing it to a link transfers its ownership.
  *
  * The header is protobuf (peer.proto's Chunk) with every varint padded to a fixed width, which any reader
  * accepts. It is 43 bytes long: with room for gRPC's own 5 before it, payloads lie on 16 bytes.

@@ -13,7 +13,10 @@ export interface SharedVectors {
    * of one. The memory that they lie in is a reduction vector's.
    */
   find(vector: Float32Array): Float32Array[] | null;
-  /** Lets the others' vectors go; what was found is zeros from here on. May be called twice. */
+  /**
+   * Unmaps the other ranks' vectors; arrays that `find` gave before read as zeros from then on. May be called
+   * twice.
+   */
   close(): void;
 }
 

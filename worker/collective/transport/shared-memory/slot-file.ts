@@ -43,7 +43,7 @@ export const nonceBytes = 16;
 
 const bareName = /^rondo-\d+-[0-9a-f]{16}$/;
 
-/** A process that was killed leaves its file behind. None is waited for nearly as long. */
+/** A process that was killed leaves its file behind. No sender takes nearly this long to open one. */
 const leftoverMs = 600_000;
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
@@ -124,7 +124,7 @@ function removeLeftovers(directory: string): void {
         rmSync(join(directory, name));
       }
     } catch {
-      // Somebody else was faster.
+      // Another process has removed it meanwhile.
     }
   }
 }
