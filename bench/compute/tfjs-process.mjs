@@ -28,9 +28,9 @@ function build() {
   const input = tf.input({ shape: [size, size, 3] });
   let x = relu(norm(convolve(64, 7, 2, input)));
   x = tf.layers.maxPooling2d({ poolSize: 3, strides: 2, padding: 'same' }).apply(x);
-  for (const [stage, count] of blocksOf[arch].entries()) {
+  for (const [group, count] of blocksOf[arch].entries()) {
     for (let index = 0; index < count; index += 1) {
-      x = block(64 * 2 ** stage, stage > 0 && index === 0 ? 2 : 1, x);
+      x = block(64 * 2 ** group, group > 0 && index === 0 ? 2 : 1, x);
     }
   }
   const pools = [tf.layers.globalMaxPooling2d({}), tf.layers.globalAveragePooling2d({})];

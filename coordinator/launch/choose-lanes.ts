@@ -2,7 +2,7 @@ import { usableCores } from '../../runtime/cores.js';
 import { divideThreads } from './worker-environment.js';
 
 /** As many as worker/collective's reduction vectors have room for. */
-const mostLanes = 4;
+const maxLanes = 4;
 
 /**
  * Lanes of the ring for each worker: one, and one more for every core of its share that its computing threads
@@ -14,5 +14,5 @@ export function chooseLanes(
 ): number {
   const workers = Math.max(1, localWorkers);
   const idle = Math.floor(cores / workers) - (threads ?? divideThreads(workers, cores));
-  return Math.min(Math.max(1 + idle, 1), mostLanes);
+  return Math.min(Math.max(1 + idle, 1), maxLanes);
 }

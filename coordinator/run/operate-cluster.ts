@@ -42,8 +42,8 @@ export interface OperateContext {
 export async function operateCluster(work: ClusterWork, context: OperateContext): Promise<ClusterResult> {
   const { immediate } = context.signals;
   const resources = noResources();
-  const leaveAtOnce = () => destroyResources(resources);
-  immediate.addEventListener('abort', leaveAtOnce, { once: true });
+  const endAtOnce = () => destroyResources(resources);
+  immediate.addEventListener('abort', endAtOnce, { once: true });
   const logDir = makeTemporaryFolder('rondo-logs-');
   try {
     const result = await gatherAndRun(work, context, resources, logDir);
@@ -56,7 +56,7 @@ export async function operateCluster(work: ClusterWork, context: OperateContext)
     if (error.code === 'cancelled') await rm(logDir, { recursive: true, force: true });
     throw error;
   } finally {
-    immediate.removeEventListener('abort', leaveAtOnce);
+    immediate.removeEventListener('abort', endAtOnce);
   }
 }
 

@@ -68,7 +68,7 @@ export async function trainRun(
       context.report({ kind: 'warning', text: `the summary could not be written: ${error.message}` }),
     );
   let ended: Ending | null = null;
-  const leaveAtOnce = () => {
+  const endAtOnce = () => {
     destroyResources(active.resources);
     removeTokenFile(run.directory.token);
     run.unlock();
@@ -77,7 +77,7 @@ export async function trainRun(
       summarizeNow(ended ?? { status: 'stopped', error: null, metrics: noMetrics }),
     );
   };
-  immediate.addEventListener('abort', leaveAtOnce, { once: true });
+  immediate.addEventListener('abort', endAtOnce, { once: true });
   try {
     const ending = await operate(active);
     ended = ending;
@@ -89,7 +89,7 @@ export async function trainRun(
     context.report({ kind: 'summary', ...summary });
     return { summary, error: ending.error };
   } finally {
-    immediate.removeEventListener('abort', leaveAtOnce);
+    immediate.removeEventListener('abort', endAtOnce);
     active.ledger.close();
     active.metrics.close();
     // The store of a server that has ended: what it held stands in metrics.jsonl.
@@ -161,12 +161,12 @@ async function operate(active: ActiveRun): Promise<Ending> {
     const cancelled = error.code === 'cancelled' && signal.aborted;
     await closeResources(resources, false, error.message, shortDeadlines);
     if (cancelled) return { status: 'stopped', error: null, metrics: noMetrics };
-    return { status: 'failed', error: nameTheWayOn(error, active), metrics: noMetrics };
+    return { status: 'failed', error: addResumeRemedy(error, active), metrics: noMetrics };
   }
 }
 
 /** What was trained is not lost: says how to go on, unless the error does so already. */
-function nameTheWayOn(error: RondoError, { recorder, context }: ActiveRun): RondoError {
+function addResumeRemedy(error: RondoError, { recorder, context }: ActiveRun): RondoError {
   const { remedy } = error;
   if (recorder.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;
   const remedies = [remedy, `go on with: ${context.resume}`].filter((remedy) => remedy !== undefined);

@@ -9,7 +9,7 @@ export function renderLive(state: ProgressState, nowMs: number, columns: number)
 }
 
 function linesOf(state: ProgressState, nowMs: number): string[] {
-  switch (state.stage) {
+  switch (state.status) {
     case 'dataset':
       return state.dataset === null ? [] : [renderDataset(state.dataset, nowMs)];
     case 'starting':

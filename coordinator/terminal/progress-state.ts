@@ -8,7 +8,7 @@ export interface PhaseProgress extends DatasetProgress {
 
 /** What the terminal knows of a run. */
 export interface ProgressState {
-  readonly stage: 'dataset' | 'starting' | 'waiting' | 'training' | 'stopping' | 'over';
+  readonly status: 'dataset' | 'starting' | 'waiting' | 'training' | 'stopping' | 'over';
   readonly dataset: PhaseProgress | null;
   readonly run: PreparedEvent | null;
   /** The last step, and when it was heard of. */
@@ -26,7 +26,7 @@ export interface ProgressState {
 const weightOfNew = 0.1;
 
 export const initialProgress: ProgressState = {
-  stage: 'dataset',
+  status: 'dataset',
   dataset: null,
   run: null,
   step: null,
@@ -44,19 +44,19 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
       const { phase, subject, done } = event;
       const same = state.dataset?.phase === phase && state.dataset.subject === subject;
       const { sinceMs, doneBefore } = same ? state.dataset! : { sinceMs: nowMs, doneBefore: done };
-      return { ...state, stage: 'dataset', dataset: { ...event, sinceMs, doneBefore } };
+      return { ...state, status: 'dataset', dataset: { ...event, sinceMs, doneBefore } };
     }
     case 'prepared':
       return {
         ...state,
-        stage: 'starting',
+        status: 'starting',
         run: event,
         epochsDone: Math.floor(event.startStep / event.stepsPerEpoch),
       };
     case 'waiting':
-      return { ...state, stage: 'waiting' };
+      return { ...state, status: 'waiting' };
     case 'assigned':
-      return { ...state, stage: 'training' };
+      return { ...state, status: 'training' };
     case 'step':
       return {
         ...state,
@@ -74,9 +74,9 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
       };
     case 'stopping':
     case 'early-stop':
-      return { ...state, stage: 'stopping' };
+      return { ...state, status: 'stopping' };
     case 'summary':
-      return { ...state, stage: 'over' };
+      return { ...state, status: 'over' };
     default:
       return state;
   }

@@ -11,8 +11,8 @@ interface Remote {
 }
 
 /**
- * Bounds what strangers can hold: a connection on which no call was authenticated within some seconds is
- * destroyed, and when too many wait, the oldest of them.
+ * Bounds the connections of callers that prove no membership: a connection on which no call was authenticated
+ * within some seconds is destroyed, and when too many wait, the oldest of them.
  */
 export interface ConnectionGuard {
   accept(socket: Socket): void;

@@ -44,7 +44,7 @@ const layers: Record<string, readonly string[]> = {
 };
 
 /** Arrows that point down and are forbidden all the same: these rooms know nothing of each other. */
-const strangers: Record<string, readonly string[]> = {
+const extraArrows: Record<string, readonly string[]> = {
   'coordinator/inference': ['lr-find'],
   'coordinator/run': ['report', 'terminal'],
   'worker/session': ['jobs', 'tensorflow'],
@@ -104,7 +104,7 @@ function mayImport(program: string, from: string, to: string): boolean {
   const order = layers[program];
   if (order === undefined || from === to) return true;
   if (order.indexOf(from) > order.indexOf(to)) return false;
-  return strangers[`${program}/${from}`]?.includes(to) !== true;
+  return extraArrows[`${program}/${from}`]?.includes(to) !== true;
 }
 
 /** Rooms that the order above does not name. */

@@ -60,13 +60,13 @@ async function runRound(o: Round): Promise<void> {
     outgoing.push(sent);
   };
   try {
-    for (const block of blocks.slice(0, ring.blocksUnderWay)) send(setOut(o, block));
+    for (const block of blocks.slice(0, ring.blocksUnderWay)) send(startBlock(o, block));
     for (const { index, hop } of arrivals(blocks.length, o.worldSize)) {
       const chunk = await Promise.race([o.link.receive(), breakage.promise]);
       const next = passOn(o, blocks[index], hop, chunk);
       if (next !== null) send(next);
       const following = blocks[index + ring.blocksUnderWay];
-      if (next === null && following !== undefined) send(setOut(o, following));
+      if (next === null && following !== undefined) send(startBlock(o, following));
     }
     await Promise.race([Promise.all(outgoing), breakage.promise]);
   } finally {
@@ -87,7 +87,7 @@ export function* arrivals(blockCount: number, worldSize: number): Generator<{ in
 }
 
 /** This rank's own part of a block, on its first hop. */
-function setOut(o: Round, block: ring.Block): OutgoingChunk {
+function startBlock(o: Round, block: ring.Block): OutgoingChunk {
   const segment = ring.segmentOf(block, o.worldSize, ring.sentSegment(o.rank, o.worldSize, 0));
   const { generation, round } = o;
   const chunk = outgoingChunk(o.link, { ...segment, generation, round, hop: 0, wire: block.wire }, null);

@@ -20,7 +20,7 @@ export interface BlockSpec {
 
 export interface BodySpec {
   readonly stem: ConvSpec;
-  readonly stages: readonly { readonly name: string; readonly blocks: readonly BlockSpec[] }[];
+  readonly blockGroups: readonly { readonly name: string; readonly blocks: readonly BlockSpec[] }[];
   /** Channels of what the body gives. */
   readonly features: number;
 }
@@ -41,7 +41,7 @@ export function describeBody(arch: Arch): BodySpec {
   const { blocks: counts, bottleneck } = depths[arch];
   const expansion = bottleneck ? 4 : 1;
   let channels = 64;
-  const stages = counts.map((count, index) => {
+  const blockGroups = counts.map((count, index) => {
     const name = `layer${index + 1}`;
     const width = 64 * 2 ** index;
     const blocks = Array.from({ length: count }, (_, position) => {
@@ -53,7 +53,7 @@ export function describeBody(arch: Arch): BodySpec {
     return { name, blocks };
   });
   const stem = { name: 'conv1', norm: 'bn1', side: 7, stride: 2, input: 3, output: 64 };
-  return { stem, stages, features: channels };
+  return { stem, blockGroups, features: channels };
 }
 
 function describeBlock(

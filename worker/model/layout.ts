@@ -203,7 +203,7 @@ function cutParts(
   trainable: Trainable,
   length: number,
 ): ReductionLayout['parts'] {
-  const firstOf = (stage: string) => gradients.find(({ name }) => name.startsWith(stage))!.offset;
+  const firstOf = (prefix: string) => gradients.find(({ name }) => name.startsWith(prefix))!.offset;
   const starts = trainable === 'frozen' ? [0] : [0, firstOf('layer3.'), firstOf('layer2.')];
   return starts.map((start, index) => ({ start, end: starts[index + 1] ?? length }));
 }

@@ -49,7 +49,7 @@ export function describeNetwork(arch: Arch, classes: number, head: HeadKind = 'f
   };
 
   addConv(body.stem, 0);
-  body.stages.forEach(({ blocks }, index) => {
+  body.blockGroups.forEach(({ blocks }, index) => {
     for (const { convs, projection } of blocks) {
       for (const conv of projection === null ? convs : [...convs, projection])
         addConv(conv, index < 2 ? 0 : 1);

@@ -26,7 +26,7 @@ export function buildBody<D extends FloatDType>(
     ]),
     { window: [3, 3], stride: 2, padding: 'VALID' },
   );
-  for (const { blocks } of body.stages) {
+  for (const { blocks } of body.blockGroups) {
     for (const block of blocks) x = buildBlock(layers, block, x);
   }
   return x;

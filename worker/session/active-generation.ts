@@ -15,7 +15,7 @@ export interface Position {
 /**
  * What a generation works with; opened on Welcome, and perhaps not yet open when the first assignment comes.
  */
-export interface Equipment {
+export interface GenerationServices {
   readonly resources: WorkerResources;
   readonly reporter: Reporter;
   /** Sends what metrics are still waiting and counts them. */
@@ -37,7 +37,7 @@ export interface ActiveGeneration {
  */
 export function startGeneration(
   assignment: Assignment,
-  equipment: Promise<Equipment>,
+  services: Promise<GenerationServices>,
   position: Position,
 ): ActiveGeneration {
   const aborting = new AbortController();
@@ -50,7 +50,7 @@ export function startGeneration(
   signal.addEventListener('abort', () => begin());
 
   const carryOut = async () => {
-    const { resources, reporter, settleMetrics } = await equipment;
+    const { resources, reporter, settleMetrics } = await services;
     const { session } = resources;
     try {
       const generation = await prepareGeneration(assignment, resources, signal);

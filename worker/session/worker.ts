@@ -16,7 +16,7 @@ import { programOptions } from '../model/program-options.js';
 import { createSnapshots, type Snapshots } from '../training/snapshots.js';
 import {
   type ActiveGeneration,
-  type Equipment,
+  type GenerationServices,
   type Position,
   startGeneration,
 } from './active-generation.js';
@@ -108,26 +108,26 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
 async function attend(
   session: CoordinatorSession,
   position: Position,
-  open: (welcome: Welcome) => Promise<Equipment>,
+  open: (welcome: Welcome) => Promise<GenerationServices>,
   onEnding: () => void,
 ): Promise<void> {
-  let equipment: Promise<Equipment> | undefined;
+  let services: Promise<GenerationServices> | undefined;
   let active: ActiveGeneration | undefined;
   try {
     for await (const message of session.messages) {
       switch (message.$case) {
         case 'welcome':
-          equipment = open(message.value);
-          equipment.catch((thrown) => {
+          services = open(message.value);
+          services.catch((thrown) => {
             const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
             session.send({ $case: 'failed', value: { ...position, ...error } });
           });
           break;
         case 'assignment':
-          if (!equipment)
+          if (!services)
             throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
           await active?.abort();
-          active = startGeneration(message.value, equipment, position);
+          active = startGeneration(message.value, services, position);
           break;
         case 'begin':
           active?.begin();
@@ -155,7 +155,7 @@ async function equip(
   options: WorkerOptions,
   base: Pick<WorkerResources, 'credentials' | 'session' | 'compute' | 'exchange'>,
   opened: Opened,
-): Promise<Equipment> {
+): Promise<GenerationServices> {
   const { session, compute } = base;
   const config = JSON.parse(welcome.runConfigJson) as RunConfig;
   const { runId, natsUrl, natsToken, worldSize } = welcome;

@@ -216,12 +216,12 @@ describe('a server', () => {
     call.cancel();
   });
 
-  it('bounds how many strangers are connected: the oldest has to go, and a member still comes in', async () => {
+  it('bounds how many unauthenticated connections wait: the oldest is destroyed, and a member still comes in', async () => {
     const { address } = await serve({ handshakeMs: 60_000 });
-    const strangers: Socket[] = [];
-    for (let index = 0; index < 70; index += 1) strangers.push(await connectTo(address));
-    await vi.waitFor(() => expect(strangers.filter(({ destroyed }) => destroyed)).toHaveLength(6));
-    expect(strangers.slice(0, 6).every(({ destroyed }) => destroyed)).toBe(true);
+    const unauthenticated: Socket[] = [];
+    for (let index = 0; index < 70; index += 1) unauthenticated.push(await connectTo(address));
+    await vi.waitFor(() => expect(unauthenticated.filter(({ destroyed }) => destroyed)).toHaveLength(6));
+    expect(unauthenticated.slice(0, 6).every(({ destroyed }) => destroyed)).toBe(true);
 
     const client = openChannel(PeerClient, address, {
       credentials: testCredentials,

@@ -121,7 +121,7 @@ describe('a ring of ranks on one machine', () => {
     for (const [vector] of vectors) expect([vector[7], vector[90], vector[8]]).toEqual([NaN, -Infinity, 0]);
   });
 
-  it('leaves no names, descriptors or strangers’ memory behind, over generations', async () => {
+  it('leaves no names, descriptors or other processes’ memory behind, over generations', async () => {
     const peers = await startPeers(3, { sharedMemory: directory });
     const vectors = allocateAll(3, [50_000]);
     for (const generation of [1n, 2n, 3n]) {

@@ -69,11 +69,11 @@ describe.each(archs)('%s', (arch) => {
     expect(parts.map(({ start }) => start)).toEqual([0, ...parts.slice(0, -1).map(({ end }) => end)]);
     expect(parts.at(-1)!.end).toBe(length);
     expect(parts.at(-1)!.start).toBeLessThan(exactFrom);
-    const stages = parts.map(({ start, end }) => {
+    const contents = parts.map(({ start, end }) => {
       const own = gradients.filter(({ offset }) => offset >= start && offset < end);
       return [...new Set(own.map(({ name }) => name.split('.')[0]))].join(' ');
     });
-    expect(stages).toEqual(['head layer4', 'layer3', 'layer2 layer1 bn1 conv1']);
+    expect(contents).toEqual(['head layer4', 'layer3', 'layer2 layer1 bn1 conv1']);
     for (const { start } of parts) expect((4 * start) % 64).toBe(0);
     expect(layOutReduction(network, 'frozen').parts).toHaveLength(1);
     expect(layOutReduction(network, 'all', { inParts: false })).toEqual({

@@ -11,7 +11,7 @@ export interface Workspace {
 }
 
 /** Threads that may work on one vector at once. */
-export const mostLanes = 4;
+export const maxLanes = 4;
 
 const pageBytes = 65_536;
 const workspaces = new WeakMap<ArrayBufferLike, Workspace>();
@@ -22,7 +22,7 @@ const workspaces = new WeakMap<ArrayBufferLike, Workspace>();
  * kernels reach them.
  */
 export function allocateReductionVector(length: number): Float32Array<SharedArrayBuffer> {
-  const pages = Math.ceil((4 * length + mostLanes * pieceBytes) / pageBytes);
+  const pages = Math.ceil((4 * length + maxLanes * pieceBytes) / pageBytes);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   return new Float32Array(adoptMemory(memory, 0), 0, length);
 }
@@ -31,7 +31,7 @@ export function allocateReductionVector(length: number): Float32Array<SharedArra
  * Makes the memory of another thread's reduction vectors known to this one, which is to be its lane `lane`.
  */
 export function adoptMemory(memory: WebAssembly.Memory, lane: number): SharedArrayBuffer {
-  assert(lane >= 0 && lane < mostLanes, `lane ${lane}`);
+  assert(lane >= 0 && lane < maxLanes, `lane ${lane}`);
   const { buffer } = memory;
   const piece = new Uint8Array(buffer, buffer.byteLength - (lane + 1) * pieceBytes, pieceBytes);
   workspaces.set(buffer, { memory, kernels: openKernels(memory), piece });

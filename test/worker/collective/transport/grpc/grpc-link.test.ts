@@ -115,9 +115,9 @@ describe('an exchange refuses', () => {
   it('a pull of a rank that is not the successor, and a second one of the successor', async () => {
     const ring = await startPeers(3);
     await openLinks(ring, 1n);
-    const stranger = createExchange(testCredentials, { waitMs: 5000 });
+    const otherExchange = createExchange(testCredentials, { waitMs: 5000 });
     const address = ring[0].address;
-    const wrong = stranger.openLink({
+    const wrong = otherExchange.openLink({
       generation: 1n,
       rank: 1,
       worldSize: 2,
@@ -125,7 +125,7 @@ describe('an exchange refuses', () => {
       signal,
     });
     await expect(wrong).rejects.toThrow(/rank 1 of generation 1 pulls already/);
-    const other = stranger.openLink({
+    const other = otherExchange.openLink({
       generation: 2n,
       rank: 2,
       worldSize: 3,
