@@ -11,8 +11,8 @@ import { keepReport, publish, reportFile } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { type DeviceArguments, parseDeviceArguments } from './arguments.js';
+import { compareCase } from './compare-case.js';
 import { type CaseFigures, caseSchema } from './figures.js';
-import { judgeCase } from './judge.js';
 import { type Answers, type Place, type Question, script } from './place.js';
 import { probeDevice } from './probe.js';
 import { type DeviceReport, formatReport } from './report.js';
@@ -75,10 +75,10 @@ async function measure(
   for (const precision of o.precisions) {
     await part(`${precision}: comparing with the stored results`, async () => {
       const [found, one, other] = await inTwoProcesses({ ...place, precision }, {});
-      const judged = judgeCase(precision, found, stored);
+      const compared = compareCase(precision, found, stored);
       const repeated = { precision, asItComes: one === other };
       return {
-        correctness: [...report.correctness, judged],
+        correctness: [...report.correctness, compared],
         repeatability: [...report.repeatability, repeated],
       };
     });

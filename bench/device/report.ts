@@ -2,7 +2,7 @@ import type { Precision } from '../compute/implementation.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
-import type { Correctness } from './judge.js';
+import type { Correctness } from './compare-case.js';
 import type { HandOverTimes } from './place.js';
 import type { Probe } from './probe.js';
 import type { Speed } from './speed.js';

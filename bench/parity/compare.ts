@@ -45,9 +45,9 @@ type Found = readonly [where: string, deviation: number];
 export function compare(reference: Reference, measured: Measured): Deviation[] {
   const largestLogit = largest(reference.eval_logits.flat().map(Math.abs));
   return [
-    judge('parameter count', 0, [['', Math.abs(measured.parameters - reference.parameters)]]),
-    judge('labels', 0, [['', measured.labels.join() === reference.labels.join() ? 0 : 1]]),
-    judge(
+    checkBound('parameter count', 0, [['', Math.abs(measured.parameters - reference.parameters)]]),
+    checkBound('labels', 0, [['', measured.labels.join() === reference.labels.join() ? 0 : 1]]),
+    checkBound(
       'evaluation logits / largest',
       1e-4,
       reference.eval_logits.flatMap((row, image) =>
@@ -57,40 +57,44 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
         }),
       ),
     ),
-    judge('training loss, relative', 1e-5, [['', relative(measured.trainLoss, reference.train_loss)]]),
-    judge('gradient norm, relative', 2e-3, byName(reference.gradients, measured.gradients, norms, true)),
-    judge('gradient elements / RMS', 2e-3, byName(reference.gradients, measured.gradients, elements, true)),
-    judge('float32 gradient from float64', 5e-2, [['', measured.gradientDistance]]),
-    judge(
+    checkBound('training loss, relative', 1e-5, [['', relative(measured.trainLoss, reference.train_loss)]]),
+    checkBound('gradient norm, relative', 2e-3, byName(reference.gradients, measured.gradients, norms, true)),
+    checkBound(
+      'gradient elements / RMS',
+      2e-3,
+      byName(reference.gradients, measured.gradients, elements, true),
+    ),
+    checkBound('float32 gradient from float64', 5e-2, [['', measured.gradientDistance]]),
+    checkBound(
       'running statistics, relative',
       1e-4,
       byName(reference.running_after_one_step, measured.statistics, (a, b) =>
         Math.max(norms(a, b), elements(a, b)),
       ),
     ),
-    judge(
+    checkBound(
       'trace losses, relative',
       1e-3,
       bySteps(reference, measured, (a, b) => relative(a.loss, b.loss)),
     ),
-    judge(
+    checkBound(
       'float32 trace losses from float64',
       5e-2,
       measured.trace.map(({ loss }, step): Found => {
         return [`step ${step}`, relative(measured.float32Losses[step] ?? Number.NaN, loss)];
       }),
     ),
-    judge(
+    checkBound(
       'learning rates, relative',
       1e-9,
       bySteps(reference, measured, (a, b) => largest(b.lr.map((lr, g) => relative(a.lr[g]!, lr)))),
     ),
-    judge(
+    checkBound(
       'momentum',
       1e-9,
       bySteps(reference, measured, (a, b) => Math.abs(a.momentum - b.momentum)),
     ),
-    judge(
+    checkBound(
       'final parameter norms, relative',
       1e-4,
       byName(reference.parameters_after_trace, measured.parametersAfterTrace, norms, true),
@@ -98,7 +102,7 @@ export function compare(reference: Reference, measured: Measured): Deviation[] {
   ];
 }
 
-function judge(kind: string, bound: number, found: readonly Found[]): Deviation {
+function checkBound(kind: string, bound: number, found: readonly Found[]): Deviation {
   // Not `<`: NaN must win, and be kept, for it meets no bound.
   const [where, worst] = found.reduce((a, b) => (Number.isNaN(a[1]) || b[1] <= a[1] ? a : b));
   return { kind, worst, bound, where, met: worst <= bound };

@@ -1,4 +1,4 @@
-import type { Heard } from '../support/coordinator-run.js';
+import type { TimedEvent } from '../support/coordinator-run.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
@@ -22,7 +22,7 @@ export interface StartUpReport {
 }
 
 /** @throws Error when the run ended before one of them. */
-export function arrivalsOf(heard: readonly Heard[]): Arrivals {
+export function arrivalsOf(heard: readonly TimedEvent[]): Arrivals {
   const times = milestones.map((kind) => {
     const first = heard.find(({ event }) => event.kind === kind);
     if (first === undefined) throw new Error(`the run ended before its first event '${kind}'`);

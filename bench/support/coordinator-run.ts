@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunEvent } from '../../coordinator/telemetry/run-events.js';
 
 /** An event of a run, and when it was heard of: seconds after the program was started. */
-export interface Heard {
+export interface TimedEvent {
   readonly event: RunEvent;
   readonly seconds: number;
 }
@@ -16,7 +16,7 @@ export interface Heard {
 /** `coordinator start`, as a person types it. */
 export interface CoordinatorRun {
   /** In order, to the program's end. @throws Error when it ended badly without having been interrupted. */
-  events(): AsyncGenerator<Heard, void>;
+  events(): AsyncGenerator<TimedEvent, void>;
   /** As Ctrl-C does. */
   interrupt(): void;
 }

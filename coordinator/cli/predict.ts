@@ -20,7 +20,7 @@ const nothingReadExitCode = 2;
 
 /** What the help says of --tta. */
 export const ttaText =
-  'with test-time augmentation, as in fastai: nine views of each image are judged, which takes nine times as long and is often ' +
+  'with test-time augmentation, as in fastai: nine views of each image are classified, which takes nine times as long and is often ' +
   'a little more accurate';
 
 const examples = `

@@ -51,7 +51,7 @@ export function createSessions(listener: SessionListener, registerMs = defaultRe
     if (call !== undefined) failCall(call, error);
   };
   const awaitRegister = (session: number) => {
-    // What arrived while this process was busy is read before the session is judged.
+    // What arrived while this process was busy is read before the session is timed out.
     const expire = () =>
       setImmediate(() => {
         if (timers.has(session)) refuse(session, unregistered(`within ${registerMs / 1_000} s`));

@@ -44,7 +44,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const checkpoint = await chooseCheckpoint(directory, options.checkpoint);
   const context = { services, report, signal: signals.signal };
   const { dataset } = await indexRecordedData(record, directory, context, options.moved);
-  const judged = new Array<number>(workers).fill(0);
+  const evaluated = new Array<number>(workers).fill(0);
   let result: EvaluationResult | null = null;
   await operateCluster(
     {
@@ -56,8 +56,8 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
       ...{ workers, localWorkers: workers, threads: options.threads ?? null, listen: defaults.listen },
       listener: {
         evaluating(rank, images) {
-          judged[rank] = images;
-          report({ kind: 'dataset', phase: 'evaluating', done: sum(judged), total: dataset.valid.length });
+          evaluated[rank] = images;
+          report({ kind: 'dataset', phase: 'evaluating', done: sum(evaluated), total: dataset.valid.length });
         },
         evaluated(evaluation) {
           result = evaluation;

@@ -14,11 +14,11 @@ export function mergeEvaluation(
   validCount: number,
 ): EvaluationResult {
   const { epoch, step } = shares[0]!;
-  const dispute = describeDisagreement(
+  const difference = describeDisagreement(
     places,
     shares.map((share) => `the evaluation after step ${share.step}`),
   );
-  if (dispute !== null) throw broken(epoch, dispute);
+  if (difference !== null) throw broken(epoch, difference);
 
   const merged = {
     epoch,

@@ -150,11 +150,11 @@ function findRefusal(rules: Rules, members: readonly Member[], request: Register
   } catch (error) {
     return RondoError.from(error);
   }
-  const twin = members.find((member) => member.workerId === workerId);
-  if (twin !== undefined) {
+  const registered = members.find((member) => member.workerId === workerId);
+  if (registered !== undefined) {
     return new RondoError(
       'failed-precondition',
-      `a worker ${workerId} has already registered (process ${twin.pid} on ${twin.host}): give each its own --id`,
+      `a worker ${workerId} has already registered (process ${registered.pid} on ${registered.host}): give each its own --id`,
     );
   }
   const neighbour = members.find((member) => member.address === peerAddress);

@@ -196,9 +196,9 @@ function requireRestored(generation: Generation, digest: string, reports: readon
 
 /** Refuses to go on unless every rank said the same. */
 export function requireAgreement(generation: Generation, values: readonly string[], what: string): void {
-  const dispute = describeDisagreement(generation.places, values);
-  if (dispute !== null) {
-    throw new RondoError('data-loss', `${what}: ${dispute}`, { remedy: differRemedy });
+  const difference = describeDisagreement(generation.places, values);
+  if (difference !== null) {
+    throw new RondoError('data-loss', `${what}: ${difference}`, { remedy: differRemedy });
   }
 }
 

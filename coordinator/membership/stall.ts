@@ -57,10 +57,10 @@ export function findStall(
   if (rank === undefined) return null;
   const activity = activityNames[state.members[rank]!.activity] ?? 'it does not say what it is doing';
   const names = others.map((other) => nameWorker(state.generation.places[other]!)).join(', ');
-  const company = names === '' ? '' : `; neither did ${names}`;
+  const othersText = names === '' ? '' : `; neither did ${names}`;
   return {
     rank,
-    reason: `it did not come further for ${Math.round(allowedMs / 1_000)} s, and ${activity}${company}`,
+    reason: `it did not come further for ${Math.round(allowedMs / 1_000)} s, and ${activity}${othersText}`,
   };
 }
 

@@ -6,10 +6,10 @@ import {
   countConfusion,
   findMostConfused,
 } from '../run-store/confusion.js';
-import { type Judged, type Measures, measure } from '../run-store/measures.js';
+import { type EvaluatedImages, type Measures, measure } from '../run-store/measures.js';
 
 /** What a network said of a validation set; the lists run in parallel, one entry per image. */
-export interface Judgements extends Judged {
+export interface EvaluatedSet extends EvaluatedImages {
   readonly classes: readonly string[];
   /** By class, what the criterion's mean weighs images by; null for all 1. */
   readonly classWeights: readonly number[] | null;
@@ -20,7 +20,7 @@ export interface Judgements extends Judged {
 }
 
 /** One image and what was said of it. */
-export interface Judgement {
+export interface EvaluatedImage {
   readonly path: string;
   /** Indices of classes. */
   readonly actual: number;
@@ -39,7 +39,7 @@ export interface Interpretation extends Measures {
   readonly confusion: ConfusionMatrix;
   readonly mostConfused: readonly Confusion[];
   /** Highest loss first. */
-  readonly topLosses: readonly Judgement[];
+  readonly topLosses: readonly EvaluatedImage[];
   /** By class. */
   readonly scores: readonly ClassScore[];
 }
@@ -52,8 +52,8 @@ export interface InterpretOptions {
 }
 
 /** A pure function of its arguments. Definitions are fastai's (`ClassificationInterpretation`). */
-export function interpret(judgements: Judgements, { topCount, minCount }: InterpretOptions): Interpretation {
-  const { classes, classWeights, paths, labels, predictions, losses, labelRanks, probabilities } = judgements;
+export function interpret(evaluated: EvaluatedSet, { topCount, minCount }: InterpretOptions): Interpretation {
+  const { classes, classWeights, paths, labels, predictions, losses, labelRanks, probabilities } = evaluated;
   for (const list of [labels, predictions, losses, labelRanks, probabilities])
     assert.equal(list.length, paths.length);
   const confusion = countConfusion(classes.length, labels, predictions);
@@ -64,23 +64,23 @@ export function interpret(judgements: Judgements, { topCount, minCount }: Interp
     classes,
     images,
     errors,
-    ...measure(judgements, classes.length, classWeights, confusion),
+    ...measure(evaluated, classes.length, classWeights, confusion),
     confusion,
     mostConfused: findMostConfused(confusion, minCount),
     topLosses: rankLosses(losses)
       .slice(0, topCount)
-      .map((index) => judgementAt(judgements, index)),
+      .map((index) => evaluatedImageAt(evaluated, index)),
     scores,
   };
 }
 
-export function judgementAt(judgements: Judgements, index: number): Judgement {
+export function evaluatedImageAt(evaluated: EvaluatedSet, index: number): EvaluatedImage {
   return {
-    path: judgements.paths[index]!,
-    actual: judgements.labels[index]!,
-    predicted: judgements.predictions[index]!,
-    loss: finiteOrNull(judgements.losses[index]!),
-    probability: finiteOrNull(judgements.probabilities[index]!),
+    path: evaluated.paths[index]!,
+    actual: evaluated.labels[index]!,
+    predicted: evaluated.predictions[index]!,
+    loss: finiteOrNull(evaluated.losses[index]!),
+    probability: finiteOrNull(evaluated.probabilities[index]!),
   };
 }
 

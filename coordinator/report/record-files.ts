@@ -1,5 +1,10 @@
 import type { RunConfig } from '../../plan/run-config.js';
-import { type Interpretation, type Judgement, type Judgements, judgementAt } from './interpretation.js';
+import {
+  type EvaluatedImage,
+  type EvaluatedSet,
+  evaluatedImageAt,
+  type Interpretation,
+} from './interpretation.js';
 
 const linesPerPiece = 1000;
 
@@ -7,11 +12,11 @@ const linesPerPiece = 1000;
  * predictions.jsonl, in pieces: one line per validation image, in the order of the validation set. Of
  * millions of images one text of all lines would be longer than a string can be.
  */
-export function* encodePredictions(judgements: Judgements): Generator<string> {
-  const { classes, paths } = judgements;
+export function* encodePredictions(evaluated: EvaluatedSet): Generator<string> {
+  const { classes, paths } = evaluated;
   let piece = '';
   for (let index = 0; index < paths.length; index += 1) {
-    piece += `${JSON.stringify(named(judgementAt(judgements, index), classes))}\n`;
+    piece += `${JSON.stringify(named(evaluatedImageAt(evaluated, index), classes))}\n`;
     if ((index + 1) % linesPerPiece > 0 && index + 1 < paths.length) continue;
     yield piece;
     piece = '';
@@ -46,12 +51,12 @@ export function recordInterpretation(
       predicted: classes[predicted],
       count,
     })),
-    topLosses: topLosses.map((judgement) => named(judgement, classes)),
+    topLosses: topLosses.map((image) => named(image, classes)),
     scores: scores.map((score, index) => ({ class: classes[index], ...score })),
   };
 }
 
-function named(judgement: Judgement, classes: readonly string[]) {
-  const { path, actual, predicted, loss, probability } = judgement;
+function named(image: EvaluatedImage, classes: readonly string[]) {
+  const { path, actual, predicted, loss, probability } = image;
   return { path, actual: classes[actual], predicted: classes[predicted], loss, probability };
 }

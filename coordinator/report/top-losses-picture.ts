@@ -3,10 +3,10 @@ import { renderPng } from './charts/render-png.js';
 import { style } from './charts/style.js';
 import { drawText, element, svgDocument } from './charts/svg.js';
 import { formatLoss } from './figure-text.js';
-import type { Judgement } from './interpretation.js';
+import type { EvaluatedImage } from './interpretation.js';
 import { thumbnailSide } from './thumbnails.js';
 
-export interface PicturedLoss extends Judgement {
+export interface PicturedLoss extends EvaluatedImage {
   /** JPEG; null when the image could not be read. */
   readonly thumbnail: Buffer | null;
 }
@@ -20,7 +20,7 @@ const longestName = 22;
 
 /** fastai's title of an image: prediction / actual / loss / probability. */
 export function titleOf(
-  { actual, predicted, loss, probability }: Judgement,
+  { actual, predicted, loss, probability }: EvaluatedImage,
   classes: readonly string[],
 ): string {
   return [classes[predicted], classes[actual], formatLoss(loss), formatLoss(probability)].join(' / ');

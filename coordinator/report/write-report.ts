@@ -48,7 +48,7 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
   const { config } = record;
   const { sampleIds, predictions, losses, labelRanks, probabilities } = evaluation;
   const samples = Array.from(sampleIds, (id) => valid[id]!);
-  const judgements = {
+  const evaluated = {
     classes: config.classes,
     classWeights: config.classWeights,
     paths: samples.map(({ path }) => path),
@@ -58,11 +58,11 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
     labelRanks,
     probabilities,
   };
-  const interpretation = interpret(judgements, request);
+  const interpretation = interpret(evaluated, request);
   const pictured = await Promise.all(
-    interpretation.topLosses.map(async (judgement) => ({
-      ...judgement,
-      thumbnail: await readThumbnail(root, judgement.path),
+    interpretation.topLosses.map(async (image) => ({
+      ...image,
+      thumbnail: await readThumbnail(root, image.path),
     })),
   );
   const content = { record, history, interpretation, losses: pictured, origin, root, minCount };
@@ -75,7 +75,7 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
   const figures = recordInterpretation(config, origin, interpretation);
   await writeFolder(directory.report, {
     'index.html': renderPage(content),
-    'predictions.jsonl': encodePredictions(judgements),
+    'predictions.jsonl': encodePredictions(evaluated),
     'interpretation.json': `${JSON.stringify(figures, null, 2)}\n`,
     'confusion-matrix.png': confusion,
     'learning-curves.png': curves,

@@ -63,8 +63,8 @@ export function recordEpoch(
   const own = stepsFrom(steps, evaluation.epoch * perEpoch, (evaluation.epoch + 1) * perEpoch);
   assert.equal(own.length, perEpoch, `epoch ${evaluation.epoch} was evaluated before its last step`);
   const seconds = sum(own.map((line) => line.seconds));
-  const judged = { ...evaluation, labels: evaluation.sampleIds.map((id) => labels[id]!) };
-  const measures = measure(judged, config.classes.length, config.classWeights);
+  const labelled = { ...evaluation, labels: evaluation.sampleIds.map((id) => labels[id]!) };
+  const measures = measure(labelled, config.classes.length, config.classWeights);
   return {
     epoch: evaluation.epoch,
     train_loss: finite(smoothPhase(config, steps, own.at(-1)!.step)),

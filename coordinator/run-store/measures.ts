@@ -3,7 +3,7 @@ import { scoreClasses } from './class-scores.js';
 import { type ConfusionMatrix, countConfusion } from './confusion.js';
 
 /** What a network said of labelled images; the lists run in parallel, one entry per image. */
-export interface Judged {
+export interface EvaluatedImages {
   /** Indices of classes, like `predictions`. */
   readonly labels: ArrayLike<number>;
   readonly predictions: ArrayLike<number>;
@@ -33,12 +33,12 @@ export interface Measures {
 }
 
 export function measure(
-  judged: Judged,
+  evaluated: EvaluatedImages,
   classCount: number,
   classWeights: Criterion['classWeights'],
-  confusion: ConfusionMatrix = countConfusion(classCount, judged.labels, judged.predictions),
+  confusion: ConfusionMatrix = countConfusion(classCount, evaluated.labels, evaluated.predictions),
 ): Measures {
-  const { labels, predictions, losses, labelRanks } = judged;
+  const { labels, predictions, losses, labelRanks } = evaluated;
   const count = labels.length;
   const scores = scoreClasses(confusion);
   const recall = mean(scores.map((score) => score.recall));

@@ -35,7 +35,7 @@ export function guardConnections(handshakeMs = defaultHandshakeMs): ConnectionGu
   return {
     accept(socket) {
       const key = keyOf(socket);
-      // What arrived while this process was busy is read before the connection is judged.
+      // What arrived while this process was busy is read before the connection is timed out.
       const expire = () => setImmediate(() => release(key)?.destroy());
       waiting.set(key, { socket, timer: setTimeout(expire, handshakeMs) });
       socket.once('close', () => {

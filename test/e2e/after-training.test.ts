@@ -34,7 +34,7 @@ afterAll(() => {
   rmSync(data, { recursive: true, force: true });
 });
 
-interface Told {
+interface PredictionLine {
   readonly image: string;
   readonly top: readonly { readonly class: string; readonly probability: number }[];
 }
@@ -45,11 +45,11 @@ async function predict(...inputs: string[]) {
     ...inputs,
   ]);
   const byKind = (kind: string) => events.filter((event) => event.kind === kind);
-  return { code, stderr, told: byKind('prediction') as unknown as Told[], byKind };
+  return { code, stderr, told: byKind('prediction') as unknown as PredictionLine[], byKind };
 }
 
 const classes = ['blue', 'green', 'red'];
-const probabilitiesOf = ({ top }: Told) =>
+const probabilitiesOf = ({ top }: PredictionLine) =>
   classes.map((name) => top.find((entry) => entry.class === name)!.probability);
 
 /** Files of the validation set: those that show-batch, told to show all of the training set, does not. */
@@ -215,7 +215,7 @@ describe('coordinator export', () => {
   const square = path.join(runs.root, 'square.png');
   const wide = path.join(runs.root, 'wide.jpg');
   let given: string;
-  let told: readonly Told[];
+  let told: readonly PredictionLine[];
 
   beforeAll(async () => {
     given = path.join(data, 'red', '000.jpg');

@@ -65,22 +65,22 @@ describe('sleep', () => {
 
 describe('startWatchdog', () => {
   it('barks once, counted from the last touch', () => {
-    const bark = vi.fn();
-    const watchdog = startWatchdog(100, bark);
+    const onSilence = vi.fn();
+    const watchdog = startWatchdog(100, onSilence);
     vi.advanceTimersByTime(90);
     watchdog.touch();
     vi.advanceTimersByTime(90);
-    expect(bark).not.toHaveBeenCalled();
+    expect(onSilence).not.toHaveBeenCalled();
     vi.advanceTimersByTime(500);
-    expect(bark).toHaveBeenCalledTimes(1);
+    expect(onSilence).toHaveBeenCalledTimes(1);
   });
 
-  it('does not bark when stopped, even if touched', () => {
-    const bark = vi.fn();
-    const watchdog = startWatchdog(100, bark);
+  it('does not onSilence when stopped, even if touched', () => {
+    const onSilence = vi.fn();
+    const watchdog = startWatchdog(100, onSilence);
     watchdog.stop();
     watchdog.touch();
     vi.advanceTimersByTime(500);
-    expect(bark).not.toHaveBeenCalled();
+    expect(onSilence).not.toHaveBeenCalled();
   });
 });

@@ -108,7 +108,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         stopping = false;
         if (source === 'checkpoint') loaded.push(...(await readValues(checkpoint(step))));
         const o = { config, worldSize, listener, faults, stopping: () => stopping, settled };
-        return playRun(step, o);
+        return runFakeCluster(step, o);
       };
       return {
         address: '127.0.0.1:2',
@@ -142,7 +142,7 @@ async function readValues(chunks: AsyncIterable<StateChunk>): Promise<Float32Arr
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 
-interface Play {
+interface FakeRunOptions {
   readonly config: RunConfig;
   readonly worldSize: number;
   readonly listener: ClusterListener;
@@ -151,9 +151,9 @@ interface Play {
   readonly settled: ReadonlySet<number>;
 }
 
-async function playRun(
+async function runFakeCluster(
   start: number,
-  { config, worldSize, listener, faults, stopping, settled }: Play,
+  { config, worldSize, listener, faults, stopping, settled }: FakeRunOptions,
 ): Promise<ClusterResult> {
   const places = Array.from(
     { length: worldSize },

@@ -56,7 +56,7 @@ export function historyOf(config: RunConfig): History {
 }
 
 /** Random labels, predictions and losses, the same for the same seed. */
-export function randomJudgements(seed: number, count: number, classes: readonly string[]) {
+export function randomEvaluatedSet(seed: number, count: number, classes: readonly string[]) {
   const random = openStream(seed, 'augmentation', 0, 0);
   const pick = () => Math.min(classes.length - 1, Math.floor(random.uniform(0, classes.length)));
   const labels = Array.from({ length: count }, pick);
@@ -76,8 +76,8 @@ export async function makeReportRequest(folder: string, config = reportConfig())
   mkdirSync(directory.path);
   writeFileSync(directory.record, JSON.stringify(recordOf(config)));
   const root = path.join(folder, 'data');
-  const judgements = randomJudgements(5, config.validCount, config.classes);
-  const { paths, labels, predictions, losses, labelRanks, probabilities } = judgements;
+  const evaluated = randomEvaluatedSet(5, config.validCount, config.classes);
+  const { paths, labels, predictions, losses, labelRanks, probabilities } = evaluated;
   const bytes = await jpegBytes();
   await writeFiles(root, Object.fromEntries(paths.map((name) => [name, bytes])));
   return {

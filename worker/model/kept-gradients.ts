@@ -53,7 +53,7 @@ export function keepGradients(
       );
     const sums = kept.map(read);
     const fed = takeApart(graph, tail);
-    const judged = [fed.finite, ...sums.map((value) => all(finite(value)))];
+    const checks = [fed.finite, ...sums.map((value) => all(finite(value)))];
     const count = summed.gradients.length;
     const viewed = atOnce
       ? cutUp(summed, sums[0]!, atOnce)
@@ -70,7 +70,7 @@ export function keepGradients(
         tail: fed.tail,
         finite: all(
           concat(
-            judged.map((one) => reshape(one, [1])),
+            checks.map((one) => reshape(one, [1])),
             0,
           ),
         ),

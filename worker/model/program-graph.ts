@@ -45,7 +45,7 @@ export interface TrainableSet {
 export interface EvaluationGraph {
   readonly logits: Tensor<'float32'>;
   readonly probabilities: Tensor<'float32'>;
-  readonly judged: {
+  readonly results: {
     readonly losses: Tensor<'float32'>;
     readonly predictions: Tensor<'int32'>;
     readonly probabilities: Tensor<'float32'>;
@@ -104,8 +104,8 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     state: buildStateGraph(graph, layout, held),
     sets: new Map(sets),
     evaluation: graph.scope('evaluation', () => {
-      const judge = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
-      return buildEvaluation(buildNetwork(judge, options, pass.images), pass.labels, options);
+      const layers = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
+      return buildEvaluation(buildNetwork(layers, options, pass.images), pass.labels, options);
     }),
   };
 }
@@ -151,7 +151,7 @@ function buildEvaluation(
   return {
     logits,
     probabilities: softmax(logits),
-    judged: {
+    results: {
       losses: buildSampleLosses(logits, labels, lossOptions(options)),
       predictions: argMax(logits),
       probabilities: exp(negate(crossEntropy(logits, labels))),

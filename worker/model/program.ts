@@ -140,9 +140,9 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       updates += 1;
     },
     evaluate(batch) {
-      const { judged, logits: scores } = built.evaluation;
+      const { results, logits: scores } = built.evaluation;
       const fed = { ...feedsOf(batch), labels: checked(batch, options) };
-      const { logits, ...found } = session.run(fed, { ...judged, logits: scores });
+      const { logits, ...found } = session.run(fed, { ...results, logits: scores });
       return { ...found, labelRanks: rankLabels(logits, batch.labels, options.classes) };
     },
     logits: (batch) => session.run(feedsOf(batch), { logits: built.evaluation.logits }).logits,

@@ -8,7 +8,7 @@ export interface Position {
   generation: bigint;
   /** Steps committed since the run's beginning. */
   step: bigint;
-  /** Images judged in the evaluation that it is at, or was at last. */
+  /** Images evaluated in the evaluation that it is at, or was at last. */
   evaluated: number;
 }
 

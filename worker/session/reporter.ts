@@ -4,7 +4,7 @@ import type { CoordinatorSession } from './coordinator-session.js';
 import type { Generation } from './generation.js';
 import type { MetricsPublisher } from './metrics-publisher.js';
 
-type Happened<Kind extends TaskEvent['kind']> = Extract<TaskEvent, { kind: Kind }>;
+type EventOf<Kind extends TaskEvent['kind']> = Extract<TaskEvent, { kind: Kind }>;
 
 /** Tells the coordinator (what the run depends on) and NATS (what people look at) of what training did. */
 export interface Reporter {
@@ -78,7 +78,7 @@ function messageOf(
 }
 
 /** metrics.proto's Step. */
-function stepMetric({ plan, outcome, seconds }: Happened<'step'>, { number, worldSize }: Generation): object {
+function stepMetric({ plan, outcome, seconds }: EventOf<'step'>, { number, worldSize }: Generation): object {
   const { step, epoch, learningRates, momentum } = plan;
   const { loss, samples, correct, skipped } = outcome;
   return {
@@ -89,7 +89,7 @@ function stepMetric({ plan, outcome, seconds }: Happened<'step'>, { number, worl
 
 /** metrics.proto's WorkerStep. */
 function workerMetric(
-  { plan, sampleIds, cost, waitDataSeconds }: Happened<'step'>,
+  { plan, sampleIds, cost, waitDataSeconds }: EventOf<'step'>,
   { rank }: Generation,
 ): object {
   return {

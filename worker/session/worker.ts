@@ -86,7 +86,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     try {
       const open = (welcome: Welcome) =>
         equip(welcome, options, { credentials, session, compute, exchange }, opened);
-      await attend(session, position, open, () => options.onEnding?.());
+      await followCoordinator(session, position, open, () => options.onEnding?.());
     } catch (thrown) {
       throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
     } finally {
@@ -105,7 +105,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
 }
 
 /** Does what the coordinator says until Goodbye. */
-async function attend(
+async function followCoordinator(
   session: CoordinatorSession,
   position: Position,
   open: (welcome: Welcome) => Promise<GenerationServices>,

@@ -98,11 +98,11 @@ async function blendNext(
     labels = batch.labels.slice();
     batch.release();
   }
-  return judge(blendAnswers(answers), labels, config);
+  return evaluateRows(blendAnswers(answers), labels, config);
 }
 
 /** What evaluation says of images, from their probabilities [n, classes], row by row. */
-function judge(rows: Float32Array, labels: Int32Array, config: RunConfig): EvaluatedBatch {
+function evaluateRows(rows: Float32Array, labels: Int32Array, config: RunConfig): EvaluatedBatch {
   const classes = config.classes.length;
   const rowOf = (sample: number) => rows.subarray(sample * classes, (sample + 1) * classes);
   return {

@@ -26,7 +26,7 @@ export interface ReportContent {
   readonly minCount: number;
 }
 
-const chapters = [
+const sections = [
   ['curves', 'Learning curves'],
   ['schedule', 'Schedule'],
   ['confusion', 'Confusion'],
@@ -47,7 +47,7 @@ export function renderPage({
   minCount,
 }: ReportContent): string {
   const { runId, config } = record;
-  const links = chapters.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`);
+  const links = sections.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`);
   return html`<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { compareCase } from '../../../bench/device/compare-case.js';
 import { type CaseFigures, compareKind, figuresOf, relativeDistance } from '../../../bench/device/figures.js';
-import { judgeCase } from '../../../bench/device/judge.js';
 import { readStored } from '../../../bench/device/stored.js';
 import { randomValues } from '../../support/tensorflow/random-values.js';
 
@@ -81,11 +81,11 @@ describe('compareKind', () => {
   });
 });
 
-describe('judgeCase', () => {
+describe('compareCase', () => {
   const stored = readStored();
 
   it('passes what is stored, of every parameter and statistic', () => {
-    expect(judgeCase('float32', stored, stored).kinds.every(({ met, all }) => met && all === 0)).toBe(true);
+    expect(compareCase('float32', stored, stored).kinds.every(({ met, all }) => met && all === 0)).toBe(true);
     expect(Object.keys(stored.gradients)).toHaveLength(116);
     expect(Object.keys(stored.gradients).sort()).toEqual(Object.keys(stored.parameters).sort());
     expect(Object.keys(stored.statistics).sort()).toEqual(Object.keys(stored.running).sort());
@@ -96,7 +96,7 @@ describe('judgeCase', () => {
       name,
       { norm, projections: projections.map((value) => -value) },
     ]);
-    const { kinds } = judgeCase(precision, { ...stored, gradients: Object.fromEntries(turned) }, stored);
+    const { kinds } = compareCase(precision, { ...stored, gradients: Object.fromEntries(turned) }, stored);
     expect(kinds.filter(({ met }) => !met).map(({ kind }) => kind)).toEqual(['gradients']);
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { arrivalsOf, formatReport, summarize } from '../../../bench/start-up/report.js';
-import type { Heard } from '../../../bench/support/coordinator-run.js';
+import type { TimedEvent } from '../../../bench/support/coordinator-run.js';
 
 const heard = (...kinds: readonly [string, number][]) =>
-  kinds.map(([kind, seconds]) => ({ event: { kind }, seconds })) as unknown as Heard[];
+  kinds.map(([kind, seconds]) => ({ event: { kind }, seconds })) as unknown as TimedEvent[];
 
 describe('arrivalsOf', () => {
   it('takes the first event of each kind', () => {

@@ -6,7 +6,7 @@ import { openRelay } from '../../support/relay.js';
 afterEach(destroyFixtures);
 
 describe('a run that breaks', () => {
-  it('names the worker whose connection is gone, and sends the others home', async () => {
+  it('names the worker whose connection is gone, and dismisses the others', async () => {
     const fixture: ClusterFixture = await openFixture(3, {
       stepCommitted({ step }) {
         if (step === 3) fixture.workers[1]!.vanish();

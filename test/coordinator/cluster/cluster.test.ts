@@ -11,51 +11,54 @@ import {
 afterEach(destroyFixtures);
 
 describe('a run over real connections', () => {
-  it.each([1, 2, 3, 4])('of %i workers commits every step and epoch, then all go home', async (worldSize) => {
-    const fixture = await openFixture(worldSize);
-    // The last one comes first: ranks follow the ids.
-    for (let index = worldSize - 1; index >= 0; index -= 1) fixture.join(`worker-${index}`);
-    const result = await fixture.cluster.run({ step: 0, source: 'fresh' });
-    expect(result).toEqual({
-      step: steps,
-      stopped: false,
-      metrics: { published: steps * worldSize, dropped: worldSize },
-    });
+  it.each([1, 2, 3, 4])(
+    'of %i workers commits every step and epoch, then dismisses all',
+    async (worldSize) => {
+      const fixture = await openFixture(worldSize);
+      // The last one comes first: ranks follow the ids.
+      for (let index = worldSize - 1; index >= 0; index -= 1) fixture.join(`worker-${index}`);
+      const result = await fixture.cluster.run({ step: 0, source: 'fresh' });
+      expect(result).toEqual({
+        step: steps,
+        stopped: false,
+        metrics: { published: steps * worldSize, dropped: worldSize },
+      });
 
-    expect(fixture.committed.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
-    for (const { step, shares, samples, loss } of fixture.committed) {
-      const ids = shares.flatMap((share) => [...share]).sort((a, b) => a - b);
-      expect(ids).toEqual([0, 1, 2, 3, 4].map((index) => step * 5 + index));
-      expect(samples).toBe(5);
-      expect(loss).toBe(1 / (step + 1));
-    }
-    expect(fixture.evaluations.map(({ epoch, step }) => [epoch, step])).toEqual([
-      [0, 3],
-      [1, 6],
-    ]);
-    expect([...fixture.evaluations[1]!.sampleIds]).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect([...fixture.evaluations[1]!.losses]).toEqual([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]);
-    expect(
-      fixture.ends.map(({ step, stateDigest, whole, holderAddress }) => [
-        step,
-        stateDigest,
-        whole,
-        holderAddress,
-      ]),
-    ).toEqual([
-      [3, 'state-3', true, '127.0.0.1:7000'],
-      [6, 'state-6', true, '127.0.0.1:7000'],
-    ]);
+      expect(fixture.committed.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
+      for (const { step, shares, samples, loss } of fixture.committed) {
+        const ids = shares.flatMap((share) => [...share]).sort((a, b) => a - b);
+        expect(ids).toEqual([0, 1, 2, 3, 4].map((index) => step * 5 + index));
+        expect(samples).toBe(5);
+        expect(loss).toBe(1 / (step + 1));
+      }
+      expect(fixture.evaluations.map(({ epoch, step }) => [epoch, step])).toEqual([
+        [0, 3],
+        [1, 6],
+      ]);
+      expect([...fixture.evaluations[1]!.sampleIds]).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect([...fixture.evaluations[1]!.losses]).toEqual([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]);
+      expect(
+        fixture.ends.map(({ step, stateDigest, whole, holderAddress }) => [
+          step,
+          stateDigest,
+          whole,
+          holderAddress,
+        ]),
+      ).toEqual([
+        [3, 'state-3', true, '127.0.0.1:7000'],
+        [6, 'state-6', true, '127.0.0.1:7000'],
+      ]);
 
-    await fixture.cluster.close(true, 'done');
-    await fixture.cluster.close(true, 'done');
-    for (const worker of fixture.workers) {
-      expect(await worker.done).toEqual({ goodbye: { ok: true, reason: 'done' }, error: null });
-      expect(worker.heard.map(({ $case }) => $case)).toEqual(['welcome', 'assignment', 'begin', 'goodbye']);
-    }
-    const [welcome] = fixture.workers[0]!.heard;
-    expect(welcome?.$case === 'welcome' && JSON.parse(welcome.value.runConfigJson)).toEqual(config);
-  });
+      await fixture.cluster.close(true, 'done');
+      await fixture.cluster.close(true, 'done');
+      for (const worker of fixture.workers) {
+        expect(await worker.done).toEqual({ goodbye: { ok: true, reason: 'done' }, error: null });
+        expect(worker.heard.map(({ $case }) => $case)).toEqual(['welcome', 'assignment', 'begin', 'goodbye']);
+      }
+      const [welcome] = fixture.workers[0]!.heard;
+      expect(welcome?.$case === 'welcome' && JSON.parse(welcome.value.runConfigJson)).toEqual(config);
+    },
+  );
 
   it('starts where it is told to', async () => {
     const fixture = await openFixture(2);

@@ -35,9 +35,9 @@ describe('listening', () => {
   );
 
   it('on a port in use names the port and the remedy', async () => {
-    const squatter = createServer();
-    await new Promise<void>((resolve) => squatter.listen(0, '127.0.0.1', resolve));
-    const address = squatter.address();
+    const otherServer = createServer();
+    await new Promise<void>((resolve) => otherServer.listen(0, '127.0.0.1', resolve));
+    const address = otherServer.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     try {
       await expect(serveCoordinator(`127.0.0.1:${port}`)).rejects.toMatchObject({
@@ -46,7 +46,7 @@ describe('listening', () => {
         remedy: expect.stringContaining('--listen'),
       });
     } finally {
-      squatter.close();
+      otherServer.close();
     }
   });
 });

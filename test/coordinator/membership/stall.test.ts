@@ -191,7 +191,7 @@ describe('preparing', () => {
 });
 
 describe('an epoch’s end', () => {
-  it('goes on as long as images are judged, and no longer', () => {
+  it('goes on as long as images are evaluated, and no longer', () => {
     const driver = driveStepping();
     for (let judged = 1; judged <= 10; judged += 1) beat(driver, 50, [waiting, computing], judged);
     expect(driver.state.kind).toBe('running');

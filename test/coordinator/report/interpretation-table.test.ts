@@ -5,7 +5,7 @@ import { renderInterpretation } from '../../../coordinator/report/interpretation
 function render(labels: readonly number[], predictions: readonly number[]): string[] {
   const losses = labels.map(() => 0.5);
   const labelRanks = labels.map((label, index) => (predictions[index] === label ? 0 : 5));
-  const judged = {
+  const images = {
     paths: labels.map(String),
     labels,
     predictions,
@@ -14,8 +14,8 @@ function render(labels: readonly number[], predictions: readonly number[]): stri
     probabilities: losses,
   };
   const classes = ['Abyssinian', '3d', 'pug'];
-  const judgements = { classes, classWeights: null, ...judged };
-  return renderInterpretation(interpret(judgements, { topCount: 1, minCount: 1 }));
+  const evaluated = { classes, classWeights: null, ...images };
+  return renderInterpretation(interpret(evaluated, { topCount: 1, minCount: 1 }));
 }
 
 describe('renderInterpretation', () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { interpret, type Judgements } from '../../../coordinator/report/interpretation.js';
-import { randomJudgements } from '../../support/report-run.js';
+import { type EvaluatedSet, interpret } from '../../../coordinator/report/interpretation.js';
+import { randomEvaluatedSet } from '../../support/report-run.js';
 
 const options = { topCount: 3, minCount: 1 };
 
-function judgements(changes: Partial<Judgements> = {}): Judgements {
+function evaluated(changes: Partial<EvaluatedSet> = {}): EvaluatedSet {
   return {
     classes: ['a', 'b', 'c'],
     classWeights: null,
@@ -20,7 +20,7 @@ function judgements(changes: Partial<Judgements> = {}): Judgements {
 
 describe('interpret', () => {
   it('counts a case by hand: rows actual, columns predicted', () => {
-    const result = interpret(judgements(), options);
+    const result = interpret(evaluated(), options);
     expect(result.confusion).toEqual([
       [2, 1, 0],
       [2, 1, 0],
@@ -37,15 +37,15 @@ describe('interpret', () => {
   });
 
   it('scores classes, and calls 0 of 0 null', () => {
-    const { scores } = interpret(judgements(), options);
+    const { scores } = interpret(evaluated(), options);
     expect(scores).toEqual([
       { support: 3, predicted: 4, correct: 2, precision: 0.5, recall: 2 / 3, f1: 4 / 7 },
       { support: 3, predicted: 2, correct: 1, precision: 0.5, recall: 1 / 3, f1: 2 / 5 },
       { support: 0, predicted: 0, correct: 0, precision: null, recall: null, f1: null },
     ]);
-    const neverPredicted = interpret(judgements({ predictions: [0, 0, 0, 0, 0, 0] }), options).scores[1];
+    const neverPredicted = interpret(evaluated({ predictions: [0, 0, 0, 0, 0, 0] }), options).scores[1];
     expect(neverPredicted).toMatchObject({ precision: null, recall: 0, f1: 0 });
-    const absent = interpret(judgements({ predictions: [2, 0, 1, 1, 1, 0] }), options).scores[2];
+    const absent = interpret(evaluated({ predictions: [2, 0, 1, 1, 1, 0] }), options).scores[2];
     expect(absent).toMatchObject({ precision: 0, recall: null, f1: 0 });
   });
 
@@ -61,7 +61,7 @@ describe('interpret', () => {
       probabilities: labels,
     };
     const pairs = (minCount: number) =>
-      interpret(judgements(tied), { ...options, minCount }).mostConfused.map(
+      interpret(evaluated(tied), { ...options, minCount }).mostConfused.map(
         ({ actual, predicted, count }) => `${actual}>${predicted}:${count}`,
       );
     expect(pairs(1)).toEqual(['0>2:2', '2>0:2', '0>1:1', '1>0:1', '1>2:1']);
@@ -71,7 +71,7 @@ describe('interpret', () => {
   });
 
   it('takes a loss that is not a number for the worst, and says null', () => {
-    const result = interpret(judgements({ losses: [0.1, Number.NaN, 0.5, 3, Infinity, 0.25] }), options);
+    const result = interpret(evaluated({ losses: [0.1, Number.NaN, 0.5, 3, Infinity, 0.25] }), options);
     expect(result.topLosses.map(({ path, loss }) => [path, loss])).toEqual([
       ['1', null],
       ['4', null],
@@ -82,13 +82,13 @@ describe('interpret', () => {
 
   it('knows nothing of nothing', () => {
     const none = { paths: [], labels: [], predictions: [], losses: [], labelRanks: [], probabilities: [] };
-    const result = interpret(judgements(none), options);
+    const result = interpret(evaluated(none), options);
     expect(result).toMatchObject({ images: 0, errors: 0, errorRate: null, validLoss: null, topLosses: [] });
     expect(result).toMatchObject({ balancedError: null, macroF1: null, top5Error: null });
   });
 
   it('measures what few images of a class would hide', () => {
-    const result = interpret(judgements({ labelRanks: [0, 4, 0, 5, 6, 0] }), options);
+    const result = interpret(evaluated({ labelRanks: [0, 4, 0, 5, 6, 0] }), options);
     // Class c has no image and is never predicted: it counts for neither mean.
     expect(result.balancedError).toBeCloseTo(1 - (2 / 3 + 1 / 3) / 2, 12);
     expect(result.macroF1).toBeCloseTo((4 / 7 + 2 / 5) / 2, 12);
@@ -96,7 +96,7 @@ describe('interpret', () => {
   });
 
   it('weighs the loss as training does', () => {
-    const { validLoss } = interpret(judgements({ classWeights: [1, 3, 1] }), options);
+    const { validLoss } = interpret(evaluated({ classWeights: [1, 3, 1] }), options);
     expect(validLoss).toBeCloseTo(7.85 / (3 * 1 + 3 * 3), 12);
   });
 
@@ -107,7 +107,7 @@ describe('interpret', () => {
     [4, 40, 10],
   ])('agrees with a recount, image by image (seed %d, %d classes, %d images)', (seed, classCount, count) => {
     const classes = Array.from({ length: classCount }, (_, index) => `class ${index}`);
-    const all = randomJudgements(seed, count, classes);
+    const all = randomEvaluatedSet(seed, count, classes);
     const result = interpret(all, { topCount: count, minCount: 1 });
     const tally = new Map<string, number>();
     const add = (key: string) => tally.set(key, (tally.get(key) ?? 0) + 1);

@@ -4,7 +4,7 @@ import { renderPage } from '../../../coordinator/report/page/page.js';
 import { titleOf } from '../../../coordinator/report/top-losses-picture.js';
 import {
   historyOf,
-  randomJudgements,
+  randomEvaluatedSet,
   recordOf,
   reportConfig,
   roughClasses,
@@ -13,7 +13,7 @@ import { findAll, parseStrictHtml, textOf } from '../../support/strict-html.js';
 
 function render(classes: readonly string[] = roughClasses, count = 60) {
   const config = reportConfig({ classes });
-  const interpretation = interpret(randomJudgements(3, count, classes), { topCount: 7, minCount: 1 });
+  const interpretation = interpret(randomEvaluatedSet(3, count, classes), { topCount: 7, minCount: 1 });
   const losses = interpretation.topLosses.map((loss, index) => ({
     ...loss,
     thumbnail: index === 2 ? null : Buffer.from(`jpeg ${index}`),

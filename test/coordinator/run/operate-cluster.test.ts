@@ -13,7 +13,7 @@ const result: ClusterResult = { step: 0, stopped: false, metrics: { published: 0
 type Opened = Parameters<RunServices['openCluster']>[0];
 
 /** A cluster whose run ends as `run` does, or as cancelled when it is closed first. */
-function openTheatre(run: (opened: Opened) => Promise<ClusterResult>) {
+function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
   const calls: string[] = [];
   const logDirs: string[] = [];
   const outcome = createDeferred<ClusterResult>();
@@ -64,26 +64,26 @@ function openTheatre(run: (opened: Opened) => Promise<ClusterResult>) {
 
 describe('operateCluster', () => {
   it('gathers workers, does the task without metrics, and takes everything down', async () => {
-    const theatre = openTheatre(async () => result);
-    expect(await theatre.operate()).toEqual(result);
-    expect(theatre.calls).toEqual([
+    const fixture = openFixture(async () => result);
+    expect(await fixture.operate()).toEqual(result);
+    expect(fixture.calls).toEqual([
       'open for 3, metrics at ""',
       'launch 2 of 1 threads',
       'run from step 0, fresh',
       'close cluster true',
       'close workers',
     ]);
-    expect(existsSync(theatre.logs())).toBe(false);
+    expect(existsSync(fixture.logs())).toBe(false);
   });
 
   it('lets the caller hear what it asked for, and nothing else be missed', async () => {
     const heard: number[] = [];
-    const theatre = openTheatre(async ({ listener }) => {
+    const fixture = openFixture(async ({ listener }) => {
       listener.assigned(1n, []);
       listener.stepCommitted({ step: 4 } as CommittedStep);
       return result;
     });
-    await theatre.operate({ stepCommitted: ({ step }) => heard.push(step) });
+    await fixture.operate({ stepCommitted: ({ step }) => heard.push(step) });
     expect(heard).toEqual([4]);
   });
 
@@ -95,55 +95,55 @@ describe('operateCluster', () => {
     'gives workers time to register when all are its own: %i of 3, %s ms',
     async (localWorkers, timeoutMs) => {
       const given: (number | null)[] = [];
-      const theatre = openTheatre(async (opened) => {
+      const fixture = openFixture(async (opened) => {
         given.push(opened.gathering?.timeoutMs ?? null);
         return result;
       });
-      await theatre.operate({}, localWorkers);
+      await fixture.operate({}, localWorkers);
       expect(given).toEqual([timeoutMs]);
     },
   );
 
   it('keeps the logs of a failure, for its message names them, but not the token', async () => {
     const lost = new RondoError('unavailable', 'worker-1 was lost');
-    const joinable = () => existsSync(join(theatre.logs(), 'token'));
+    const joinable = () => existsSync(join(fixture.logs(), 'token'));
     const whileRunning: boolean[] = [];
-    const theatre = openTheatre(async () => {
+    const fixture = openFixture(async () => {
       whileRunning.push(joinable());
       throw lost;
     });
-    await expect(theatre.operate()).rejects.toBe(lost);
-    expect(theatre.calls.slice(-2)).toEqual(['close cluster false', 'close workers']);
-    expect(existsSync(join(theatre.logs(), 'worker-0.log'))).toBe(true);
+    await expect(fixture.operate()).rejects.toBe(lost);
+    expect(fixture.calls.slice(-2)).toEqual(['close cluster false', 'close workers']);
+    expect(existsSync(join(fixture.logs(), 'worker-0.log'))).toBe(true);
     expect(whileRunning).toEqual([true]);
     expect(joinable()).toBe(false);
-    rmSync(theatre.logs(), { recursive: true });
+    rmSync(fixture.logs(), { recursive: true });
   });
 
   it('ends with the signal’s reason, at once, without logs', async () => {
-    const theatre = openTheatre(() => new Promise(() => {}));
-    const running = theatre.operate();
-    await theatre.started;
-    theatre.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    const fixture = openFixture(() => new Promise(() => {}));
+    const running = fixture.operate();
+    await fixture.started;
+    fixture.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
     await expect(running).rejects.toThrow('stopped by SIGINT');
-    expect(theatre.calls).toContain('close workers');
-    expect(existsSync(theatre.logs())).toBe(false);
+    expect(fixture.calls).toContain('close workers');
+    expect(existsSync(fixture.logs())).toBe(false);
   });
 
   it('opens nothing when it was cancelled before', async () => {
-    const theatre = openTheatre(async () => result);
-    theatre.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
-    await expect(theatre.operate()).rejects.toThrow('stopped by SIGINT');
-    expect(theatre.calls).toEqual([]);
+    const fixture = openFixture(async () => result);
+    fixture.graceful.abort(new RondoError('cancelled', 'stopped by SIGINT'));
+    await expect(fixture.operate()).rejects.toThrow('stopped by SIGINT');
+    expect(fixture.calls).toEqual([]);
   });
 
   it('breaks everything off when there is no time', async () => {
-    const theatre = openTheatre(() => new Promise(() => {}));
-    const running = theatre.operate();
-    await theatre.started;
-    theatre.immediate.abort();
-    expect(theatre.calls.slice(-2)).toEqual(['destroy workers', 'destroy cluster']);
-    theatre.graceful.abort(new RondoError('cancelled', 'stopped'));
+    const fixture = openFixture(() => new Promise(() => {}));
+    const running = fixture.operate();
+    await fixture.started;
+    fixture.immediate.abort();
+    expect(fixture.calls.slice(-2)).toEqual(['destroy workers', 'destroy cluster']);
+    fixture.graceful.abort(new RondoError('cancelled', 'stopped'));
     await expect(running).rejects.toThrow('stopped');
   });
 });

@@ -46,7 +46,7 @@ const decoders: Readonly<Record<ElementType, (bytes: Uint8Array) => WeightValues
   F64: (bytes) => elements(Float64Array, bytes),
   F32: (bytes) => elements(Float32Array, bytes),
   F16: (bytes) => widenHalves(elements(Uint16Array, bytes)),
-  BF16: (bytes) => widenBrain(elements(Uint16Array, bytes)),
+  BF16: (bytes) => widenBfloat16(elements(Uint16Array, bytes)),
   I64: (bytes) => elements(BigInt64Array, bytes),
   I32: (bytes) => elements(Int32Array, bytes),
   I16: (bytes) => elements(Int16Array, bytes),
@@ -102,7 +102,7 @@ function widenHalf(bits: number): number {
 }
 
 /** bfloat16 is the upper half of a float32. */
-function widenBrain(bits: Uint16Array): Float32Array {
+function widenBfloat16(bits: Uint16Array): Float32Array {
   const values = new Uint32Array(bits.length);
   for (let index = 0; index < bits.length; index += 1) values[index] = bits[index]! << 16;
   return new Float32Array(values.buffer);

@@ -29,7 +29,7 @@ const bounds: Readonly<Record<Precision, Readonly<Record<Kind, number>>>> = {
   bfloat16: { gradients: 1, statistics: 5e-2, parameters: 4e-2, running: 1e-2, evaluation: 0.3 },
 };
 
-export function judgeCase(precision: Precision, found: CaseFigures, stored: CaseFigures): Correctness {
+export function compareCase(precision: Precision, found: CaseFigures, stored: CaseFigures): Correctness {
   const kinds = (Object.keys(stored) as Kind[]).map((kind) => {
     const distances = compareKind(found[kind], stored[kind]);
     const bound = bounds[precision][kind];
