@@ -18,7 +18,7 @@ export interface CheckedWeights {
   readonly place: string;
   /** Other places that hold as much of the network. */
   readonly copies: readonly string[];
-  /** How many classes the file's head tells apart; null without a head that the run would take. */
+  /** How many classes the file's head has; null without a head that the run would take. */
   readonly headClasses: number | null;
 }
 
@@ -42,7 +42,7 @@ export interface StartingWeights {
 
 /** What --pretrained stands for. */
 export interface PretrainedWeights extends StartingWeights {
-  /** How many classes its head tells apart; null without a head that the run would take. */
+  /** How many classes its head has; null without a head that the run would take. */
   readonly headClasses: number | null;
 }
 
@@ -70,7 +70,7 @@ export function requireHeadFits(weights: PretrainedWeights | null, classes: numb
   const own = weights?.headClasses ?? null;
   if (weights === null || own === null || own === classes) return;
   throw refused(
-    `the head in ${weights.path} tells ${own} classes apart, but the data has ${classes}`,
+    `the head in ${weights.path} has ${own} classes, but the data has ${classes}`,
     'give data with those classes, or a file without its head (the tensors that begin with "head.")',
   );
 }

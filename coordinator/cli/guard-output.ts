@@ -24,7 +24,7 @@ export function guardOutput(stdout: OutputStream, stderr: OutputStream): OutputG
     const why = error.code === 'ENOSPC' ? 'there is no room where it goes' : error.message;
     stderr.write(
       `error: cannot write to standard output: ${why}\n` +
-        '  free some space there, or send the output elsewhere; what was begun goes on without it\n',
+        '  free some space there, or send the output elsewhere; the command goes on without it\n',
     );
   });
   return {

@@ -101,7 +101,7 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
   const silent = expected.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
   if (silent !== undefined) {
     const reason = `it was silent for ${rules.silenceMs / 1_000} s`;
-    const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} is out: ${reason}`);
+    const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} was removed: ${reason}`);
     return loseMember(rules, state, silent.session, reason, refusal);
   }
   if (state.kind === 'gathering') return checkGathering(rules, state, nowMs);
@@ -131,7 +131,7 @@ function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
   const stall = findStall(rules.stall, state, nowMs);
   if (stall === null) return { state, effects: [] };
   const { session, workerId } = state.members[stall.rank]!;
-  const refusal = new RondoError('deadline-exceeded', `worker ${workerId} is out: ${stall.reason}`);
+  const refusal = new RondoError('deadline-exceeded', `worker ${workerId} was removed: ${stall.reason}`);
   return loseMember(rules, state, session, stall.reason, refusal);
 }
 

@@ -60,7 +60,7 @@ export function findStall(
   const othersText = names === '' ? '' : `; neither did ${names}`;
   return {
     rank,
-    reason: `it did not come further for ${Math.round(allowedMs / 1_000)} s, and ${activity}${othersText}`,
+    reason: `it made no progress for ${Math.round(allowedMs / 1_000)} s, and ${activity}${othersText}`,
   };
 }
 

@@ -24,7 +24,7 @@ export const clusterOptions = {
   }),
   localWorkers: runtimeOption({
     value: 'N',
-    text: 'how many of them to start on this machine; the others come by `worker join`',
+    text: 'how many of them to start on this machine; the others join with `worker join`',
     type: integer(0, 1024),
     defaultText: 'all',
   }),

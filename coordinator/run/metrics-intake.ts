@@ -35,7 +35,7 @@ export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress>
       run.runtime.nats === null
         ? `its store is to be ${run.directory.nats}`
         : splitNatsUrl(run.runtime.nats).address;
-    const text = `this run records no metrics, for NATS (${what}) is not to be had: ${message}`;
+    const text = `this run records no metrics, because NATS (${what}) cannot be used: ${message}`;
     report({ kind: 'warning', text: remedy === undefined ? text : `${text}. ${remedy}` });
     await resources.server?.close();
     resources.server = null;

@@ -131,7 +131,7 @@ export async function takeOver(
   const weights = await writeSourceWeights(path, source, withHead);
   const { step, parameterDigest } = checkpoint.record;
   const start = `starting from ${checkpoint.name} of run ${record.runId} (step ${step})`;
-  const text = withHead ? start : `${start}, with a fresh head: its classes are others than that run's`;
+  const text = withHead ? start : `${start}, with a fresh head: its classes differ from that run's`;
   report({ kind: 'note', text });
   const head = withHead ? 'taken over' : 'fresh';
   return {

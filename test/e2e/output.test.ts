@@ -35,7 +35,7 @@ it.skipIf(!existsSync('/dev/full'))('says in a sentence that its output has no r
   const { code, stderr } = await runShell('coordinator start --help > /dev/full');
   expect(stderr).toBe(
     'error: cannot write to standard output: there is no room where it goes\n' +
-      '  free some space there, or send the output elsewhere; what was begun goes on without it\n',
+      '  free some space there, or send the output elsewhere; the command goes on without it\n',
   );
   expect(code).toBe(1);
 });

@@ -20,7 +20,7 @@ export interface CheckedWeights {
   readonly place: string;
   /** Other places that hold as much of the network. */
   readonly copies: readonly string[];
-  /** How many classes the file's head tells apart; null without a head that the run would take. */
+  /** How many classes the file's head has; null without a head that the run would take. */
   readonly headClasses: number | null;
 }
 

@@ -123,13 +123,13 @@ describe('start --from', () => {
     expect(record.source).toMatchObject({ runId: 'first', step: 3 });
   });
 
-  it('begins with a fresh head when the classes are others, and says so', async () => {
+  it('begins with a fresh head when the classes differ, and says so', async () => {
     const dataset = { ...tinyDataset(), classes: ['dog', 'cat'] };
     const openDataset = async () => ({ dataset, quarantined: [] });
     const { record, pretrainedPath, events } = await run('fourth', { from: 'first' }, { openDataset });
     expect(Object.keys(tensorsIn(pretrainedPath!))).toEqual(['conv1.weight', 'bn1.running_mean']);
     expect(record.source?.head).toBe('fresh');
-    const text = expect.stringContaining('with a fresh head: its classes are others');
+    const text = expect.stringContaining('with a fresh head: its classes differ');
     expect(events).toContainEqual({ kind: 'note', text });
   });
 
@@ -238,7 +238,7 @@ describe('start --pretrained imagenet', () => {
     [
       'a head for other classes',
       async () => ({ tensors: 224, place: '', copies: [], headClasses: 37 }),
-      'tells 37 classes apart, but the data has 2',
+      'has 37 classes, but the data has 2',
     ],
   ])('refuses %s before the run has a folder', async (_, checkWeights, message) => {
     const pretrained = join(folder.path, 'run-folder.weights');

@@ -55,7 +55,7 @@ describe('a generation that comes no further', () => {
     expect(driver.nowMs).toBe(60_000);
     expect(onlyRejection(driver)).toMatchObject({
       code: 'unavailable',
-      message: `worker worker-1 (rank 1) was lost at step 3: it did not come further for 60 s, and ${what}`,
+      message: `worker worker-1 (rank 1) was lost at step 3: it made no progress for 60 s, and ${what}`,
       remedy: 'coordinator start --resume run',
     });
     expect(driver.of('workerLost').map(({ value }) => value.workerId)).toEqual(['worker-1']);
@@ -93,7 +93,7 @@ describe('a generation that comes no further', () => {
     beat(driver, 199, [waiting, computing]);
     expect(driver.state.kind).toBe('running');
     beat(driver, 2, [waiting, computing]);
-    expect(onlyRejection(driver).message).toContain('did not come further for 200 s');
+    expect(onlyRejection(driver).message).toContain('made no progress for 200 s');
   });
 
   it('does not take the first step for a usual one', () => {
@@ -145,7 +145,7 @@ describe('the first step', () => {
     takeSteps(driver, [4]);
     expect(driver.state.kind).toBe('running');
     beat(driver, 61, [waiting, computing]);
-    expect(onlyRejection(driver).message).toContain('at step 5: it did not come further for 60 s');
+    expect(onlyRejection(driver).message).toContain('at step 5: it made no progress for 60 s');
   });
 });
 

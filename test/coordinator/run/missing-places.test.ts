@@ -54,7 +54,7 @@ describe('NATS', () => {
     expect(error).toBeNull();
     expect(summary).toMatchObject({ status: 'completed', steps: 9 });
     expect(warnings).toEqual([
-      `this run records no metrics, for NATS (its store is to be ${join(runs, 'mine', 'nats')}) is not to be had: ` +
+      `this run records no metrics, because NATS (its store is to be ${join(runs, 'mine', 'nats')}) cannot be used: ` +
         'there is no nats-server on this machine. Run `npm run setup`.',
     ]);
     expect(welcomes).toMatchObject([{ natsUrl: '', natsToken: '' }]);
@@ -81,7 +81,7 @@ describe('NATS', () => {
     const { error, warnings } = await run(temporaryFolder(), { eager: true, openCollector }, more);
     expect(error).toBeNull();
     expect(warnings).toEqual([
-      'this run records no metrics, for NATS (nats://metrics.example:4222) is not to be had: no connection',
+      'this run records no metrics, because NATS (nats://metrics.example:4222) cannot be used: no connection',
     ]);
   });
 
