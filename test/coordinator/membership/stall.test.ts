@@ -244,6 +244,6 @@ describe('a cluster', () => {
     });
     expect(fixture.losses.map(({ workerId }) => workerId)).toEqual(['worker-1']);
     expect((await healthy.done).goodbye).toMatchObject({ ok: false });
-    expect((await wedged.done).error?.details).toContain('worker worker-1 is out');
+    expect((await wedged.done).error?.details).toContain('worker worker-1 was removed');
   });
 });
