@@ -79,8 +79,8 @@ export interface PlainError {
 }
 
 /**
- * The only error class that Rondo throws on purpose. `message` names the cause; `remedy` says what the reader can
- * do about it. A broken invariant is not one of these: it asserts.
+ * The only error class that Rondo throws on purpose. `message` names the cause; `remedy` says what the reader
+ * can do about it. A broken invariant is not one of these: it asserts.
  */
 export class RondoError extends Error {
   readonly code: ErrorCode;
@@ -93,7 +93,9 @@ export class RondoError extends Error {
     this.remedy = options.remedy;
   }
 
-  /** Whatever was thrown, as a RondoError: system and gRPC errors keep their meaning, the rest is `internal`. */
+  /**
+   * Whatever was thrown, as a RondoError: system and gRPC errors keep their meaning, the rest is `internal`.
+   */
   static from(thrown: unknown): RondoError {
     if (thrown instanceof RondoError) return thrown;
     if (!(thrown instanceof Error)) return new RondoError('internal', String(thrown));
@@ -108,7 +110,9 @@ export class RondoError extends Error {
     return new RondoError(code, thrown.message, { cause: thrown });
   }
 
-  /** What another thread or process said by `toPlain`; a code that this version does not know is `internal`. */
+  /**
+   * What another thread or process said by `toPlain`; a code that this version does not know is `internal`.
+   */
   static fromPlain(plain: object): RondoError {
     const { code, message, remedy }: Partial<Record<keyof PlainError, unknown>> = plain;
     const known = typeof code === 'string' && Object.hasOwn(grpcStatuses, code);
@@ -125,7 +129,9 @@ export class RondoError extends Error {
     return { code, message, ...(remedy === undefined ? {} : { remedy }) };
   }
 
-  /** What a gRPC handler answers with; the caller's `RondoError.from` gives the same code, message and remedy. */
+  /**
+   * What a gRPC handler answers with; the caller's `RondoError.from` gives the same code, message and remedy.
+   */
   toGrpc(): Pick<ServiceError, 'name' | 'message' | 'code' | 'details' | 'metadata'> {
     const metadata = new Metadata();
     const details = shorten(this.message);
@@ -133,7 +139,10 @@ export class RondoError extends Error {
     return { name: this.name, message: details, code: grpcStatuses[this.code], details, metadata };
   }
 
-  /** The exit code of a program that ends with this error: 2 wrong input, 3 missing precondition, 130 cancelled, else 1. */
+  /**
+   * The exit code of a program that ends with this error: 2 wrong input, 3 missing precondition, 130
+   * cancelled, else 1.
+   */
   get exitCode(): number {
     return exitCodes[this.code] ?? 1;
   }

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { RondoError } from './errors.js';
 
 /**
- * A new, private folder among the system's temporary ones; whoever makes it removes it. Throws an error that
- * names TMPDIR.
+ * A new, private folder among the system's temporary ones; the caller removes it. Throws an error that names
+ * TMPDIR.
  */
 export function makeTemporaryFolder(prefix: string): string {
   try {

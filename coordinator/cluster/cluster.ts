@@ -20,7 +20,10 @@ import { listen } from './listen.js';
 import { createSessions, type Sessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
 
-/** A step may take twenty times as long as usual, and a minute in any case: a file server may be restarted meanwhile. */
+/**
+ * A step may take twenty times as long as usual, and a minute in any case: a file server may be restarted
+ * meanwhile.
+ */
 const stall = { floorMs: 60_000, multiple: 20, firstMs: 600_000 };
 const tickMs = 250;
 const silenceMs = 5_000;
@@ -58,11 +61,13 @@ export interface Cluster {
   /** HOST:PORT that workers join. */
   readonly address: string;
   /**
-   * Waits for `worldSize` workers and trains; when that has ended well, the same workers may train again from elsewhere.
+   * Waits for `worldSize` workers and trains; when that has ended well, the same workers may train again from
+   * elsewhere.
    *
    * @returns the steps taken, counted over the run; `stopped` when that was by `stop`.
-   * @throws RondoError unavailable, naming worker, rank and step, when one is lost; data-loss, naming who differs,
-   *   when replicas are not identical; a worker's own error when it fails; cancelled when the cluster is closed.
+   * @throws RondoError unavailable, naming worker, rank and step, when one is lost; data-loss, naming who
+   *   differs, when replicas are not identical; a worker's own error when it fails; cancelled when the
+   *   cluster is closed.
    */
   run(start: Start): Promise<RunResult>;
   /** Every worker finishes its step, then `run` resolves. */
@@ -71,7 +76,7 @@ export interface Cluster {
   workerExited(error: RondoError): void;
   /** Goodbye to all, then the server ends; bounded in time. */
   close(ok: boolean, reason: string): Promise<void>;
-  /** Breaks everything off at once. */
+  /** Closes all connections at once. */
   destroy(): void;
 }
 
@@ -146,7 +151,8 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
 
 function awaitOutcome(): Deferred<RunResult> {
   const outcome = createDeferred<RunResult>();
-  // Whoever calls `run` hears of it; a cluster that fails before must not end the process.
+  // The caller of `run` gets this error; when the cluster fails before, it must not count as an unhandled
+  // rejection.
   outcome.promise.catch(() => {});
   return outcome;
 }

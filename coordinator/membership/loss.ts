@@ -18,7 +18,10 @@ type Engaged = Preparing | Running | Stopping;
 
 /** How long a worker's report of a failed peer waits for that peer's own session to end. */
 const suspicionMs = 1_000;
-/** A worker not heard from for this long may be the failed peer: wait until it is heard from or counts as lost. */
+/**
+ * A worker not heard from for this long may be the failed peer: wait until it is heard from or counts as
+ * lost.
+ */
 const overdueMs = 2_000;
 
 /** Codes of failures that another worker caused. */
@@ -67,7 +70,10 @@ export function loseMember(
   return fail({ ...state, members }, error, effects);
 }
 
-/** A worker reports that it cannot go on. When the cause is a peer, that peer's own loss is waited for, to be named instead. */
+/**
+ * A worker reports that it cannot go on. When the cause is a peer, that peer's own loss is waited for, to be
+ * named instead.
+ */
 export function hearFailure(
   rules: Rules,
   state: Engaged,
@@ -92,7 +98,10 @@ export function failureOf(rules: Rules, name: string, report: FailedReport): Ron
   });
 }
 
-/** What is due by time alone: silent workers are lost; a report of a failed peer that no loss has explained ends the run. */
+/**
+ * What is due by time alone: silent workers are lost; a report of a failed peer that no loss has explained
+ * ends the run.
+ */
 export function checkTime(rules: Rules, before: Membership, nowMs: number): Transition {
   const state = discountPause(rules, before, nowMs);
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects: [] };
@@ -126,7 +135,10 @@ function checkGathering({ gathering, worldSize }: Rules, state: Gathering, nowMs
   return fail(state, error);
 }
 
-/** A worker sends heartbeats even while its compute thread or file system hangs: one that stalls the others is lost. */
+/**
+ * A worker sends heartbeats even while its compute thread or file system hangs: one that stalls the others is
+ * lost.
+ */
 function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
   const stall = findStall(rules.stall, state, nowMs);
   if (stall === null) return { state, effects: [] };

@@ -26,9 +26,11 @@ export interface Rules {
   readonly version: string;
   readonly welcome: Welcome;
   readonly validCount: number;
-  /** The run leaves every worker's state as it found it, and each says so by its digest when it has finished. */
+  /**
+   * The run leaves every worker's state as it found it, and each says so by its digest when it has finished.
+   */
   readonly restoresState: boolean;
-  /** A worker that said nothing for so long is lost. */
+  /** A worker that was silent for this long is lost. */
   readonly silenceMs: number;
   /** How long launched workers have to register, and where their logs are; null where people join some. */
   readonly gathering: { readonly timeoutMs: number; readonly logDir: string } | null;
@@ -39,13 +41,16 @@ export interface Rules {
   readonly endRemedy: string | undefined;
 }
 
-/** How long a generation may go on without any rank coming further, although all of them send heartbeats. */
+/** How long a generation may go on without progress of any rank, although all of them send heartbeats. */
 export interface StallRules {
-  /** At least so long. */
+  /** At least this long. */
   readonly floorMs: number;
-  /** And so many times as long as a step usually takes. */
+  /** And at least this many times as long as a step usually takes. */
   readonly multiple: number;
-  /** Before it is known how long a step takes, and at the first step of each phase: programs are built and compiled. */
+  /**
+   * Before it is known how long a step takes, and at the first step of each phase: programs are built and
+   * compiled.
+   */
   readonly firstMs: number;
   /** The steps that begin a phase, counted from 0 over the run. */
   readonly firstSteps: ReadonlySet<number>;
@@ -101,8 +106,8 @@ export interface Reports {
 }
 
 /**
- * A worker reported that a peer failed. The report is held for a moment: if a peer is lost meanwhile, that one is named as
- * the cause and not the worker that reported it.
+ * A worker reported that a peer failed. The report is held for a moment: if a peer is lost meanwhile, that
+ * one is named as the cause and not the worker that reported it.
  */
 export interface Suspicion {
   readonly error: RondoError;
@@ -159,7 +164,7 @@ export interface Finished extends Base {
   readonly members: readonly Member[];
 }
 
-/** Over, badly. Everybody was told. */
+/** The run has failed, and all workers were told. */
 export interface Failed extends Base {
   readonly kind: 'failed';
   readonly error: RondoError;

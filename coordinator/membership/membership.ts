@@ -61,7 +61,7 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
     case 'closed':
       return loseMember(rules, state, event.session, event.reason);
     case 'exited':
-      // Once it has a rank, the end of its session tells the same story, and knows rank and step.
+      // Once it has a rank, the end of its session reports the same, with its rank and step.
       return state.kind === 'gathering' ? fail(state, event.error) : { state, effects: [] };
     case 'abort':
       return fail(state, event.error);

@@ -18,7 +18,7 @@ import type {
 } from './membership-state.js';
 import { beginPace } from './stall.js';
 
-/** Host names pass; whatever would tear a NATS subject (spaces, wildcards, empty tokens) does not. */
+/** Host names are allowed; what would break a NATS subject (spaces, wildcards, empty tokens) is not. */
 const workerIdPattern = /^[\w-]+(\.[\w-]+)*$/;
 const maxWorkerIdLength = 255;
 
@@ -112,7 +112,7 @@ export function startAgain(
   return fail(gathering, error);
 }
 
-/** The refusal for a worker that comes when nobody is being taken in. */
+/** The refusal of a worker that comes when no workers are accepted. */
 export function refuseLateComer(workerId: string, reason: string): RondoError {
   return new RondoError('failed-precondition', `worker ${workerId} comes too late: ${reason}`);
 }

@@ -34,8 +34,9 @@ export interface OperateContext {
 }
 
 /**
- * Gathers workers, has them do a task of which no ledger and no metrics are recorded, and dismisses them. No process is
- * left running, however it ends; only the logs of workers that failed are kept, in the folder that the error names.
+ * Gathers workers, has them do a task of which no ledger and no metrics are recorded, and dismisses them. No
+ * process is left running, however it ends; only the logs of workers that failed are kept, in the folder that
+ * the error names.
  *
  * @throws RondoError cancelled when the signal comes, else as `Cluster.run` does.
  */

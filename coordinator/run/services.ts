@@ -84,13 +84,13 @@ export interface RunServices {
     url: string;
     token: string;
     runId: string;
-    /** When it throws, collecting ends and `onFailure` hears of it. */
+    /** When it throws, collecting ends and `onFailure` is called. */
     onMetric(metric: object): void;
     onFailure(error: RondoError): void;
   }): Promise<MetricsCollector>;
   openCluster(options: {
     listen: string;
-    /** What whoever calls the cluster must know. */
+    /** The token that every call to the cluster must carry. */
     token: string;
     config: RunConfig;
     worldSize: number;

@@ -26,7 +26,7 @@ import { divergedRemedy, requireUpdates } from './skipped-steps.js';
 import { summarize } from './summarize.js';
 import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
-/** A broken run still waits so long for the checkpoint that is being copied from a survivor. */
+/** How long a failed run waits for a checkpoint that is still being copied from a surviving worker. */
 const lastCheckpointMs = 1_500;
 const noMetrics = { published: 0, dropped: 0 };
 
@@ -49,8 +49,8 @@ interface ActiveRun extends PhaseWork {
 }
 
 /**
- * Trains a prepared run to its end, to a stop, or to a failure, and leaves the directory with its summary and nothing
- * running. Resolves in all three cases.
+ * Trains a prepared run to its end, to a stop, or to a failure, and leaves the directory with its summary and
+ * nothing running. Resolves in all three cases.
  */
 export async function trainRun(
   run: PreparedRun,
@@ -81,7 +81,7 @@ export async function trainRun(
   try {
     const ending = await operate(active);
     ended = ending;
-    // First what the run has come to: nothing that goes wrong with its report can take that away.
+    // The summary is written first, so that an error in the report cannot lose it.
     await save(summarizeNow(ending));
     const page = ending.status === 'completed' ? await reportRun(run, active.recorder, context) : null;
     const summary = summarizeNow(ending, page);
@@ -165,7 +165,7 @@ async function operate(active: ActiveRun): Promise<Ending> {
   }
 }
 
-/** What was trained is not lost: says how to go on, unless the error does so already. */
+/** Adds the command that resumes the run to the error, unless the error says so already. */
 function addResumeRemedy(error: RondoError, { recorder, context }: ActiveRun): RondoError {
   const { remedy } = error;
   if (recorder.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;

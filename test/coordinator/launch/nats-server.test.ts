@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 describe('startNatsServer', () => {
-  it('serves JetStream on loopback to whoever has the token, and is gone after close', async () => {
+  it('serves JetStream on loopback to clients with the token, and is gone after close', async () => {
     const server = await startNatsServer({ storeDir, signal });
     expect(server.url).toMatch(/^nats:\/\/127\.0\.0\.1:\d+$/);
     const connection = await connect({ servers: server.url, token: server.token });

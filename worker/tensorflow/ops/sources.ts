@@ -3,7 +3,7 @@ import { type Graph, output, type Tensor } from '../graph.js';
 import { elementCount, type Shape } from '../shape.js';
 import { check } from './checks.js';
 
-/** A value that whoever loads or calls the graph gives by name, in any shape that fits. */
+/** A value that callers of the loaded graph give by name, in any shape that fits. */
 export function argument<D extends DType>(graph: Graph, name: string, dtype: D, shape: Shape): Tensor<D> {
   const attributes = {
     dtype: { kind: 'type', value: dtype },
