@@ -17,7 +17,7 @@ export interface ComputeBench {
   readonly defaults: Defaults;
   /** What Rondo is compared at, with --peers. */
   readonly work: Work;
-  /** What of Rondo's own stands beside it. */
+  /** Rondo's own further entries, measured in the same turns. */
   alongside(rondo: Implementation): Entry[];
 }
 

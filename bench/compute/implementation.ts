@@ -49,7 +49,7 @@ export interface Answer {
   readonly spans: readonly Span[];
   /** Processor time of the process over all steps. */
   readonly cpuSeconds: number;
-  /** Of the last step, or the first probability, as a sign of life. */
+  /** Of the last step, or the first probability, to show that something was computed. */
   readonly loss: number;
 }
 

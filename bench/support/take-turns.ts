@@ -1,6 +1,6 @@
 /**
- * Measures each entry once in every turn, there and back, so that what the machine does beside meets them
- * alike. Answers each entry's figures, by turn.
+ * Measures each entry once in every turn, in alternating order, so that other load on the machine affects all
+ * of them equally. Returns each entry's figures, by turn.
  */
 export async function takeTurns<Entry, Figure>(
   entries: readonly Entry[],
@@ -18,8 +18,8 @@ export async function takeTurns<Entry, Figure>(
 }
 
 /**
- * Ratios of values measured in turn: each to the one of the same turn, which the machine's other load met
- * alike.
+ * Ratios of values measured in turn: each to the one of the same turn, which other load on the machine
+ * affected equally.
  */
 export function pairedRatios(values: readonly number[], others: readonly number[]): number[] {
   if (values.length !== others.length) throw new Error(`${values.length} turns and ${others.length}`);

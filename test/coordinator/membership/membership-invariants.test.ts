@@ -28,7 +28,7 @@ function createRandom(seed: number): () => number {
 
 const stepCount = 4;
 
-/** What an honest worker says, in order. */
+/** What a correct worker sends, in order. */
 function script(rank: number, worldSize: number): Message[] {
   const messages: Message[] = [registerMessage(`worker-${rank}`, 7000 + rank), readyMessage()];
   for (let step = 0; step < stepCount; step += 1) messages.push(stepMessage(rank, step, worldSize));
@@ -41,7 +41,7 @@ function script(rank: number, worldSize: number): Message[] {
   return messages;
 }
 
-/** A chance for something that an honest cluster never sees. */
+/** An event that a correct cluster never sees, with some probability. */
 function disturb(driver: Driver, random: () => number, worldSize: number): void {
   const session = sessionOf(Math.floor(random() * worldSize));
   const rank = Math.floor(random() * (worldSize + 1));
