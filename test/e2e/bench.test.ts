@@ -99,7 +99,9 @@ describe('npm run bench', { timeout: 120_000 }, () => {
 
   it('refuses what is no bench, naming those that are', async () => {
     await expect(run(process.execPath, [program, 'speed'])).rejects.toMatchObject({
-      stderr: expect.stringMatching(/there is no bench speed[\s\S]*all-reduce \| device \| loader \| overlap/),
+      stderr: expect.stringMatching(
+        /there is no bench speed[\s\S]*all-reduce \| device \| loader \| overlap/,
+      ),
     });
   });
 });

@@ -40,7 +40,7 @@ describe.each([
   ],
 ] as const)('a worker that is alone: %s', (_, options) => {
   test('comes to the states of one that hands its gradients over, bit for bit', () => {
-    const ways = [{}, { alone: true }, { onGpu: true }, { alone: true, onGpu: true }];
+    const ways = [{}, { alone: true }, { alone: true, onGpu: true }];
     const programs = ways.map((way) => open({ ...options, ...way }));
     const steps: readonly [Trainable, readonly number[]][] = [
       ['frozen', [4]],
@@ -58,9 +58,9 @@ describe.each([
         program.apply(vector, { ...update, trainable });
         return vector.slice(program.reduction(trainable).tail.lossSum);
       });
-      expect(otherTails.map((other) => sameBits(other, tail!))).toEqual([true, true, true]);
+      expect(otherTails.map((other) => sameBits(other, tail!))).toEqual([true, true]);
       const [state, ...otherStates] = programs.map((program) => program.save());
-      expect(otherStates.map((other) => sameBits(other, state!))).toEqual([true, true, true]);
+      expect(otherStates.map((other) => sameBits(other, state!))).toEqual([true, true]);
     }
   });
 });
