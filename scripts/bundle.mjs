@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline';
 import { programEntries, runtimeEntries } from './bundle/contents.mjs';
 import { help, parseOptions } from './bundle/options.mjs';
 import { cudaLibraries, obtainBundledRuntime, pruneLibraries } from './bundle/runtime.mjs';
-import { SetupError } from './setup/errors.mjs';
+import { describeError, SetupError } from './setup/errors.mjs';
 import { writeJson } from './setup/files.mjs';
 import { cacheFolder, root } from './setup/places.mjs';
 import { findPython } from './setup/python.mjs';
 import { createReport, formatBytes, formatDuration } from './setup/report.mjs';
-import { endRunning } from './setup/run-command.mjs';
+import { endOnSignals } from './setup/run-command.mjs';
 import { readInstallation } from './setup/steps.mjs';
 import { tensorflowVersion } from './setup/wheels.mjs';
 
@@ -126,20 +126,11 @@ function removeUnfinished() {
     rmSync(join(unfinished, name), { recursive: true, force: true });
 }
 
-for (const [signal, number] of /** @type {const} */ ([
-  ['SIGINT', 2],
-  ['SIGTERM', 15],
-  ['SIGHUP', 1],
-])) {
-  process.once(signal, () => {
-    packing?.kill('SIGKILL');
-    endRunning();
-    removeUnfinished();
-    process.exit(128 + number);
-  });
-}
+endOnSignals(() => {
+  packing?.kill('SIGKILL');
+  removeUnfinished();
+});
 await main(process.argv.slice(2)).catch((error) => {
-  if (error instanceof SetupError) report.say(`bundle: ${error.message}\n  → ${error.remedy}`);
-  else report.say(`bundle: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  report.say(`bundle: ${describeError(error)}`);
   process.exitCode = 1;
 });

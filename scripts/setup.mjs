@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { SetupError } from './setup/errors.mjs';
+import { describeError } from './setup/errors.mjs';
 import { withLock } from './setup/lock.mjs';
 import { help, parseOptions } from './setup/options.mjs';
 import { cacheFolder, stateFolder } from './setup/places.mjs';
 import { createReport, formatDuration } from './setup/report.mjs';
-import { endRunning } from './setup/run-command.mjs';
+import { endOnSignals } from './setup/run-command.mjs';
 import { openStamps } from './setup/stamps.mjs';
 import { listSteps, readInstallation } from './setup/steps.mjs';
 import { chooseSource } from './setup/wheels.mjs';
@@ -77,30 +77,9 @@ async function runStep(step) {
 
 /** @param {unknown} error */
 function fail(error) {
-  if (error instanceof SetupError) report.say(`setup: ${error.message}\n  → ${error.remedy}`);
-  else report.say(`setup: ${describe(error)}`);
+  report.say(`setup: ${describeError(error)}`);
   process.exitCode = 1;
 }
 
-/** @param {unknown} error */
-function describe(error) {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error ? error.code : undefined;
-  if (code === 'ENOSPC') return `${error.message}\n  → The disk is full: make room, then run it again.`;
-  if (code === 'EACCES' || code === 'EROFS') {
-    return `${error.message}\n  → This folder cannot be written to: change its owner, or set RONDO_CACHE to another.`;
-  }
-  return error.stack ?? error.message;
-}
-
-for (const [signal, number] of /** @type {const} */ ([
-  ['SIGINT', 2],
-  ['SIGTERM', 15],
-  ['SIGHUP', 1],
-])) {
-  process.once(signal, () => {
-    endRunning();
-    process.exit(128 + number);
-  });
-}
+endOnSignals(() => {});
 await main(process.argv.slice(2)).catch(fail);

@@ -22,9 +22,9 @@ let opened: Program | undefined;
 
 /** The program at the start of its training. */
 function programAtStart(): Program {
-  const { arch, classes, size, alone } = place;
+  const { arch, classes, size } = place;
   opened ??= openProgram({
-    ...{ arch, classes, size, presize, alone, precision: programPrecision(place) },
+    ...{ arch, classes, size, presize, precision: programPrecision(place) },
     ...{ dropout: [0.25, 0.5], weightDecay: 0.01, trainable: ['all'] },
   });
   opened.load(initialState(opened.state, seed));

@@ -26,7 +26,6 @@ await runMain(async (args) => {
     threads: o.threads,
     device: 'cpu',
     precision: 'float32',
-    alone: false,
   };
   if (o.store !== null) {
     const figures = await ask({ ...place, precision: 'float64' }, { kind: 'case' });

@@ -13,8 +13,6 @@ export interface Place {
   readonly device: 'cpu' | 'gpu';
   /** `float64` is for the stored results, on a CPU. */
   readonly precision: Precision | 'float64';
-  /** Whether gradients stay in the session, as where a worker trains alone. */
-  readonly alone: boolean;
 }
 
 /** What the program computes in. */

@@ -63,9 +63,23 @@ export async function mustRun(command, args, { cwd, env, doing, remedy }) {
   throw new SetupError(`${doing} failed: \`${shown}\` ended with code ${code}.\n${indent(output)}`, remedy);
 }
 
-/** Ends whatever still runs; for when the set-up itself is ended. */
-export function endRunning() {
-  for (const child of running) child.kill('SIGTERM');
+/**
+ * Ends this process and whatever it still runs when a signal asks for it.
+ *
+ * @param {() => void} cleanUp what is done before that
+ */
+export function endOnSignals(cleanUp) {
+  for (const [signal, number] of /** @type {const} */ ([
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ])) {
+    process.once(signal, () => {
+      for (const child of running) child.kill('SIGTERM');
+      cleanUp();
+      process.exit(128 + number);
+    });
+  }
 }
 
 /** @param {string} text */

@@ -29,32 +29,8 @@ async function call(...inputs: string[]): Promise<{ code: number | null; lines: 
 }
 
 beforeAll(async () => {
-  await call(
-    'start',
-    '--data',
-    'x',
-    '--batch-size',
-    '8',
-    '--micro-batch',
-    '4',
-    '--epochs',
-    '2',
-    '--name',
-    'good',
-  );
-  await call(
-    'start',
-    '--data',
-    'x',
-    '--batch-size',
-    '8',
-    '--micro-batch',
-    '4',
-    '--epochs',
-    '2',
-    '--name',
-    'bad',
-  );
+  const options = ['--data', 'x', '--batch-size', '8', '--micro-batch', '4', '--epochs', '2'];
+  for (const name of ['good', 'bad']) await call('start', ...options, '--name', name);
   const ledger = join(folder.path, 'bad', 'ledger.jsonl');
   const lines = readFileSync(ledger, 'utf8').split('\n');
   const second = lines.findIndex((line) => line.includes('"step":1,'));
