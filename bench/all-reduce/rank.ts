@@ -23,7 +23,7 @@ const [way, laneCount] = process.argv.slice(2);
 const exchange = createExchange(benchCredentials, way === 'grpc' ? { sharedMemory: null } : {});
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < Number(laneCount); lane += 1) {
-  lanes.push(await startLaneThread({ listen: '127.0.0.1:0', token: benchToken }));
+  lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken }));
 }
 /** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;

@@ -196,6 +196,6 @@ async function openLanes(
 ): Promise<void> {
   const { host } = parseHostPort(listen);
   for (let lane = 0; lane < count; lane += 1) {
-    opened.push(await startLaneThread({ listen: formatHostPort({ host, port: 0 }), token }));
+    opened.push(await startLaneThread({ address: formatHostPort({ host, port: 0 }), token }));
   }
 }

@@ -26,7 +26,7 @@ afterEach(async () => {
 async function startLanes(count: number): Promise<LaneThread[]> {
   const started = await Promise.all(
     Array.from({ length: count }, () =>
-      startLaneThread({ listen: '127.0.0.1:0', token: testToken }, program),
+      startLaneThread({ address: '127.0.0.1:0', token: testToken }, program),
     ),
   );
   threads.push(...started);
@@ -103,6 +103,16 @@ describe('lanes in threads', () => {
     for (const outcome of await sums) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'aborted' } });
     }
+  });
+
+  it('say why they cannot listen, and what helps', async () => {
+    const [lane] = await startLanes(1);
+    const taken = startLaneThread({ address: lane.address, token: testToken }, program);
+    await expect(taken).rejects.toMatchObject({
+      name: 'RondoError',
+      code: 'failed-precondition',
+      remedy: expect.stringMatching(/\S/),
+    });
   });
 
   it('are refused where the predecessor has another number of them', async () => {
