@@ -4,7 +4,7 @@ import { type Labeller, labelByFolder, labelByPattern } from './labels.js';
 import { type FileLabels, readLabelsFile } from './labels-file.js';
 import { type DataRemark, listNames, remark, remarkNesting, remarkPassedOver } from './remarks.js';
 import type { ListedImage, ListedSets } from './sets.js';
-import type { SplitKind } from './split.js';
+import { drawInstead, type GivenSplit, type SplitKind } from './split.js';
 
 export interface LabelOptions {
   readonly labelPattern?: string;
@@ -18,7 +18,7 @@ export interface Labelled {
   /** Those that are to have a label. */
   readonly files: readonly ListedImage[];
   /** What gives the validation set; null when it is to be drawn. */
-  readonly validation: string | null;
+  readonly validation: GivenSplit | null;
   readonly remarks: readonly DataRemark[];
 }
 
@@ -31,7 +31,6 @@ export async function chooseLabels(o: LabelOptions, listed: ListedSets): Promise
   const byFolder = labelsFile === undefined && labelPattern === undefined;
   const others = listed.others.filter((name) => path.join(listed.validRoot, name) !== labelsFile);
   const remarks = [...listed.remarks, ...remarkPassedOver({ ...listed, others }, byFolder)];
-  if (listed.validation !== null) remarks.push(remarkValidation(listed.validation, listed.files));
   if (labelsFile !== undefined) {
     const table = await readLabelsFile(labelsFile, listed.files);
     return applyTable(table, path.basename(labelsFile), listed, remarks, o.split ?? 'auto');
@@ -82,15 +81,6 @@ function applyTable(
     remarks.push(remark('warning', 'validation-set', [sets.column], text));
     return { labeller, files: taking, validation: null, remarks };
   }
-  const validation = `the column ${sets.column} of ${name}`;
-  remarks.push(remarkValidation(validation, taking));
+  const validation = { source: `the column ${sets.column} of ${name}`, otherwise: drawInstead };
   return { labeller, files: taking, validation, remarks };
-}
-
-function remarkValidation(validation: string, files: readonly ListedImage[]): DataRemark {
-  const valid = files.filter((file) => file.set === 'valid').map((file) => file.path);
-  const text =
-    `the validation set is ${printable(validation)}: ${valid.length} of ${files.length} images; --split random draws it from all of ` +
-    'them instead';
-  return remark('note', 'validation-set', valid, text);
 }

@@ -6,7 +6,13 @@ import { digestSamples } from './digest.js';
 import type { ImageFile, Quarantined } from './image-files.js';
 import { labelPaths } from './labels.js';
 import { compareText } from './order.js';
-import { type DataRemark, remarkClasses, remarkCoverage, remarkOverlap } from './remarks.js';
+import {
+  type DataRemark,
+  remarkClasses,
+  remarkCoverage,
+  remarkGivenSplit,
+  remarkOverlap,
+} from './remarks.js';
 import {
   requireClasses,
   requireImages,
@@ -114,9 +120,8 @@ async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
   const samples = usable.map(({ path, width, height, digest }, id) => ({
     ...{ path, label: labels[id]!, width, height, digest },
   }));
-  const given = validation !== null;
-  const split = given
-    ? splitAsGiven(samples.length, (id) => usable[id]!.set === 'valid')
+  const split = validation
+    ? splitAsGiven(samples.length, (id) => usable[id]!.set === 'valid', validation)
     : o.split === 'stratified'
       ? splitByClass(labels as number[], o.validPct, o.seed)
       : splitSamples(samples.length, o.validPct, o.seed);
@@ -126,14 +131,18 @@ async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
     classes: [...classes],
     train: pick(split.train),
     valid: pick(split.valid),
-    digest: digestSamples(classes, samples, given ? split.valid : undefined),
+    digest: digestSamples(classes, samples, validation ? split.valid : undefined),
     ...(validRoot === root ? {} : { validRoot }),
   };
   return {
     dataset,
     quarantined,
-    validation: validation ?? describeDrawn(o),
-    remarks: [...remarks, ...remarkSamples(dataset, !given && o.split !== 'stratified')],
+    validation: validation?.source ?? describeDrawn(o),
+    remarks: [
+      ...remarks,
+      ...(validation ? [remarkGivenSplit(validation, dataset.train, dataset.valid)] : []),
+      ...remarkSamples(dataset, validation === null && o.split !== 'stratified'),
+    ],
   };
 }
 

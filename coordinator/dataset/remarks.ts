@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { printable } from '../../runtime/printable.js';
 import type { FileListing } from './image-files.js';
 import { readSetName } from './set-column.js';
+import type { GivenSplit } from './split.js';
 
 /**
  * Something about a folder that is no error but should be known: files that were passed over, classes that
@@ -161,6 +162,18 @@ export function remarkCoverage(
     remarks.push(remark('warning', 'classes-without-validation', unmeasured, text));
   }
   return remarks;
+}
+
+/** Which images validate, where they are not drawn. */
+export function remarkGivenSplit(
+  { source, otherwise }: GivenSplit,
+  train: readonly unknown[],
+  valid: readonly { readonly path: string }[],
+): DataRemark {
+  const count = `${valid.length} of ${train.length + valid.length} images`;
+  const text = `the validation set is ${printable(source)}: ${count}; ${otherwise}`;
+  const names = valid.map(({ path }) => path);
+  return remark('note', 'validation-set', names, text);
 }
 
 /** Images whose bytes are in both sets: validating on them measures memorisation. */

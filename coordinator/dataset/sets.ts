@@ -4,7 +4,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { type FileListing, type ImageFile, type ListOptions, listImageFiles } from './image-files.js';
 import { type DataRemark, listNames, remark } from './remarks.js';
 import { readSetName, type SetName } from './set-column.js';
-import type { SplitKind } from './split.js';
+import { drawInstead, type GivenSplit, type SplitKind } from './split.js';
 
 /** An image with the set that a folder puts it into; undefined where no folder does. */
 export interface ListedImage extends ImageFile {
@@ -17,8 +17,8 @@ export interface ListedSets extends Omit<FileListing, 'files'> {
   readonly files: readonly ListedImage[];
   /** Folder that the paths of validation images are relative to. */
   readonly validRoot: string;
-  /** Where the validation set comes from, for people; null when no folder gives it. */
-  readonly validation: string | null;
+  /** The folder that gives the validation set; null when none does. */
+  readonly validation: GivenSplit | null;
   /** Folders below the root that hold a set's classes and are none themselves. */
   readonly setFolders: readonly string[];
   readonly remarks: readonly DataRemark[];
@@ -67,7 +67,7 @@ async function listApart(root: string, validRoot: string, o: ListOptions): Promi
       ...valid.files.map((file) => ({ ...file, root: validRoot, set: 'valid' as const })),
     ],
     validRoot,
-    validation: `the folder ${validRoot}`,
+    validation: { source: `the folder ${validRoot}`, otherwise: 'without --valid, --data gives both sets' },
     setFolders: [],
     remarks: [],
   };
@@ -154,7 +154,7 @@ async function listBySet(root: string, folders: SetFolders, o: ListOptions): Pro
     ...merge(valid === null ? [train] : [train, valid]),
     files: [...trained, ...validated],
     validRoot: root,
-    validation: valid === null ? null : `the folder ${folders.valid}`,
+    validation: valid === null ? null : { source: `the folder ${folders.valid}`, otherwise: drawInstead },
     setFolders: [folders.train, ...(folders.valid === null ? [] : [folders.valid])],
     remarks,
   };

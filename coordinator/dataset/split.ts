@@ -1,5 +1,6 @@
 import { epochPermutation } from '../../plan/sampler.js';
 import { RondoError } from '../../runtime/errors.js';
+import { printable } from '../../runtime/printable.js';
 
 /**
  * The permutation of an epoch that no run reaches, so that the split says nothing about the order of
@@ -14,6 +15,16 @@ const splitEpoch = 2 ** 32 - 1;
  */
 export const splitKinds = ['auto', 'random', 'stratified'] as const;
 export type SplitKind = (typeof splitKinds)[number];
+
+/** What gives the validation set, where it is not drawn. */
+export interface GivenSplit {
+  /** For people: "the folder valid". */
+  readonly source: string;
+  /** How to have another one. */
+  readonly otherwise: string;
+}
+
+export const drawInstead = '--split random draws it from all images instead';
 
 /** Batch norm needs two samples. */
 const minTrainCount = 2;
@@ -66,15 +77,19 @@ export function splitByClass(labels: readonly number[], validPct: number, seed: 
  * The sets that `isValid` tells, of samples 0 to `count` − 1. Throws RondoError when either would be too
  * small.
  */
-export function splitAsGiven(count: number, isValid: (id: number) => boolean): Split {
+export function splitAsGiven(
+  count: number,
+  isValid: (id: number) => boolean,
+  { source, otherwise }: GivenSplit,
+): Split {
   const ids = Array.from({ length: count }, (_, id) => id);
   const valid = Uint32Array.from(ids.filter(isValid));
   const train = Uint32Array.from(ids.filter((id) => !isValid(id)));
   if (train.length >= minTrainCount && valid.length > 0) return { train, valid };
   throw new RondoError(
     'invalid-argument',
-    `the data give ${valid.length} images to validate on and ${train.length} to train on`,
-    { remedy: `at least 1 and ${minTrainCount} are needed; --split random draws from all images instead` },
+    `with ${printable(source)} as validation set there are ${valid.length} images to validate on and ${train.length} to train on`,
+    { remedy: `at least 1 and ${minTrainCount} are needed; ${otherwise}` },
   );
 }
 

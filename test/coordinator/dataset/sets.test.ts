@@ -138,8 +138,32 @@ describe('--valid', () => {
     ]);
     expect(dataset.validRoot).toBe(valid);
     expect(validation).toBe(`the folder ${valid}`);
+    // Not --split random: the two are refused together.
+    expect(remarks['validation-set']!.text).toBe(
+      `the validation set is the folder ${valid}: 6 of 12 images; without --valid, --data gives both sets`,
+    );
     expect(remarks['classes-without-training']).toMatchObject({ level: 'warning', names: ['c'] });
     expect(remarks['images-in-both-sets']).toMatchObject({ level: 'warning', count: 6 });
+  });
+
+  it('counts the images that the table of labels names, and offers what may be given where none is left', async () => {
+    const root = await makeImages(['a', 'b']);
+    const valid = await makeImages(['a', 'b']);
+    const labelled = async (names: readonly string[]) => {
+      const lines = names.map((name) => `${name},${name[0]}`);
+      await writeFiles(root, { 'labels.csv': ['path,label', ...lines].join('\n') });
+      return open(root, { validDir: valid, labelsFile: path.join(root, 'labels.csv') });
+    };
+    const { remarks } = await labelled(['a/0.jpg', 'b/0.jpg', 'b/1.jpg']);
+    expect(remarks['validation-set']).toMatchObject({ text: expect.stringMatching(/: 3 of 6 images;/) });
+
+    const broken = await makeFolder();
+    await writeFiles(broken, { 'a/0.jpg': 'x' });
+    const refused = open(root, { validDir: broken, skipBroken: true });
+    await expect(refused).rejects.toMatchObject({
+      message: `with the folder ${broken} as validation set there are 0 images to validate on and 6 to train on`,
+      remedy: 'at least 1 and 2 are needed; without --valid, --data gives both sets',
+    });
   });
 
   it('may lie inside the data, or around them: its images are its own', async () => {

@@ -77,14 +77,18 @@ describe('splitByClass', () => {
 });
 
 describe('splitAsGiven', () => {
+  const folder = { source: 'the folder valid', otherwise: 'draw them' };
+
   it('divides by what it is told, and refuses sets that are too small', () => {
-    const { train, valid } = splitAsGiven(5, (id) => id % 2 === 1);
+    const { train, valid } = splitAsGiven(5, (id) => id % 2 === 1, folder);
     expect([[...train], [...valid]]).toEqual([
       [0, 2, 4],
       [1, 3],
     ]);
     for (const isValid of [() => true, () => false, (id: number) => id > 0]) {
-      expect(() => splitAsGiven(5, isValid)).toThrow(/images to validate on and/);
+      expect(() => splitAsGiven(5, isValid, folder)).toThrow(
+        /^with the folder valid .* images to validate on and/,
+      );
     }
   });
 });
