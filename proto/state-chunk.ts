@@ -1,4 +1,3 @@
-import { varint } from '../runtime/varint.js';
 import { StateChunk } from './gen/coordinator.js';
 
 /** StateChunk's field `data`: number 2, length-delimited. */
@@ -17,4 +16,12 @@ export function serializeStateChunk(chunk: StateChunk): Buffer {
   message.set(head);
   message.set(value, head.length);
   return message;
+}
+
+/**
+ * A whole number below 2^32 in protobuf's encoding: seven bits to a byte, the lowest
+ * first.
+ */
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }

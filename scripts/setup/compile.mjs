@@ -1,6 +1,7 @@
 import { chmodSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLinkTo, link } from './files.mjs';
+import { assembleKernels, kernelSources, kernelsAreAssembled } from './kernels.mjs';
 import { root } from './places.mjs';
 import { mustRun } from './run-command.mjs';
 import { digestStats, listFiles } from './stamps.mjs';
@@ -16,24 +17,24 @@ const programs = ['coordinator', 'worker'];
 
 /** What the compiled programs depend on. */
 export function compileDigest() {
-  return digestStats(root, [...listFiles(root, folders, '.ts'), ...configs]);
+  return digestStats(root, [...listFiles(root, folders, '.ts'), ...kernelSources, ...configs]);
 }
 
 export function programsAreCompiled() {
-  return programs.every(
-    (name) =>
-      statSync(entryPoint(name), { throwIfNoEntry: false }) !== undefined &&
-      isLinkTo(binLink(name), binTarget(name)),
-  );
+  const hasProgram = (/** @type {string} */ name) =>
+    statSync(entryPoint(name), { throwIfNoEntry: false }) !== undefined &&
+    isLinkTo(binLink(name), binTarget(name));
+  return kernelsAreAssembled() && programs.every(hasProgram);
 }
 
 /**
- * Compiles the sources to dist/ (only what has changed), removes what no longer has a source, and makes the
+ * Assembles the kernels, compiles the sources to dist/ (only what has changed), removes what no longer has a source, and makes the
  * programs commands: `npx coordinator`, `npx worker`.
  *
  * @returns {Promise<number>} how many files there are
  */
 export async function compile() {
+  await assembleKernels();
   const sources = listFiles(root, folders, '.ts').filter((file) => !file.endsWith('.d.ts'));
   const wanted = new Set(sources.map((file) => join('dist', file.replace(/\.ts$/, '.js'))));
   for (const file of listFiles(root, ['dist'], '.js')) if (!wanted.has(file)) rmSync(join(root, file));

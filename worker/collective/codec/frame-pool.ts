@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { openKernels } from '../../arithmetic/kernels.js';
 import { chunkBytes } from '../geometry.js';
-import { openKernels } from './simd-module.js';
 
 /** Room for a chunk and the headers before it, on cache lines of its own. */
 const frameBytes = chunkBytes + 64;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { type Kernels, openKernels } from '../../arithmetic/kernels.js';
 import { pieceBytes } from './frame-pool.js';
-import { type Kernels, openKernels } from './simd-module.js';
 
 /** Where a vector's memory lets kernels work on pieces of it without copying them first. */
 export interface Workspace {

@@ -1,7 +1,7 @@
 import type { FloatType } from '../../../plan/run-config.js';
+import { type Kernels, turnBytes } from '../../arithmetic/kernels.js';
 import { poolKernels, poolMemory, scratch, scratchFloats } from './frame-pool.js';
 import { workspaceOf } from './reduction-vector.js';
-import { type Kernels, turnBytes } from './simd-module.js';
 
 /**
  * Arithmetic between a vector and a chunk's payload in one wire type. Payloads are 4-byte aligned. Sums are
