@@ -127,6 +127,22 @@ describe('decodePixels', () => {
   });
 });
 
+it.each([
+  [9, 8],
+  [11, 8],
+  [24, 23],
+  [37, 22],
+  [40, 21],
+  [8, 1],
+])('turns a stored image of %i × %i as sharp does', async (rows, columns) => {
+  const noise = Buffer.from(Uint8Array.from({ length: rows * columns * 3 }, (_, i) => (i * i * 31) >> 3));
+  const image = sharp(noise, { raw: { width: rows, height: columns, channels: 3 } });
+  const expected = await image.clone().rotate(90).flip().raw().toBuffer();
+  const size = { width: rows, height: columns };
+  const pixels = await decodePixels(await image.png().toBuffer(), size, columns);
+  expect(Buffer.from(pixels).equals(expected)).toBe(true);
+});
+
 describe('decodeImage', () => {
   it.each([
     [1, 120, 60],
