@@ -19,7 +19,7 @@ export interface ResultRow {
 export interface Result {
   readonly size: number;
   readonly workers: Workers;
-  readonly lanes: readonly ResultRow[];
+  readonly implementations: readonly ResultRow[];
 }
 
 export interface MeasuredEntry extends Pick<ResultRow, 'name' | 'work'> {
@@ -35,7 +35,7 @@ export function summarize(
   const first = entries[0]!.figures;
   return {
     ...configuration,
-    lanes: entries.map(({ name, work, figures }, index) => ({
+    implementations: entries.map(({ name, work, figures }, index) => ({
       ...{ name, work },
       imagesPerSecond: quantilesOf(figures.map(speedOf)),
       cpuSecondsPerImage: quantilesOf(figures.map(cpuOf)),
@@ -58,12 +58,12 @@ function ratiosOf(
 const speedOf = (figure: Figure) => figure.imagesPerSecond;
 const cpuOf = (figure: Figure) => figure.cpuSecondsPerImage;
 
-export function formatResult({ size, workers, lanes }: Result): string {
+export function formatResult({ size, workers, implementations }: Result): string {
   const head = [
     `${size} px, ${workers.processes} × ${workers.threads} threads`,
     ...['images/s', 'p10', 'p90', 'CPU ms/image', 'ratio', 'p10', 'p90', 'CPU ratio'],
   ];
-  const rows = lanes.map(({ name, work, imagesPerSecond, cpuSecondsPerImage, ratio }) => [
+  const rows = implementations.map(({ name, work, imagesPerSecond, cpuSecondsPerImage, ratio }) => [
     work === 'frozen' ? `${name}, frozen` : name,
     ...inOrder(imagesPerSecond).map((value) => value.toFixed(1)),
     (1000 * cpuSecondsPerImage.median).toFixed(1),

@@ -13,7 +13,7 @@ const result = summarize({ size: 96, workers: { processes: 4, threads: 1 } }, [
 
 describe('summarize', () => {
   it('takes ratios to the first row turn by turn, so that a machine whose speed changes leaves them alone', () => {
-    const [own, peer, frozen] = result.lanes;
+    const [own, peer, frozen] = result.implementations;
     expect(own).toMatchObject({ imagesPerSecond: { median: 20 }, ratio: null });
     expect(peer!.ratio!.speed).toEqual({ p10: 1.25, median: 1.25, p90: 1.25 });
     expect(peer!.ratio!.cpu.median).toBeCloseTo(1.25, 12);
