@@ -62,9 +62,12 @@ export const localServices: RunServices = {
   },
   openCluster: ({ token, ...options }) =>
     openCluster({ ...options, credentials: tokenCredentials(token), version }),
-  launchWorkers({ threads, ...options }) {
+  launchWorkers({ threads, cacheGib, ...options }) {
     const threadsPerWorker = threads ?? divideThreads(options.count);
-    return launchWorkers({ ...options, threadsPerWorker, gpus: findGpus() });
+    return launchWorkers({
+      ...{ ...options, threadsPerWorker, gpus: findGpus() },
+      arguments: ['--cache-gib', String(cacheGib)],
+    });
   },
   pullState: (address, { token, ...options }) =>
     pullState(address, { ...options, credentials: tokenCredentials(token) }),

@@ -1,5 +1,4 @@
 import { Option } from 'commander';
-import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { dashed, describeOption } from '../options/option.js';
 import { optionGroups, type StartTable } from '../options/start-schema.js';
 
@@ -38,7 +37,6 @@ Examples:
       go on where a run was stopped
 
 What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE_HOME or ~/.cache): fetched and drawn data sets, weights,
-what is known of images, and in pixels/ the images that workers decoded, up to RONDO_CACHE_GIB (default: ${defaultDiskCacheGib}; those used longest
-ago are removed, 0 keeps none). It may be removed at any time.
+what is known of images, and in pixels/ the images that workers decoded, up to --cache-gib. It may be removed at any time.
 
 Ctrl-C, SIGTERM or a terminal that is closed (SIGHUP, under nohup too) finish the step and save it; a second Ctrl-C stops at once.`;

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { diskCacheGib } from '../../runtime/installation.js';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { gatherRaw } from '../options/gather-raw.js';
@@ -49,8 +48,6 @@ export function startCommand(environment: StartEnvironment): Command {
 export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
   const { services, output, argv } = environment;
   const config = resolveStart(adoptArch(raw));
-  // The workers read this variable: a wrong value is refused before anything starts.
-  diskCacheGib(process.env);
   const lifecycle = environment.openLifecycle();
   const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
   const { report } = reporter;

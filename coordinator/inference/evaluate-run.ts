@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { diskCacheGib } from '../../runtime/installation.js';
 import { type ChosenCheckpoint, chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { defaults } from '../options/defaults.js';
@@ -54,6 +55,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
       checkpoint,
       startStep: checkpoint.record.step,
       ...{ workers, localWorkers: workers, threads: options.threads ?? null, listen: defaults.listen },
+      cacheGib: diskCacheGib(process.env),
       listener: {
         evaluating(rank, images) {
           evaluated[rank] = images;

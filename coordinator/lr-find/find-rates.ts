@@ -84,13 +84,12 @@ async function search(
   task: RangeTask,
   context: FindContext,
 ): Promise<RateSearch> {
-  const { workers, localWorkers, threads, listen } = runtime;
   const test = createRangeTest();
   const points: RatePoint[] = [];
   let diverged = false;
   const { restoredDigest } = await operateCluster(
     {
-      ...{ config, dataset, pretrainedPath, workers, localWorkers, threads, listen },
+      ...{ config, dataset, pretrainedPath, ...runtime },
       checkpoint: null,
       startStep: 0,
       listener: {

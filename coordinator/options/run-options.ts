@@ -1,4 +1,5 @@
 import type { FloatType } from '../../plan/run-config.js';
+import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { defaults } from './defaults.js';
 import { floatTypes } from './network-options.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
@@ -33,6 +34,14 @@ export const clusterOptions = {
     text: 'threads of each worker on this machine',
     type: integer(1, 1024),
     defaultText: 'its cores, divided among them',
+  }),
+  cacheGib: runtimeOption({
+    value: 'GIB',
+    text:
+      'disk of this machine for the images that workers decoded, of all data sets together; those used longest ago are ' +
+      'removed; 0 keeps none',
+    type: integer(0, 999_999),
+    defaultText: `RONDO_CACHE_GIB, else ${defaultDiskCacheGib}`,
   }),
   listen: runtimeOption({
     value: 'HOST:PORT',

@@ -1,4 +1,5 @@
 import { cutMicroBatches } from '../../plan/micro-batches.js';
+import { diskCacheGib } from '../../runtime/installation.js';
 import { defaults } from './defaults.js';
 import { refused } from './refused.js';
 import { type ParsedStart, parseStart, type RawStart, type TrainingOptions } from './start-schema.js';
@@ -11,6 +12,8 @@ export interface RuntimeOptions {
   readonly localWorkers: number;
   /** Of each worker launched here; null divides the cores among them. */
   readonly threads: number | null;
+  /** Disk for decoded images, in GiB. */
+  readonly cacheGib: number;
   readonly nats: string | null;
   readonly listen: string;
   readonly runDir: string;
@@ -37,11 +40,15 @@ export type StartConfig =
       readonly localWorkers: number | undefined;
     };
 
-/** Raw options → what to do, frozen. Throws invalid-argument for values that cannot be, alone or together. */
+/**
+ * Raw options → what to do, frozen. Throws invalid-argument for values that cannot be, alone or together;
+ * RONDO_CACHE_GIB is one of them unless the option is given.
+ */
 export function resolveStart(raw: RawStart): StartConfig {
   const parsed = parseStart(raw);
   const places = {
     threads: parsed.threads ?? null,
+    cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
     runDir: parsed.runDir ?? defaults.runDir,

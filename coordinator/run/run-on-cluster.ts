@@ -21,6 +21,8 @@ export interface ClusterTask {
   readonly localWorkers: number;
   /** Null divides the cores among them. */
   readonly threads: number | null;
+  /** Disk of this machine for decoded images, in GiB. */
+  readonly cacheGib: number;
   readonly listen: string;
 }
 
@@ -54,7 +56,7 @@ export interface RunOnClusterOptions<Result> {
  */
 export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Promise<Result> {
   const { task, token, services, resources, signal, nats, logDir } = o;
-  const { config, dataset, pretrainedPath, workers, localWorkers, threads, listen } = task;
+  const { config, dataset, pretrainedPath, workers, localWorkers, threads, cacheGib, listen } = task;
   const cluster = await services.openCluster({
     ...{ config, dataset, pretrainedPath, listen, token, worldSize: workers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
@@ -70,7 +72,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     o.report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
     if (localWorkers > 0) {
       const launched = services.launchWorkers({
-        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, threads },
+        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, threads, cacheGib },
       });
       resources.workers = launched;
       void launched.failed.then((error) => cluster.workerExited(error));

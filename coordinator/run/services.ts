@@ -111,6 +111,8 @@ export interface RunServices {
     logDir: string;
     /** Null divides the cores among them. */
     threads: number | null;
+    /** Disk for decoded images, in GiB. */
+    cacheGib: number;
   }): LaunchedWorkers;
   /** The state held by the worker at `address`. */
   pullState(

@@ -21,11 +21,14 @@ afterAll(() => {
 
 describe('coordinator start', () => {
   it('trains on two workers, writes its run directory and leaves no process behind', async () => {
-    const coordinator = startCoordinator(runs.start('whole', data, '--workers', '2', '--epochs', '2'));
+    const coordinator = startCoordinator(
+      runs.start('whole', data, '--workers', '2', '--epochs', '2', '--cache-gib', '3'),
+    );
     await coordinator.event((event) => event.kind === 'step');
     const processes = descendantsOf(coordinator.pid);
     const commands = processes.map(({ command }) => command);
     expect(commands.filter((command) => command.includes('worker/main.js join'))).toHaveLength(2);
+    expect(commands.filter((command) => command.includes('--cache-gib 3'))).toHaveLength(2);
     expect(commands.filter((command) => command.includes('nats-server'))).toHaveLength(1);
 
     const { code, events, stderr } = await coordinator.exited;

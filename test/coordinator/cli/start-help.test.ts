@@ -38,9 +38,9 @@ describe('start --help', () => {
     }
     expect(text).toContain('Examples:');
     expect(text).toContain('RONDO_CACHE ');
-    expect(text).toContain('RONDO_CACHE_GIB (default: 20');
     const unwrapped = text.replace(/\s+/g, ' ');
     expect(unwrapped).toContain("--size <PIXELS> side of the network's input (default: 224; sample: 48)");
+    expect(unwrapped).toMatch(/--cache-gib <GIB> .* 0 keeps none \(default: RONDO_CACHE_GIB, else 20\)/);
     expect(unwrapped).toContain('pets, which is Oxford-IIIT Pet, fetched once (792 MB)');
     expect(unwrapped).toContain('--pretrained <FILE|imagenet|none>');
     expect(text).toContain('coordinator start --workers 4');

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { resolveStart } from '../../../coordinator/options/start-config.js';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -35,6 +35,7 @@ describe('defaults', () => {
       workers: 1,
       localWorkers: 1,
       threads: null,
+      cacheGib: 20,
       nats: null,
       listen: '127.0.0.1:0',
       runDir: 'runs',
@@ -42,6 +43,17 @@ describe('defaults', () => {
     });
     expect(notes).toHaveLength(1);
     expect(notes[0]).toContain('--data');
+  });
+
+  it('takes the size of the pixel cache from the environment, and from the option before that', () => {
+    vi.stubEnv('RONDO_CACHE_GIB', '7');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(resolveNew({}).runtime.cacheGib).toBe(7);
+    expect(resolveNew({ 'cache-gib': '0' }).runtime.cacheGib).toBe(0);
+    expect(resolveStart({ resume: 'mine', 'cache-gib': 3 }).runtime.cacheGib).toBe(3);
+    vi.stubEnv('RONDO_CACHE_GIB', 'much');
+    expect(refusal({}).message).toContain('RONDO_CACHE_GIB is "much"');
+    expect(resolveNew({ 'cache-gib': 3 }).runtime.cacheGib).toBe(3);
   });
 
   it('trains own images at 224 px, without a note', () => {
@@ -214,6 +226,7 @@ describe('values', () => {
     [{ precision: 'float16' }, 'one of float32, bfloat16'],
     [{ wire: 'int8' }, 'one of float32, bfloat16'],
     [{ nats: 'localhost:4222' }, '--nats is "localhost:4222", but must be a URL'],
+    [{ 'cache-gib': -1 }, '--cache-gib is -1, but must be a whole number from 0'],
     [{ listen: '7070' }, '--listen is "7070"'],
     [{ listen: 'host:70700' }, '--listen is "host:70700"'],
     [{ name: 'a/b' }, '--name is "a/b"'],

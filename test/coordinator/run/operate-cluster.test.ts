@@ -38,8 +38,8 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         destroy: () => calls.push('destroy cluster'),
       };
     },
-    launchWorkers({ count, logDir, threads }) {
-      calls.push(`launch ${count} of ${threads} threads`);
+    launchWorkers({ count, logDir, threads, cacheGib }) {
+      calls.push(`launch ${count} of ${threads} threads, ${cacheGib} GiB`);
       logDirs.push(logDir);
       writeFileSync(join(logDir, 'worker-0.log'), 'a line');
       return {
@@ -55,7 +55,8 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
     operateCluster(
       {
         ...{ config: tinyConfig(), dataset: tinyDataset(), pretrainedPath: null, checkpoint: null },
-        ...{ startStep: 0, workers: 3, localWorkers, threads: 1, listen: '127.0.0.1:0', listener },
+        ...{ startStep: 0, workers: 3, localWorkers, threads: 1, cacheGib: 2, listener },
+        listen: '127.0.0.1:0',
       },
       { services, report: () => {}, signals: { signal: graceful.signal, immediate: immediate.signal } },
     );
@@ -68,7 +69,7 @@ describe('operateCluster', () => {
     expect(await fixture.operate()).toEqual(result);
     expect(fixture.calls).toEqual([
       'open for 3, metrics at ""',
-      'launch 2 of 1 threads',
+      'launch 2 of 1 threads, 2 GiB',
       'run from step 0, fresh',
       'close cluster true',
       'close workers',
