@@ -1,10 +1,8 @@
-import assert from 'node:assert/strict';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { diskCacheGib } from '../../runtime/installation.js';
 import { type ChosenCheckpoint, chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
-import { defaults } from '../options/defaults.js';
-import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
+import { evaluateCheckpoint } from '../run/evaluate-checkpoint.js';
+import type { OperateContext } from '../run/operate-cluster.js';
 import { indexRecordedData, type Places } from '../run/recorded-data.js';
 import type { RunServices } from '../run/services.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
@@ -45,41 +43,18 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const checkpoint = await chooseCheckpoint(directory, options.checkpoint);
   const context = { services, report, signal: signals.signal };
   const { dataset } = await indexRecordedData(record, directory, context, options.moved);
-  const evaluated = new Array<number>(workers).fill(0);
-  let result: EvaluationResult | null = null;
-  await operateCluster(
+  const evaluation = await evaluateCheckpoint(
     {
-      config: { ...record.config, task: { kind: 'evaluate', ...(options.tta ? { tta: true } : {}) } },
-      dataset,
-      pretrainedPath: null,
-      checkpoint,
-      startStep: checkpoint.record.step,
-      ...{ workers, localWorkers: workers, threads: options.threads ?? null, listen: defaults.listen },
-      cacheGib: diskCacheGib(process.env),
-      listener: {
-        evaluating(rank, images) {
-          evaluated[rank] = images;
-          report({ kind: 'dataset', phase: 'evaluating', done: sum(evaluated), total: dataset.valid.length });
-        },
-        evaluated(evaluation) {
-          result = evaluation;
-        },
-      },
+      ...{ config: record.config, dataset, checkpoint, workers },
+      ...{ threads: options.threads ?? null, tta: options.tta ?? false },
     },
     options,
   );
-  const evaluation = result as EvaluationResult | null;
-  assert(evaluation !== null, 'the workers finished without an evaluation');
   return {
     ...evaluation,
-    epoch: checkpoint.record.epoch,
     labels: Uint32Array.from(dataset.valid, ({ label }) => label),
     paths: dataset.valid.map(({ path }) => path),
     dataset,
     checkpoint,
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -168,7 +168,8 @@ async function runFakeCluster(
   listener.assigned(1n, places);
   for (const place of places) listener.ready({ ...place, generation: 1n, kernels: fakeKernels });
   const result = { metrics: { published: 3, dropped: 1 } };
-  for (let step = start; step < totalSteps(config); step++) {
+  const { kind } = config.task;
+  for (let step = start; kind !== 'evaluate' && step < totalSteps(config); step++) {
     await faults.beforeStep?.(step);
     if (step === faults.loseWorkerAt) {
       listener.workerLost({ workerId: 'worker-1', rank: 1, step, reason: 'its stream ended' });
@@ -189,7 +190,6 @@ async function runFakeCluster(
     while (plan.lastOfEpoch && !faults.eager && !settled.has(step + 1)) await setImmediate();
     if (stopped) return { ...result, step: step + 1, stopped: true };
   }
-  const { kind } = config.task;
   if (kind === 'evaluate') {
     for (const images of [1, 3, 5]) listener.evaluating(0, images);
     listener.evaluated(evaluationOf(0, start, 3));

@@ -292,8 +292,12 @@ describe('a run that stops early', () => {
     rmSync(join(runs, 'mine', 'summary.json'));
     const resumed = await runStart(runs, resume, faults);
     expect(resumed.code).toBe(0);
-    expect(resumed.calls.filter((call) => call.startsWith('launch'))).toEqual([]);
-    expect(resumed.summary).toMatchObject({ status: 'completed', earlyStopped: true, steps: 12 });
+    expect(resumed.events.filter(({ kind }) => kind === 'step')).toEqual([]);
+    expect(resumed.summary).toMatchObject({
+      ...{ status: 'completed', earlyStopped: true, steps: 12 },
+      report: join(resumed.path, 'report', 'index.html'),
+    });
+    expect(readFileSync(resumed.summary.report!, 'utf8')).toContain('evaluated after epoch 4 on');
     expect(resumed.events).toContainEqual(expect.objectContaining({ kind: 'early-stop', epoch: 3 }));
     expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 4, steps: 12 });
   });
@@ -556,6 +560,34 @@ describe('a run that is resumed', () => {
       kind: 'note',
       text: 'run mine is completed: all of its 9 steps are taken',
     });
+  });
+
+  it('reports a run that was killed between its last step and its summary, from its last checkpoint', async () => {
+    const runs = temporaryFolder();
+    const { path } = await runStart(runs, fresh);
+    for (const lost of ['summary.json', 'report']) rmSync(join(path, lost), { recursive: true });
+    const resumed = await runStart(runs, resume);
+    expect(resumed.code).toBe(0);
+    expect(resumed.events.filter(({ kind }) => kind === 'step')).toEqual([]);
+    expect(resumed.loaded).toEqual([...fakeState(9).values]);
+    expect(resumed.summary).toMatchObject({ status: 'completed', steps: 9, recoveries: 1 });
+    expect(readJsonLines(join(path, 'report', 'predictions.jsonl'))).toHaveLength(5);
+    expect(readFileSync(resumed.summary.report!, 'utf8')).toContain('evaluated after epoch 3 on');
+  });
+
+  it('is completed without a report when the evaluation for it fails', async () => {
+    const runs = temporaryFolder();
+    const { path } = await runStart(runs, fresh);
+    rmSync(join(path, 'summary.json'));
+    const { code, summary, events } = await runStart(runs, resume, {
+      openCluster() {
+        throw new RondoError('unavailable', 'no port is free');
+      },
+    });
+    expect(code).toBe(0);
+    expect(summary).toMatchObject({ status: 'completed', report: null });
+    const text = 'the report could not be written: no port is free';
+    expect(events).toContainEqual({ kind: 'warning', text });
   });
 
   it('takes its data from where it lies now, when it is the same, and says so in the command', async () => {

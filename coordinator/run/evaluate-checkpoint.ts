@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
+import { diskCacheGib } from '../../runtime/installation.js';
+import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
+import type { EvaluationResult } from '../membership/cluster-events.js';
+import { defaults } from '../options/defaults.js';
+import { type OperateContext, operateCluster } from './operate-cluster.js';
+
+export interface CheckpointEvaluation {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly checkpoint: Checkpoint;
+  /** Local workers that share the validation set. */
+  readonly workers: number;
+  /** Null divides the cores among them. */
+  readonly threads: number | null;
+  /** With test-time augmentation. */
+  readonly tta: boolean;
+}
+
+/**
+ * Evaluates a checkpoint's network over the validation set, shared among local workers that are started for
+ * it. Nothing is recorded. Throws as `operateCluster` does.
+ */
+export async function evaluateCheckpoint(
+  { config, dataset, checkpoint, workers, threads, tta }: CheckpointEvaluation,
+  context: OperateContext,
+): Promise<EvaluationResult> {
+  const { step, epoch } = checkpoint.record;
+  const evaluated = new Array<number>(workers).fill(0);
+  let result: EvaluationResult | null = null;
+  await operateCluster(
+    {
+      config: { ...config, task: { kind: 'evaluate', ...(tta ? { tta } : {}) } },
+      ...{ dataset, pretrainedPath: null, checkpoint, startStep: step },
+      ...{ workers, localWorkers: workers, threads, listen: defaults.listen },
+      cacheGib: diskCacheGib(process.env),
+      listener: {
+        evaluating(rank, images) {
+          evaluated[rank] = images;
+          const done = evaluated.reduce((sum, count) => sum + count, 0);
+          context.report({ kind: 'dataset', phase: 'evaluating', done, total: dataset.valid.length });
+        },
+        evaluated(evaluation) {
+          result = evaluation;
+        },
+      },
+    },
+    context,
+  );
+  const evaluation = result as EvaluationResult | null;
+  assert(evaluation !== null, 'the workers finished without an evaluation');
+  return { ...evaluation, epoch };
+}
