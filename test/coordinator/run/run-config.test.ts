@@ -16,12 +16,13 @@ function trainingOf(raw: RawStart) {
 }
 
 describe('presizeFor', () => {
-  it('is the even number nearest to 8/7', () => {
-    expect(presizeFor(224)).toBe(256);
+  it('is a multiple of 4 near 8/7, not more than a pixel below', () => {
+    expect([32, 48, 96, 224].map(presizeFor)).toEqual([36, 56, 112, 256]);
     for (let size = 32; size <= 1024; size++) {
       const presize = presizeFor(size);
-      expect(presize % 2).toBe(0);
-      expect(Math.abs(presize - (size * 8) / 7)).toBeLessThanOrEqual(1);
+      expect(presize % 4).toBe(0);
+      expect(presize - (size * 8) / 7).toBeGreaterThanOrEqual(-1);
+      expect(presize - (size * 8) / 7).toBeLessThan(3);
     }
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { presizeFor } from '../../../coordinator/run/run-config.js';
 import { buildPixelInput } from '../../../worker/model/input.js';
 import { Graph } from '../../../worker/tensorflow/graph.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
@@ -79,4 +80,18 @@ describe('the network’s input', () => {
       expect(Math.abs(found[index]! - value)).toBeLessThan(2e-4);
     });
   });
+});
+
+test('a run feeds pixels as words of four bytes, at any size and however many rows they have', () => {
+  for (let side = 32; side <= 1024; side += 1) {
+    const own = new Graph();
+    buildPixelInput(own, presizeFor(side), side);
+    const shape = [null, presizeFor(side), 3];
+    expect(own.given.get('pixels')).toEqual({
+      dtype: 'uint8',
+      shape,
+      fed: 'int32',
+      placeholder: 'pixels/words',
+    });
+  }
 });
