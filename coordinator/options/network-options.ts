@@ -1,8 +1,13 @@
-import { type Arch, archs, type FloatType, type HeadKind, headKinds } from '../../plan/run-config.js';
+import {
+  type Arch,
+  archs,
+  type FloatType,
+  floatTypes,
+  type HeadKind,
+  headKinds,
+} from '../../plan/run-config.js';
 import { planOption, trainingOption } from './option.js';
 import { integer, oneOf, path, text } from './value-types.js';
-
-export const floatTypes: readonly FloatType[] = ['float32', 'bfloat16'];
 
 const weights = path('a file of weights, "imagenet" or "none"', (name) => name === 'imagenet');
 const size = { folder: 224, sample: 48 };

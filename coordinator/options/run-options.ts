@@ -1,7 +1,6 @@
-import type { FloatType } from '../../plan/run-config.js';
+import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { defaults } from './defaults.js';
-import { floatTypes } from './network-options.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
 import { flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
-import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
+import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { balanceClasses } from '../dataset/class-weights.js';
 import type { TrainingOptions } from '../options/start-schema.js';
@@ -16,7 +16,7 @@ export function buildRunConfig(
   dataset: Dataset,
   pretrainedDigest: string | null,
 ): RunConfig {
-  return freeze({
+  return runConfigSchema.parse({
     ...plannedOptions(training),
     runId,
     task: { kind: 'train' },
@@ -65,12 +65,4 @@ export function phasesFor({ epochs, freezeEpochs, lr, unfreezeLr }: TrainingOpti
     { name: 'unfrozen', epochs, trainable: 'all', learningRates: layerLearningRates(unfreezeLr ?? lr) },
   ];
   return phases.filter((phase) => phase.epochs > 0);
-}
-
-function freeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    for (const part of Object.values(value)) freeze(part);
-    Object.freeze(value);
-  }
-  return value;
 }

@@ -1,10 +1,11 @@
 import { hostname } from 'node:os';
 import { trainableSets } from '../../plan/phases.js';
-import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import { runConfigSchema, type Trainable } from '../../plan/run-config.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { version } from '../../runtime/version.js';
 import { allocateReductionVector } from '../collective/codec/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../collective/lanes.js';
@@ -28,6 +29,12 @@ import { createReporter } from './reporter.js';
 import { sendState } from './state-transfer.js';
 
 const publisherCloseTimeoutMs = 3000;
+
+const fromCoordinator = {
+  name: "the coordinator's run configuration",
+  code: 'failed-precondition',
+  remedy: 'coordinator and workers must be of the same version of Rondo',
+} as const;
 
 export interface WorkerOptions {
   /** HOST:PORT of the coordinator. */
@@ -157,7 +164,7 @@ async function equip(
   opened: Opened,
 ): Promise<GenerationServices> {
   const { session, compute } = base;
-  const config = JSON.parse(welcome.runConfigJson) as RunConfig;
+  const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
   const { runId, natsUrl, natsToken, worldSize } = welcome;
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
