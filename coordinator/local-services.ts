@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { checkWeightsJob } from '../proto/jobs.js';
 import { createDeferred } from '../runtime/deferred.js';
 import { RondoError } from '../runtime/errors.js';
 import { tokenCredentials } from '../runtime/grpc/credentials.js';
 import { installation } from '../runtime/installation.js';
 import { version } from '../runtime/version.js';
-import type { CheckedWeights } from './checkpoints/pretrained.js';
 import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
 import { openCluster } from './cluster/cluster.js';
 import { pullState } from './cluster/pull-state.js';
@@ -23,8 +23,7 @@ export const localServices: RunServices = {
   openDataset: (options) => openData({ ...options, cacheDir: installation().cacheDir }),
   fetchWeights: (arch, options) =>
     fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
-  checkWeights: async (request, options) =>
-    (await runWorkerJob('check-weights', request, options)) as CheckedWeights,
+  checkWeights: (request, options) => runWorkerJob(checkWeightsJob, request, options),
   async startMetricsServer({ storeDir }) {
     const end = new AbortController();
     const server = await startNatsServer({ storeDir, signal: end.signal });

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import type { Arch, HeadKind } from '../../plan/run-config.js';
+import type { Arch } from '../../plan/run-config.js';
+import type { CheckedWeights, CheckWeightsRequest } from '../../proto/jobs.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { refused } from '../options/refused.js';
 import type { TrainingOptions } from '../options/start-schema.js';
@@ -11,20 +12,9 @@ export type FetchWeights = (
   options: { signal: AbortSignal; onProgress(progress: { done: number; total: number }): void },
 ) => Promise<string>;
 
-/** What a run would take from a weights file. */
-export interface CheckedWeights {
-  readonly tensors: number;
-  /** Where in the file they lie, such as "state_dict.module."; empty for torchvision's own names. */
-  readonly place: string;
-  /** Other places that hold as much of the network. */
-  readonly copies: readonly string[];
-  /** How many classes the file's head has; null without a head that the run would take. */
-  readonly headClasses: number | null;
-}
-
-/** Reads a weights file as workers will. Throws, naming the file, when it holds no such network. */
+/** Throws, naming the file, when it holds no such network. */
 export type CheckWeights = (
-  request: { readonly path: string; readonly arch: Arch; readonly head: HeadKind },
+  request: CheckWeightsRequest,
   options: { readonly signal: AbortSignal },
 ) => Promise<CheckedWeights>;
 

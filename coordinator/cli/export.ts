@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { type ExportFormat, exportFormats, exportJob } from '../../proto/jobs.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { exportRun } from '../inference/export-run.js';
-import { type ExportFormat, exportFormats } from '../inference/exported.js';
 import { runWorkerJob } from '../launch/run-job.js';
 import { defaults } from '../options/defaults.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
@@ -63,7 +63,13 @@ async function runExport(
     const skipped = describeSkipped(checkpoint);
     if (skipped !== null) process.stderr.write(`warning: ${skipped}\n`);
     const exported = await exportRun({
-      ...{ record, checkpoint, format, signal: lifecycle.signal, runJob: runWorkerJob },
+      ...{
+        record,
+        checkpoint,
+        format,
+        signal: lifecycle.signal,
+        runJob: (request, options) => runWorkerJob(exportJob, request, options),
+      },
       onProgress: progress.report,
       out: out ?? join(directory.path, 'export', format),
     });

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { predictJob } from '../../proto/jobs.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { listImages } from '../inference/image-list.js';
@@ -92,7 +93,11 @@ async function predict(
     };
     const seconds = await predictImages({
       ...{ config, files, top, batch, tta, signal: lifecycle.signal, state: checkpoint.state },
-      ...{ onResult: tell, onProgress: progress.report, runJob: runWorkerJob },
+      ...{
+        onResult: tell,
+        onProgress: progress.report,
+        runJob: (request, options) => runWorkerJob(predictJob, request, options),
+      },
     });
     for (const fault of broken) tell({ kind: 'unreadable', ...fault });
     progress.close();

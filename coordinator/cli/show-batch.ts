@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { showBatchJob } from '../../proto/jobs.js';
 import { printableJson } from '../../runtime/printable.js';
 import { showBatch } from '../inference/show-batch.js';
 import { runWorkerJob } from '../launch/run-job.js';
@@ -68,7 +69,10 @@ async function run(
     const context = { services, report: reporter.report, signal };
     const { dataset } = await indexData({ ...training, seed, size, augment }, context);
     const options = { dataset, seed, size, augment, epoch, count, out, signal };
-    const images = await showBatch({ ...options, runJob: runWorkerJob });
+    const images = await showBatch({
+      ...options,
+      runJob: (request, options) => runWorkerJob(showBatchJob, request, options),
+    });
     reporter.close();
     const text = json
       ? printableJson({ kind: 'batch', file: out, seed, size, augment, epoch, images })

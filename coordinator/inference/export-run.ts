@@ -1,15 +1,15 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { ExportFormat, exportJob } from '../../proto/jobs.js';
 import { syncDirectory, temporaryName, writeSynced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
-import type { runWorkerJob } from '../launch/run-job.js';
+import type { JobRunner } from '../launch/run-job.js';
 import type { RunRecord } from '../run-store/run-directory.js';
-import type { Exported, ExportFormat } from './exported.js';
-import { writeModelCard } from './model-card.js';
+import { type Exported, writeModelCard } from './model-card.js';
 
 export interface ExportOptions {
   readonly record: RunRecord;
@@ -19,7 +19,7 @@ export interface ExportOptions {
   readonly out: string;
   onProgress(progress: { readonly done: number; readonly total: number }): void;
   readonly signal: AbortSignal;
-  readonly runJob: typeof runWorkerJob;
+  readonly runJob: JobRunner<typeof exportJob>;
 }
 
 const fileNames: Record<ExportFormat, string> = {
@@ -41,9 +41,7 @@ export async function exportRun(o: ExportOptions): Promise<Exported> {
     await mkdir(temporary, { recursive: true });
     const { config } = record;
     const request = { config, state: checkpoint.state, format, directory: temporary };
-    const { parameters } = (await o.runJob('export', request, { signal, onProgress })) as {
-      parameters: number;
-    };
+    const { parameters } = await o.runJob(request, { signal, onProgress });
     const written = join(temporary, file);
     const digest = await digestFile(written, '--out', signal);
     const { size: bytes } = await stat(written);

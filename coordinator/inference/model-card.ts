@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { PhaseConfig } from '../../plan/run-config.js';
+import type { ExportFormat } from '../../proto/jobs.js';
 import { printable } from '../../runtime/printable.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
@@ -12,8 +13,17 @@ import {
   trainingEntries,
 } from '../report/recipe-entries.js';
 import type { RunRecord } from '../run-store/run-directory.js';
-import type { Exported, ExportFormat } from './exported.js';
 import { safetensorsUsage, savedModelUsage } from './usage.js';
+
+export interface Exported {
+  readonly directory: string;
+  /** The network's own file, in it. */
+  readonly file: string;
+  readonly bytes: number;
+  /** SHA-256 of the file. */
+  readonly digest: string;
+  readonly parameters: number;
+}
 
 export interface ModelCardOptions {
   readonly record: RunRecord;

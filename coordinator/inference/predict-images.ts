@@ -1,5 +1,5 @@
-import type { RunConfig } from '../../plan/run-config.js';
-import type { JobOptions } from '../launch/run-job.js';
+import type { PredictRequest, predictJob } from '../../proto/jobs.js';
+import type { JobRunner } from '../launch/run-job.js';
 
 /** What the network says of one image. */
 export interface Prediction {
@@ -15,28 +15,12 @@ export interface UnreadableImage {
   readonly reason: string;
 }
 
-export interface PredictOptions {
-  readonly config: RunConfig;
-  /** Path of a checkpoint's tensors. */
-  readonly state: string;
-  readonly files: readonly string[];
-  readonly batch: number;
-  readonly top: number;
-  /** With test-time augmentation. */
-  readonly tta: boolean;
+export interface PredictOptions extends PredictRequest {
   onResult(result: Prediction | UnreadableImage): void;
   onProgress(progress: { readonly done: number; readonly total: number }): void;
   readonly signal: AbortSignal;
-  runJob(name: string, request: object, options: JobOptions): Promise<unknown>;
+  readonly runJob: JobRunner<typeof predictJob>;
 }
-
-/** What worker/jobs/predict.ts sends. */
-type PredictItem =
-  | {
-      readonly index: number;
-      readonly top: readonly { readonly label: number; readonly probability: number }[];
-    }
-  | { readonly index: number; readonly reason: string };
 
 /**
  * Classifies the files; `onResult` is called with each result, in their order. Resolves to the seconds that
@@ -46,14 +30,12 @@ export async function predictImages(o: PredictOptions): Promise<number> {
   const { config, state, files, batch, tta } = o;
   const { classes } = config;
   const top = Math.min(o.top, classes.length);
-  const result = await o.runJob(
-    'predict',
+  const { seconds } = await o.runJob(
     { config, state, files, batch, top, tta },
     {
       signal: o.signal,
       onProgress: o.onProgress,
-      onItem(item) {
-        const told = item as PredictItem;
+      onItem(told) {
         const image = files[told.index]!;
         if ('reason' in told) return o.onResult({ kind: 'unreadable', image, reason: told.reason });
         const named = told.top.map(({ label, probability }) => ({ class: classes[label]!, probability }));
@@ -61,5 +43,5 @@ export async function predictImages(o: PredictOptions): Promise<number> {
       },
     },
   );
-  return (result as { seconds: number }).seconds;
+  return seconds;
 }

@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import type { AugmentKind } from '../../plan/run-config.js';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { showBatchJob } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
 import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
-import type { runWorkerJob } from '../launch/run-job.js';
+import type { JobRunner } from '../launch/run-job.js';
 import { presizeFor } from '../run/run-config.js';
 import { drawImageGrid } from './image-grid.js';
 
@@ -20,7 +21,7 @@ export interface ShowBatchOptions {
   /** The PNG to write; its folder is made. */
   readonly out: string;
   readonly signal: AbortSignal;
-  readonly runJob: typeof runWorkerJob;
+  readonly runJob: JobRunner<typeof showBatchJob>;
 }
 
 export interface ShownImage {
@@ -41,7 +42,7 @@ export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImag
   try {
     const output = join(folder, 'pixels');
     const config = { seed, size, augment, presize: presizeFor(size), microBatch: ids.length };
-    await o.runJob('show-batch', { config, dataset, ids, epoch, output }, { signal });
+    await o.runJob({ config, dataset, ids, epoch, output }, { signal });
     const title = `${ids.length} training images of epoch ${epoch} · ${size} px · augmentation ${augment} · seed ${seed}`;
     const labels = shown.map(({ label }) => label);
     await save(out, await drawImageGrid({ title, size, labels, pixels: await readFile(output) }));

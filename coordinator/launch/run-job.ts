@@ -1,20 +1,27 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { type JobContract, type JobLine, jobLineSchema } from '../../proto/jobs.js';
 import { usableCores } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
+import { parseValue } from '../../runtime/parse-json.js';
 import { findGpus } from './gpus.js';
-import { readJobLine } from './job-line.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
-export interface JobOptions {
+export interface JobOptions<Item> {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
-  /** Called with each result as it arrives. */
-  readonly onItem?: (item: object) => void;
+  /** Called with each item as it arrives. */
+  readonly onItem?: (item: Item) => void;
   readonly signal?: AbortSignal;
   /** The worker's compiled program; found beside this one unless given. */
   readonly program?: string;
 }
+
+/** Does one kind of job, for those who need not know how. */
+export type JobRunner<Contract> =
+  Contract extends JobContract<infer Request, infer Item, infer Result>
+    ? (request: Request, options: JobOptions<Item>) => Promise<Result>
+    : never;
 
 /** dist/coordinator/launch/run-job.js → dist/worker/main.js */
 const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.url));
@@ -22,6 +29,7 @@ const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.
 const graceMs = 5_000;
 const tailBytes = 4_096;
 const tailLines = 15;
+const mixedVersions = 'coordinator and worker are not of one version: build them again (npm run build)';
 
 /**
  * Has the worker program do a job in a process of its own, with all of the machine's cores and its first GPU:
@@ -30,11 +38,12 @@ const tailLines = 15;
  * @throws RondoError: the job's own; `cancelled` when the signal comes; `unavailable`, with the last lines
  * that it printed, when the process dies.
  */
-export async function runWorkerJob(
-  name: string,
-  request: object,
-  { onProgress, onItem, signal, program = workerProgram }: JobOptions = {},
-): Promise<unknown> {
+export async function runWorkerJob<Request, Item, Result>(
+  contract: JobContract<Request, Item, Result>,
+  request: Request,
+  { onProgress, onItem, signal, program = workerProgram }: JobOptions<Item> = {},
+): Promise<Result> {
+  const { name } = contract;
   if (signal?.aborted) throw cancelled(name, signal);
   const child = spawn(process.execPath, [...workerNodeArguments, program, 'job', name], {
     // A group of its own: a terminal's Ctrl-C reaches the coordinator alone, which then ends the job.
@@ -59,14 +68,15 @@ export async function runWorkerJob(
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(request));
   try {
-    let outcome: { result: unknown } | { error: RondoError } | undefined;
+    const source = { name: `what "${name}" told`, code: 'internal', remedy: mixedVersions } as const;
+    let outcome: { result: Result } | { error: RondoError } | undefined;
     const exit = waitForExit(child);
     for await (const text of createInterface({ input: child.stdout })) {
       const line = readJobLine(text);
       if (line?.kind === 'progress') onProgress?.({ done: line.done, total: line.total });
-      else if (line?.kind === 'item') onItem?.(line.value);
-      else if (line?.kind === 'result') outcome = { result: line.value };
-      else if (line?.kind === 'error') outcome = { error: line.error };
+      else if (line?.kind === 'item') onItem?.(parseValue(contract.item, line.value, source));
+      else if (line?.kind === 'result') outcome = { result: parseValue(contract.result, line.value, source) };
+      else if (line?.kind === 'error') outcome = { error: RondoError.fromPlain(line) };
     }
     const reason = await exit;
     if (outcome !== undefined && 'result' in outcome) return outcome.result;
@@ -78,6 +88,16 @@ export async function runWorkerJob(
     process.removeListener('exit', destroy);
     // The process is still running only when a listener threw.
     if (child.exitCode === null && child.signalCode === null) destroy();
+  }
+}
+
+/** Null for a line that is none of the job's own: a library may print there too. */
+function readJobLine(text: string): JobLine | null {
+  if (!text.startsWith('{')) return null;
+  try {
+    return jobLineSchema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
   }
 }
 

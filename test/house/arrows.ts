@@ -13,7 +13,7 @@ const roomArrows: Record<string, readonly string[]> = {
   coordinator: ['plan', 'proto', 'runtime'],
   worker: ['plan', 'proto', 'runtime'],
   plan: ['runtime'],
-  proto: ['runtime'],
+  proto: ['plan', 'runtime'],
   runtime: [],
 };
 

@@ -8,7 +8,7 @@ for (const line of request.say ?? [])
 if (request.complain) process.stderr.write(request.complain);
 if (request.tell) {
   const { TF_NUM_INTRAOP_THREADS: threads, TF_NUM_INTEROP_THREADS: interop } = process.env;
-  process.stdout.write(`${JSON.stringify({ kind: 'result', command, name, threads, interop })}\n`);
+  process.stdout.write(`${JSON.stringify({ kind: 'result', value: { command, name, threads, interop } })}\n`);
 }
 if (request.hang) {
   process.stdout.write(`${JSON.stringify({ kind: 'item', value: { pid: process.pid } })}\n`);

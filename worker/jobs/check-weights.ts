@@ -1,28 +1,10 @@
 import { open } from 'node:fs/promises';
-import type { Arch, HeadKind } from '../../plan/run-config.js';
+import type { CheckedWeights, CheckWeightsRequest } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
 import { layOutState } from '../model/layout.js';
 import { describeNetwork } from '../model/parameters.js';
 import { findNetwork, fitNetwork, type NetworkWeights } from '../model/weights/load-pretrained.js';
 import { readWeights } from '../model/weights/read-weights.js';
-
-export interface CheckWeightsRequest {
-  /** Of the weights file. */
-  readonly path: string;
-  readonly arch: Arch;
-  readonly head: HeadKind;
-}
-
-/** What a run that begins with the file would take from it. */
-export interface CheckedWeights {
-  readonly tensors: number;
-  /** Where in the file they lie, such as "state_dict.module."; empty for torchvision's own names. */
-  readonly place: string;
-  /** Other places that hold as much of the network. */
-  readonly copies: readonly string[];
-  /** How many classes the file's head has; null without a head that the run would take. */
-  readonly headClasses: number | null;
-}
 
 /** Longer reads are refused by the system. */
 const mostBytesAtOnce = 1 << 30;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { RunConfig } from '../../plan/run-config.js';
+import type { ExportRequest, ExportResult } from '../../proto/jobs.js';
 import { layOutState } from '../model/layout.js';
 import { describeNetwork, volume } from '../model/parameters.js';
 import { programOptions } from '../model/program-options.js';
@@ -11,22 +12,13 @@ import { encodeServingModel, type NetworkTensor } from '../model/serving/serving
 import { throughAveraged } from '../model/weights/averages.js';
 import { writeSafetensors } from '../model/weights/safetensors.js';
 import { readTensors } from './checkpoint-tensors.js';
-import type { JobContext } from './job.js';
-
-export interface ExportRequest {
-  readonly config: RunConfig;
-  /** A checkpoint's state.safetensors. */
-  readonly state: string;
-  readonly format: 'saved-model' | 'safetensors';
-  /** An empty folder that receives saved_model.pb or model.safetensors. */
-  readonly directory: string;
-}
+import type { JobContext } from './serve-job.js';
 
 /** Writes the network that evaluation uses, without what training needs beside it. */
 export async function exportNetwork(
   { config, state, format, directory }: ExportRequest,
   { signal, progress }: JobContext,
-): Promise<object> {
+): Promise<ExportResult> {
   const tensors = await readEvaluated(config, state, progress);
   signal.throwIfAborted();
   const { classes } = config;

@@ -1,34 +1,11 @@
-import type { RunConfig } from '../../plan/run-config.js';
 import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
+import type { PredictItem, PredictRequest, PredictResult } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
 import { loadFileBatches } from '../data/file-batches.js';
 import { programOptions } from '../model/program-options.js';
 import { readNetworkState } from './checkpoint-tensors.js';
-import type { JobContext } from './job.js';
-
-export interface PredictRequest {
-  readonly config: RunConfig;
-  /** A checkpoint's state.safetensors. */
-  readonly state: string;
-  /** Paths of images. */
-  readonly files: readonly string[];
-  /** Images of one forward pass. */
-  readonly batch: number;
-  /** How many classes to name for each image. */
-  readonly top: number;
-  /** With test-time augmentation. */
-  readonly tta: boolean;
-}
-
-/** What is told of each file, by its position in the request, in order within a batch. */
-export type PredictItem =
-  | {
-      readonly index: number;
-      /** Labels and their probabilities, the likeliest first. */
-      readonly top: readonly { readonly label: number; readonly probability: number }[];
-    }
-  | { readonly index: number; readonly reason: string };
+import type { JobContext } from './serve-job.js';
 
 /** Batches in preparation, ready, or in the network. */
 const depth = 3;
@@ -36,8 +13,8 @@ const depth = 3;
 /** Classifies files as validation does, batch by batch, while the next ones are decoded. */
 export async function predict(
   { config, state, files, batch, top, tta }: PredictRequest,
-  { progress, item, signal }: JobContext,
-): Promise<object> {
+  { progress, item, signal }: JobContext<PredictItem>,
+): Promise<PredictResult> {
   const compute = startComputeThread();
   try {
     const { state: layout } = await compute.open(programOptions(config, []));

@@ -1,13 +1,21 @@
-import { type PlainError, RondoError } from '../../runtime/errors.js';
-import type { Job } from './job.js';
+import type { JobContract, JobLine } from '../../proto/jobs.js';
+import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 
-/** A line of a job's standard output. */
-export type JobLine =
-  | { readonly kind: 'progress'; readonly done: number; readonly total: number }
-  | { readonly kind: 'item'; readonly value: object }
-  /** With the result's own fields beside it. */
-  | { readonly kind: 'result' }
-  | ({ readonly kind: 'error' } & PlainError);
+/** What a job is given beside its request. */
+export interface JobContext<Item = never> {
+  /** How far it is, for the person who waits. */
+  progress(done: number, total: number): void;
+  item(value: Item): void;
+  /** Aborts when the result is no longer wanted. */
+  readonly signal: AbortSignal;
+}
+
+/** Throws RondoError for what the user can cause. */
+export type Job<Request, Item, Result> = (request: Request, context: JobContext<Item>) => Promise<Result>;
+
+/** A job whose request has not been read yet. */
+export type UnreadJob = (request: string, context: JobContext<unknown>) => Promise<unknown>;
 
 export interface JobStreams {
   readonly input: AsyncIterable<Uint8Array | string>;
@@ -17,12 +25,29 @@ export interface JobStreams {
 /** Progress is for people: a line more often than this tells them nothing. */
 const progressEveryMs = 100;
 
+const ofRequest = {
+  name: 'the request on standard input',
+  code: 'invalid-argument',
+  remedy: "jobs are started by the coordinator's commands",
+} as const;
+
+/** A job behind its contract, loaded when it is asked for. */
+export function readingJob<Request, Item, Result>(
+  contract: JobContract<Request, Item, Result>,
+  load: () => Promise<Job<Request, Item, Result>>,
+): UnreadJob {
+  return async (text, context) => {
+    const request = parseJson(contract.request, text, ofRequest);
+    return (await load())(request, context);
+  };
+}
+
 /**
- * Reads one JSON request, does the job, and writes what it tells as JSON lines, at last its result or its
- * error. Rejects with that error, after it has been written.
+ * Reads one request, does the job, and writes what it tells, at last its result or its error. Rejects with
+ * that error, after it has been written.
  */
 export async function serveJob(
-  find: () => Promise<Job>,
+  find: () => UnreadJob,
   { input, output }: JobStreams,
   signal: AbortSignal,
 ): Promise<void> {
@@ -30,8 +55,8 @@ export async function serveJob(
     new Promise<void>((resolve) => output.write(`${JSON.stringify(line)}\n`, () => resolve()));
   let lastProgressMs = Number.NEGATIVE_INFINITY;
   try {
-    const job = await find();
-    const value = await job((await readRequest(input)) as never, {
+    const job = find();
+    const value = await job(await readAll(input), {
       signal,
       item: (item) => void write({ kind: 'item', value: item }),
       progress(done, total) {
@@ -41,7 +66,7 @@ export async function serveJob(
         void write({ kind: 'progress', done, total });
       },
     });
-    await write({ ...value, kind: 'result' });
+    await write({ kind: 'result', value });
   } catch (thrown) {
     const error = RondoError.from(signal.aborted ? signal.reason : thrown);
     await write({ kind: 'error', ...error.toPlain() });
@@ -49,20 +74,8 @@ export async function serveJob(
   }
 }
 
-async function readRequest(input: AsyncIterable<Uint8Array | string>): Promise<unknown> {
+async function readAll(input: JobStreams['input']): Promise<string> {
   const parts: Uint8Array[] = [];
-  for await (const part of input) parts.push(Buffer.from(part as Uint8Array));
-  const text = Buffer.concat(parts).toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new RondoError(
-      'invalid-argument',
-      `the request on standard input is not JSON: ${text.slice(0, 80)}`,
-      {
-        remedy: "jobs are started by the coordinator's commands",
-        cause,
-      },
-    );
-  }
+  for await (const part of input) parts.push(typeof part === 'string' ? Buffer.from(part) : part);
+  return Buffer.concat(parts).toString('utf8');
 }

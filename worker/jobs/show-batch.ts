@@ -1,27 +1,16 @@
 import { writeFile } from 'node:fs/promises';
-import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { ShowBatchRequest, ShowBatchResult } from '../../proto/jobs.js';
 import { installation } from '../../runtime/installation.js';
 import { cannotUseTemporary } from '../../runtime/temporary-folder.js';
 import { openLoader } from '../data/loader.js';
 import { denormalize, openInputProgram } from '../model/input-program.js';
-import type { JobContext } from './job.js';
-
-export interface ShowBatchRequest {
-  readonly config: Pick<RunConfig, 'seed' | 'size' | 'presize' | 'microBatch' | 'augment'>;
-  readonly dataset: Dataset;
-  /** Training samples. */
-  readonly ids: readonly number[];
-  readonly epoch: number;
-  /** Receives the images as bytes [n, size, size, 3]. */
-  readonly output: string;
-}
+import type { JobContext } from './serve-job.js';
 
 /** Writes training images as the network is given them, by the loader and the graph that training uses. */
 export async function showBatch(
   { config, dataset, ids, epoch, output }: ShowBatchRequest,
   { signal }: JobContext,
-): Promise<object> {
+): Promise<ShowBatchResult> {
   const { cacheDir } = installation();
   const loader = openLoader({ dataset, config, cacheBytes: 0, cacheDir, diskCacheBytes: 0 });
   const program = openInputProgram(config);

@@ -31,8 +31,7 @@ function exporting(changes: Partial<ExportOptions> = {}): ExportOptions {
     ...{ record, checkpoint, format: 'safetensors', out: join(temporaryFolder(), 'deep', 'out') },
     onProgress() {},
     signal: new AbortController().signal,
-    async runJob(_, request) {
-      const { directory } = request as { directory: string };
+    async runJob({ directory }) {
       writeFileSync(join(directory, 'model.safetensors'), 'abc');
       return { parameters: 1234 };
     },

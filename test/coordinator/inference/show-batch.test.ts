@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { showBatch } from '../../../coordinator/inference/show-batch.js';
 import { epochPermutation } from '../../../plan/sampler.js';
+import { showBatchJob } from '../../../proto/jobs.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { temporaryFolder, tinyDataset } from '../../support/tiny-run.js';
 
@@ -17,14 +18,14 @@ describe('showBatch', () => {
       ...base,
       out,
       count: 6,
-      async runJob(name, request) {
-        asked = { name, ...request };
-        writeFileSync(asked.output as string, new Uint8Array(6 * 32 * 32 * 3));
+      async runJob(request) {
+        asked = showBatchJob.request.parse(JSON.parse(JSON.stringify(request)));
+        writeFileSync(request.output, new Uint8Array(6 * 32 * 32 * 3));
         return {};
       },
     });
     const ids = [...epochPermutation(5, 2, 22).slice(0, 6)];
-    expect(asked).toMatchObject({ name: 'show-batch', ids, epoch: 2 });
+    expect(asked).toMatchObject({ ids, epoch: 2 });
     expect(asked.config).toEqual({ seed: 5, size: 32, presize: 36, augment: 'flip', microBatch: 6 });
     expect(shown).toEqual(ids.map((id) => ({ path: `train/${id}.jpg`, label: ['cat', 'dog'][id % 2] })));
     expect(readFileSync(out).subarray(1, 4).toString()).toBe('PNG');
@@ -32,7 +33,7 @@ describe('showBatch', () => {
   });
 
   it('shows no more images than there are, and passes a failure on', async () => {
-    const runJob = async (_: string, request: object) => {
+    const runJob = async (request: object) => {
       expect(request).toMatchObject({ ids: { length: 22 } });
       throw new RondoError('data-loss', 'torn');
     };

@@ -1,10 +1,31 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import {
+  checkWeightsJob,
+  exportJob,
+  type JobContract,
+  predictJob,
+  showBatchJob,
+} from '../../../proto/jobs.js';
 import { RondoError } from '../../../runtime/errors.js';
-import type { Job } from '../../../worker/jobs/job.js';
 import { findJob } from '../../../worker/jobs/registry.js';
-import { serveJob } from '../../../worker/jobs/serve-job.js';
+import { type Job, readingJob, serveJob } from '../../../worker/jobs/serve-job.js';
 
-async function serve(job: Job, { input = ['{"n":', '3}'], signal = new AbortController().signal } = {}) {
+interface Request {
+  n: number;
+}
+
+const contract: JobContract<Request, object, object> = {
+  name: 'fold',
+  request: z.object({ n: z.number() }),
+  item: z.object(),
+  result: z.object(),
+};
+
+async function serve(
+  job: Job<Request, object, object>,
+  { input = ['{"n":', '3}'], signal = new AbortController().signal } = {},
+) {
   let written = '';
   const output = {
     write(text: string, done: () => void) {
@@ -15,16 +36,18 @@ async function serve(job: Job, { input = ['{"n":', '3}'], signal = new AbortCont
   async function* read() {
     yield* input.map((part) => Buffer.from(part));
   }
-  const outcome = await serveJob(async () => job, { input: read(), output }, signal).catch(
-    (error: unknown) => error,
-  );
+  const outcome = await serveJob(
+    () => readingJob(contract, async () => job),
+    { input: read(), output },
+    signal,
+  ).catch((error: unknown) => error);
   const lines = written.split('\n').filter((line) => line !== '');
   return { outcome, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
 describe('serveJob', () => {
   it('hands the request over and writes progress, items and at last the result', async () => {
-    const { outcome, lines } = await serve(async ({ n }: { n: number }, { progress, item }) => {
+    const { outcome, lines } = await serve(async ({ n }, { progress, item }) => {
       progress(0, n);
       item({ first: n });
       for (let done = 1; done <= n; done += 1) progress(done, n);
@@ -34,7 +57,7 @@ describe('serveJob', () => {
     expect(lines[0]).toEqual({ kind: 'progress', done: 0, total: 3 });
     expect(lines).toContainEqual({ kind: 'item', value: { first: 3 } });
     expect(lines.at(-2)).toEqual({ kind: 'progress', done: 3, total: 3 });
-    expect(lines.at(-1)).toEqual({ kind: 'result', sum: 4 });
+    expect(lines.at(-1)).toEqual({ kind: 'result', value: { sum: 4 } });
   });
 
   it('writes the error that the job threw, and rejects with it', async () => {
@@ -47,9 +70,12 @@ describe('serveJob', () => {
     ]);
   });
 
-  it('refuses a request that is not JSON', async () => {
+  it('refuses a request that is not JSON, or not what the job asks for', async () => {
     const { lines } = await serve(async () => ({}), { input: ['hello'] });
     expect(lines).toMatchObject([{ kind: 'error', code: 'invalid-argument' }]);
+    const other = await serve(async () => ({}), { input: ['{"n":"3"}'] });
+    const message = 'the request on standard input: n: Invalid input: expected number, received string';
+    expect(other.lines).toMatchObject([{ kind: 'error', code: 'invalid-argument', message }]);
   });
 
   it('says that it was cancelled, whatever the job then throws', async () => {
@@ -66,13 +92,19 @@ describe('serveJob', () => {
 });
 
 describe('findJob', () => {
-  const job: Job = async () => ({});
-  it('finds a job by its name', async () => {
-    expect(await findJob('fold', { fold: async () => job })).toBe(job);
+  it('finds each of the jobs by its name, and their contracts refuse what is none of their requests', async () => {
+    for (const { name } of [checkWeightsJob, exportJob, predictJob, showBatchJob]) {
+      const context = { progress() {}, item() {}, signal: new AbortController().signal };
+      await expect(findJob(name)('{"path":3}', context)).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringMatching(/^the request on standard input: (path|config): Invalid input/),
+      });
+    }
   });
 
   it('names the nearest one for a name that is none', () => {
-    expect(() => findJob('fodl', { fold: async () => job })).toThrow('there is no job "fodl"');
-    expect(() => findJob('toString', { fold: async () => job })).toThrow('there is no job');
+    expect(() => findJob('predcit')).toThrow('there is no job "predcit"');
+    expect(() => findJob('predcit')).toThrow(expect.objectContaining({ remedy: 'did you mean "predict"?' }));
+    expect(() => findJob('toString')).toThrow('there is no job');
   });
 });
