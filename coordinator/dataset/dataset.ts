@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { chooseLabels } from './choose-labels.js';
 import { digestSamples } from './digest.js';
@@ -23,11 +23,11 @@ import {
 import { drawSample } from './sample.js';
 import type { SetName } from './set-column.js';
 import { type ListedImage, listSets } from './sets.js';
-import { type SplitKind, splitAsGiven, splitByClass, splitSamples } from './split.js';
+import { type GivenSplit, type SplitKind, splitAsGiven, splitByClass, splitSamples } from './split.js';
 import type { Finding } from './verification-record.js';
 import { verifyImages } from './verify.js';
 
-export interface DatasetOptions {
+export interface IndexOptions {
   /** A folder, or 'sample' for the data set that Rondo draws itself. */
   readonly data: string;
   /**
@@ -39,13 +39,10 @@ export interface DatasetOptions {
   readonly labelsFile?: string;
   /** Folder of images to validate on, in place of a share of `data`. */
   readonly validDir?: string;
-  /** Share of the images to validate on where they are drawn, between 0 and 1. */
-  readonly validPct: number;
   /** `auto` by default. */
   readonly split?: SplitKind;
   /** Leaves unusable images out however many they are. */
   readonly skipBroken?: boolean;
-  readonly seed: number;
   readonly cacheDir: string;
   /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
   onProgress(progress: DatasetProgress): void;
@@ -56,10 +53,35 @@ export interface DatasetOptions {
   readonly signal: AbortSignal;
 }
 
+export interface DatasetOptions extends IndexOptions {
+  /** Share of the images to validate on where they are drawn, between 0 and 1. */
+  readonly validPct: number;
+  readonly seed: number;
+}
+
 export interface DatasetProgress {
   readonly phase: 'drawing' | 'listing' | 'verifying';
   readonly done: number;
   readonly total: number;
+}
+
+/** An image that can be used, and the set that its folder or its line in the table puts it into. */
+export interface IndexedImage extends Sample {
+  readonly set: SetName | undefined;
+}
+
+/** The images of a data set that can be used, before it is decided which of them validate. */
+export interface IndexedImages {
+  readonly root: string;
+  /** Folder that the paths of images of the set `valid` are relative to. */
+  readonly validRoot: string;
+  readonly classes: readonly string[];
+  /** Their positions are the ids that a split is made of. */
+  readonly images: readonly IndexedImage[];
+  /** What gives the validation set: the images of the set `valid`; null when it is to be drawn. */
+  readonly validation: GivenSplit | null;
+  readonly quarantined: readonly Quarantined[];
+  readonly remarks: readonly DataRemark[];
 }
 
 export interface OpenedDataset {
@@ -71,11 +93,45 @@ export interface OpenedDataset {
 }
 
 /**
- * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found
- * before training. A split that is drawn is seeded, and the same on every machine. Throws RondoError, with a
- * remedy, for whatever makes the folder unfit.
+ * Indexes a folder of images and divides them: some to train on, some to validate on. A split that is drawn
+ * is seeded, and the same on every machine. Throws what `indexImages` throws, and RondoError where either set
+ * would be too small.
  */
 export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
+  const { root, validRoot, classes, images, validation, quarantined, remarks } = await indexImages(o);
+  const samples = images.map(({ set, ...sample }): Sample => sample);
+  const labels = images.map(({ label }) => label);
+  const split = validation
+    ? splitAsGiven(images.length, (id) => images[id]!.set === 'valid', validation)
+    : o.split === 'stratified'
+      ? splitByClass(labels, o.validPct, o.seed)
+      : splitSamples(images.length, o.validPct, o.seed);
+  const pick = (ids: Uint32Array) => Array.from(ids, (id) => samples[id]!);
+  const dataset: Dataset = {
+    root,
+    classes: [...classes],
+    train: pick(split.train),
+    valid: pick(split.valid),
+    digest: digestSamples(classes, samples, validation ? split.valid : undefined),
+    ...(validRoot === root ? {} : { validRoot }),
+  };
+  return {
+    dataset,
+    quarantined,
+    validation: validation?.source ?? describeDrawn(o),
+    remarks: [
+      ...remarks,
+      ...(validation ? [remarkGivenSplit(validation, dataset.train, dataset.valid)] : []),
+      ...remarkSamples(dataset, validation === null && o.split !== 'stratified'),
+    ],
+  };
+}
+
+/**
+ * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found
+ * before training. Throws RondoError, with a remedy, for whatever makes the folder unfit.
+ */
+export async function indexImages(o: IndexOptions): Promise<IndexedImages> {
   try {
     return await indexFolder(o);
   } catch (error) {
@@ -84,7 +140,7 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
   }
 }
 
-async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
+async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   const report = (phase: DatasetProgress['phase']) => (done: number, total: number) =>
     o.onProgress({ phase, done, total });
   const folder =
@@ -117,33 +173,10 @@ async function indexFolder(o: DatasetOptions): Promise<OpenedDataset> {
   // Again, of the usable ones: a class may have had nothing but a broken file.
   const { classes, labels } = labelPaths(usable, labeller);
   requireClasses(classes, files, root, o.labelPattern);
-  const samples = usable.map(({ path, width, height, digest }, id) => ({
-    ...{ path, label: labels[id]!, width, height, digest },
+  const images = usable.map(({ path, width, height, digest, set }, id) => ({
+    ...{ path, label: labels[id]!, width, height, digest, set },
   }));
-  const split = validation
-    ? splitAsGiven(samples.length, (id) => usable[id]!.set === 'valid', validation)
-    : o.split === 'stratified'
-      ? splitByClass(labels as number[], o.validPct, o.seed)
-      : splitSamples(samples.length, o.validPct, o.seed);
-  const pick = (ids: Uint32Array) => Array.from(ids, (id) => samples[id]!);
-  const dataset: Dataset = {
-    root,
-    classes: [...classes],
-    train: pick(split.train),
-    valid: pick(split.valid),
-    digest: digestSamples(classes, samples, validation ? split.valid : undefined),
-    ...(validRoot === root ? {} : { validRoot }),
-  };
-  return {
-    dataset,
-    quarantined,
-    validation: validation?.source ?? describeDrawn(o),
-    remarks: [
-      ...remarks,
-      ...(validation ? [remarkGivenSplit(validation, dataset.train, dataset.valid)] : []),
-      ...remarkSamples(dataset, validation === null && o.split !== 'stratified'),
-    ],
-  };
+  return { root, validRoot, classes, images, validation, quarantined, remarks };
 }
 
 interface UsableImage extends Extract<Finding, { readonly usable: true }> {
@@ -165,7 +198,7 @@ function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolea
 /** The pass over all files, root by root: what was found before is kept for each. */
 async function verifySets(
   files: readonly ListedImage[],
-  o: DatasetOptions,
+  o: IndexOptions,
   onProgress: (done: number, total: number) => void,
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const findings = new Map<ImageFile, Finding>();

@@ -1,4 +1,12 @@
-import { type DatasetOptions, type DatasetProgress, openDataset } from './dataset.js';
+import {
+  type DatasetOptions,
+  type DatasetProgress,
+  type IndexedImages,
+  type IndexOptions,
+  indexImages,
+  type OpenedDataset,
+  openDataset,
+} from './dataset.js';
 import { type NamedData, type NamedDataProgress, namedData, openNamedData } from './named-data.js';
 
 /** Fetching a published data set counts bytes; what follows, and other data, counts images. */
@@ -6,23 +14,41 @@ export type DataProgress =
   | DatasetProgress
   | (NamedDataProgress & { readonly subject: string; readonly unit: 'bytes' });
 
-export interface DataOptions extends Omit<DatasetOptions, 'onProgress'> {
+interface Named {
   onProgress(progress: DataProgress): void;
   /** Data sets by name, in place of Rondo's. */
   readonly catalogue?: Readonly<Record<string, NamedData>>;
 }
 
+export type DataOptions = Omit<DatasetOptions, 'onProgress'> & Named;
+
 /**
  * `openDataset` for a folder, 'sample', or the name of a published data set, which is fetched first unless it
  * is there and brings its label pattern along. Throws what `openNamedData` and `openDataset` throw.
  */
-export async function openData({ catalogue = namedData, ...o }: DataOptions): ReturnType<typeof openDataset> {
-  if (!Object.hasOwn(catalogue, o.data)) return openDataset(o);
-  const { folder, labelPattern } = await openNamedData(o.data, {
-    cacheDir: o.cacheDir,
-    signal: o.signal,
-    onProgress: (progress) => o.onProgress({ ...progress, subject: o.data, unit: 'bytes' }),
+export async function openData(o: DataOptions): Promise<OpenedDataset> {
+  return openDataset({ ...o, ...(await findFolder(o)) });
+}
+
+/** `indexImages` for the same. */
+export async function openImages(o: Omit<IndexOptions, 'onProgress'> & Named): Promise<IndexedImages> {
+  return indexImages({ ...o, ...(await findFolder(o)) });
+}
+
+async function findFolder({
+  data,
+  labelPattern: given,
+  catalogue = namedData,
+  cacheDir,
+  signal,
+  onProgress,
+}: Omit<IndexOptions, 'onProgress'> & Named): Promise<Pick<IndexOptions, 'data' | 'labelPattern'>> {
+  if (!Object.hasOwn(catalogue, data)) return { data };
+  const named = await openNamedData(data, {
+    cacheDir,
+    signal,
+    onProgress: (progress) => onProgress({ ...progress, subject: data, unit: 'bytes' }),
     catalogue,
   });
-  return openDataset({ ...o, data: folder, labelPattern: o.labelPattern ?? labelPattern });
+  return { data: named.folder, labelPattern: given ?? named.labelPattern };
 }
