@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import {
   createDecodePool,
   type DecodePool,
@@ -12,6 +10,7 @@ import {
   readSize,
 } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
+import { type ReadFile, readPatiently } from '../../runtime/read-file.js';
 import { describeUnreadable, type ImageFile } from './image-files.js';
 import { type Finding, openVerificationRecord } from './verification-record.js';
 
@@ -19,12 +18,10 @@ import { type Finding, openVerificationRecord } from './verification-record.js';
 const probeSide = 16;
 /** What sharp says when libvips failed without a message. */
 const lostMessage = 'Unknown error';
-/** Of reading or decoding a file whose failure says nothing about it. */
+/** Of decoding a file whose failure says nothing about it. */
 const mostTries = 4;
-const retryMs = 50;
-
-/** Faults of the machine or the network that pass; whatever else goes wrong does so again at once. */
-const passingFaults = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']);
+/** Short: a disk may have many faults, and the pass goes on without the files. */
+const readWaitsMs = [50, 100, 150];
 
 /** A grey rim at the foot of a picture is no reason to leave it out; PIL accepts more. */
 const maxMissingShare = 0.05;
@@ -63,7 +60,7 @@ export async function verifyImages(
     signal: AbortSignal;
     onProgress(done: number, total: number): void;
     /** The file system; tests bring one with faults. */
-    read?(file: string): Promise<Buffer>;
+    readonly read?: ReadFile;
   },
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const record = await openVerificationRecord(root, o.cacheDir);
@@ -85,9 +82,7 @@ export async function verifyImages(
   const verifyRest = async (): Promise<void> => {
     for (const file of queue) {
       if (o.signal.aborted) return;
-      const verdict = await pool.bytes(file.size, () =>
-        verifyImage(path.join(root, file.path), o.read ?? readFile, pool),
-      );
+      const verdict = await pool.bytes(file.size, () => verifyImage(path.join(root, file.path), o, pool));
       findings.set(file, verdict.finding);
       if (verdict.lasting) lasting.set(file, verdict.finding);
       o.onProgress(findings.size, files.length);
@@ -102,12 +97,12 @@ export async function verifyImages(
 
 async function verifyImage(
   file: string,
-  read: (file: string) => Promise<Buffer>,
+  { read, signal }: { readonly read?: ReadFile; readonly signal: AbortSignal },
   pool: DecodePool,
 ): Promise<Verdict> {
   let bytes: Buffer;
   try {
-    bytes = await readWithRetries(file, read);
+    bytes = await readPatiently(file, { waitsMs: readWaitsMs, signal, read });
   } catch (error) {
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
@@ -124,18 +119,6 @@ async function verifyImage(
       if (message === lostMessage && tries < mostTries) continue;
       const saysNothing = message === lostMessage || /memory/i.test(message);
       return { ...unusable(describeFault(bytes, message)), lasting: !saysNothing };
-    }
-  }
-}
-
-async function readWithRetries(file: string, read: (file: string) => Promise<Buffer>): Promise<Buffer> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await read(file);
-    } catch (error) {
-      const passes = passingFaults.has((error as NodeJS.ErrnoException).code ?? '');
-      if (!passes || tries === mostTries) throw error;
-      await setTimeout(retryMs * tries);
     }
   }
 }

@@ -1,13 +1,17 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { type Augmentation, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { Range } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
+import { readPatiently } from '../../runtime/read-file.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { type DecodedImage, decodeImage, imagesInHand } from './decode.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { copyWindow, mostRows } from './windows.js';
+
+/** Of files that are left out when they cannot be read. */
+const readWaitsMs = [50, 100, 150];
 
 /** A file that is no image, or could not be read. */
 export interface Unreadable {
@@ -63,7 +67,11 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
       try {
         const { size: bytes } = await stat(files[index]!);
         return await decodes.bytes(bytes, async () =>
-          decodeImage(await readFile(files[index]!), presize, decodes),
+          decodeImage(
+            await readPatiently(files[index]!, { waitsMs: readWaitsMs, signal: stop }),
+            presize,
+            decodes,
+          ),
         );
       } catch (error) {
         return { index, reason: describeFault(error) };

@@ -53,7 +53,7 @@ export interface LoaderOptions {
   readonly signal?: AbortSignal;
   /** Where bytes come from; the dataset's folder by default. */
   readonly source?: Source;
-  /** Told when the disk cannot cache; standard error by default. */
+  /** Told when the disk cannot cache, and when a file is waited for; standard error by default. */
   readonly warn?: (message: string) => void;
 }
 
@@ -63,14 +63,15 @@ export interface LoaderOptions {
  */
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
-  const source = o.source ?? openFolderSource(o.dataset);
+  const warn = o.warn ?? ((message: string) => void process.stderr.write(`${message}\n`));
+  const source = o.source ?? openFolderSource(o.dataset, { warn });
   const opening = openPixelCache({
     dataset: o.dataset,
     presize,
     memoryBytes: o.cacheBytes,
     diskBytes: o.diskCacheBytes,
     cacheDir: o.cacheDir,
-    warn: o.warn ?? ((message) => process.stderr.write(`${message}\n`)),
+    warn,
   });
   opening.catch(() => {});
   // plan/micro-batches.ts lets a remainder below half a micro-batch join the one before it.
@@ -82,13 +83,18 @@ export function openLoader(o: LoaderOptions): Loader {
   const inHand = new Set<Promise<unknown>>();
   const closing = new AbortController();
 
-  const usePixels = async (split: Split, id: number, use: (pixels: Uint8Array) => void): Promise<void> => {
+  const usePixels = async (
+    split: Split,
+    id: number,
+    signal: AbortSignal,
+    use: (pixels: Uint8Array) => void,
+  ): Promise<void> => {
     const cache = await opening;
     if (await cache.read(split, id, use)) return;
     const sample = o.dataset[split][id]!;
     // Before it is read: a file's bytes are in proportion to its pixels.
     const pixels = await decodes.pixels(sample.width * sample.height, async () => {
-      const bytes = await source.read(split, id);
+      const bytes = await source.read(split, id, signal);
       requireSame(bytes, sample, source.name(split, id));
       return decodePixels(bytes, sample, presize).catch((error: unknown) => {
         throw undecodable(source.name(split, id), error);
@@ -120,7 +126,7 @@ export function openLoader(o: LoaderOptions): Loader {
       limit(async () => {
         throwIfAborted(signal);
         const into = buffers.pixels.subarray(position * imageBytes, (position + 1) * imageBytes);
-        await usePixels(request.split, id, (pixels) => copyWindow(pixels, presize * 3, window, into));
+        await usePixels(request.split, id, signal, (pixels) => copyWindow(pixels, presize * 3, window, into));
         buffers.transforms.set(transform, position * 8);
         buffers.lighting.set(lighting, position * 2);
         buffers.labels[position] = label;
@@ -165,14 +171,15 @@ function requireSame(bytes: Uint8Array, { digest }: Sample, file: string): void 
   if (createHash('sha256').update(bytes).digest('hex') === digest) return;
   throw new RondoError('failed-precondition', `image ${file} is not what it was when the run began`, {
     remedy:
-      'restore the file and resume the run, or start a new run; images must not change while a run reads them',
+      'restore the file and resume the run, or start a new one; images must not change while a run reads them',
   });
 }
 
 function undecodable(file: string, error: unknown): RondoError {
   const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
   return new RondoError('data-loss', `cannot decode image ${file}: ${reason}`, {
-    remedy: 'remove the file or make a sound one of it, and start a new run',
+    remedy:
+      'its bytes are those that could be decoded when the run began, so memory may be short: free some, and resume the run',
     cause: error,
   });
 }

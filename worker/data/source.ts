@@ -1,23 +1,34 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { type Patience, readPatiently } from '../../runtime/read-file.js';
 
 export type Split = 'train' | 'valid';
 
 /** Where samples' bytes come from. */
 export interface Source {
-  /** The bytes of one sample's file. Rejects with RondoError, naming the file. */
-  read(split: Split, id: number): Promise<Uint8Array>;
+  /** The bytes of one sample's file. Rejects with RondoError, naming the file, and when the signal comes. */
+  read(split: Split, id: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** The name of one sample's file for messages. */
   name(split: Split, id: number): string;
 }
 
+/** A disk or a share may be away for a moment; a run that reads nothing for a minute counts as stalled. */
+const readWaitsMs = [100, 300, 1_000, 3_000, 10_000];
+/** Shorter waits are not worth a word. */
+const toldWaitMs = 1_000;
+
+export interface FolderSourceOptions extends Pick<Partial<Patience>, 'waitsMs' | 'read'> {
+  /** Told when a file is waited for. */
+  warn?(message: string): void;
+}
+
 /**
  * Samples as files under the dataset's folders. A path that leaves its folder is refused: the index came over
- * the network.
+ * the network. Faults that pass by themselves are waited for, up to 15 s; a file that is gone or must not be
+ * read is an error at once.
  */
-export function openFolderSource(dataset: Dataset): Source {
+export function openFolderSource(dataset: Dataset, o: FolderSourceOptions = {}): Source {
   const roots = { train: dataset.root, valid: dataset.validRoot ?? dataset.root };
   const name = (split: Split, id: number): string => {
     const sample = dataset[split][id];
@@ -30,12 +41,16 @@ export function openFolderSource(dataset: Dataset): Source {
   };
   return {
     name,
-    async read(split, id) {
+    async read(split, id, signal) {
       const file = name(split, id);
+      const onFault = (error: Error, waitMs: number) => {
+        if (waitMs < toldWaitMs) return;
+        o.warn?.(`cannot read image ${file}: ${error.message}; trying again in ${waitMs / 1_000} s`);
+      };
       try {
-        return await readFile(file);
+        return await readPatiently(file, { waitsMs: readWaitsMs, ...o, signal, onFault });
       } catch (error) {
-        throw unreadable(file, error);
+        throw signal?.aborted ? error : unreadable(file, error);
       }
     },
   };
@@ -57,9 +72,26 @@ function resolveInside(root: string, relative: string): string {
 }
 
 function unreadable(file: string, error: unknown): RondoError {
-  const cause = RondoError.from(error);
-  return new RondoError(cause.code, `cannot read image ${file}: ${cause.message}`, {
-    remedy: 'the folder must stay as it was indexed, at the same path on every worker, until the run ends',
-    cause: error,
-  });
+  const { code, message } = RondoError.from(error);
+  switch (code) {
+    case 'not-found':
+      return new RondoError(code, `image ${file} is gone: it was there when the run began`, {
+        remedy: 'put the file back as it was, and resume the run',
+        cause: error,
+      });
+    case 'permission-denied':
+      return new RondoError(code, `image ${file} may not be read any more: ${message}`, {
+        remedy: 'make the file readable for the user of the workers, and resume the run',
+        cause: error,
+      });
+    default:
+      return new RondoError(
+        code === 'internal' ? 'data-loss' : code,
+        `cannot read image ${file}: ${message}`,
+        {
+          remedy: 'mend the disk or the network share that holds it, or restore the file, and resume the run',
+          cause: error,
+        },
+      );
+  }
 }

@@ -1,4 +1,4 @@
-import { copyFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { drawAugmentation, lighting, windowedTransforms } from '../../../plan/augmentation.js';
@@ -212,6 +212,32 @@ describe('openLoader', () => {
       message: expect.stringContaining(one!),
       remedy: expect.any(String),
     });
+  });
+
+  it.each([
+    ['truncated', (file: string, bytes: Buffer) => truncate(file, bytes.length - 40)],
+    ['emptied', (file: string) => truncate(file)],
+    ['damaged', (file: string, bytes: Buffer) => writeFile(file, bytes.with(bytes.length >> 1, 0x55))],
+  ])('refuses a file that was %s while the run goes on', async (_what, change) => {
+    const { dataset, open } = await makeLoader();
+    const file = path.join(dataset.root, dataset.train[6]!.path);
+    await change(file, await readFile(file));
+    await expect(collect(open(), everything)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: `image ${file} is not what it was when the run began`,
+      remedy: expect.stringContaining('restore the file and resume the run'),
+    });
+  });
+
+  it.each([
+    ['memory', 100 * imageBytes, 0],
+    ['disk', 0, 2 ** 30],
+  ])('does without files whose pixels are in %s', async (_where, cacheBytes, diskCacheBytes) => {
+    const { dataset, open } = await makeLoader({ cacheBytes, diskCacheBytes });
+    const loader = open();
+    const first = await collect(loader, everything);
+    await rm(dataset.root, { recursive: true });
+    expect(await collect(loader, everything)).toEqual(first);
   });
 
   it('names the file that cannot be decoded or is gone', async () => {

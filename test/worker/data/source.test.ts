@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openFolderSource } from '../../../worker/data/source.js';
@@ -47,14 +47,86 @@ describe('openFolderSource', () => {
     },
   );
 
-  it('names a file that is gone, and an id that does not exist', async () => {
-    const root = await makeFolder();
-    const source = openFolderSource(dataset(root, 'gone.jpg'));
-    await expect(source.read('train', 0)).rejects.toMatchObject({
-      code: 'not-found',
-      message: expect.stringContaining(path.join(root, 'gone.jpg')),
-      remedy: expect.any(String),
-    });
+  it('refuses an id that does not exist', async () => {
+    const source = openFolderSource(dataset(await makeFolder(), 'a.jpg'));
     await expect(source.read('valid', 0)).rejects.toMatchObject({ code: 'invalid-argument' });
+  });
+});
+
+describe('a file that cannot be read', () => {
+  /** A source whose file system fails with these errors, one after the other, and then reads. */
+  async function failing(codes: readonly string[], waitsMs = [1, 1, 1]) {
+    const root = await makeFolder();
+    await writeFiles(root, { 'a.jpg': 'one' });
+    const [reads, warnings]: string[][] = [[], []];
+    const source = openFolderSource(dataset(root, 'a.jpg'), {
+      waitsMs,
+      warn: (message) => warnings!.push(message),
+      read: (file) => {
+        const code = codes[reads!.length];
+        reads!.push(file);
+        return code === undefined ? readFile(file) : Promise.reject(systemError(code));
+      },
+    });
+    return { file: path.join(root, 'a.jpg'), source, reads: reads!, warnings: warnings! };
+  }
+
+  function systemError(code: string): Error {
+    return Object.assign(new Error(`${code}: as the system says it, open`), { code });
+  }
+
+  it.each(['EIO', 'ESTALE', 'ETIMEDOUT', 'EMFILE', 'ENOTCONN'])(
+    'for a moment is waited for: %s',
+    async (code) => {
+      const { source, reads, warnings } = await failing([code, code, code]);
+      expect(Buffer.from(await source.read('train', 0)).toString()).toBe('one');
+      expect(reads).toHaveLength(4);
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  it('for longer than a moment is spoken of', async () => {
+    const { source, warnings, file } = await failing(['EIO', 'EIO'], [1, 1_000]);
+    expect(Buffer.from(await source.read('train', 0)).toString()).toBe('one');
+    expect(warnings).toEqual([
+      `cannot read image ${file}: EIO: as the system says it, open; trying again in 1 s`,
+    ]);
+  });
+
+  it.each([
+    ['ENOENT', 'not-found', /is gone/, /put the file back as it was, and resume/],
+    ['ENOTDIR', 'not-found', /is gone/, /put the file back as it was, and resume/],
+    ['EACCES', 'permission-denied', /may not be read any more: EACCES/, /make the file readable .* resume/],
+    ['EPERM', 'permission-denied', /may not be read any more: EPERM/, /make the file readable .* resume/],
+  ])('is an error at once, with its remedy: %s', async (fault, code, message, remedy) => {
+    const { source, reads, file } = await failing([fault]);
+    const error = await source.read('train', 0).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'RondoError', code });
+    expect(error).toMatchObject({
+      message: expect.stringMatching(message),
+      remedy: expect.stringMatching(remedy),
+    });
+    expect(error).toMatchObject({ message: expect.stringContaining(file) });
+    expect(reads).toHaveLength(1);
+  });
+
+  it('however often it is tried is an error in the end: a real EIO', async () => {
+    const root = await makeFolder();
+    // Nothing is mapped at address 0.
+    await symlink('/proc/self/mem', path.join(root, 'a.jpg'));
+    const source = openFolderSource(dataset(root, 'a.jpg'), { waitsMs: [1, 1] });
+    await expect(source.read('train', 0)).rejects.toMatchObject({
+      code: 'data-loss',
+      message: expect.stringMatching(/cannot read image .*a\.jpg: EIO/),
+      remedy: expect.stringMatching(/disk or the network share .* resume/),
+    });
+  });
+
+  it('is not waited for when the load ends', async () => {
+    const { source } = await failing(['EIO'], [60_000]);
+    const stop = new AbortController();
+    const read = source.read('train', 0, stop.signal);
+    stop.abort();
+    await expect(read).rejects.toMatchObject({ name: 'AbortError' });
   });
 });

@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
+
+/** Faults of the machine or the network that pass; whatever else goes wrong does so again at once. */
+const passingFaults = new Set([
+  ...['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EREMOTEIO', 'ESTALE', 'ETIMEDOUT'],
+  ...['ECONNREFUSED', 'ECONNRESET', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ENOTCONN'],
+]);
+
+/** Reads a whole file; tests bring a file system with faults. */
+export type ReadFile = (file: string) => Promise<Buffer>;
+
+export interface Patience {
+  /** Before each further try, in ms. */
+  readonly waitsMs: readonly number[];
+  readonly signal?: AbortSignal;
+  readonly read?: ReadFile;
+  /** Told before each wait. */
+  onFault?(error: Error, waitMs: number): void;
+}
+
+/**
+ * Reads a file, again after faults that pass by themselves (of disks, of network shares, too many open
+ * files). Rejects with the last fault, or as soon as the signal comes.
+ */
+export async function readPatiently(file: string, o: Patience): Promise<Buffer> {
+  const { read = readFile, signal } = o;
+  for (const waitMs of o.waitsMs) {
+    try {
+      return await read(file);
+    } catch (error) {
+      if (!passingFaults.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      o.onFault?.(error as Error, waitMs);
+      await setTimeout(waitMs, undefined, { signal });
+    }
+  }
+  return read(file);
+}

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readSummaryFile } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const worker = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
+const runs = openQuickRuns();
+let data: string;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(20); // 48 training images: 3 steps
+});
+afterEach(killCoordinators);
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+});
+
+it('a run whose image is gone ends, names it, and says how to go on', async () => {
+  const coordinator = startCoordinator(
+    runs.start('gone', data, '--workers', '1', '--local-workers', '0', '--epochs', '1'),
+  );
+  // All images were read to verify them, and no worker reads any before it has joined.
+  const waiting = await coordinator.event(({ kind }) => kind === 'waiting');
+  const [folder, away] = [path.join(data, 'green'), path.join(data, '..', `${path.basename(data)}-away`)];
+  renameSync(folder, away);
+  const inputs = ['--coordinator', waiting.address as string, '--token-file', waiting.tokenFile as string];
+  const joined = spawn(process.execPath, [worker, 'join', ...inputs, '--cache-gib', '0'], {
+    stdio: 'ignore',
+  });
+  const left = new Promise((resolve) => joined.on('close', resolve));
+  const { code, stderr } = await coordinator.exited;
+  await left;
+  rmSync(away, { recursive: true });
+
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/failed at step 0: image \S+\/green\/\d+\.jpg is gone/);
+  expect(stderr).toMatch(/put the file back as it was, and resume the run/);
+  expect(readSummaryFile(runs.run('gone'))).toMatchObject({ status: 'failed', steps: 0 });
+});
