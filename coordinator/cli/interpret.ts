@@ -13,6 +13,7 @@ import { openReporter } from '../terminal/reporter.js';
 import { writeLines } from '../terminal/write-lines.js';
 import { ttaText } from './predict.js';
 import type { StartEnvironment } from './start.js';
+import { movedValidText } from './verify-run.js';
 import { wholeNumber } from './whole-number.js';
 
 export type InterpretEnvironment = Pick<StartEnvironment, 'services' | 'output' | 'openLifecycle' | 'exit'>;
@@ -33,6 +34,7 @@ interface InterpretFlags {
   readonly minCount: number;
   readonly checkpoint?: string;
   readonly data?: string;
+  readonly valid?: string;
   readonly labels?: string;
   readonly tta?: boolean;
   readonly runDir: string;
@@ -56,6 +58,7 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
       'which of the checkpoints (default: the best by error rate, else the newest)',
     )
     .option('--data <DIR>', 'where the images of the run are now, if they have moved')
+    .option('--valid <DIR>', movedValidText)
     .option('--labels <FILE>', 'where its file of labels is now, if that has moved')
     .option('--tta', ttaText)
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
@@ -72,7 +75,7 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
  */
 async function interpretRun(
   run: string,
-  { workers, top, minCount, checkpoint, tta = false, data, labels, runDir, json }: InterpretFlags,
+  { workers, top, minCount, checkpoint, tta = false, data, valid, labels, runDir, json }: InterpretFlags,
   { services, output, openLifecycle }: InterpretEnvironment,
 ): Promise<void> {
   const directory = findRunDirectory(run, runDir);
@@ -90,6 +93,7 @@ async function interpretRun(
       ...(checkpoint === undefined ? {} : { checkpoint }),
       moved: {
         ...(data === undefined ? {} : { data: resolve(data) }),
+        ...(valid === undefined ? {} : { valid: resolve(valid) }),
         ...(labels === undefined ? {} : { labels: resolve(labels) }),
       },
       ...{ services, report: reporter.report, signals: lifecycle },

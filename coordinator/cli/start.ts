@@ -10,7 +10,6 @@ import {
   type PreparedRun,
   prepareNewRun,
 } from '../run/prepare-run.js';
-import { movedPlaces } from '../run/recorded-data.js';
 import { resumeCommand, resumeRun } from '../run/resume-run.js';
 import type { RunServices } from '../run/services.js';
 import { type TrainContext, trainRun } from '../run/train-run.js';
@@ -64,8 +63,7 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
       return 0;
     }
     const { run } = prepared;
-    const moved = config.kind === 'resume' ? movedPlaces(config.given, run.training) : {};
-    const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir, moved);
+    const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir);
     return await train(run, { services, report, signals: lifecycle, resume });
   } finally {
     reporter.close();

@@ -15,6 +15,10 @@ import { openWorkProgress } from '../terminal/work-progress.js';
 import { writeLines } from '../terminal/write-lines.js';
 import type { StartEnvironment } from './start.js';
 
+/** What the help says of --valid, for a run that is there. */
+export const movedValidText =
+  'where its images to validate on are now, if they have a folder of their own that has moved';
+
 export type VerifyEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
 
 /** Of the ledger, and of the images where they were looked at. */
@@ -24,6 +28,7 @@ interface VerifyFlags {
   readonly runDir: string;
   readonly images: boolean;
   readonly data?: string;
+  readonly valid?: string;
   readonly json?: boolean;
 }
 
@@ -36,6 +41,7 @@ export function verifyRunCommand({ output, openLifecycle, exit }: VerifyEnvironm
     .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
     .option('--no-images', 'look at the ledger alone')
     .option('--data <DIR>', 'where the images of the run are now, if they have moved')
+    .option('--valid <DIR>', movedValidText)
     .option('--json', 'the verdict as one JSON object')
     .addHelpText(
       'after',
@@ -45,13 +51,14 @@ since they were last verified are not read again. Where that folder is gone the 
 
 When something differs it says the first difference in the ledger, or the images that changed.`,
     )
-    .action(async (run: string, { runDir, images, data, json }: VerifyFlags) => {
+    .action(async (run: string, { runDir, images, data, valid, json }: VerifyFlags) => {
       const lifecycle = openLifecycle();
       const progress = openWorkProgress('verifying', process.stderr);
       try {
         const verdict = await verifyRun(run, runDir, {
           images,
           ...(data === undefined ? {} : { data: resolve(data) }),
+          ...(valid === undefined ? {} : { valid: resolve(valid) }),
           signal: lifecycle.signal,
           onProgress: (done, total) => progress.report({ done, total }),
         });
@@ -70,8 +77,9 @@ When something differs it says the first difference in the ledger, or the images
 export interface VerifyOptions {
   /** Whether to look at the images too. */
   readonly images: boolean;
-  /** Where they are now, if they have moved. */
+  /** Where they are now, if they have moved; and those to validate on that have a folder of their own. */
   readonly data?: string;
+  readonly valid?: string;
   readonly signal: AbortSignal;
   onProgress(done: number, total: number): void;
 }
@@ -94,8 +102,14 @@ export async function verifyRun(
   const complete = summary?.status === 'completed';
   const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
-  const moved = o.data === undefined ? record : { ...record, dataRoot: await resolveFolder(o.data, 'data') };
-  const images = await verifyRunImages(directory, moved, { ...o, cacheDir: installation().cacheDir });
+  const moved = {
+    ...(o.data === undefined ? {} : { data: await resolveFolder(o.data, 'data') }),
+    ...(o.valid === undefined ? {} : { valid: await resolveFolder(o.valid, 'valid') }),
+  };
+  const images = await verifyRunImages(directory, record, {
+    ...{ moved, signal: o.signal, onProgress: o.onProgress },
+    cacheDir: installation().cacheDir,
+  });
   if (images.status !== 'changed') return { ...verdict, images };
   const difference = `the images are not those that the run began with: ${describeChanges({ ...images, added: [] })}`;
   return { ok: false, line: null, difference, images };

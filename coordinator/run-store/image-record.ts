@@ -34,8 +34,13 @@ export async function writeImageRecord(file: string, dataset: Dataset): Promise<
  */
 function splitsOf({ root, validRoot, train, valid }: Dataset): readonly Dataset['train'][] {
   if (validRoot === undefined) return [train, valid];
-  const way = relative(root, validRoot).split(sep).join('/');
+  const way = wayTo(root, validRoot);
   return [train, valid.map((sample) => ({ ...sample, path: posix.join(way, sample.path) }))];
+}
+
+/** What paths inside `validRoot` begin with in the record, where `root` is the data's folder. */
+export function wayTo(root: string, validRoot: string): string {
+  return relative(root, validRoot).split(sep).join('/');
 }
 
 function* encode(dataset: Dataset): Generator<string> {

@@ -42,7 +42,10 @@ export interface SourceRecord {
   readonly head: 'taken over' | 'fresh';
 }
 
-/** run.json: what was asked for, and what it was resolved to. Never rewritten. */
+/**
+ * run.json: what was asked for, and what it was resolved to. Rewritten only where a resumed run found its data
+ * elsewhere: `training` and the two roots then say where it lies.
+ */
 export interface RunRecord {
   readonly runId: string;
   readonly createdAt: string;
@@ -55,6 +58,8 @@ export interface RunRecord {
   readonly datasetDigest: string;
   /** Absolute path of the images' folder; absent in runs of earlier versions. */
   readonly dataRoot?: string;
+  /** Of the images to validate on, where they have a folder of their own. */
+  readonly validRoot?: string;
   /** What indexing said of the data; absent in runs of earlier versions. */
   readonly data?: {
     /** Where the validation set comes from. */

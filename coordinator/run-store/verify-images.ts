@@ -3,7 +3,7 @@ import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { statImageFile } from '../dataset/image-files.js';
 import { verifyImages } from '../dataset/verify.js';
-import { compareImages, type ImageChanges, readImageRecord } from './image-record.js';
+import { compareImages, type ImageChanges, readImageRecord, wayTo } from './image-record.js';
 import type { RunDirectory, RunRecord } from './run-directory.js';
 
 /** Whether a run's images are still those that it began with. */
@@ -13,14 +13,22 @@ export type ImagesVerdict =
   /** Nothing can be said. */
   | { readonly status: 'unavailable'; readonly reason: string };
 
+export interface VerifyImagesOptions {
+  /** Where the images are now, and those to validate on that have a folder of their own. */
+  readonly moved: { readonly data?: string; readonly valid?: string };
+  readonly cacheDir: string;
+  readonly signal: AbortSignal;
+  onProgress(done: number, total: number): void;
+}
+
 /**
  * Compares the files of a run's data folder with the digests that it recorded; files that the run did not use
  * are not looked at. What did not change since it was last verified is not read again.
  */
 export async function verifyRunImages(
   directory: RunDirectory,
-  { dataRoot }: RunRecord,
-  o: { cacheDir: string; signal: AbortSignal; onProgress(done: number, total: number): void },
+  { dataRoot, validRoot }: RunRecord,
+  o: VerifyImagesOptions,
 ): Promise<ImagesVerdict> {
   const recorded = await readImageRecord(directory.images).catch((thrown: unknown) =>
     RondoError.from(thrown),
@@ -29,25 +37,44 @@ export async function verifyRunImages(
     if (recorded.code !== 'not-found') throw recorded;
     return { status: 'unavailable', reason: 'the run did not record their digests' };
   }
-  if (dataRoot === undefined || !(await isFolder(dataRoot))) {
-    return {
-      status: 'unavailable',
-      reason: `there is no folder ${dataRoot}; if they have moved: --data DIR`,
-    };
-  }
-  const files = [];
-  for (const name of recorded.keys()) {
-    o.signal.throwIfAborted();
-    const file = await statImageFile(dataRoot, name);
-    if (file !== null) files.push(file);
-  }
-  const findings = await verifyImages(dataRoot, files, o);
+  const data = o.moved.data ?? dataRoot;
+  const valid = o.moved.valid ?? validRoot;
+  if (data === undefined || !(await isFolder(data))) return away(data, '--data');
+  if (valid !== undefined && !(await isFolder(valid))) return away(valid, '--valid');
+  const way = dataRoot === undefined || validRoot === undefined ? null : `${wayTo(dataRoot, validRoot)}/`;
+  const names = [...recorded.keys()];
+  const isValid = (name: string) => way !== null && name.startsWith(way);
   const digests = new Map<string, string>();
-  // A file that cannot be decoded any more has changed, whatever its digest.
-  for (const [file, finding] of findings) digests.set(file.path, finding.usable ? finding.digest : '');
+  const look = async (root: string, prefix: string, own: readonly string[]) => {
+    const files = [];
+    for (const name of own) {
+      o.signal.throwIfAborted();
+      const file = await statImageFile(root, name.slice(prefix.length));
+      if (file !== null) files.push(file);
+    }
+    const before = digests.size;
+    const findings = await verifyImages(root, files, {
+      ...o,
+      onProgress: (done) => o.onProgress(before + done, names.length),
+    });
+    // A file that cannot be decoded any more has changed, whatever its digest.
+    for (const [file, finding] of findings)
+      digests.set(prefix + file.path, finding.usable ? finding.digest : '');
+  };
+  await look(
+    data,
+    '',
+    names.filter((name) => !isValid(name)),
+  );
+  if (way !== null) await look(valid!, way, names.filter(isValid));
   const { changed, missing } = compareImages(recorded, digests);
   if (changed.length + missing.length > 0) return { status: 'changed', changed, missing };
   return { status: 'unchanged', count: recorded.size };
+}
+
+function away(folder: string | undefined, option: string): ImagesVerdict {
+  const reason = `there is no folder ${folder}; if they have moved: ${option} DIR`;
+  return { status: 'unavailable', reason };
 }
 
 async function isFolder(folder: string): Promise<boolean> {

@@ -19,6 +19,7 @@ import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {
   createRunDirectory,
   type RunDirectory,
+  type RunRecord,
   type SourceRecord,
   writeQuarantined,
   writeRunRecord,
@@ -91,7 +92,7 @@ export async function prepareNewRun(
       training,
       source: taken?.record ?? null,
       datasetDigest: dataset.digest,
-      dataRoot: dataset.root,
+      ...rootsOf(dataset),
       data: { validation: validation ?? null, remarks: remarks ?? [] },
       config,
     });
@@ -114,6 +115,11 @@ export async function prepareNewRun(
     rmSync(directory.path, { recursive: true, force: true });
     throw cannotWrite(directory.path, error);
   }
+}
+
+/** Where a run's images lie, as its record says it. */
+export function rootsOf({ root, validRoot }: Dataset): Pick<RunRecord, 'dataRoot' | 'validRoot'> {
+  return { dataRoot: root, ...(validRoot === undefined ? {} : { validRoot }) };
 }
 
 /**

@@ -45,7 +45,7 @@ export async function indexRecordedData(
     {
       remedy:
         moved.data === undefined
-          ? `restore the folder as it was, say where it is now (--data DIR), or start a new run`
+          ? `restore the folder as it was, say where it is now (${training.valid === null ? '--data DIR' : '--data DIR, --valid DIR'}), or start a new run`
           : `give --data the folder that holds them now, at the same paths inside; ${training.data} was theirs`,
     },
   );
@@ -55,10 +55,13 @@ function isAway(error: unknown): error is RondoError {
   return error instanceof RondoError && error.code === 'not-found';
 }
 
-function nameTheWay({ code, message, cause }: RondoError, { data, labels }: Places): RondoError {
+function nameTheWay({ code, message, cause }: RondoError, { data, valid, labels }: Places): RondoError {
   if (message.includes('--valid')) {
     return new RondoError(code, message, {
-      remedy: 'if it has moved, say where it is now: --valid DIR',
+      remedy:
+        valid === undefined
+          ? 'if it has moved, say where it is now: --valid DIR'
+          : 'give --valid the folder that holds the run\u2019s images to validate on',
       cause,
     });
   }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { totalSteps } from '../../plan/phases.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
 import { restoreReplaced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
@@ -12,6 +13,7 @@ import { defaults } from '../options/defaults.js';
 import { dashed } from '../options/option.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
+import { writeImageRecord } from '../run-store/image-record.js';
 import {
   type LedgerLine,
   type LedgerState,
@@ -26,10 +28,11 @@ import {
   type RunRecord,
   readRunRecord,
   writeQuarantined,
+  writeRunRecord,
 } from '../run-store/run-directory.js';
 import { lockRun } from '../run-store/run-lock.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
-import type { PrepareContext, PreparedRun } from './prepare-run.js';
+import { type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
 import { digestRunConfig } from './run-config.js';
 
@@ -42,8 +45,9 @@ export type Resumed =
 
 /**
  * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that
- * step. Throws when another process works on the run, when an option or the data differ from the run's (both
- * may lie elsewhere now), and data-loss for a damaged checkpoint.
+ * step. Data and weights may lie elsewhere now: where they do is recorded, and need not be said again. Throws
+ * when another process works on the run, when an option or the data differ from the run's, and data-loss for a
+ * damaged checkpoint.
  */
 export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
   const directory = findRunDirectory(start.run, start.runtime.runDir);
@@ -70,6 +74,8 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       const text = `the run was started by Rondo ${record.versions.rondo}; this is ${version}`;
       context.report({ kind: 'warning', text });
     }
+    const { pretrained: _, ...verified } = moved;
+    await rememberPlaces(directory, record, dataset, checkpoint === null ? moved : verified);
     const restored = await rollBackLedger(directory, step, context);
     return {
       kind: 'ready',
@@ -151,6 +157,19 @@ async function findTaken({ initialWeights: path }: RunDirectory, { signal }: Pre
   return { path, digest: await digestFile(path, '--resume', signal) };
 }
 
+/** Records where the run's files lie now, once they have proved to be its own. */
+async function rememberPlaces(
+  directory: RunDirectory,
+  record: RunRecord,
+  dataset: Dataset,
+  moved: Places,
+): Promise<void> {
+  if (Object.keys(moved).length === 0) return;
+  await writeImageRecord(directory.images, dataset);
+  const training = { ...record.training, ...moved };
+  await writeRunRecord(directory, { ...record, training, ...rootsOf(dataset) });
+}
+
 /** Returns what the ledger holds up to a step, with the rollback that this resumption adds. */
 async function rollBackLedger(
   { ledger }: RunDirectory,
@@ -182,13 +201,7 @@ async function rollBackLedger(
   }
 }
 
-/** The command that goes on with a run, wherever its data lies now. */
-export function resumeCommand(
-  program: string,
-  { path, runId }: RunDirectory,
-  runDir: string,
-  moved: Places = {},
-): string {
-  const places = Object.entries(moved).map(([name, place]) => ` --${name} ${shellWord(String(place))}`);
-  return `${program} start --resume ${shellWord(runDir === defaults.runDir ? runId : path)}${places.join('')}`;
+/** The command that goes on with a run. */
+export function resumeCommand(program: string, { path, runId }: RunDirectory, runDir: string): string {
+  return `${program} start --resume ${shellWord(runDir === defaults.runDir ? runId : path)}`;
 }

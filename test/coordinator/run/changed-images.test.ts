@@ -1,4 +1,4 @@
-import { copyFile, cp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { describeVerdict, verifyDefaults, verifyRun } from '../../../coordinator/cli/verify-run.js';
@@ -16,8 +16,13 @@ const signals = { signal: never, immediate: never };
 const report = () => {};
 const context = { report, signal: never, command: [] };
 
+interface Places {
+  readonly data?: string;
+  readonly valid?: string;
+}
+
 /** A run over a folder of real images, by a cluster that computes nothing. */
-async function trainOnFolder() {
+async function trainOnFolder(apart = false) {
   const root = await makeFolder();
   vi.stubEnv('RONDO_CACHE', path.join(root, 'cache'));
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -26,10 +31,13 @@ async function trainOnFolder() {
   const { services } = fakeRun({
     openDataset: (options) => openDataset({ ...options, cacheDir: path.join(root, 'cache') }),
   });
+  const held = path.join(root, 'held');
+  if (apart) await writeDataset(held, 6, 2);
   const runs = path.join(root, 'runs');
   const start = resolveStart({
     ...{
       data,
+      ...(apart ? { valid: held } : {}),
       'run-dir': runs,
       name: 'mine',
       epochs: 2,
@@ -44,15 +52,16 @@ async function trainOnFolder() {
   await trainRun(run, { services, report, signals, resume: 'again' });
   const { directory } = run;
   return {
-    ...{ data, runs },
-    verify: (elsewhere: { data?: string } = {}) =>
-      verifyRun('mine', runs, { ...verifyDefaults, ...elsewhere }),
-    evaluate: () => evaluateRun({ directory, workers: 1, services, report, signals }),
-    resume: async () => {
-      await rm(directory.summary);
-      const resuming = resolveStart({ resume: 'mine', 'run-dir': runs });
+    ...{ data, held, runs },
+    verify: (elsewhere: Places = {}) => verifyRun('mine', runs, { ...verifyDefaults, ...elsewhere }),
+    evaluate: (moved: Places = {}) =>
+      evaluateRun({ directory, workers: 1, moved, services, report, signals }),
+    resume: async (elsewhere: Places = {}) => {
+      await rm(directory.summary, { force: true });
+      const resuming = resolveStart({ resume: 'mine', 'run-dir': runs, ...elsewhere });
       if (resuming.kind !== 'resume') throw new Error('is new');
-      return resumeRun(resuming, { ...context, services });
+      const resumed = await resumeRun(resuming, { ...context, services });
+      if (resumed.kind === 'ready') resumed.run.unlock();
     },
   };
 }
@@ -74,6 +83,52 @@ describe('a run whose images are still the same', () => {
       images: { status: 'unchanged' },
     });
     await expect(verify({ data: `${data}-gone` })).rejects.toMatchObject({ code: 'not-found' });
+  });
+});
+
+describe('a run that validates on a folder of its own', () => {
+  it('finds it where it has moved to, apart from the data, and needs to be told once', async () => {
+    const { data, held, verify, evaluate, resume } = await trainOnFolder(true);
+    expect(await verify()).toMatchObject({ ok: true, images: { status: 'unchanged', count: 20 } });
+    const away = path.join(path.dirname(held), 'far', 'away');
+    await mkdir(path.dirname(away));
+    await rename(held, away);
+    const valid = expect.stringContaining('if it has moved, say where it is now: --valid DIR');
+    await expect(resume()).rejects.toMatchObject({ code: 'not-found', remedy: valid });
+    await expect(evaluate()).rejects.toMatchObject({ code: 'not-found', remedy: valid });
+    const verdict = await verify();
+    expect(verdict).toMatchObject({ ok: true, images: { status: 'unavailable' } });
+    expect(describeVerdict('mine', verdict)).toContain(`there is no folder ${held}`);
+    expect(describeVerdict('mine', verdict)).toContain('--valid DIR');
+    await expect(resume({ valid: data })).rejects.toThrow('--valid and --data are both');
+
+    const moved = { status: 'unchanged', count: 20 };
+    expect(await verify({ valid: away })).toMatchObject({ ok: true, images: moved });
+    expect((await evaluate({ valid: away })).dataset.validRoot).toBe(away);
+    await resume({ valid: away });
+    await resume();
+    expect((await evaluate()).dataset.validRoot).toBe(away);
+    expect(await verify()).toMatchObject({ ok: true, images: moved });
+
+    await rename(data, `${data}-2`);
+    expect(await verify({ data: `${data}-2` })).toMatchObject({ ok: true, images: moved });
+    await resume({ data: `${data}-2` });
+    expect(await verify()).toMatchObject({ ok: true, images: moved });
+    await rm(path.join(away, 'a/0.jpg'));
+    const gone = path.relative(`${data}-2`, path.join(away, 'a/0.jpg'));
+    expect(await verify()).toMatchObject({ ok: false, images: { status: 'changed', missing: [gone] } });
+  });
+
+  it('refuses other images there', async () => {
+    const { data, held, resume } = await trainOnFolder(true);
+    const other = path.join(path.dirname(held), 'other');
+    await cp(held, other, { recursive: true });
+    await copyFile(path.join(data, 'b/13.jpg'), path.join(other, 'b/1.jpg'));
+    await expect(resume({ valid: other })).rejects.toMatchObject({
+      code: 'failed-precondition',
+      remedy: expect.stringContaining('--valid DIR'),
+    });
+    await resume();
   });
 });
 
