@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { openLifecycle } from '../runtime/lifecycle.js';
-import { guardOutput } from './cli/guard-output.js';
-import { printError } from './cli/print-error.js';
+import { guardOutput, printError } from './cli/process-output.js';
 import { buildProgram, translateUsageError } from './cli/program.js';
 import { localServices } from './local-services.js';
 

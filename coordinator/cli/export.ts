@@ -1,14 +1,14 @@
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type ExportFormat, exportFormats, exportJob } from '../../proto/jobs.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { exportRun } from '../inference/export-run.js';
 import { runWorkerJob } from '../launch/run-job.js';
-import { defaults } from '../options/defaults.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
+import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { checkpointOption, commandOnRun, runDirOption } from './command-options.js';
 import type { NetworkEnvironment } from './predict.js';
 
 const examples = `
@@ -30,16 +30,11 @@ interface ExportFlags {
 
 export function exportCommand(environment: NetworkEnvironment): Command {
   const format = new Option('--format <FORMAT>', 'what to write').choices(exportFormats);
-  return new Command('export')
-    .description('Writes the network of a run to a folder, for other programs.')
-    .argument('<RUN>', 'name or folder of the run')
+  return commandOnRun('export', 'Writes the network of a run to a folder, for other programs.')
     .addOption(format.makeOptionMandatory())
     .option('--out <DIR>', 'a new or empty folder (default: export/FORMAT in the folder of the run)')
-    .option(
-      '--checkpoint <NAME>',
-      'which of the checkpoints (default: the best by error rate, else the newest)',
-    )
-    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .addOption(checkpointOption())
+    .addOption(runDirOption())
     .option('--json', 'one JSON object')
     .addHelpText('after', examples)
     .action(async (run: string, flags: ExportFlags) => {

@@ -1,20 +1,24 @@
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
 import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
-import { defaults } from '../options/defaults.js';
 import { renderInterpretation } from '../report/interpretation-table.js';
 import { reportDefaults, writeReport } from '../report/write-report.js';
 import { readLedger, settleLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
-import { formatCount } from '../terminal/count-text.js';
-import { openReporter } from '../terminal/reporter.js';
-import { writeLines } from '../terminal/write-lines.js';
-import { ttaText } from './predict.js';
+import { formatCount } from '../terminal/figures.js';
+import { openReporter, writeLines } from '../terminal/reporter.js';
+import {
+  checkpointOption,
+  commandOnRun,
+  movedDataOption,
+  movedValidOption,
+  runDirOption,
+  ttaOption,
+  wholeNumber,
+} from './command-options.js';
 import type { StartEnvironment } from './start.js';
-import { movedValidText } from './verify-run.js';
-import { wholeNumber } from './whole-number.js';
 
 export type InterpretEnvironment = Pick<StartEnvironment, 'services' | 'output' | 'openLifecycle' | 'exit'>;
 
@@ -43,9 +47,10 @@ interface InterpretFlags {
 
 export function interpretCommand(environment: InterpretEnvironment): Command {
   const { topCount, minCount } = reportDefaults;
-  return new Command('interpret')
-    .description('Shows what the network of a run gets wrong: evaluates it and writes a report.')
-    .argument('<RUN>', 'name or folder of the run')
+  return commandOnRun(
+    'interpret',
+    'Shows what the network of a run gets wrong: evaluates it and writes a report.',
+  )
     .option(
       '--workers <N>',
       'workers on this machine that share the images (default: as many as the run had)',
@@ -53,15 +58,12 @@ export function interpretCommand(environment: InterpretEnvironment): Command {
     )
     .option('--top <K>', 'how many of the highest losses to show', wholeNumber(1, 1000), topCount)
     .option('--min-count <N>', 'leave out pairs confused less often', wholeNumber(1, 1_000_000), minCount)
-    .option(
-      '--checkpoint <NAME>',
-      'which of the checkpoints (default: the best by error rate, else the newest)',
-    )
-    .option('--data <DIR>', 'where the images of the run are now, if they have moved')
-    .option('--valid <DIR>', movedValidText)
+    .addOption(checkpointOption())
+    .addOption(movedDataOption())
+    .addOption(movedValidOption())
     .option('--labels <FILE>', 'where its file of labels is now, if that has moved')
-    .option('--tta', ttaText)
-    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .addOption(ttaOption())
+    .addOption(runDirOption())
     .option('--json', 'one JSON object per line; the last holds the figures')
     .addHelpText('after', examples)
     .action(async (run: string, flags: InterpretFlags) => {

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { RangeTask } from '../../plan/range-test.js';
 import { RondoError } from '../../runtime/errors.js';
 import { printableJson } from '../../runtime/printable.js';
@@ -11,11 +11,9 @@ import { writeSearch } from '../lr-find/write-search.js';
 import { gatherRaw } from '../options/gather-raw.js';
 import { resolveStart } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
-import { openReporter } from '../terminal/reporter.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { openReporter, writeLines } from '../terminal/reporter.js';
+import { positiveNumber, startOptions, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
-import { startOptions } from './start-options.js';
-import { wholeNumber } from './whole-number.js';
 
 /** Options that only a run has. A config file that is shared with `start` may hold them. */
 const optionsOfRuns = ['name', 'resume', 'nats'];
@@ -112,10 +110,4 @@ function checkRange({ from, to }: RangeTask): void {
   throw new RondoError('invalid-argument', `--min-lr is ${from}, which is not below --max-lr ${to}`, {
     remedy: 'give --min-lr the smaller one; fastai tries 1e-7 to 10',
   });
-}
-
-function positiveNumber(value: string): number {
-  const number = value.trim() === '' ? Number.NaN : Number(value);
-  if (number > 0 && number <= 1e6) return number;
-  throw new InvalidArgumentError('It must be a number above 0 and up to 1e6.');
 }

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { predictJob } from '../../proto/jobs.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
@@ -6,23 +6,17 @@ import { listImages } from '../inference/image-list.js';
 import { type Prediction, predictImages, type UnreadableImage } from '../inference/predict-images.js';
 import { renderPredictions } from '../inference/prediction-table.js';
 import { runWorkerJob } from '../launch/run-job.js';
-import { defaults } from '../options/defaults.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
-import { formatCount } from '../terminal/count-text.js';
+import { formatCount } from '../terminal/figures.js';
+import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { checkpointOption, commandOnRun, runDirOption, ttaOption, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
-import { wholeNumber } from './whole-number.js';
 
 /** What a command that uses a trained network needs of its process. */
 export type NetworkEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
 
 const nothingReadExitCode = 2;
-
-/** What the help says of --tta. */
-export const ttaText =
-  'with test-time augmentation, as in fastai: nine views of each image are classified, which takes nine times as long and is often ' +
-  'a little more accurate';
 
 const examples = `
 Examples:
@@ -47,18 +41,13 @@ interface PredictFlags {
 }
 
 export function predictCommand(environment: NetworkEnvironment): Command {
-  return new Command('predict')
-    .description('Classifies images with the network of a run.')
-    .argument('<RUN>', 'name or folder of the run')
+  return commandOnRun('predict', 'Classifies images with the network of a run.')
     .argument('<image...>', 'image files, and folders of them')
     .option('--top <K>', 'how many classes to name for each image', wholeNumber(1, 1000), 3)
     .option('--batch <N>', 'images that go through the network together', wholeNumber(1, 1024), 32)
-    .option(
-      '--checkpoint <NAME>',
-      'which of the checkpoints (default: the best by error rate, else the newest)',
-    )
-    .option('--tta', ttaText)
-    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .addOption(checkpointOption())
+    .addOption(ttaOption())
+    .addOption(runDirOption())
     .option('--json', 'one JSON object per line: a prediction or an unreadable file each, at last a summary')
     .addHelpText('after', examples)
     .action(async (run: string, images: string[], flags: PredictFlags) =>

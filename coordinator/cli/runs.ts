@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { largest } from '../../runtime/extremes.js';
 import { printableJson } from '../../runtime/printable.js';
-import { defaults } from '../options/defaults.js';
 import { listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
 import { isLocked } from '../run-store/run-lock.js';
 import { readSummary } from '../run-store/summary.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { writeLines } from '../terminal/reporter.js';
+import { runDirOption } from './command-options.js';
 import type { VerifyEnvironment } from './verify-run.js';
 
 interface RunRow {
@@ -21,7 +21,7 @@ interface RunRow {
 export function runsCommand({ output, exit }: VerifyEnvironment): Command {
   return new Command('runs')
     .description('Lists the runs of a folder, oldest name first.')
-    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+    .addOption(runDirOption())
     .option('--json', 'one JSON object per line')
     .action(async ({ runDir, json }: { runDir: string; json?: boolean }) => {
       const rows = await Promise.all(listRunNames(runDir).map((name) => readRow(runDir, name)));

@@ -7,12 +7,10 @@ import { dataOptions } from '../options/data-options.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
 import { resolveTraining } from '../options/training-options.js';
 import { indexData } from '../run/prepare-run.js';
-import { formatCount } from '../terminal/count-text.js';
-import { openReporter } from '../terminal/reporter.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { formatCount } from '../terminal/figures.js';
+import { openReporter, writeLines } from '../terminal/reporter.js';
+import { pickStartOptions, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
-import { pickStartOptions } from './start-options.js';
-import { wholeNumber } from './whole-number.js';
 
 const examples = `
 Examples:

@@ -1,5 +1,7 @@
+import { basename, relative } from 'node:path';
 import { Command } from 'commander';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
+import { shellWord } from '../../runtime/shell-word.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { gatherRaw } from '../options/gather-raw.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
@@ -15,8 +17,25 @@ import type { RunServices } from '../run/services.js';
 import { type TrainContext, trainRun } from '../run/train-run.js';
 import type { Summary } from '../run-store/summary.js';
 import { openReporter } from '../terminal/reporter.js';
-import { programName } from './program-name.js';
-import { startExamples, startOptions } from './start-options.js';
+import { startOptions } from './command-options.js';
+
+const examples = `
+Examples:
+  coordinator start --workers 4
+      train on the sample set with four workers on this machine
+  coordinator start --workers 2 --data photos --epochs 10 --name first-try
+      photos/cat/*.jpg, photos/dog/*.jpg …
+  coordinator start --data pets --pretrained imagenet --freeze-epochs 4 --epochs 2 --lr ,3e-3 --unfreeze-lr 1e-6,1e-4
+      fine-tune: the head first, then all layers at rates that rise from early to late ones
+  coordinator start --data pets --from runs/first-try/checkpoints/stage-1 --freeze-epochs 0 --epochs 2 --lr 1e-6,1e-4
+      a new run from where another one's frozen epochs ended
+  coordinator start --resume first-try --workers 4
+      go on where a run was stopped
+
+What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE_HOME or ~/.cache): fetched and drawn data sets, weights,
+what is known of images, and in pixels/ the images that workers decoded, up to --cache-gib. It may be removed at any time.
+
+Ctrl-C, SIGTERM or a terminal that is closed (SIGHUP, under nohup too) finish the step and save it; a second Ctrl-C stops at once.`;
 
 const stoppedExitCode = 130;
 
@@ -35,7 +54,7 @@ export function startCommand(environment: StartEnvironment): Command {
     .description(
       'Trains an image classifier: indexes the images, starts the workers, and follows them to the end.',
     )
-    .addHelpText('after', startExamples)
+    .addHelpText('after', examples)
     .action(async () => environment.exit(await start(gatherRaw(command), environment)));
   for (const option of startOptions()) command.addOption(option);
   return command;
@@ -85,4 +104,12 @@ async function train(run: PreparedRun, context: TrainContext): Promise<number> {
   const { summary, error } = await trainRun(run, context);
   if (error !== null) throw error;
   return summary.status === 'stopped' ? stoppedExitCode : 0;
+}
+
+/** How the person can call this program again: by its name when it is installed, else as `node FILE`. */
+export function programName(argv: readonly string[] = process.argv): string {
+  const script = argv[1] ?? '';
+  if (basename(script) === 'coordinator') return 'coordinator';
+  const near = relative(process.cwd(), script);
+  return `node ${shellWord(near.startsWith('..') ? script : near)}`;
 }

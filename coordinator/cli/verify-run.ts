@@ -1,23 +1,19 @@
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
 import { printableJson } from '../../runtime/printable.js';
 import { resolveFolder } from '../dataset/requirements.js';
-import { defaults } from '../options/defaults.js';
 import { describeChanges } from '../run-store/image-record.js';
 import { type LedgerLine, readLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { readSummary } from '../run-store/summary.js';
 import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.js';
 import { type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
-import { formatCount } from '../terminal/count-text.js';
+import { formatCount } from '../terminal/figures.js';
+import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
-import { writeLines } from '../terminal/write-lines.js';
+import { commandOnRun, movedDataOption, movedValidOption, runDirOption } from './command-options.js';
 import type { StartEnvironment } from './start.js';
-
-/** What the help says of --valid, for a run that is there. */
-export const movedValidText =
-  'where its images to validate on are now, if they have a folder of their own that has moved';
 
 export type VerifyEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
 
@@ -33,15 +29,14 @@ interface VerifyFlags {
 }
 
 export function verifyRunCommand({ output, openLifecycle, exit }: VerifyEnvironment): Command {
-  return new Command('verify-run')
-    .description(
-      'Proves from its ledger that a run used each sample of each epoch exactly once, as planned, and that the images are still the same.',
-    )
-    .argument('<RUN>', 'name or folder of the run')
-    .option('--run-dir <DIR>', 'folder that holds the runs', defaults.runDir)
+  return commandOnRun(
+    'verify-run',
+    'Proves from its ledger that a run used each sample of each epoch exactly once, as planned, and that the images are still the same.',
+  )
+    .addOption(runDirOption())
     .option('--no-images', 'look at the ledger alone')
-    .option('--data <DIR>', 'where the images of the run are now, if they have moved')
-    .option('--valid <DIR>', movedValidText)
+    .addOption(movedDataOption())
+    .addOption(movedValidOption())
     .option('--json', 'the verdict as one JSON object')
     .addHelpText(
       'after',

@@ -2,9 +2,7 @@ import { basename } from 'node:path';
 import type { PhaseConfig } from '../../plan/run-config.js';
 import type { ExportFormat } from '../../proto/jobs.js';
 import { printable } from '../../runtime/printable.js';
-import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
-import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
-import { formatInteger, formatPercent, noFigure } from '../report/figure-text.js';
+import { type ChosenCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import {
   dataEntries,
   describeRates,
@@ -13,6 +11,7 @@ import {
   trainingEntries,
 } from '../report/recipe-entries.js';
 import type { RunRecord } from '../run-store/run-directory.js';
+import { formatInteger, formatPercent, noFigure } from '../terminal/figures.js';
 import { safetensorsUsage, savedModelUsage } from './usage.js';
 
 export interface Exported {

@@ -1,4 +1,4 @@
-import { formatCount } from '../terminal/count-text.js';
+import { formatCount } from '../terminal/figures.js';
 import type { RatePoint, Suggestions } from './suggestions.js';
 
 const tableRows = 16;

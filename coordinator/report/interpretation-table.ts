@@ -1,6 +1,5 @@
 import { largest } from '../../runtime/extremes.js';
-import { formatCount } from '../terminal/count-text.js';
-import { formatLoss, formatPercent } from './figure-text.js';
+import { formatCount, formatLoss, formatPercent } from '../terminal/figures.js';
 import type { Interpretation } from './interpretation.js';
 
 const mostPairs = 10;

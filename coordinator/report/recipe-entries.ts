@@ -2,7 +2,7 @@ import { totalSteps } from '../../plan/phases.js';
 import type { PhaseConfig, RunConfig } from '../../plan/run-config.js';
 import { describeTraining } from '../options/training-options.js';
 import type { RunRecord } from '../run-store/run-directory.js';
-import { formatInteger, formatRate } from './figure-text.js';
+import { formatInteger, formatRate } from '../terminal/figures.js';
 
 /** What reports and model cards say of how a network was trained. */
 export type RecipeEntry = readonly [name: string, value: string];

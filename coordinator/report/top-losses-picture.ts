@@ -1,8 +1,8 @@
 import sharp from 'sharp';
+import { formatLoss } from '../terminal/figures.js';
 import { renderPng } from './charts/render-png.js';
 import { style } from './charts/style.js';
 import { drawText, element, svgDocument } from './charts/svg.js';
-import { formatLoss } from './figure-text.js';
 import type { EvaluatedImage } from './interpretation.js';
 import { thumbnailSide } from './thumbnails.js';
 

@@ -1,10 +1,8 @@
 import { createLogUpdate } from 'log-update';
 import { printableJson, printableLines } from '../../runtime/printable.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import { renderLasting } from './lasting-lines.js';
-import { renderDataset, renderLive, renderTraining } from './live-lines.js';
-import { advance, initialProgress } from './progress-state.js';
-import { writeLines } from './write-lines.js';
+import { renderEvent } from './event-lines.js';
+import { advance, initialProgress, renderDataset, renderLive, renderTraining } from './progress.js';
 
 /** Tells a person, or a program, what happens. */
 export interface Reporter {
@@ -52,7 +50,7 @@ function openPlainReporter(output: Output, nowMs: () => number): Reporter {
   return {
     report(event) {
       state = advance(state, event, nowMs());
-      const lines = renderLasting(event);
+      const lines = renderEvent(event);
       const counted = event.kind === 'dataset' && event.total > 0;
       if (counted && mayRepeat(`${event.phase} ${event.subject}`, event.done === event.total)) {
         lines.push(renderDataset(state.dataset!, nowMs()));
@@ -81,7 +79,7 @@ function openLiveReporter(output: Output, nowMs: () => number): Reporter {
   return {
     report(event) {
       state = advance(state, event, nowMs());
-      const lines = renderLasting(event, output.columns || defaultColumns);
+      const lines = renderEvent(event, output.columns || defaultColumns);
       if (!open || lines.length === 0) return;
       log.clear();
       drawn = '';
@@ -107,4 +105,12 @@ function createThrottle(intervalMs: number, nowMs: () => number) {
     saidAtMs.set(kind, nowMs());
     return true;
   };
+}
+
+/**
+ * Writes what may hold names and messages that others chose, so that a terminal shows control characters
+ * instead of obeying them.
+ */
+export function writeLines(output: { write(text: string): unknown }, lines: readonly string[]): void {
+  for (const line of lines) output.write(`${printableLines(line)}\n`);
 }

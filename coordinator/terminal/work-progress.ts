@@ -1,5 +1,5 @@
 import { createLogUpdate } from 'log-update';
-import { renderDataset } from './live-lines.js';
+import { renderDataset } from './progress.js';
 import type { Output } from './reporter.js';
 
 /** How far a piece of work is, for a person who waits. Silent for work that ends at once. */

@@ -1,6 +1,5 @@
-import { formatCount } from '../../terminal/count-text.js';
+import { formatCount, formatInteger, formatPercent } from '../../terminal/figures.js';
 import { strength } from '../confusion-picture.js';
-import { formatInteger, formatPercent } from '../figure-text.js';
 import type { Interpretation } from '../interpretation.js';
 import { type Html, html, nothing } from './html.js';
 

@@ -1,7 +1,6 @@
 import type { RunConfig } from '../../../plan/run-config.js';
 import type { EpochRecord, History } from '../../run-store/epoch-record.js';
-import { formatDuration } from '../../terminal/clock-text.js';
-import { formatLoss } from '../figure-text.js';
+import { formatDuration, formatLoss } from '../../terminal/figures.js';
 import { learningPanels } from '../learning-charts.js';
 import { drawPanels, type Panel } from '../panel.js';
 import { schedulePanels } from '../schedule-charts.js';

@@ -1,6 +1,5 @@
-import { formatLoss } from '../figure-text.js';
-import type { PicturedLoss } from '../top-losses-picture.js';
-import { titleOf } from '../top-losses-picture.js';
+import { formatLoss } from '../../terminal/figures.js';
+import { type PicturedLoss, titleOf } from '../top-losses-picture.js';
 import { type Html, html, nothing } from './html.js';
 
 export function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {

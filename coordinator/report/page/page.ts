@@ -1,7 +1,7 @@
 import type { History } from '../../run-store/epoch-record.js';
 import { distinctKernels } from '../../run-store/kernels.js';
 import type { RunRecord } from '../../run-store/run-directory.js';
-import { formatInteger, formatLoss, formatPercent } from '../figure-text.js';
+import { formatInteger, formatLoss, formatPercent } from '../../terminal/figures.js';
 import type { Interpretation } from '../interpretation.js';
 import type { PicturedLoss } from '../top-losses-picture.js';
 import { confusionSection } from './confusion-section.js';

@@ -1,4 +1,4 @@
-import { noFigure } from '../figure-text.js';
+import { noFigure } from '../../terminal/figures.js';
 import type { Interpretation } from '../interpretation.js';
 import { shareCell } from './confusion-section.js';
 import { type Html, html } from './html.js';

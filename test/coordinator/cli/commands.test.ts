@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { printError } from '../../../coordinator/cli/print-error.js';
+import { printError } from '../../../coordinator/cli/process-output.js';
 import { buildProgram } from '../../../coordinator/cli/program.js';
-import { programName } from '../../../coordinator/cli/program-name.js';
+import { programName } from '../../../coordinator/cli/start.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { fakeRun } from '../../support/fake-run.js';
 import { memoryOutput } from '../../support/memory-output.js';

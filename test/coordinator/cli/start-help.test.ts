@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { startOptions } from '../../../coordinator/cli/command-options.js';
 import { buildProgram, translateUsageError } from '../../../coordinator/cli/program.js';
-import { startOptions } from '../../../coordinator/cli/start-options.js';
 import { startOptionNames } from '../../../coordinator/options/start-schema.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { fakeRun } from '../../support/fake-run.js';

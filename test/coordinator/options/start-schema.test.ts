@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { startOptions } from '../../../coordinator/cli/start-options.js';
+import { startOptions } from '../../../coordinator/cli/command-options.js';
 import { dashed } from '../../../coordinator/options/option.js';
 import { parseStart, startOptionNames, startTable } from '../../../coordinator/options/start-schema.js';
 import {

@@ -2,11 +2,14 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Summary } from '../../../coordinator/run-store/summary.js';
 import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
-import { formatDuration } from '../../../coordinator/terminal/clock-text.js';
-import { renderTableHead, renderTableRow } from '../../../coordinator/terminal/epoch-table.js';
-import { renderLasting } from '../../../coordinator/terminal/lasting-lines.js';
-import { renderLive } from '../../../coordinator/terminal/live-lines.js';
-import { advance, estimateLeft, initialProgress } from '../../../coordinator/terminal/progress-state.js';
+import { renderEvent, renderTableHead, renderTableRow } from '../../../coordinator/terminal/event-lines.js';
+import { formatDuration } from '../../../coordinator/terminal/figures.js';
+import {
+  advance,
+  estimateLeft,
+  initialProgress,
+  renderLive,
+} from '../../../coordinator/terminal/progress.js';
 import { openReporter } from '../../../coordinator/terminal/reporter.js';
 import { memoryOutput } from '../../support/memory-output.js';
 
@@ -182,7 +185,7 @@ describe('what stays', () => {
       resume: 'coordinator start --resume mine',
       report: null,
     };
-    expect(renderLasting(stopped)).toEqual([
+    expect(renderEvent(stopped)).toEqual([
       'stopped after 12 of 30 steps, in 01:15',
       '4 of 10 metrics were lost',
       'all of it is in runs/mine',
@@ -191,13 +194,13 @@ describe('what stays', () => {
   });
 
   it('says where the report of a completed run is', () => {
-    const lines = renderLasting({ kind: 'summary', ...summary });
+    const lines = renderEvent({ kind: 'summary', ...summary });
     expect(lines).toContain('report: runs/mine/report/index.html');
   });
 
   it('says what is about to be trained', () => {
     expect(
-      renderLasting({ ...prepared, quarantined: 1, startStep: 12, epochs: 1, workers: 1 } as RunEvent),
+      renderEvent({ ...prepared, quarantined: 1, startStep: 12, epochs: 1, workers: 1 } as RunEvent),
     ).toEqual([
       'run mine in runs/mine',
       'resnet34 at 64 px · 10 classes · 640 images to train on, 160 to validate on · 1 epoch of 10 steps · 1 worker',
@@ -207,11 +210,11 @@ describe('what stays', () => {
   });
 
   it('is nothing for a run that failed before its first step: the error says it all', () => {
-    expect(renderLasting({ kind: 'summary', ...summary, status: 'failed', steps: 0 })).toEqual([]);
+    expect(renderEvent({ kind: 'summary', ...summary, status: 'failed', steps: 0 })).toEqual([]);
   });
 
   it('tells how workers from elsewhere join', () => {
-    expect(renderLasting({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
+    expect(renderEvent({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
       'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',
     ]);
   });

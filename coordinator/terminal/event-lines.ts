@@ -1,16 +1,15 @@
 import { shellWord } from '../../runtime/shell-word.js';
+import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
 import type { PreparedEvent, RunEvent } from '../telemetry/run-events.js';
-import { formatDuration } from './clock-text.js';
-import { formatCount } from './count-text.js';
-import { renderTableHead, renderTableRow } from './epoch-table.js';
+import { formatCount, formatDuration, formatLoss } from './figures.js';
 
 /**
  * The lines that an event leaves on the terminal for good.
  *
  * @param width of the terminal, in characters, where it is known
  */
-export function renderLasting(event: RunEvent, width?: number): string[] {
+export function renderEvent(event: RunEvent, width?: number): string[] {
   switch (event.kind) {
     case 'note':
       return [event.text];
@@ -76,7 +75,7 @@ function renderSummary(summary: Summary): string[] {
   if (status === 'completed' && last?.error_rate != null) {
     lines.push(`error rate ${last.error_rate.toFixed(4)} on ${summary.counts.valid} validation images`);
     lines.push(
-      `balanced error ${show(last.balanced_error)}, macro F1 ${show(last.macro_f1)}, top-5 error ${show(last.top5_error)}`,
+      `balanced error ${formatLoss(last.balanced_error, 4)}, macro F1 ${formatLoss(last.macro_f1, 4)}, top-5 error ${formatLoss(last.top5_error, 4)}`,
     );
   }
   if (summary.skippedSteps > 0)
@@ -92,6 +91,46 @@ function renderSummary(summary: Summary): string[] {
   return lines;
 }
 
-function show(figure: number | null): string {
-  return figure?.toFixed(4) ?? 'nan';
+interface Column {
+  readonly title: string;
+  readonly show: (record: EpochRecord) => string;
+  /** Left out where there is no room for all. */
+  readonly further?: boolean;
+}
+
+/** Of the table of epochs: fastai's, further measures, and images/s. */
+const columns: readonly Column[] = [
+  { title: 'epoch', show: (record) => String(record.epoch) },
+  { title: 'train_loss', show: (record) => formatLoss(record.train_loss, 6) },
+  { title: 'valid_loss', show: (record) => formatLoss(record.valid_loss, 6) },
+  { title: 'error_rate', show: (record) => formatLoss(record.error_rate, 6) },
+  { title: 'balanced_error', show: (record) => formatLoss(record.balanced_error, 6), further: true },
+  { title: 'macro_f1', show: (record) => formatLoss(record.macro_f1, 6), further: true },
+  { title: 'top5_error', show: (record) => formatLoss(record.top5_error, 6), further: true },
+  { title: 'time   ', show: (record) => formatDuration(record.seconds) },
+  { title: 'images/s', show: (record) => record.imagesPerSecond.toFixed(1) },
+];
+const gap = '  ';
+/** Where a width is not known. */
+const usualWidth = 80;
+
+/** @param width of the terminal, in characters */
+export function renderTableHead(width = usualWidth): string {
+  return join(fitting(width).map(({ title }) => title));
+}
+
+/** @param width of the terminal, in characters */
+export function renderTableRow(record: EpochRecord, width = usualWidth): string {
+  return join(fitting(width).map(({ title, show }) => show(record).padEnd(title.length)));
+}
+
+/** All columns, or fastai's and images/s alone when all are too wide. */
+function fitting(width: number): readonly Column[] {
+  return join(columns.map(({ title }) => title)).length < width
+    ? columns
+    : columns.filter(({ further }) => !further);
+}
+
+function join(cells: readonly string[]): string {
+  return cells.join(gap).trimEnd();
 }

@@ -1,4 +1,0 @@
-/** "1 epoch", "3 epochs". */
-export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
