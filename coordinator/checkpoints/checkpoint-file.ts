@@ -4,6 +4,7 @@ import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import type { RunConfig } from '../../plan/run-config.js';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import {
   type DurableFiles,
@@ -48,6 +49,11 @@ export interface Checkpoint {
   /** Its folder. */
   readonly path: string;
   readonly record: CheckpointRecord;
+}
+
+/** Ties checkpoints to the configuration that they were trained with. */
+export function digestRunConfig(config: RunConfig): string {
+  return createHash('sha256').update(JSON.stringify(config)).digest('hex');
 }
 
 export interface CheckpointSource {
@@ -165,7 +171,8 @@ export async function* streamCheckpoint({ path, record }: Checkpoint): AsyncIter
   for await (const chunk of stream) yield { part: { $case: 'data', value: chunk as Buffer } };
 }
 
-async function readDataStart(file: string): Promise<number> {
+/** Where in a file of tensors the values begin, in bytes. */
+export async function readDataStart(file: string): Promise<number> {
   const handle = await open(file, 'r');
   try {
     const { buffer } = await handle.read(Buffer.alloc(safetensorsLengthBytes), 0, safetensorsLengthBytes, 0);

@@ -5,17 +5,11 @@ import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import { findBestEpoch } from './best-epoch.js';
 import { type Checkpoint, readCheckpointRecord, verifyCheckpoint } from './checkpoint-file.js';
+import { nameCheckpoint } from './checkpoint-names.js';
 
 /** A state of ResNet34 with its moments is 250 MB, so a run keeps few: what is newest, and the best. */
 const keptNewest = 2;
 const namePattern = /^(epoch|stopped)-\d+$/;
-
-/** `epoch-0003`: after the epoch counted 3 from 0. `stopped-000042`: inside an epoch, after 42 steps. */
-export function nameCheckpoint(end: { epoch: number; step: number; whole: boolean }): string {
-  return end.whole
-    ? `epoch-${String(end.epoch).padStart(4, '0')}`
-    : `stopped-${String(end.step).padStart(6, '0')}`;
-}
 
 /**
  * The checkpoint with the most steps, its bytes checked; null when there is none. When that one is damaged,

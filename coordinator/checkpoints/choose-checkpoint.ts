@@ -5,10 +5,10 @@ import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { type EpochLine, readLedger, settleLedger } from '../run-store/ledger.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
-import { bestName } from './best-checkpoint.js';
-import { findBestEpoch } from './best-epoch.js';
+import { bestName, findBestEpoch } from './best-epoch.js';
 import { type Checkpoint, readCheckpointRecord, verifyCheckpoint } from './checkpoint-file.js';
-import { findNewestCheckpoint, nameCheckpoint } from './checkpoint-folder.js';
+import { findNewestCheckpoint } from './checkpoint-folder.js';
+import { nameCheckpoint } from './checkpoint-names.js';
 
 /** A checkpoint to use a run's network from, its bytes checked. */
 export interface ChosenCheckpoint extends Checkpoint {

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Arch } from '../../plan/run-config.js';
 import type { CheckedWeights, CheckWeightsRequest } from '../../proto/jobs.js';
 import { digestFile } from '../../runtime/file-digest.js';
-import { refused } from '../options/refused.js';
+import { refused } from '../options/option.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Arch } from '../../plan/run-config.js';
-import { type DownloadProgress, downloadFile } from '../download/download.js';
-import { urlOf } from '../download/mirror.js';
+import { type DownloadProgress, downloadFile, urlOf } from '../download/download.js';
 
 /**
  * torchvision's IMAGENET1K_V1 weights (torchvision/models/resnet.py). ResNet50 and larger have a V2 too,

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { defaults } from '../options/defaults.js';
 import { dashed, describeOption } from '../options/option.js';
+import { defaults } from '../options/run-options.js';
 import { optionGroups, type StartTable } from '../options/start-schema.js';
 
 /** The options of `start`: `--config`, and every option of a config file. */

@@ -8,7 +8,7 @@ import { adoptArch } from '../checkpoints/source-run.js';
 import { findRates, findStart, folderOf } from '../lr-find/find-rates.js';
 import { renderCurve, renderSuggestions } from '../lr-find/rate-text.js';
 import { writeSearch } from '../lr-find/write-search.js';
-import { gatherRaw } from '../options/gather-raw.js';
+import { gatherRaw } from '../options/config-file.js';
 import { resolveStart } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
 import { openReporter, writeLines } from '../terminal/reporter.js';

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import { adoptArch } from '../checkpoints/source-run.js';
-import { gatherRaw } from '../options/gather-raw.js';
+import { gatherRaw } from '../options/config-file.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
 import {

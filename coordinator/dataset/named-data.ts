@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { abortReason } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
-import { downloadFile } from '../download/download.js';
-import { withFileLock } from '../download/file-lock.js';
-import { urlOf } from '../download/mirror.js';
+import { downloadFile, urlOf, withFileLock } from '../download/download.js';
 import { unpackImages } from '../download/unpack.js';
 
 /** A published data set: one gzipped tar file of images. */

@@ -2,8 +2,8 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { abortReason, sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
+import { tryLock } from '../../runtime/file-lock.js';
 import { type ExpectedFile, findMismatch } from './digest.js';
-import { withFileLock } from './file-lock.js';
 import { promotePart, removePart, sizeOf } from './part-file.js';
 import { transfer } from './transfer.js';
 
@@ -121,4 +121,47 @@ function partOf(file: string): string {
 
 function byHand({ url, file }: DownloadOptions): string {
   return `fetch ${url} on a machine that can reach it and put it at ${file}`;
+}
+
+/**
+ * Where to fetch a file: under the mirror that the environment variable names, else at its publisher. A
+ * mirror is a folder of files with the names that they have in Rondo's cache.
+ *
+ * @throws RondoError invalid-argument when the variable holds no http or https URL.
+ */
+export function urlOf(file: string, publisher: string, variable: string): string {
+  const base = process.env[variable];
+  if (base === undefined || base === '') return publisher;
+  if (!URL.canParse(base) || !/^https?:$/.test(new URL(base).protocol)) {
+    throw new RondoError('invalid-argument', `${variable} is "${base}", which is not a web address`, {
+      remedy: `set ${variable} to something like https://mirror.example/files, or unset it`,
+    });
+  }
+  return `${base.replace(/\/+$/, '')}/${file}`;
+}
+
+const pollMs = 250;
+
+export interface LockOptions {
+  readonly signal: AbortSignal;
+  /** Called again and again while another process holds the lock. */
+  onWait(): void | Promise<void>;
+}
+
+/**
+ * Does `work` while holding the lock at `path`. Waits while another process holds it; the lock is released
+ * when its holder ends.
+ */
+export async function withFileLock<T>(path: string, o: LockOptions, work: () => Promise<T>): Promise<T> {
+  let unlock = tryLock(path);
+  while (unlock === null) {
+    await o.onWait();
+    await sleep(pollMs, o.signal);
+    unlock = tryLock(path);
+  }
+  try {
+    return await work();
+  } finally {
+    unlock();
+  }
 }

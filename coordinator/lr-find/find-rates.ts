@@ -6,10 +6,10 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
-import { findSource, type SourceRun } from '../checkpoints/source-run.js';
+import { findSource, type SourceRun, takeOver } from '../checkpoints/source-run.js';
 import type { StartConfig } from '../options/start-config.js';
 import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
-import { indexData, type PrepareContext, takeOver } from '../run/prepare-run.js';
+import { indexData, type PrepareContext } from '../run/prepare-run.js';
 import { buildRunConfig } from '../run/run-config.js';
 import { type RatePoint, type Suggestions, suggestRates } from './suggestions.js';
 

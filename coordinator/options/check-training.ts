@@ -1,4 +1,4 @@
-import { refused } from './refused.js';
+import { refused } from './option.js';
 import type { ParsedStart, TrainingOptions } from './start-schema.js';
 
 /** Throws invalid-argument for options that cannot be together. */

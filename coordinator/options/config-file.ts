@@ -1,8 +1,20 @@
 import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { parse } from 'yaml';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { type RawStart, startOptionNames } from './start-schema.js';
+
+/**
+ * Options under their kebab-case names: those of the config file, then those of the command line over them.
+ */
+export function gatherRaw(command: Command): RawStart {
+  const given = command.options
+    .map((option) => [option.name(), command.getOptionValue(option.attributeName()) as unknown] as const)
+    .filter(([, value]) => value !== undefined);
+  const { config, ...line } = Object.fromEntries(given);
+  return typeof config === 'string' ? { ...readConfigFile(config), ...line } : line;
+}
 
 /**
  * Options of `coordinator start` from a YAML file. Throws invalid-argument, with the nearest known name, for

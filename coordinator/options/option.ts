@@ -1,3 +1,4 @@
+import { RondoError } from '../../runtime/errors.js';
 import type { ValueType } from './value-types.js';
 
 interface HelpText {
@@ -66,4 +67,9 @@ export function describeOption(option: TrainingOption<unknown> | RuntimeOption<u
   const { text, defaultText, default: value } = option;
   if (defaultText !== undefined) return `${text} (default: ${defaultText})`;
   return value === undefined || value === false ? text : `${text} (default: ${value})`;
+}
+
+/** The error for options that cannot be, alone or together. */
+export function refused(message: string, remedy: string): RondoError {
+  return new RondoError('invalid-argument', message, { remedy });
 }

@@ -1,8 +1,14 @@
 import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
-import { defaults } from './defaults.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
 import { flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
+
+/** Defaults that other commands share with `coordinator start`. */
+export const defaults = {
+  workers: 1,
+  listen: '127.0.0.1:0',
+  runDir: 'runs',
+} as const;
 
 /** What says which epoch is best: the lower the better, but for macro F1. */
 export const epochMeasures = [

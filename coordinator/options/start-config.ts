@@ -1,7 +1,7 @@
 import { cutMicroBatches } from '../../plan/micro-batches.js';
 import { diskCacheGib } from '../../runtime/installation.js';
-import { defaults } from './defaults.js';
-import { refused } from './refused.js';
+import { refused } from './option.js';
+import { defaults } from './run-options.js';
 import { type ParsedStart, parseStart, type RawStart, type TrainingOptions } from './start-schema.js';
 import { givenTraining, resolveTraining } from './training-options.js';
 

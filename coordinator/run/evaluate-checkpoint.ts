@@ -4,7 +4,7 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { diskCacheGib } from '../../runtime/installation.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
-import { defaults } from '../options/defaults.js';
+import { defaults } from '../options/run-options.js';
 import { type OperateContext, operateCluster } from './operate-cluster.js';
 
 export interface CheckpointEvaluation {

@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs';
 import { platform, release } from 'node:os';
-import { resolve } from 'node:path';
 import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
@@ -8,9 +7,8 @@ import { hideNatsLogin } from '../../runtime/nats-url.js';
 import { version } from '../../runtime/version.js';
 import { cannotWrite } from '../../runtime/write-error.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
-import { findPretrained, requireHeadFits, type StartingWeights } from '../checkpoints/pretrained.js';
-import { findSource, type SourceRun } from '../checkpoints/source-run.js';
-import { headFits, writeSourceWeights } from '../checkpoints/source-weights.js';
+import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
+import { findSource, takeOver } from '../checkpoints/source-run.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
@@ -20,7 +18,6 @@ import {
   createRunDirectory,
   type RunDirectory,
   type RunRecord,
-  type SourceRecord,
   writeQuarantined,
   writeRunRecord,
 } from '../run-store/run-directory.js';
@@ -120,30 +117,6 @@ export async function prepareNewRun(
 /** Where a run's images lie, as its record says it. */
 export function rootsOf({ root, validRoot }: Dataset): Pick<RunRecord, 'dataRoot' | 'validRoot'> {
   return { dataRoot: root, ...(validRoot === undefined ? {} : { validRoot }) };
-}
-
-/**
- * Copies the weights of another run's checkpoint to a file of the new one's, at `path`: that run may change
- * or go.
- */
-export async function takeOver(
-  source: SourceRun,
-  config: RunConfig,
-  path: string,
-  { report }: Pick<PrepareContext, 'report'>,
-): Promise<{ weights: StartingWeights; record: SourceRecord }> {
-  const { record, checkpoint } = source;
-  const withHead = headFits(record.config, config);
-  const weights = await writeSourceWeights(path, source, withHead);
-  const { step, parameterDigest } = checkpoint.record;
-  const start = `starting from ${checkpoint.name} of run ${record.runId} (step ${step})`;
-  const text = withHead ? start : `${start}, with a fresh head: its classes differ from that run's`;
-  report({ kind: 'note', text });
-  const head = withHead ? 'taken over' : 'fresh';
-  return {
-    weights,
-    record: { runId: record.runId, checkpoint: resolve(checkpoint.path), step, parameterDigest, head },
-  };
 }
 
 /** What indexing needs of a `PrepareContext`. */

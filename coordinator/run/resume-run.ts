@@ -6,11 +6,11 @@ import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import { version } from '../../runtime/version.js';
-import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
+import { type Checkpoint, digestRunConfig } from '../checkpoints/checkpoint-file.js';
 import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
-import { defaults } from '../options/defaults.js';
 import { dashed } from '../options/option.js';
+import { defaults } from '../options/run-options.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { writeImageRecord } from '../run-store/image-record.js';
@@ -34,7 +34,6 @@ import { lockRun } from '../run-store/run-lock.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
 import { type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
-import { digestRunConfig } from './run-config.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
@@ -40,11 +39,6 @@ function weighClasses({ classWeights }: TrainingOptions, { classes, train }: Dat
     classes.length,
     train.map(({ label }) => label),
   );
-}
-
-/** Ties checkpoints to the config that they were trained with. */
-export function digestRunConfig(config: RunConfig): string {
-  return createHash('sha256').update(JSON.stringify(config)).digest('hex');
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
+import type { PullState } from '../checkpoints/checkpoint-keeper.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { SplitKind } from '../dataset/split.js';
@@ -114,11 +115,7 @@ export interface RunServices {
     /** Disk for decoded images, in GiB. */
     cacheGib: number;
   }): LaunchedWorkers;
-  /** The state held by the worker at `address`. */
-  pullState(
-    address: string,
-    options: { token: string; generation: bigint; step: number; signal: AbortSignal },
-  ): Promise<{ header: StateHeader; values: Float32Array }>;
+  readonly pullState: PullState;
   /** Writes the report of an evaluation into the run's directory and returns the path of its page. */
   writeReport(content: {
     directory: RunDirectory;

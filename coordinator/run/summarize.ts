@@ -1,6 +1,5 @@
 import { totalSteps } from '../../plan/phases.js';
-import { readBest } from '../checkpoints/best-checkpoint.js';
-import { findBestEpoch } from '../checkpoints/best-epoch.js';
+import { findBestEpoch, readBest } from '../checkpoints/best-epoch.js';
 import { distinctKernels } from '../run-store/kernels.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import type { PreparedRun } from './prepare-run.js';

@@ -3,11 +3,11 @@ import { totalSteps } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
+import { keepCheckpoints } from '../checkpoints/checkpoint-keeper.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import { removeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import { keepCheckpoints } from './checkpoint-keeper.js';
 import { openMetricsIntake } from './metrics-intake.js';
 import {
   closeResources,
@@ -105,7 +105,8 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const ledger = openLineFile(run.directory.ledger);
   const publish: MetricsCollector['publish'] = (metric) => resources.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
-    ...{ run, token, ledger, report, publish },
+    ...{ config: run.config, keepBest: run.training.keepBest, folder: run.directory.checkpoints },
+    ...{ token, ledger, report, publish },
     pullState: services.pullState,
     epochs: () => recorder.epochs,
   });

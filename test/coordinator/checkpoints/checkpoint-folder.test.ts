@@ -11,8 +11,8 @@ import {
 import {
   droppableCheckpoints,
   findNewestCheckpoint,
-  nameCheckpoint,
 } from '../../../coordinator/checkpoints/checkpoint-folder.js';
+import { nameCheckpoint } from '../../../coordinator/checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../../../coordinator/run-store/epoch-record.js';
 import type { StateChunk } from '../../../proto/gen/coordinator.js';
 import { type DurableFiles, realFiles, restoreReplaced } from '../../../runtime/durable-file.js';

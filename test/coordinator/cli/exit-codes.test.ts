@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { startOptions } from '../../../coordinator/cli/command-options.js';
 import { buildProgram } from '../../../coordinator/cli/program.js';
-import { gatherRaw } from '../../../coordinator/options/gather-raw.js';
+import { gatherRaw } from '../../../coordinator/options/config-file.js';
 import { resolveStart } from '../../../coordinator/options/start-config.js';
 import { parseStart, startOptionNames } from '../../../coordinator/options/start-schema.js';
 import { type ErrorCode, exitCodesHelp, exitCodeTexts, RondoError } from '../../../runtime/errors.js';

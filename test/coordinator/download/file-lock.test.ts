@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, vi } from 'vitest';
-import { withFileLock } from '../../../coordinator/download/file-lock.js';
+import { withFileLock } from '../../../coordinator/download/download.js';
 import { tryLock } from '../../../runtime/file-lock.js';
 import { makeFolder } from '../../support/images.js';
 import { holdLockElsewhere, kill } from '../../support/lock-holder.js';

@@ -1,12 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { digestRunConfig } from '../../../coordinator/checkpoints/checkpoint-file.js';
 import { resolveStart } from '../../../coordinator/options/start-config.js';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
-import {
-  buildRunConfig,
-  digestRunConfig,
-  phasesFor,
-  presizeFor,
-} from '../../../coordinator/run/run-config.js';
+import { buildRunConfig, phasesFor, presizeFor } from '../../../coordinator/run/run-config.js';
 import { tinyDataset } from '../../support/tiny-run.js';
 
 function trainingOf(raw: RawStart) {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readBest } from '../../../coordinator/checkpoints/best-checkpoint.js';
+import { readBest } from '../../../coordinator/checkpoints/best-epoch.js';
 import { chooseCheckpoint, describeSkipped } from '../../../coordinator/checkpoints/choose-checkpoint.js';
 import { start } from '../../../coordinator/cli/start.js';
 import { verifyRun } from '../../../coordinator/cli/verify-run.js';

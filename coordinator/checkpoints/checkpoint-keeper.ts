@@ -1,34 +1,49 @@
 import { join } from 'node:path';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { StateHeader } from '../../proto/gen/coordinator.js';
 import { createLatestQueue, type LatestQueue } from '../../runtime/latest-queue.js';
-import { markBest } from '../checkpoints/best-checkpoint.js';
-import { findBestEpoch } from '../checkpoints/best-epoch.js';
-import { writeCheckpoint } from '../checkpoints/checkpoint-file.js';
-import { nameCheckpoint, pruneCheckpoints } from '../checkpoints/checkpoint-folder.js';
-import { nameAgain, nameStage } from '../checkpoints/stage-checkpoint.js';
-import type { EpochEnd } from '../membership/cluster-events.js';
+import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import type { PreparedRun } from './prepare-run.js';
-import { digestRunConfig } from './run-config.js';
-import type { MetricsCollector, RunServices } from './services.js';
+import { findBestEpoch, markBest } from './best-epoch.js';
+import { digestRunConfig, writeCheckpoint } from './checkpoint-file.js';
+import { pruneCheckpoints } from './checkpoint-folder.js';
+import { nameAgain, nameCheckpoint, nameStage } from './checkpoint-names.js';
 
-/** A state to save. */
-export interface SavedEnd extends EpochEnd {
+/** A state to save, which the workers hold. */
+export interface SavedEnd {
+  readonly epoch: number;
+  readonly step: number;
+  /** False for a state inside the epoch. */
+  readonly whole: boolean;
   /** Its phase ends with it, earlier than planned. */
   readonly endsPhase: boolean;
+  /** Who serves it, in which generation. */
+  readonly holderAddress: string;
+  readonly generation: bigint;
 }
 
+/** The state held by the worker at `address`. */
+export type PullState = (
+  address: string,
+  options: { token: string; generation: bigint; step: number; signal: AbortSignal },
+) => Promise<{ header: StateHeader; values: Float32Array }>;
+
 export interface CheckpointKeeperOptions {
-  readonly run: PreparedRun;
-  readonly pullState: RunServices['pullState'];
+  readonly config: RunConfig;
+  /** The measure whose best epoch is marked; null to mark none. */
+  readonly keepBest: EpochMeasure | null;
+  /** Of checkpoints. */
+  readonly folder: string;
+  readonly pullState: PullState;
   /** The run's. */
   readonly token: string;
   readonly ledger: LineFile;
   /** The epochs that have ended so far. */
   epochs(): readonly EpochRecord[];
   report(event: RunEvent): void;
-  readonly publish: MetricsCollector['publish'];
+  publish(metric: { kind: 'event'; event: 'checkpoint'; detail: string; step: number }): void;
 }
 
 /**
@@ -36,11 +51,9 @@ export interface CheckpointKeeperOptions {
  * frozen phase and the best epoch unless a better one comes first.
  */
 export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEnd> {
-  const { config, training } = o.run;
-  const isBest = (end: EpochEnd) =>
-    training.keepBest !== null &&
-    end.whole &&
-    findBestEpoch(o.epochs(), training.keepBest)?.epoch === end.epoch;
+  const { config, keepBest } = o;
+  const isBest = (end: SavedEnd) =>
+    keepBest !== null && end.whole && findBestEpoch(o.epochs(), keepBest)?.epoch === end.epoch;
   return createLatestQueue<SavedEnd>(
     (end, signal) => saveCheckpoint(end, signal, o),
     (end) => end.endsPhase || nameStage(config, end) !== null || isBest(end),
@@ -50,20 +63,20 @@ export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEn
 }
 
 async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
-  const { config, training, directory } = o.run;
+  const { config, keepBest, folder } = o;
   const { header, values } = await o.pullState(end.holderAddress, { ...end, token: o.token, signal });
   // A checkpoint promises the steps before it: they must be on the disk first.
   o.ledger.sync();
   // `stage-N` first: after a crash between the two, a run resumed from the epoch's checkpoint would never
   // write it.
   const names = [nameStage(config, end) ?? [], nameCheckpoint(end)].flat();
-  const [path, ...otherPaths] = names.map((name) => join(directory.checkpoints, name));
+  const [path, ...otherPaths] = names.map((name) => join(folder, name));
   await writeCheckpoint(path!, { ...end, header, values, runConfigDigest: digestRunConfig(config) });
   for (const other of otherPaths) await nameAgain(path!, other);
-  if (training.keepBest !== null) await markBest(directory.checkpoints, o.epochs(), training.keepBest);
+  if (keepBest !== null) await markBest(folder, o.epochs(), keepBest);
   for (const name of names) {
     o.report({ kind: 'checkpoint', name, step: end.step });
     o.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
   }
-  await pruneCheckpoints(directory.checkpoints, o.epochs(), training.keepBest ?? undefined);
+  await pruneCheckpoints(folder, o.epochs(), keepBest ?? undefined);
 }

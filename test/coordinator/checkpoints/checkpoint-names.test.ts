@@ -10,7 +10,7 @@ import {
   findNewestCheckpoint,
   pruneCheckpoints,
 } from '../../../coordinator/checkpoints/checkpoint-folder.js';
-import { nameAgain, nameStage } from '../../../coordinator/checkpoints/stage-checkpoint.js';
+import { nameAgain, nameStage } from '../../../coordinator/checkpoints/checkpoint-names.js';
 import { fakeState } from '../../support/fake-run.js';
 import { temporaryFolder, tinyConfig } from '../../support/tiny-run.js';
 

@@ -4,6 +4,13 @@ import { planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { realFiles, replaceFolder, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
 
+/** `epoch-0003`: after the epoch counted 3 from 0. `stopped-000042`: inside an epoch, after 42 steps. */
+export function nameCheckpoint(end: { epoch: number; step: number; whole: boolean }): string {
+  return end.whole
+    ? `epoch-${String(end.epoch).padStart(4, '0')}`
+    : `stopped-${String(end.step).padStart(6, '0')}`;
+}
+
 /**
  * `stage-1` for the state at the end of the first phase, when that phase is frozen: where other recipes for
  * the unfrozen epochs start from. Null for any other state.
