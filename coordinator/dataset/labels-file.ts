@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { imageName } from '../../runtime/images.js';
-import { type CsvRow, parseCsv } from './csv.js';
+import { type CsvRow, readCsv } from './csv.js';
 import type { Labeller } from './labels.js';
-import { findSetColumn, type SetColumn, type SetName } from './set-column.js';
+import { findSetColumns, type SetColumn, type SetName } from './set-column.js';
 
 /** What a file of labels says of a folder's images. */
 export interface FileLabels {
@@ -26,56 +26,87 @@ type Images = readonly { readonly path: string }[];
  *
  * @throws RondoError not-found, or invalid-argument that names the line
  */
-export async function readLabelsFile(file: string, images: Images): Promise<FileLabels> {
+export function readLabelsFile(file: string, images: Images): Promise<FileLabels> {
   const name = basename(file);
-  const rows = parseCsv(await readBytes(file), name);
-  const fields = rows[0]?.fields.length ?? 0;
-  if (fields === 1) {
-    throw new RondoError('invalid-argument', `${name}, line ${rows[0]!.line}, has a single column`, {
-      remedy: 'the first two columns are the path and the label, with a comma between them',
-    });
-  }
-  return matchLabels(rows, images, name);
+  return matchLabels(readCsv(readBytes(file), name), images, name);
 }
 
 interface Entry {
   readonly label: string;
-  readonly set: SetName | undefined;
+  /** What each column that may be about sets says. */
+  readonly sets: readonly (SetName | undefined)[];
   readonly line: number;
 }
 
-/** Pure: rows of at least two fields each, against the images of a folder. */
-export function matchLabels(rows: readonly CsvRow[], images: Images, name: string): FileLabels {
+/** Rows against the images of a folder. Of a row whose image is there only its label, sets and line are kept. */
+export async function matchLabels(
+  rows: AsyncIterable<CsvRow> | Iterable<CsvRow>,
+  images: Images,
+  name: string,
+): Promise<FileLabels> {
   const find = indexPaths(images, name);
-  const first = rows[0];
-  const headed = first !== undefined && !imageName.test(first.fields[0]!) && find(first) === undefined;
-  const header = headed ? first : null;
-  const body = headed ? rows.slice(1) : rows;
-  const column = findSetColumn(header, body, name);
   const entries = new Map<string, Entry>();
   const missing: string[] = [];
-  for (const row of body) {
+  const labels = createPool<string>();
+  const sets = createPool<Entry['sets']>();
+  let first: CsvRow | undefined;
+  let header: CsvRow | null = null;
+  let columns: SetColumn[] = [];
+  const contradictions = new Map<SetColumn, RondoError>();
+  for await (const row of rows) {
+    if (first === undefined) {
+      first = row;
+      requireTwoColumns(row, name);
+      if (!imageName.test(row.fields[0]!) && find(row) === undefined) {
+        header = row;
+        columns = findSetColumns(row, name);
+        continue;
+      }
+    }
     const [written, text] = row.fields as [string, string];
     requirePrintable(written, 'path', row.line, name);
     requirePrintable(text, 'label', row.line, name);
     if (text === '')
       throw wrong(name, row.line, `gives "${written}" no label`, 'write one, or remove the line');
+    const rowSets = columns.map((column) => column.read(row));
     const path = find(row);
     if (path === undefined) {
       missing.push(written);
       continue;
     }
-    const entry = { label: text.normalize(), set: column?.setOf(row), line: row.line };
-    requireSame(entries.get(path), entry, path, name);
-    entries.set(path, entry);
+    const label = text.normalize();
+    const entry = { label: labels(label, label), sets: sets(rowSets.join(), rowSets), line: row.line };
+    const before = entries.get(path);
+    if (before === undefined) {
+      entries.set(path, entry);
+      continue;
+    }
+    requireSameLabel(before, entry, path, name);
+    for (const [index, column] of columns.entries()) {
+      if (before.sets[index] === entry.sets[index] || contradictions.has(column)) continue;
+      contradictions.set(column, twoSets(before, entry, index, path, name));
+    }
   }
+  const used = columns.findIndex((column) => column.isOfSets());
+  const column = used < 0 ? null : columns[used]!;
+  const contradiction = column && contradictions.get(column);
+  if (contradiction) throw contradiction;
   requireMatches(entries, missing, images, name);
   const labeller = (path: string) => entries.get(path)?.label;
   return {
     labeller: Object.assign(labeller, { reason: `is not in ${name}` }),
     missing,
-    sets: column === null ? null : { column: column.name, of: (path) => entries.get(path)?.set },
+    sets: column === null ? null : { column: column.name, of: (path) => entries.get(path)?.sets[used] },
     unusedColumns: listUnused(first, header, column),
+  };
+}
+
+/** Keeps one of equal values, so that a million rows do not keep a million. */
+function createPool<T>(): (key: string, value: T) => T {
+  const kept = new Map<string, T>();
+  return (key, value) => {
+    if (!kept.has(key)) kept.set(key, value);
+    return kept.get(key)!;
   };
 }
 
@@ -85,20 +116,35 @@ export function matchLabels(rows: readonly CsvRow[], images: Images, name: strin
  */
 function indexPaths(images: Images, name: string) {
   const paths = new Set(images.map(({ path }) => path));
-  const others = new Map<string, string[]>();
-  const add = (key: string, path: string) => others.set(key, [...(others.get(key) ?? []), path]);
+  /** By path in composed letters, unless it is that itself, and by path without the ending. */
+  const others = new Map<string, string | string[]>();
+  const add = (key: string, path: string) => {
+    const before = others.get(key);
+    others.set(key, before === undefined ? path : [before, path].flat());
+  };
   for (const path of paths) {
     const composed = path.normalize();
-    add(composed, path);
+    if (composed !== path) add(composed, path);
     add(composed.replace(imageName, ''), path);
   }
   return ({ line, fields }: CsvRow): string | undefined => {
     const path = fields[0]!.replaceAll('\\', '/').replace(/^(?:\.?\/)+/, '');
     if (paths.has(path)) return path;
-    const candidates = others.get(path.normalize()) ?? [];
+    const composed = path.normalize();
+    const candidates = [paths.has(composed) ? composed : [], others.get(composed) ?? []].flat();
     if (candidates.length < 2) return candidates[0];
     throw wrong(name, line, `could mean ${candidates.join(' or ')}`, 'write the name with its ending');
   };
+}
+
+function requireTwoColumns({ line, fields }: CsvRow, name: string): void {
+  if (fields.length > 1) return;
+  throw wrong(
+    name,
+    line,
+    'has a single column',
+    'the first two columns are the path and the label, with a comma between them',
+  );
 }
 
 /** A name with a line break or an escape sequence in it is a damaged file, not a name that somebody chose. */
@@ -110,16 +156,16 @@ function requirePrintable(text: string, what: 'path' | 'label', line: number, na
   throw wrong(name, line, fault, 'remove it: labels and paths are a single line of plain text');
 }
 
-function requireSame(before: Entry | undefined, entry: Entry, path: string, name: string): void {
-  if (before === undefined) return;
-  if (before.label !== entry.label) {
-    const fault = `calls ${path} "${entry.label}", but line ${before.line} calls it "${before.label}"`;
-    throw wrong(name, entry.line, fault, 'an image has one label: remove one of the lines');
-  }
-  if (before.set !== entry.set) {
-    const fault = `puts ${path} into the ${entry.set} set, but line ${before.line} into the ${before.set} set`;
-    throw wrong(name, entry.line, fault, 'an image is in one set: remove one of the lines');
-  }
+function requireSameLabel(before: Entry, entry: Entry, path: string, name: string): void {
+  if (before.label === entry.label) return;
+  const fault = `calls ${path} "${entry.label}", but line ${before.line} calls it "${before.label}"`;
+  throw wrong(name, entry.line, fault, 'an image has one label: remove one of the lines');
+}
+
+function twoSets(before: Entry, entry: Entry, column: number, path: string, name: string): RondoError {
+  const [one, other] = [entry, before].map(({ sets }) => sets[column]);
+  const fault = `puts ${path} into the ${one} set, but line ${before.line} into the ${other} set`;
+  return wrong(name, entry.line, fault, 'an image is in one set: remove one of the lines');
 }
 
 function requireMatches(
@@ -150,9 +196,9 @@ function wrong(name: string, line: number, fault: string, remedy: string): Rondo
   return new RondoError('invalid-argument', `${name}, line ${line}, ${fault}`, { remedy });
 }
 
-async function readBytes(file: string): Promise<Buffer> {
+async function* readBytes(file: string): AsyncGenerator<Uint8Array, void, void> {
   try {
-    return await readFile(file);
+    yield* createReadStream(file);
   } catch (thrown) {
     const { code, message } = RondoError.from(thrown);
     const said = code === 'not-found' ? `there is no file ${file}` : `cannot read ${file}: ${message}`;

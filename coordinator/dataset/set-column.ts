@@ -29,10 +29,18 @@ const flags = new Map<string, SetName>([
 /** Columns that name the set. */
 const splitColumns = new Set(['split', 'set', 'subset', 'partition', 'phase']);
 
+/** A column that may say which images validate: decided when all of its values were seen. */
 export interface SetColumn {
   readonly name: string;
   readonly index: number;
-  setOf(row: CsvRow): SetName;
+  /** The set that a row puts its image into; undefined when the value names none. */
+  read(row: CsvRow): SetName | undefined;
+  /**
+   * Whether it is about sets: always for `is_valid` and its like; of a split column at least one value must
+   * name one. Throws invalid-argument, with the line, when it is, and stands in the place of path or label,
+   * or another value names no set.
+   */
+  isOfSets(): boolean;
 }
 
 /** The set that a folder or a value names: train for "Training" and "train2017". */
@@ -40,41 +48,50 @@ export function readSetName(text: string): SetName | undefined {
   return setNames.get(text.toLowerCase().replace(setSuffix, ''));
 }
 
-/**
- * The column of a table of labels that says which images validate: `is_valid` or `split`, by the header,
- * behind path and label. A split column of which no value names a set is about something else. Throws
- * invalid-argument, with the line, for a value that names no set among others that do, and for such a column
- * in the label's place.
- */
-export function findSetColumn(
-  header: CsvRow | null,
-  rows: readonly CsvRow[],
-  fileName: string,
-): SetColumn | null {
-  for (const [index, name] of (header?.fields ?? []).entries()) {
+/** The columns that may say which images validate, by the header of a table of labels. */
+export function findSetColumns(header: CsvRow | null, fileName: string): SetColumn[] {
+  return (header?.fields ?? []).flatMap((name, index) => {
     const isFlag = flagColumns.has(name.toLowerCase());
-    if (!isFlag && !splitColumns.has(name.toLowerCase())) continue;
-    const read = (row: CsvRow): SetName | undefined => {
+    if (!isFlag && !splitColumns.has(name.toLowerCase())) return [];
+    return openColumn(name, index, isFlag, header!.line, fileName);
+  });
+}
+
+function openColumn(
+  name: string,
+  index: number,
+  isFlag: boolean,
+  headerLine: number,
+  fileName: string,
+): SetColumn {
+  let named = isFlag;
+  let wrong: CsvRow | null = null;
+  return {
+    name,
+    index,
+    read(row) {
       const value = row.fields[index]!;
-      return isFlag ? flags.get(value.toLowerCase()) : readSetName(value);
-    };
-    if (!isFlag && !rows.some((row) => read(row) !== undefined)) continue;
-    if (index < 2) {
-      throw new RondoError(
-        'invalid-argument',
-        `${fileName}, line ${header!.line}, has the column ${name} where the ${index === 0 ? 'path' : 'label'} should be`,
-        { remedy: 'the first two columns are the path and the label; is_valid or split follow them' },
-      );
-    }
-    const wrong = rows.find((row) => read(row) === undefined);
-    if (wrong !== undefined) {
+      const set = isFlag ? flags.get(value.toLowerCase()) : readSetName(value);
+      if (set === undefined) wrong ??= row;
+      else named = true;
+      return set;
+    },
+    isOfSets() {
+      if (!named) return false;
+      if (index < 2) {
+        const place = index === 0 ? 'path' : 'label';
+        throw new RondoError(
+          'invalid-argument',
+          `${fileName}, line ${headerLine}, has the column ${name} where the ${place} should be`,
+          { remedy: 'the first two columns are the path and the label; is_valid or split follow them' },
+        );
+      }
+      if (wrong === null) return true;
       throw new RondoError(
         'invalid-argument',
         `${fileName}, line ${wrong.line}, has "${wrong.fields[index]}" in the column ${name}`,
         { remedy: isFlag ? 'write true or false' : 'write train, valid or test' },
       );
-    }
-    return { name, index, setOf: (row) => read(row)! };
-  }
-  return null;
+    },
+  };
 }
