@@ -1,12 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { decoderVersion } from '../../runtime/images.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
-const formatVersion = 4;
+const formatVersion = 5;
 
 const findingSchema = z.discriminatedUnion('usable', [
   z.object({
@@ -24,9 +27,12 @@ const findingSchema = z.discriminatedUnion('usable', [
  */
 export type Finding = Readonly<z.infer<typeof findingSchema>>;
 
-/** Path and stamp of the file, as they were then. */
+/** A line of the record: path and stamp of the file, as they were then. */
 const entrySchema = z.tuple([z.string(), z.string(), findingSchema]);
 type Entry = z.infer<typeof entrySchema>;
+
+/** Lines are written in blocks of about so many characters. */
+const blockLength = 65_536;
 
 /**
  * What earlier passes over a folder found. A file with another stamp is unknown again: writing to it, or
@@ -35,33 +41,34 @@ type Entry = z.infer<typeof entrySchema>;
  * was set back, below the file system (to the disk itself), or on a file system that has no such time (FAT).
  */
 export interface VerificationRecord {
-  /** Undefined when the file is not known. */
-  get(file: ImageFile): Finding | undefined;
+  /** What is known of these files. A missing record is empty, and so is a damaged line of one. */
+  read(files: readonly ImageFile[]): Promise<Map<ImageFile, Finding>>;
   /** Replaces the record by these findings. Throws what the file system throws. */
   save(findings: ReadonlyMap<ImageFile, Finding>): Promise<void>;
 }
 
-/** The record of one folder, in `cacheDir`; a missing or damaged one is empty. */
-export async function openVerificationRecord(root: string, cacheDir: string): Promise<VerificationRecord> {
+/** The record of one folder, in `cacheDir`: a file of JSON lines, read and written as a stream. */
+export function openVerificationRecord(root: string, cacheDir: string): VerificationRecord {
   const key = createHash('sha256')
     .update(JSON.stringify([formatVersion, root, decoderVersion]))
     .digest('hex');
-  const file = path.join(cacheDir, `verified-${key.slice(0, 16)}.json`);
-  const known = new Map((await readEntries(file)).map((entry) => [entry[0], entry]));
+  const record = path.join(cacheDir, `verified-${key.slice(0, 16)}.jsonl`);
   return {
-    get({ path, stamp }) {
-      const entry = known.get(path);
-      return entry !== undefined && entry[1] === stamp ? entry[2] : undefined;
+    async read(files) {
+      const byPath = new Map(files.map((file) => [file.path, file]));
+      const findings = new Map<ImageFile, Finding>();
+      for await (const [path, stamp, finding] of readEntries(record)) {
+        const file = byPath.get(path);
+        if (file?.stamp === stamp) findings.set(file, finding);
+      }
+      return findings;
     },
     async save(findings) {
-      const entries = [...findings]
-        .filter(([file]) => file.settled)
-        .map(([{ path, stamp }, finding]): Entry => [path, stamp, finding]);
       await mkdir(cacheDir, { recursive: true });
-      const temporary = `${file}.${randomUUID()}`;
+      const temporary = `${record}.${randomUUID()}`;
       try {
-        await writeFile(temporary, JSON.stringify(entries));
-        await rename(temporary, file);
+        await pipeline(Readable.from(formatEntries(findings)), createWriteStream(temporary));
+        await rename(temporary, record);
       } finally {
         await rm(temporary, { force: true });
       }
@@ -69,15 +76,39 @@ export async function openVerificationRecord(root: string, cacheDir: string): Pr
   };
 }
 
-async function readEntries(file: string): Promise<Entry[]> {
+function* formatEntries(findings: ReadonlyMap<ImageFile, Finding>): Generator<string, void, void> {
+  let block = '';
+  for (const [{ path, stamp, settled }, finding] of findings) {
+    if (!settled) continue;
+    const entry: Entry = [path, stamp, finding];
+    block += `${JSON.stringify(entry)}\n`;
+    if (block.length < blockLength) continue;
+    yield block;
+    block = '';
+  }
+  yield block;
+}
+
+async function* readEntries(record: string): AsyncGenerator<Entry, void, void> {
   try {
-    const entries: unknown = JSON.parse(await readFile(file, 'utf8'));
-    return Array.isArray(entries) ? entries.filter(isEntry) : [];
+    let begun = '';
+    for await (const chunk of createReadStream(record, 'utf8') as AsyncIterable<string>) {
+      const lines = `${begun}${chunk}`.split('\n');
+      begun = lines.pop()!;
+      for (const line of lines) {
+        const entry = parseEntry(line);
+        if (entry !== undefined) yield entry;
+      }
+    }
   } catch {
-    return [];
+    // None yet, or none that can be read: the files are read again.
   }
 }
 
-function isEntry(value: unknown): value is Entry {
-  return entrySchema.safeParse(value).success;
+function parseEntry(line: string): Entry | undefined {
+  try {
+    return entrySchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
 }

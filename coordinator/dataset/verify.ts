@@ -63,18 +63,10 @@ export async function verifyImages(
     readonly read?: ReadFile;
   },
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
-  const record = await openVerificationRecord(root, o.cacheDir);
-  const findings = new Map<ImageFile, Finding>();
-  const lasting = new Map<ImageFile, Finding>();
-  const unknown: ImageFile[] = [];
-  for (const file of files) {
-    const finding = record.get(file);
-    if (finding === undefined) unknown.push(file);
-    else {
-      findings.set(file, finding);
-      lasting.set(file, finding);
-    }
-  }
+  const record = openVerificationRecord(root, o.cacheDir);
+  const findings = await record.read(files);
+  const lasting = new Map(findings);
+  const unknown = files.filter((file) => !findings.has(file));
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
   const queue = unknown.values();

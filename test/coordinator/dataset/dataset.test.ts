@@ -200,12 +200,15 @@ describe('openDataset', () => {
     await setTimeout(100);
     await open(root);
     const [record] = await readdir(cacheDir);
-    const entries = JSON.parse(await readFile(path.join(cacheDir, record!), 'utf8')) as unknown[][];
+    const text = await readFile(path.join(cacheDir, record!), 'utf8');
+    const lines = text.trimEnd().split('\n');
     const withFinding = (finding: unknown) =>
-      JSON.stringify(entries.map((entry) => [...entry.slice(0, -1), finding]));
+      lines
+        .map((line) => `${JSON.stringify([...(JSON.parse(line) as unknown[]).slice(0, -1), finding])}\n`)
+        .join('');
     const contents = [
-      '{',
-      '[1, null, ["a/000.jpg", 1]]',
+      '{\n',
+      '[1, null, ["a/000.jpg", 1]]\n',
       ...[null, { usable: true }, { usable: true, width: 8, height: 8 }, { usable: false }].map(withFinding),
     ];
     for (const content of contents) {
@@ -214,6 +217,22 @@ describe('openDataset', () => {
       expect(dataset.train).toHaveLength(8);
       expect(progress.find(({ phase }) => phase === 'verifying')?.done).toBe(0);
     }
+  });
+
+  it('takes what is whole of a damaged record', async () => {
+    const root = await makeImages(10);
+    const cacheDir = path.join(root, '.cache');
+    await setTimeout(100);
+    await open(root);
+    const [record] = await readdir(cacheDir);
+    const text = await readFile(path.join(cacheDir, record!), 'utf8');
+    const lines = text.trimEnd().split('\n');
+    await writeFiles(cacheDir, {
+      [record!]: [...lines.with(3, '[').slice(0, 9), lines[9]!.slice(1)].join('\n'),
+    });
+    const { dataset, progress } = await open(root);
+    expect(dataset.train).toHaveLength(8);
+    expect(progress.find(({ phase }) => phase === 'verifying')?.done).toBe(8);
   });
 
   it('takes labels by pattern', async () => {
