@@ -1,7 +1,5 @@
 import sharp from 'sharp';
-import { renderPng } from '../report/charts/render-png.js';
-import { style } from '../report/charts/style.js';
-import { drawText, svgDocument } from '../report/charts/svg.js';
+import { drawText, renderPng, style, svgDocument } from '../report/charts/svg.js';
 
 export interface ImageGrid {
   readonly title: string;

@@ -1,15 +1,16 @@
+import { scaleLog } from 'd3-scale';
 import { largest, smallest } from '../../runtime/extremes.js';
 import { type Box, drawAxes } from '../report/charts/axes.js';
 import { clipTo, drawDot, drawLegend, drawLine, type Point } from '../report/charts/lines.js';
 import { linearScale, logarithmicScale, niceDomain, type Scale } from '../report/charts/scales.js';
-import { seriesColors, style } from '../report/charts/style.js';
-import { drawText, element, svgDocument } from '../report/charts/svg.js';
+import { drawText, element, seriesColors, style, svgDocument } from '../report/charts/svg.js';
 import { formatRate } from './rate-text.js';
 import { type RatePoint, type Suggestions, trimCurve } from './suggestions.js';
 
 const paper = { width: 800, height: 496 } as const;
 const box: Box = { left: 70, top: 108, width: 700, height: 320 };
 const [curveColor, steepestColor, tenthColor] = seriesColors;
+const yTicks = 8;
 /** Room for a label beside its rule. */
 const labelWidth = 190;
 
@@ -27,7 +28,11 @@ export function drawRateCurve(
   const raw = curve.map(pointOf(({ loss }) => loss));
   const [right, bottom] = [box.left + box.width, box.top + box.height];
   const x = logarithmicScale([smallest(rates), largest(rates)], [box.left, right]);
-  const y = linearScale(niceDomain(smoothed.map((point) => point.y)), [bottom, box.top]);
+  const heights = niceDomain(
+    smoothed.map((point) => point.y),
+    yTicks,
+  );
+  const y = linearScale(heights, [bottom, box.top], yTicks);
   const title = 'Loss over the learning rate';
   return svgDocument(
     { ...paper, title: `${title}: ${subtitle}` },
@@ -101,10 +106,11 @@ function pointOf(read: (point: RatePoint) => number | null) {
 
 /** Of the curve between its points, along the logarithm of the rate; NaN outside of it. */
 function heightAt(curve: readonly Point[], rate: number): number {
-  const after = curve.findIndex((point) => point.x >= rate);
-  if (after < 0 || (after === 0 && curve[0]!.x > rate)) return Number.NaN;
-  if (after === 0) return curve[0]!.y;
-  const [left, right] = [curve[after - 1]!, curve[after]!];
-  const share = Math.log(rate / left.x) / Math.log(right.x / left.x);
-  return left.y + share * (right.y - left.y);
+  const [first, last] = [curve[0]!.x, curve.at(-1)!.x];
+  if (rate < first || rate > last) return Number.NaN;
+  const heights = scaleLog(
+    curve.map((point) => point.x),
+    curve.map((point) => point.y),
+  );
+  return heights(rate);
 }

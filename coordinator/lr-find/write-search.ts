@@ -4,7 +4,7 @@ import { planRates } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import type { TrainingOptions } from '../options/start-schema.js';
-import { renderPng } from '../report/charts/render-png.js';
+import { renderPng } from '../report/charts/svg.js';
 import { drawRateCurve } from './curve-picture.js';
 import type { RateSearch } from './find-rates.js';
 

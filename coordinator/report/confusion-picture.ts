@@ -1,7 +1,6 @@
+import { scaleLinear } from 'd3-scale';
 import { largest } from '../../runtime/extremes.js';
-import { drawCell } from './charts/cells.js';
-import { style } from './charts/style.js';
-import { drawText, element, svgDocument } from './charts/svg.js';
+import { drawText, element, style, svgDocument } from './charts/svg.js';
 import type { Interpretation } from './interpretation.js';
 
 const characterWidth = 0.56;
@@ -54,4 +53,27 @@ export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'clas
 /** From 0 to 1; the root lifts the few that went wrong out of the background. */
 export function strength(count: number, support: number): number {
   return support === 0 ? 0 : Math.sqrt(count / support);
+}
+
+/** From almost white (0) to dark blue (1); values outside are taken as the nearest end. */
+const shades = scaleLinear([0, 1], ['#f7fbff', '#08306b']).clamp(true);
+
+export function shade(fraction: number): string {
+  return shades(fraction || 0);
+}
+
+/** Ink that is read well on `shade(fraction)`. */
+export function inkOn(fraction: number): string {
+  return fraction > 0.5 ? style.paper : style.ink;
+}
+
+/** A square of a heat map with its top left corner at (x, y); the words are centred on it. */
+export function drawCell(x: number, y: number, side: number, fraction: number, words = ''): string {
+  const square = element('rect', { x, y, width: side, height: side, fill: shade(fraction) });
+  if (words === '') return square;
+  const size = Math.min(style.tickSize, Math.max(6, (1.5 * side) / Math.max(2, words.length)));
+  const color = inkOn(fraction);
+  return (
+    square + drawText(x + side / 2, y + side / 2 + 0.36 * size, words, { size, color, anchor: 'middle' })
+  );
 }

@@ -1,8 +1,7 @@
 import { type Box, drawAxes } from './charts/axes.js';
 import { clipTo, drawLegend, drawLine, type Point } from './charts/lines.js';
 import type { Interval, Scale } from './charts/scales.js';
-import { style } from './charts/style.js';
-import { drawText, element, svgDocument } from './charts/svg.js';
+import { drawText, element, style, svgDocument } from './charts/svg.js';
 
 export interface Series {
   readonly name: string;

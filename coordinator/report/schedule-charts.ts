@@ -3,9 +3,8 @@ import { layerGroupCount, type RunConfig } from '../../plan/run-config.js';
 import { largest, smallest } from '../../runtime/extremes.js';
 import type { Point } from './charts/lines.js';
 import { linearScale, logarithmicScale, niceDomain } from './charts/scales.js';
-import { seriesColors } from './charts/style.js';
-import { mostPoints } from './history.js';
-import { epochAxis, phaseMarks } from './learning-charts.js';
+import { seriesColors } from './charts/svg.js';
+import { epochAxis, mostPoints, phaseMarks } from './learning-charts.js';
 import type { Panel } from './panel.js';
 
 const [blue, orange, green, purple] = seriesColors;

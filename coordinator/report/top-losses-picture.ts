@@ -1,16 +1,18 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import sharp from 'sharp';
+import { openImage } from '../../runtime/images.js';
 import { formatLoss } from '../terminal/figures.js';
-import { renderPng } from './charts/render-png.js';
-import { style } from './charts/style.js';
-import { drawText, element, svgDocument } from './charts/svg.js';
+import { drawText, element, renderPng, style, svgDocument } from './charts/svg.js';
 import type { EvaluatedImage } from './interpretation.js';
-import { thumbnailSide } from './thumbnails.js';
 
 export interface PicturedLoss extends EvaluatedImage {
   /** JPEG; null when the image could not be read. */
   readonly thumbnail: Buffer | null;
 }
 
+/** Side of a thumbnail, in pixels: sharp on screens of two pixels per pixel in a grid of six. */
+const thumbnailSide = 288;
 const pixelRatio = 1.5;
 const side = thumbnailSide / pixelRatio;
 const columns = 4;
@@ -80,4 +82,22 @@ function drawCaption(
       quiet,
     ),
   ];
+}
+
+/**
+ * The centre square of an image, as the network sees it, as JPEG; null when the file cannot be read any more.
+ */
+export async function readThumbnail(root: string, relativePath: string): Promise<Buffer | null> {
+  try {
+    const bytes = await readFile(path.join(root, relativePath));
+    return await openImage(bytes)
+      .resize(thumbnailSide, thumbnailSide, { fit: 'cover' })
+      .flatten({ background: 'white' })
+      .toColourspace('srgb')
+      .jpeg({ quality: 82 })
+      .toBuffer();
+  } catch {
+    // A report on a folder that has moved still has everything else to say.
+    return null;
+  }
 }

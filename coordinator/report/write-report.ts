@@ -4,7 +4,7 @@ import { replaceFolder, temporaryName } from '../../runtime/durable-file.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
-import { renderPng } from './charts/render-png.js';
+import { renderPng } from './charts/svg.js';
 import { drawConfusion } from './confusion-picture.js';
 import { type Interpretation, type InterpretOptions, interpret } from './interpretation.js';
 import { learningPanels } from './learning-charts.js';
@@ -12,8 +12,7 @@ import { renderPage } from './page/page.js';
 import { drawPanels } from './panel.js';
 import { encodePredictions, type InterpretationRecord, recordInterpretation } from './record-files.js';
 import { schedulePanels } from './schedule-charts.js';
-import { readThumbnail } from './thumbnails.js';
-import { drawTopLosses } from './top-losses-picture.js';
+import { drawTopLosses, readThumbnail } from './top-losses-picture.js';
 
 export interface ReportRequest extends InterpretOptions {
   readonly directory: RunDirectory;

@@ -1,7 +1,5 @@
-import type { Scale } from './scales.js';
-import { style } from './style.js';
-import { drawText, element } from './svg.js';
-import type { Tick } from './ticks.js';
+import type { Scale, Tick } from './scales.js';
+import { drawText, element, style } from './svg.js';
 
 /** A rectangle on the paper, in pixels. */
 export interface Box {

@@ -1,7 +1,7 @@
+import { line } from 'd3-shape';
 import type { Box } from './axes.js';
 import type { Scale } from './scales.js';
-import { style } from './style.js';
-import { type Drawn, drawText, element, round } from './svg.js';
+import { type Drawn, drawText, element, style } from './svg.js';
 
 export interface Point {
   readonly x: number;
@@ -16,18 +16,15 @@ export interface LineStyle {
   readonly dashes?: string;
 }
 
-/** A line through `points`; one that is not finite interrupts it. */
+/** A line through `points`; one that is not finite interrupts it, and one between two such is a dot. */
 export function drawLine(points: readonly Point[], x: Scale, y: Scale, o: LineStyle): string {
-  let pen = 'M';
-  const path: string[] = [];
-  for (const point of points) {
-    const [at, height] = [x.place(point.x), y.place(point.y)];
-    const drawable = Number.isFinite(at) && Number.isFinite(height);
-    if (drawable) path.push(`${pen}${round(at)} ${round(height)}`);
-    pen = drawable ? 'L' : 'M';
-  }
+  const path = line<Point>()
+    .defined((point) => Number.isFinite(x.place(point.x)) && Number.isFinite(y.place(point.y)))
+    .x((point) => x.place(point.x))
+    .y((point) => y.place(point.y))
+    .digits(2);
   return element('path', {
-    d: path.join(''),
+    d: path(points) ?? '',
     fill: 'none',
     stroke: o.color,
     'stroke-width': o.width ?? 2,

@@ -1,5 +1,22 @@
+import sharp from 'sharp';
+import { withSvg } from '../../../runtime/images.js';
 import { printableLines } from '../../../runtime/printable.js';
-import { style } from './style.js';
+
+/** What all charts look like; lengths in pixels. */
+export const style = {
+  font: "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif",
+  ink: '#1f2937',
+  quiet: '#6b7280',
+  grid: '#e5e7eb',
+  faintGrid: '#f3f4f6',
+  paper: '#ffffff',
+  titleSize: 17,
+  labelSize: 13,
+  tickSize: 12,
+} as const;
+
+/** Colours of series, told apart by colour-blind readers too (after Okabe and Ito), in the order of use. */
+export const seriesColors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'] as const;
 
 /** A piece of a drawing, or any number of them. */
 export type Drawn = string | readonly string[];
@@ -76,4 +93,13 @@ export function escapeText(text: string): string {
 /** A coordinate as SVG writes it. */
 export function round(value: number): number {
   return Math.round(value * 100) / 100;
+}
+
+/** At which librsvg draws one pixel per pixel. */
+const naturalDensity = 72;
+
+/** An SVG drawing as PNG, `pixelRatio` pixels per pixel of the drawing. */
+export async function renderPng(svg: string, pixelRatio = 2): Promise<Buffer> {
+  const options = { density: naturalDensity * pixelRatio, limitInputPixels: false };
+  return withSvg(() => sharp(Buffer.from(svg), options).png({ compressionLevel: 9 }).toBuffer());
 }

@@ -1,15 +1,16 @@
-import type { History } from '../../run-store/epoch-record.js';
+import type { RunConfig } from '../../../plan/run-config.js';
+import type { EpochRecord, History } from '../../run-store/epoch-record.js';
 import { distinctKernels } from '../../run-store/kernels.js';
 import type { RunRecord } from '../../run-store/run-directory.js';
-import { formatInteger, formatLoss, formatPercent } from '../../terminal/figures.js';
+import { formatDuration, formatInteger, formatLoss, formatPercent } from '../../terminal/figures.js';
 import type { Interpretation } from '../interpretation.js';
-import type { PicturedLoss } from '../top-losses-picture.js';
-import { confusionSection } from './confusion-section.js';
-import { curvesSection } from './curves-section.js';
-import { type Html, html, trusted } from './html.js';
-import { lossesSection } from './losses-section.js';
+import { learningPanels } from '../learning-charts.js';
+import { drawPanels, type Panel } from '../panel.js';
+import { schedulePanels } from '../schedule-charts.js';
+import { type PicturedLoss, titleOf } from '../top-losses-picture.js';
+import { confusionSection, scoresSection } from './confusion-section.js';
+import { type Html, html, nothing, trusted } from './html.js';
 import { recipeSection } from './recipe-section.js';
-import { scoresSection } from './scores-section.js';
 import { styleSheet } from './style-sheet.js';
 
 /** Everything that a report tells. */
@@ -85,4 +86,64 @@ function headline(interpretation: Interpretation): Html {
     ['wrong', `${formatInteger(errors)} of ${formatInteger(images)}`],
   ];
   return html`<dl class="headline">${figures.map(([name, figure]) => html`<div><dt>${name}</dt><dd>${figure}</dd></div>`)}</dl>`;
+}
+
+export function curvesSection(config: RunConfig, history: History): Html {
+  return html`
+<section aria-labelledby="curves">
+<h2 id="curves">Learning curves</h2>
+<div class="charts">${learningPanels(config, history).map(chart)}</div>
+${epochTable(history.epochs)}
+</section>
+<section aria-labelledby="schedule">
+<h2 id="schedule">Schedule</h2>
+<div class="charts">${schedulePanels(config).map(chart)}</div>
+</section>`;
+}
+
+function chart(panel: Panel): Html {
+  return html`<div class="chart">${trusted(drawPanels(panel.title, [panel]))}</div>\n`;
+}
+
+function epochTable(epochs: readonly EpochRecord[]): Html {
+  const rows = epochs.map(
+    (record) =>
+      html`<tr><th scope="row" class="n">${record.epoch}</th><td class="n">${formatLoss(record.train_loss, 4)}</td><td class="n">${formatLoss(record.valid_loss, 4)}</td><td class="n">${formatLoss(record.error_rate, 4)}</td><td class="n">${formatLoss(record.balanced_error, 4)}</td><td class="n">${formatLoss(record.macro_f1, 4)}</td><td class="n">${formatLoss(record.top5_error, 4)}</td><td class="n">${formatDuration(record.seconds)}</td><td class="n">${record.imagesPerSecond.toFixed(1)}</td></tr>\n`,
+  );
+  const measures = ['train_loss', 'valid_loss', 'error_rate', 'balanced_error', 'macro_f1', 'top5_error'];
+  const titles = ['epoch', ...measures, 'time', 'images/s'];
+  const table = html`<div class="scroll"><table class="plain figures">
+<thead><tr>${titles.map((title) => html`<th scope="col" class="n">${title}</th>`)}</tr></thead>
+<tbody>${rows}</tbody>
+</table></div>`;
+  return html`<details${trusted(epochs.length <= 12 ? ' open' : '')}><summary>Table of epochs</summary>${table}</details>`;
+}
+
+export function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {
+  const order = html`<b>prediction</b> / actual / loss / probability of the actual class`;
+  return html`
+<section aria-labelledby="top-losses">
+<h2 id="top-losses">Top losses</h2>
+<p class="note">The images that surprised the network most: ${order}.</p>
+<ol class="pictures">${losses.map((loss) => pictureItem(loss, classes))}</ol>
+</section>`;
+}
+
+function pictureItem(loss: PicturedLoss, classes: readonly string[]): Html {
+  const kind = loss.predicted === loss.actual ? 'right' : 'wrong';
+  const [predicted, actual] = [classes[loss.predicted]!, classes[loss.actual]!];
+  return html`<li><figure>${picture(loss, titleOf(loss, classes))}
+<figcaption><b class="${kind}">${breakable(predicted)}</b> / ${breakable(actual)} / <span>${formatLoss(loss.loss)} / ${formatLoss(loss.probability)}</span><small>${loss.path}</small></figcaption></figure></li>
+`;
+}
+
+/** Long names of several words may go on in the next line between two of them. */
+function breakable(name: string): readonly Html[] {
+  return name.split(/(?<=_)/).flatMap((word, index) => [index === 0 ? nothing : html`<wbr>`, html`${word}`]);
+}
+
+function picture({ thumbnail }: PicturedLoss, title: string): Html {
+  if (thumbnail === null) return html`<div class="missing">the image cannot be read any more</div>`;
+  const source = `data:image/jpeg;base64,${thumbnail.toString('base64')}`;
+  return html`<img src="${source}" alt="${title}" width="288" height="288">`;
 }

@@ -1,4 +1,4 @@
-import { seriesColors, style } from '../charts/style.js';
+import { seriesColors, style } from '../charts/svg.js';
 
 /** Charts are drawn in the colours of white paper; these rules repaint them in the page's. */
 const repainted: readonly (readonly [drawn: string, painted: string])[] = [

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { drawRateCurve } from '../../../coordinator/lr-find/curve-picture.js';
 import { type RatePoint, suggestRates } from '../../../coordinator/lr-find/suggestions.js';
-import { renderPng } from '../../../coordinator/report/charts/render-png.js';
+import { renderPng } from '../../../coordinator/report/charts/svg.js';
 
 const points = Array.from({ length: 90 }, (_, step): RatePoint => {
   const learningRate = 10 ** (-7 + 0.08 * step);
@@ -52,7 +52,7 @@ describe('drawRateCurve', () => {
     ]);
     // The steepest descent is a point of the drawn curve.
     const curve = [...svg.matchAll(/<path d="([^"]+)"/g)][1]![1]!;
-    expect(dots.some(([x, y]) => curve.includes(`${x} ${y}`))).toBe(true);
+    expect(dots.some(([x, y]) => curve.includes(`${x},${y}`))).toBe(true);
   });
 
   it('keeps every word and every mark on the paper', () => {

@@ -1,11 +1,9 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { drawCell, inkOn, shade } from '../../../../coordinator/report/charts/cells.js';
 import { drawLine } from '../../../../coordinator/report/charts/lines.js';
-import { renderPng } from '../../../../coordinator/report/charts/render-png.js';
 import { linearScale } from '../../../../coordinator/report/charts/scales.js';
-import { drawText, element, svgDocument } from '../../../../coordinator/report/charts/svg.js';
-import { drawConfusion } from '../../../../coordinator/report/confusion-picture.js';
+import { drawText, element, renderPng, svgDocument } from '../../../../coordinator/report/charts/svg.js';
+import { drawCell, drawConfusion, inkOn, shade } from '../../../../coordinator/report/confusion-picture.js';
 
 const unit = linearScale([0, 10], [0, 100]);
 
@@ -25,10 +23,10 @@ it('draws names that XML cannot hold', async () => {
 });
 
 describe('drawLine', () => {
-  it('is interrupted by what is not finite', () => {
+  it('is interrupted by what is not finite; a point between two such is a dot', () => {
     const heights = [1, 2, Number.NaN, 4, Number.POSITIVE_INFINITY, 6, 7];
     const points = heights.map((y, x) => ({ x, y }));
-    expect(drawLine(points, unit, unit, { color: 'red' })).toContain('d="M0 10L10 20M30 40M50 60L60 70"');
+    expect(drawLine(points, unit, unit, { color: 'red' })).toContain('d="M0,10L10,20M30,40ZM50,60L60,70"');
   });
 });
 
@@ -57,7 +55,7 @@ describe('shade', () => {
 
   it('fills a cell', () => {
     expect(drawCell(5, 6, 20, 1, '12')).toMatch(
-      /^<rect x="5" y="6" width="20" height="20" fill="rgb\(8,48,107\)"\/><text/,
+      /^<rect x="5" y="6" width="20" height="20" fill="rgb\(8, 48, 107\)"\/><text/,
     );
     expect(drawCell(5, 6, 20, 0)).not.toContain('<text');
   });

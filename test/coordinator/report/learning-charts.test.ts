@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { learningCurves, mostPoints } from '../../../coordinator/report/history.js';
+import { learningCurves, mostPoints } from '../../../coordinator/report/learning-charts.js';
 import { schedulePanels } from '../../../coordinator/report/schedule-charts.js';
 import { planStep, stepsPerEpoch, totalSteps } from '../../../plan/phases.js';
 import { historyOf, reportConfig } from '../../support/report-run.js';
