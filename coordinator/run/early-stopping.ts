@@ -1,7 +1,16 @@
+import { join } from 'node:path';
+import { totalSteps } from '../../plan/phases.js';
 import type { PhaseConfig } from '../../plan/run-config.js';
+import type { LatestQueue } from '../../runtime/latest-queue.js';
 import { countSinceBest, findBestEpoch } from '../checkpoints/best-epoch.js';
+import { type Checkpoint, readCheckpointRecord } from '../checkpoints/checkpoint-file.js';
+import type { SavedEnd } from '../checkpoints/checkpoint-keeper.js';
+import { nameCheckpoint } from '../checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
-import type { EarlyStop } from '../telemetry/run-events.js';
+import type { EarlyStop, RunEvent } from '../telemetry/run-events.js';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunRecorder } from './run-recorder.js';
+import type { ClusterResult, RunningCluster } from './services.js';
 
 /**
  * Whether the phase of the last of `epochs`, which is not the phase's last one, has gone `patience` epochs
@@ -34,4 +43,69 @@ export function decideEarlyStop(
     bestEpoch: best?.epoch ?? null,
     validLoss: best?.valid_loss ?? null,
   };
+}
+
+/** A run on its way through its phases. */
+export interface PhaseWork {
+  readonly run: PreparedRun;
+  readonly recorder: RunRecorder;
+  readonly checkpoints: LatestQueue<SavedEnd>;
+  readonly context: { report(event: RunEvent): void; readonly signals: { readonly signal: AbortSignal } };
+  readonly resources: { readonly cluster: Pick<RunningCluster, 'stop'> | null };
+  /** The state that workers begin with; null for the run's first. */
+  start: Checkpoint | null;
+  /** A phase ended early, and the workers have not gone on from there yet. */
+  phaseEnd: EarlyStop | null;
+  /** A phase ended early, now or before the run was resumed. */
+  stoppedEarly: boolean;
+}
+
+/**
+ * Ends the phase with its newest epoch when the validation loss has not fallen for long enough. Says whether
+ * it does.
+ */
+export function considerStopping(work: PhaseWork): boolean {
+  const { run, recorder, context, resources } = work;
+  const stop = decideEarlyStop(recorder.epochs, run.training.earlyStopping, run.config.phases);
+  if (stop === null) return false;
+  work.phaseEnd = stop;
+  work.stoppedEarly = true;
+  recorder.endPhase(stop.epoch);
+  context.report({ kind: 'early-stop', ...stop });
+  resources.cluster?.stop(`valid_loss has not fallen for ${stop.patience} epochs`);
+  return true;
+}
+
+/**
+ * The same before training: a run may have been interrupted after the epoch that ends its phase, and before
+ * it went on.
+ */
+export function considerResumed(work: PhaseWork): void {
+  const { record } = work.start ?? {};
+  if (!record?.whole || work.recorder.epochs.at(-1)?.epoch !== record.epoch) return;
+  considerStopping(work);
+  work.phaseEnd = null;
+}
+
+/**
+ * Trains to the end of the run, or to a stop. When a phase ends early, the workers stop some steps later;
+ * they then take up the state that the phase ended with, and go on with the next phase.
+ */
+export async function trainPhases(
+  work: PhaseWork,
+  cluster: Pick<RunningCluster, 'run'>,
+): Promise<ClusterResult['metrics']> {
+  const { run, context, recorder, checkpoints } = work;
+  for (;;) {
+    const source = work.start === null ? 'fresh' : 'checkpoint';
+    const { metrics } = await cluster.run({ step: recorder.nextStep, source });
+    const { phaseEnd } = work;
+    if (phaseEnd === null || recorder.nextStep === totalSteps(run.config)) return metrics;
+    const unsaved = await checkpoints.settle();
+    if (unsaved !== null) throw unsaved;
+    if (context.signals.signal.aborted) return metrics;
+    const name = nameCheckpoint({ epoch: phaseEnd.epoch, step: 0, whole: true });
+    work.start = await readCheckpointRecord(join(run.directory.checkpoints, name));
+    work.phaseEnd = null;
+  }
 }

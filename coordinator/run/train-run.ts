@@ -8,6 +8,8 @@ import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import { removeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
+import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './early-stopping.js';
+import { reportRun, summarize } from './finish-run.js';
 import { openMetricsIntake } from './metrics-intake.js';
 import {
   closeResources,
@@ -18,13 +20,10 @@ import {
   shortDeadlines,
 } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
-import { reportRun } from './report-run.js';
 import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
 import { divergedRemedy, requireUpdates } from './skipped-steps.js';
-import { summarize } from './summarize.js';
-import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
 /** How long a failed run waits for a checkpoint that is still being copied from a surviving worker. */
 const lastCheckpointMs = 1_500;
