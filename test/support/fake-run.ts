@@ -37,6 +37,8 @@ export interface FakeRun {
   readonly calls: string[];
   /** What workers read of the checkpoint when they started. */
   readonly loaded: number[];
+  /** What workers were told of NATS, by each cluster that was opened. */
+  readonly welcomes: { readonly natsUrl: string; readonly natsToken: string }[];
 }
 
 export interface Faults {
@@ -67,6 +69,7 @@ export interface Faults {
 export function fakeRun(faults: Faults = {}): FakeRun {
   const calls: string[] = [];
   const loaded: number[] = [];
+  const welcomes: FakeRun['welcomes'] = [];
   const closing = (name: string) => ({
     close: async () => void calls.push(`close ${name}`),
     destroy: () => void calls.push(`destroy ${name}`),
@@ -101,7 +104,8 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       };
       return { publish, ...closing('collector') };
     },
-    async openCluster({ config, worldSize, listener, checkpoint }) {
+    async openCluster({ config, worldSize, listener, checkpoint, welcome }) {
+      welcomes.push(welcome);
       faults.openCluster?.();
       let stopping = false;
       const run = async ({ step, source }: { step: number; source: 'fresh' | 'checkpoint' }) => {
@@ -132,7 +136,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
     writeReport: localServices.writeReport,
     nowMs: () => (time += 10),
   };
-  return { services, calls, loaded };
+  return { services, calls, loaded, welcomes };
 }
 
 async function readValues(chunks: AsyncIterable<StateChunk>): Promise<Float32Array> {

@@ -1,46 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { start } from '../../../coordinator/cli/start.js';
+import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import { isLocked } from '../../../coordinator/run-store/run-lock.js';
-import type { Summary } from '../../../coordinator/run-store/summary.js';
-import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
 import { RondoError } from '../../../runtime/errors.js';
-import { type Faults, fakeRun } from '../../support/fake-run.js';
-import { memoryOutput } from '../../support/memory-output.js';
+import type { Faults } from '../../support/fake-run.js';
+import { recipe, runStart } from '../../support/start-run.js';
 import { fillDisk, mountTinyDisk, whyWithoutTinyDisk } from '../../support/tiny-disk.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
-/** 9 steps: 3 epochs of 3. */
-const recipe = { data: 'photos', arch: 'resnet18', size: 64, 'batch-size': 8, 'micro-batch': 4, epochs: 3 };
-
-async function run(runs: string, faults: Faults = {}, more: object = { ...recipe, name: 'mine' }) {
-  const { services, calls } = fakeRun(faults);
-  const output = memoryOutput();
-  const never = new AbortController().signal;
-  const welcomes: unknown[] = [];
-  const environment = {
-    services: {
-      ...services,
-      openCluster(options: Parameters<typeof services.openCluster>[0]) {
-        welcomes.push(options.welcome);
-        return services.openCluster(options);
-      },
-    },
-    output,
-    argv: ['node', '/bin/coordinator', 'start'],
-    openLifecycle: () => ({ signal: never, immediate: never, close() {} }),
-    exit: () => {},
-  };
-  const error = await start({ 'run-dir': runs, json: true, ...more }, environment).then(
-    () => null,
-    (thrown: unknown) => RondoError.from(thrown),
-  );
-  const events = output.lines().map((line) => JSON.parse(line) as RunEvent);
-  const warnings = events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
-  const file = join(runs, 'mine', 'summary.json');
-  const summary = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Summary) : null;
-  return { error, warnings, summary, calls, welcomes };
+async function run(runs: string, faults: Faults = {}, more: RawStart = { ...recipe, name: 'mine' }) {
+  const run = await runStart(runs, more, faults);
+  const warnings = run.events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
+  return { ...run, warnings };
 }
 
 describe('NATS', () => {
