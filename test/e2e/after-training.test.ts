@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { augmentSample, lighting, projectiveTransform } from '../../plan/augmentation.js';
-import { epochPermutation } from '../../plan/sampler.js';
+import { lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { storedShape } from '../../plan/stored-image.js';
 import { testTimeViews } from '../../plan/test-time.js';
 import { createDecodePool, openImage } from '../../runtime/images.js';
@@ -158,55 +157,6 @@ describe('coordinator predict', () => {
     ]);
     expect(mixed.byKind('summary')).toMatchObject([{ predicted: 20, unreadable: 2 }]);
     expect((await predict(notes)).code).toBe(2);
-  });
-});
-
-describe('coordinator show-batch', () => {
-  it('draws training images as an independent implementation resamples and lights them', async () => {
-    const out = path.join(runs.root, 'batch.png');
-    const { code, events, stderr } = await runCoordinator([
-      ...[
-        'show-batch',
-        '--data',
-        data,
-        '--seed',
-        '3',
-        '--size',
-        String(size),
-        '--count',
-        '4',
-        '--epoch',
-        '1',
-      ],
-      ...['--out', out, '--json'],
-    ]);
-    expect(code, stderr).toBe(0);
-    const { images } = events.at(-1) as unknown as { images: { path: string; label: string }[] };
-    const ids = epochPermutation(3, 1, 48);
-    const png = await openImage(readFileSync(out)).removeAlpha().raw().toBuffer({ resolveWithObject: true });
-    const scale = 5;
-    const places = [0, 1].flatMap((row) => [0, 1].map((column) => ({ row, column })));
-    for (const [index, { row, column }] of places.entries()) {
-      const { path: file, label } = images[index]!;
-      expect(label).toBe(file.split('/')[0]);
-      const { pixels, width, height } = await decodeImage(
-        readFileSync(path.join(data, file)),
-        presize,
-        createDecodePool(),
-      );
-      const drawn = augmentSample('fastai', 3, 1, ids[index]!);
-      const { rows } = storedShape(width / height, presize);
-      const image = { size: presize, rows, channels: 3, values: pixels };
-      const wanted = warp(image, projectiveTransform(drawn, width / height, presize, size), size).map(
-        (value) => 255 * light(value / 255, lighting(drawn)),
-      );
-      const [left, top] = [12 + column * (size * scale + 12), 48 + row * (size * scale + 26)];
-      const differences = wanted.map((value, at) => {
-        const [x, y] = [left + (Math.floor(at / 3) % size) * scale, top + Math.floor(at / 3 / size) * scale];
-        return Math.abs(png.data[(y * png.info.width + x) * 3 + (at % 3)]! - value);
-      });
-      expect(Math.max(...differences)).toBeLessThan(2);
-    }
   });
 });
 

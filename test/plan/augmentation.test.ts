@@ -5,10 +5,9 @@ import {
   drawAugmentation,
   lighting,
   projectiveTransform,
-  windowedTransforms,
 } from '../../plan/augmentation.js';
-import { maxStoredAspect, storedBytes, storedShape } from '../../plan/stored-image.js';
-import { fastaiSampleAt } from '../support/fastai-transforms.js';
+import { storedShape } from '../../plan/stored-image.js';
+import { fastaiSampleAt, sampleAt } from '../support/fastai-transforms.js';
 
 const neutral: Augmentation = {
   flip: false,
@@ -20,22 +19,6 @@ const neutral: Augmentation = {
   brightness: 0.5,
   contrast: 1,
 };
-
-/** What TensorFlow's ImageProjectiveTransformV3 does with the eight numbers. */
-function sampleAt(transform: Float32Array, x: number, y: number): [number, number] {
-  const [a0, a1, a2, b0, b1, b2, c0, c1] = [...transform] as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const k = c0 * x + c1 * y + 1;
-  return [(a0 * x + a1 * y + a2) / k, (b0 * x + b1 * y + b2) / k];
-}
 
 test("the eight numbers are fastai's whole chain, over shapes, sizes and draws", () => {
   let worst = 0;
@@ -255,56 +238,4 @@ test('a flip alone moves whole pixels: each output row and column is one of the 
   expect(Math.min(...columns)).toBeGreaterThanOrEqual(0);
   expect(Math.max(...columns)).toBeLessThanOrEqual(wide - size);
   expect(columns.size).toBeGreaterThan(15);
-});
-
-test('an image is stored with its short side at presize and its long side in proportion, up to a bound', () => {
-  expect(storedShape(1, 256)).toEqual({ rows: 256, columns: 256, turned: false });
-  expect(storedShape(16 / 9, 256)).toEqual({ rows: 455, columns: 256, turned: true });
-  expect(storedShape(9 / 16, 256)).toEqual({ rows: 455, columns: 256, turned: false });
-  expect(storedShape(3, 256)).toEqual({ rows: 768, columns: 256, turned: true });
-  expect(storedBytes(3, 256)).toBe(768 * 256 * 3);
-  for (const aspect of [8, 9, 200, 1 / 30]) {
-    expect(storedShape(aspect, 100)).toMatchObject({ rows: 100 * maxStoredAspect, columns: 100 });
-  }
-});
-
-test('a window holds every row that is sampled and moves them as it says, over shapes and draws', () => {
-  const [presize, size] = [112, 96];
-  let most = 0;
-  for (const aspect of [1, 0.7, 4 / 3, 16 / 9, 3, 1 / 3, 8, 20]) {
-    for (let sample = -1; sample < 400; sample += 1) {
-      const drawn = sample < 0 ? null : drawAugmentation(3, 1, sample);
-      const whole = projectiveTransform(drawn, aspect, presize, size);
-      const { transforms, window } = windowedTransforms([drawn], aspect, presize, size);
-      const transform = transforms[0]!;
-      most = Math.max(most, window.rows / presize);
-      if (drawn === null) expect(window.rows).toBeLessThanOrEqual(presize + 3);
-      for (const [x, y] of [0, 0.2, 0.5, 1].flatMap((a) => [0, 0.7, 1].map((b) => [a, b] as const))) {
-        const at = [x * (size - 1), y * (size - 1)] as const;
-        const [column, row] = sampleAt(whole, ...at);
-        const moved = sampleAt(transform, ...at);
-        expect(moved[0]).toBeCloseTo(column, 2);
-        expect(moved[1] + window.start).toBeCloseTo(row, 2);
-        // Bilinear sampling reads the row above and the row below.
-        expect(moved[1]).toBeGreaterThanOrEqual(0);
-        expect(moved[1]).toBeLessThan(window.rows - 1);
-      }
-    }
-  }
-  // What bounds the memory of a batch: fastai's warp shears the ends of very long images.
-  expect(most).toBeLessThan(5);
-});
-
-test('one window holds what several views of an image reach', () => {
-  const views = [null, drawAugmentation(3, 1, 0), drawAugmentation(3, 1, 1)];
-  const { transforms, window } = windowedTransforms(views, 3, 112, 96);
-  const own = views.map((view) => windowedTransforms([view], 3, 112, 96).window);
-  expect(window.start).toBe(Math.min(...own.map(({ start }) => start)));
-  expect(window.start + window.rows).toBe(Math.max(...own.map(({ start, rows }) => start + rows)));
-  for (const [i, view] of views.entries()) {
-    const [column, row] = sampleAt(projectiveTransform(view, 3, 112, 96), 40, 70);
-    const moved = sampleAt(transforms[i]!, 40, 70);
-    expect(moved[0]).toBeCloseTo(column, 2);
-    expect(moved[1] + window.start).toBeCloseTo(row, 2);
-  }
 });

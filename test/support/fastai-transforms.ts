@@ -80,3 +80,19 @@ export function fastaiSampleAt(
   const place = [((u + 1) / 2) * right, ((v + 1) / 2) * down] as const;
   return aspect > 1 ? ([place[1], place[0]] as const) : place;
 }
+
+/** What TensorFlow's ImageProjectiveTransformV3 does with the eight numbers. */
+export function sampleAt(transform: Float32Array, x: number, y: number): [number, number] {
+  const [a0, a1, a2, b0, b1, b2, c0, c1] = [...transform] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const k = c0 * x + c1 * y + 1;
+  return [(a0 * x + a1 * y + a2) / k, (b0 * x + b1 * y + b2) / k];
+}
