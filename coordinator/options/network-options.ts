@@ -6,7 +6,7 @@ import {
   type HeadKind,
   headKinds,
 } from '../../plan/run-config.js';
-import { planOption, trainingOption } from './option.js';
+import { isSampleFromScratch, planOption, trainingOption } from './option.js';
 import { integer, oneOf, path, text } from './value-types.js';
 
 const weights = path('a file of weights, "imagenet" or "none"', (name) => name === 'imagenet');
@@ -56,8 +56,7 @@ export const networkOptions = {
       "fastai's head of two linear layers; or linear, torchvision's single one, which an ImageNet file fills only where " +
       'the classes are as many',
     type: oneOf(headKinds),
-    default: ({ data, pretrained, from }) =>
-      data === 'sample' && pretrained === null && from === null ? 'linear' : 'fastai',
+    default: (settled) => (isSampleFromScratch(settled) ? 'linear' : 'fastai'),
     defaultText: 'that of --from, else fastai; sample: linear',
     title: 'Head',
   }),

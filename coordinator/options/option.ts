@@ -20,6 +20,11 @@ export interface Settled {
   readonly earlyStopping: number | null;
 }
 
+/** Whether the sample set is trained on from random weights: it is small enough for a lighter recipe. */
+export function isSampleFromScratch({ data, pretrained, from }: Settled): boolean {
+  return data === 'sample' && pretrained === null && from === null;
+}
+
 /**
  * Decides the weights: recorded in run.json, kept when the run is resumed, and named in the report's recipe.
  */

@@ -1,6 +1,6 @@
 import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
 import { type AugmentKind, augmentKinds } from '../../plan/run-config.js';
-import { planOption, type Settled, trainingOption } from './option.js';
+import { isSampleFromScratch, planOption, type Settled, trainingOption } from './option.js';
 import { integer, learningRate, number, oneOf } from './value-types.js';
 
 /** `balanced`: all classes have the same share of the loss, however many images they have. */
@@ -28,8 +28,7 @@ export const recipeOptions = {
       "what is done to training images: fastai, the lesson's transforms; flip, left-right and a random crop of the long " +
       'side alone; none, the middle of each. `coordinator show-batch` shows it',
     type: oneOf(augmentKinds),
-    default: ({ data, pretrained, from }) =>
-      data === 'sample' && pretrained === null && from === null ? 'flip' : 'fastai',
+    default: (settled) => (isSampleFromScratch(settled) ? 'flip' : 'fastai'),
     defaultText: 'fastai; sample: flip',
     title: 'Augmentation',
   }),

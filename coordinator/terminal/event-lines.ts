@@ -115,12 +115,12 @@ const gap = '  ';
 const usualWidth = 80;
 
 /** @param width of the terminal, in characters */
-export function renderTableHead(width = usualWidth): string {
+function renderTableHead(width = usualWidth): string {
   return join(fitting(width).map(({ title }) => title));
 }
 
 /** @param width of the terminal, in characters */
-export function renderTableRow(record: EpochRecord, width = usualWidth): string {
+function renderTableRow(record: EpochRecord, width = usualWidth): string {
   return join(fitting(width).map(({ title, show }) => show(record).padEnd(title.length)));
 }
 

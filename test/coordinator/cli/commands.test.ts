@@ -1,31 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { printError } from '../../../coordinator/cli/process-output.js';
-import { buildProgram } from '../../../coordinator/cli/program.js';
-import { programName } from '../../../coordinator/cli/start.js';
-import { RondoError } from '../../../runtime/errors.js';
-import { fakeRun } from '../../support/fake-run.js';
-import { memoryOutput } from '../../support/memory-output.js';
+import { callProgram } from '../../support/call-program.js';
 import { openRunFolder } from '../../support/run-folder.js';
 
 const folder = openRunFolder();
 
-async function call(...inputs: string[]): Promise<{ code: number | null; lines: string[] }> {
-  const output = memoryOutput();
-  let code: number | null = null;
-  const never = new AbortController().signal;
-  const program = buildProgram({
-    services: fakeRun({ eager: true }).services,
-    output,
-    argv: ['node', 'coordinator'],
-    openLifecycle: () => ({ signal: never, immediate: never, close() {} }),
-    exit: (value) => {
-      code = value;
-    },
-  });
-  await program.parseAsync(['node', 'coordinator', ...inputs, '--run-dir', folder.path]);
-  return { code, lines: output.lines() };
+async function call(...inputs: string[]) {
+  const called = await callProgram(...inputs, '--run-dir', folder.path);
+  if (called.error !== null) throw called.error;
+  return called;
 }
 
 beforeAll(async () => {
@@ -79,36 +63,4 @@ describe('runs', () => {
     const json = await call('runs', '--json');
     expect(json.lines.map((line) => JSON.parse(line).run)).toEqual(['bad', 'good']);
   });
-});
-
-describe('printError', () => {
-  const error = new RondoError('invalid-argument', 'no such thing', { remedy: 'take\nanother' });
-
-  it.each([
-    [{ json: false, debug: false }, '', 'error: no such thing\n  take\n  another\n'],
-    [
-      { json: true, debug: false },
-      '{"kind":"error","code":"invalid-argument","message":"no such thing","remedy":"take\\nanother"}\n',
-      'error: no such thing\n  take\n  another\n',
-    ],
-  ])('%j', (mode, expectedOut, expectedErr) => {
-    const [stdout, stderr] = [memoryOutput(), memoryOutput()];
-    expect(printError(error, mode, { stdout, stderr })).toBe(2);
-    expect([stdout.text(), stderr.text()]).toEqual([expectedOut, expectedErr]);
-  });
-
-  it('shows the stack, and that of the cause, only when asked', () => {
-    const stderr = memoryOutput();
-    const caused = new RondoError('internal', 'outer', { cause: new Error('inner') });
-    expect(printError(caused, { json: false, debug: true }, { stdout: memoryOutput(), stderr })).toBe(1);
-    expect(stderr.text()).toMatch(/RondoError: outer\n\s+at [\s\S]*caused by Error: inner\n\s+at /);
-  });
-});
-
-it('names the program as the person can call it', () => {
-  expect(programName(['node', '/usr/bin/coordinator'])).toBe('coordinator');
-  expect(programName(['node', join(process.cwd(), 'dist/coordinator/main.js')])).toBe(
-    'node dist/coordinator/main.js',
-  );
-  expect(programName(['node', '/elsewhere/main.js'])).toBe('node /elsewhere/main.js');
 });

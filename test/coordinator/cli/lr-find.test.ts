@@ -1,32 +1,19 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { buildProgram } from '../../../coordinator/cli/program.js';
 import type { RateSearch } from '../../../coordinator/lr-find/find-rates.js';
 import { listRunNames } from '../../../coordinator/run-store/run-directory.js';
-import { fakeRun } from '../../support/fake-run.js';
-import { memoryOutput } from '../../support/memory-output.js';
+import { callProgram } from '../../support/call-program.js';
 import { openRunFolder } from '../../support/run-folder.js';
 
 const folder = openRunFolder();
 
+const common = ['--data', 'x', '--batch-size', '8', '--micro-batch', '4', '--run-dir', folder.path];
+
 async function call(...inputs: string[]) {
-  const output = memoryOutput();
-  const run = fakeRun({ eager: true });
-  let code: number | null = null;
-  const never = new AbortController().signal;
-  const program = buildProgram({
-    services: run.services,
-    output,
-    argv: ['node', 'coordinator'],
-    openLifecycle: () => ({ signal: never, immediate: never, close() {} }),
-    exit: (value) => {
-      code = value;
-    },
-  });
-  const common = ['--data', 'x', '--batch-size', '8', '--micro-batch', '4', '--run-dir', folder.path];
-  await program.parseAsync(['node', 'coordinator', ...inputs, ...common]);
-  return { code, lines: output.lines(), calls: run.calls };
+  const called = await callProgram(...inputs, ...common);
+  if (called.error !== null) throw called.error;
+  return called;
 }
 
 describe('coordinator lr-find', () => {

@@ -1,31 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { buildProgram, translateUsageError } from '../../../coordinator/cli/program.js';
-import { fakeRun } from '../../support/fake-run.js';
-import { memoryOutput } from '../../support/memory-output.js';
-
-async function call(...inputs: string[]): Promise<{ text: string; thrown: unknown }> {
-  const output = memoryOutput();
-  const never = new AbortController().signal;
-  const program = buildProgram({
-    services: fakeRun({ eager: true }).services,
-    output,
-    argv: ['node', 'coordinator'],
-    openLifecycle: () => ({ signal: never, immediate: never, close() {} }),
-    exit() {},
-  });
-  const thrown = await program.parseAsync(['node', 'coordinator', ...inputs]).then(
-    () => null,
-    (error: unknown) => translateUsageError(error),
-  );
-  return { text: output.text(), thrown };
-}
+import { callProgram } from '../../support/call-program.js';
 
 describe('commands that use a trained network, or look at data', () => {
   it.each(['predict', 'show-batch', 'export'])(
     '%s teaches by an example and names its exit or its end',
     async (name) => {
-      const { text, thrown } = await call(name, '--help');
-      expect(thrown).toBeNull();
+      const { text, error } = await callProgram(name, '--help');
+      expect(error).toBeNull();
       expect(text).toContain(`\nExamples:\n  coordinator ${name} `);
       expect(text).toContain('--json');
     },
@@ -40,15 +21,15 @@ describe('commands that use a trained network, or look at data', () => {
     [['export', 'x'], "'--format <FORMAT>' not specified"],
     [['export', 'x', '--format', 'onnx'], 'Allowed choices are saved-model, safetensors'],
   ])('%j is refused as wrong input', async (inputs, message) => {
-    const { thrown } = await call(...inputs);
-    expect(thrown).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining(message) });
+    const { error } = await callProgram(...inputs);
+    expect(error).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining(message) });
   });
 
   it.each([
     ['predict', 'nowhere', 'a.jpg'],
     ['export', 'nowhere', '--format', 'safetensors'],
   ])('%s says which run there is not', async (...inputs) => {
-    const { thrown } = await call(...inputs, '--run-dir', 'no-runs-here');
-    expect(thrown).toMatchObject({ code: 'not-found', message: expect.stringContaining('nowhere') });
+    const { error } = await callProgram(...inputs, '--run-dir', 'no-runs-here');
+    expect(error).toMatchObject({ code: 'not-found', message: expect.stringContaining('nowhere') });
   });
 });

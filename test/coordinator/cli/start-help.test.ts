@@ -1,36 +1,14 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startOptions } from '../../../coordinator/cli/command-options.js';
-import { buildProgram, translateUsageError } from '../../../coordinator/cli/program.js';
+import { programName } from '../../../coordinator/cli/start.js';
 import { startOptionNames } from '../../../coordinator/options/start-schema.js';
 import { RondoError } from '../../../runtime/errors.js';
-import { fakeRun } from '../../support/fake-run.js';
-import { memoryOutput } from '../../support/memory-output.js';
-
-async function call(...inputs: string[]): Promise<{ text: string; error: unknown; code: number | null }> {
-  const output = memoryOutput();
-  let code: number | null = null;
-  const program = buildProgram({
-    services: fakeRun().services,
-    output,
-    argv: [],
-    openLifecycle: () => {
-      throw new Error('nothing may start here');
-    },
-    exit: (value) => {
-      code = value;
-    },
-  });
-  try {
-    await program.parseAsync(['node', 'coordinator', ...inputs]);
-    return { text: output.text(), error: null, code };
-  } catch (thrown) {
-    return { text: output.text(), error: translateUsageError(thrown), code };
-  }
-}
+import { callProgram } from '../../support/call-program.js';
 
 describe('start --help', () => {
   it('explains every option in a group, with its default', async () => {
-    const { text, error } = await call('start', '--help');
+    const { text, error } = await callProgram('start', '--help');
     expect(error).toBeNull();
     for (const name of [...startOptionNames, 'config']) expect(text).toContain(`--${name}`);
     for (const group of ['Data:', 'Network:', 'Recipe:', 'Workers and addresses:', 'Run and output:']) {
@@ -56,13 +34,23 @@ describe('wrong usage', () => {
     [['sart'], "unknown command 'sart'"],
     [['verify-run'], "missing required argument 'RUN'"],
   ])('%j exits with 2', async (inputs, message) => {
-    const { error } = await call(...inputs);
+    const { error, calls } = await callProgram(...inputs);
+    expect(calls).toEqual([]);
     expect(error).toBeInstanceOf(RondoError);
     expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining(message) });
   });
 
   it('checks values before anything starts', async () => {
-    const { error } = await call('start', '--workers', 'many');
+    const { error, calls } = await callProgram('start', '--workers', 'many');
+    expect(calls).toEqual([]);
     expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining('--workers is "many"') });
   });
+});
+
+it('names the program as the person can call it', () => {
+  expect(programName(['node', '/usr/bin/coordinator'])).toBe('coordinator');
+  expect(programName(['node', join(process.cwd(), 'dist/coordinator/main.js')])).toBe(
+    'node dist/coordinator/main.js',
+  );
+  expect(programName(['node', '/elsewhere/main.js'])).toBe('node /elsewhere/main.js');
 });

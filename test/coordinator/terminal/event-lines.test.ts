@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
+import { renderEvent } from '../../../coordinator/terminal/event-lines.js';
+import { formatDuration } from '../../../coordinator/terminal/figures.js';
+import { assigned, epoch, prepared, summary, waiting } from '../../support/run-events.js';
+
+describe('the table', () => {
+  it('has fastai’s columns and images/s, one under the other', () => {
+    expect([...renderEvent(assigned), ...renderEvent(epoch)]).toEqual([
+      'epoch  train_loss  valid_loss  error_rate  time     images/s',
+      '0      1.903421    1.500000    0.250000    00:25    32.0',
+    ]);
+    expect(renderEvent({ ...epoch, train_loss: null })[0]).toContain('nan');
+  });
+
+  it('has the further measures where there is room for them', () => {
+    const wide = [
+      'epoch  train_loss  valid_loss  error_rate  balanced_error  macro_f1  top5_error  time     images/s',
+      '0      1.903421    1.500000    0.250000    0.300000        0.700000  0.050000    00:25    32.0',
+    ];
+    expect([...renderEvent(assigned, 99), ...renderEvent(epoch, 99)]).toEqual(wide);
+    expect([...renderEvent(assigned, 98), ...renderEvent(epoch, 98)]).toEqual([
+      ...renderEvent(assigned),
+      ...renderEvent(epoch),
+    ]);
+  });
+
+  it.each([
+    [0, '00:00'],
+    [59.6, '01:00'],
+    [3599, '59:59'],
+    [3600, '1:00:00'],
+    [-1, '00:00'],
+  ])('%d s is %s', (seconds, text) => {
+    expect(formatDuration(seconds)).toBe(text);
+  });
+});
+
+describe('what stays', () => {
+  it('says how to go on with a stopped run, and what metrics were lost', () => {
+    const stopped: RunEvent = {
+      kind: 'summary',
+      ...summary,
+      status: 'stopped',
+      steps: 12,
+      metrics: { published: 6, dropped: 4 },
+      resume: 'coordinator start --resume mine',
+      report: null,
+    };
+    expect(renderEvent(stopped)).toEqual([
+      'stopped after 12 of 30 steps, in 01:15',
+      '4 of 10 metrics were lost',
+      'all of it is in runs/mine',
+      'go on with: coordinator start --resume mine',
+    ]);
+  });
+
+  it('says where the report of a completed run is', () => {
+    const lines = renderEvent({ kind: 'summary', ...summary });
+    expect(lines).toContain('report: runs/mine/report/index.html');
+  });
+
+  it('says what is about to be trained', () => {
+    expect(
+      renderEvent({ ...prepared, quarantined: 1, startStep: 12, epochs: 1, workers: 1 } as RunEvent),
+    ).toEqual([
+      'run mine in runs/mine',
+      'resnet34 at 64 px · 10 classes · 640 images to train on, 160 to validate on · 1 epoch of 10 steps · 1 worker',
+      '1 file left out as unusable: runs/mine/quarantined.jsonl',
+      'going on after 12 steps',
+    ]);
+  });
+
+  it('is nothing for a run that failed before its first step: the error says it all', () => {
+    expect(renderEvent({ kind: 'summary', ...summary, status: 'failed', steps: 0 })).toEqual([]);
+  });
+
+  it('tells how workers from elsewhere join', () => {
+    expect(renderEvent({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
+      'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',
+    ]);
+  });
+});
