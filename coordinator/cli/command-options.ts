@@ -72,3 +72,26 @@ export function movedValidOption(): Option {
     'where its images to validate on are now, if they have a folder of their own that has moved',
   );
 }
+
+const units: Readonly<Record<string, number>> = {
+  ...{ kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 },
+  ...{ KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 },
+};
+
+/** Reads an option's value, such as 256MiB, as bytes. */
+export function byteSize(from: number, to: number): (value: string) => number {
+  return (value) => {
+    const [, number, unit] = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(value) ?? [];
+    const bytes = Math.floor(Number(number) * (units[unit ?? ''] ?? Number.NaN));
+    if (bytes >= from && bytes <= to) return bytes;
+    throw new InvalidArgumentError(
+      `It must be a size from ${formatBytes(from)} to ${formatBytes(to)}, such as 256MiB or 1GB.`,
+    );
+  };
+}
+
+/** In the largest binary unit that makes it a whole number: 268435456 is 256MiB. */
+export function formatBytes(bytes: number): string {
+  const unit = ['TiB', 'GiB', 'MiB', 'KiB'].find((name) => bytes % units[name]! === 0);
+  return unit === undefined || bytes === 0 ? `${bytes} bytes` : `${bytes / units[unit]!}${unit}`;
+}

@@ -4,6 +4,7 @@ import { version } from '../../runtime/version.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
 import { lrFindCommand } from './lr-find.js';
+import { packCommand } from './pack.js';
 import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
 import { showBatchCommand } from './show-batch.js';
@@ -23,6 +24,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));
   program.addCommand(showBatchCommand(environment));
+  program.addCommand(packCommand(environment));
   program.addCommand(exportCommand(environment));
   for (const command of [program, ...program.commands]) {
     command.addHelpText('after', `\n${exitCodesHelp}`);

@@ -11,9 +11,10 @@ const namedFiles = 5;
 
 /** The folder that `--data` or `--valid` names, without links in its path. */
 export async function resolveFolder(folder: string, option: 'data' | 'valid'): Promise<string> {
-  const otherwise =
-    option === 'data' ? 'to train on the sample set' : 'to draw the validation set from --data';
-  const remedy = `give --${option} a folder with one sub-folder of images per class, or leave it out ${otherwise}`;
+  const remedy =
+    option === 'data'
+      ? 'give a folder with one sub-folder of images per class, or sample, the data set that Rondo draws itself'
+      : 'give --valid a folder with one sub-folder of images per class, or leave it out';
   try {
     const root = await realpath(folder);
     if ((await stat(root)).isDirectory()) return root;

@@ -37,6 +37,7 @@ const layers: Record<string, readonly string[]> = {
     'telemetry',
     'run-store',
     'options',
+    'pack',
     'dataset',
     'download',
   ],

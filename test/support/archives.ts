@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { pack } from 'tar-stream';
+import { extract, pack } from 'tar-stream';
+import { collect } from './collect.js';
 
 export interface ArchiveEntry {
   readonly name: string;
@@ -24,4 +25,18 @@ export async function makeArchive(entries: readonly ArchiveEntry[]): Promise<Buf
 
 export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The files of a tar archive, in order. */
+export async function readTar(archive: Uint8Array): Promise<{ name: string; bytes: Buffer }[]> {
+  const entries = extract();
+  entries.end(archive);
+  const files: { name: string; bytes: Buffer }[] = [];
+  for await (const entry of entries) {
+    files.push({
+      name: entry.header.name,
+      bytes: Buffer.concat(await collect(entry as AsyncIterable<Buffer>)),
+    });
+  }
+  return files;
 }

@@ -1,0 +1,102 @@
+import { RondoError } from '../../runtime/errors.js';
+import type { IndexedImages } from '../dataset/dataset.js';
+import { digestSamples } from '../dataset/digest.js';
+import { allocateColumns, encodeIndex, type ShardRecord } from '../dataset/shard-index.js';
+import { writeCard } from './card.js';
+import { nameSamples } from './keys.js';
+import { orderSamples } from './order.js';
+import { openOutput } from './output-folder.js';
+import { type PackOptions, planPack } from './plan.js';
+import { type ShardSeries, writeSeries } from './write-shards.js';
+
+export interface PackRequest extends PackOptions {
+  readonly images: IndexedImages;
+  /** The folder that takes the shards; it is made. */
+  readonly out: string;
+  onProgress(done: number, total: number): void;
+  readonly signal: AbortSignal;
+}
+
+export interface PackResult {
+  readonly shards: readonly ShardRecord[];
+  /** How many of them an earlier call had written. */
+  readonly found: number;
+}
+
+/**
+ * Packs a data set into tar shards that WebDataset reads, with an index and a card. The bytes depend on the
+ * images and the options alone. What was finished before an earlier call ended, however it did, stays as it
+ * is. Throws RondoError with a remedy; `cancelled` when the signal comes.
+ */
+export async function packImages(o: PackRequest): Promise<PackResult> {
+  const { root, validRoot, classes, images, validation } = o.images;
+  const isValid = (position: number) => validation !== null && images[position]!.set === 'valid';
+  const positions = images.map((_, position) => position);
+  const digest = digestSamples(classes, images, validation ? positions.filter(isValid) : undefined);
+  const plan = planPack(o, { digest, count: images.length });
+  const series = validation
+    ? [
+        orderSeries(
+          'train',
+          positions.filter((position) => !isValid(position)),
+          o,
+        ),
+        orderSeries('valid', positions.filter(isValid), o),
+      ]
+    : [orderSeries(null, positions, o)];
+  const output = await openOutput(o.out, plan);
+  const columns = allocateColumns(images.length);
+  const header = { plan, classes: [...classes], validation: validation?.source ?? null };
+  const shards: ShardRecord[] = [];
+  let [done, found] = [0, 0];
+  o.onProgress(0, images.length);
+  try {
+    for (const part of series) {
+      const at = shards.reduce((sum, shard) => sum + shard.samples, 0);
+      const written = await writeSeries(part, {
+        ...{ images, roots: { train: root, valid: validRoot }, output, header, columns, at },
+        ...{ shardBytes: o.shardBytes, resize: o.resize, quality: o.quality, signal: o.signal },
+        onPacked(samples) {
+          done += samples;
+          o.onProgress(done, images.length);
+        },
+      });
+      for (const shard of written.shards) shards.push(shard);
+      found += written.found;
+    }
+    if (!output.whole || found < shards.length) {
+      const whole = { ...header, shards };
+      const paths = Array.from(columns.position, (position) => images[position]!.path);
+      await output.complete(writeCard(whole, columns), encodeIndex(whole, columns, paths));
+    }
+    await output.tidy();
+    return { shards, found };
+  } catch (error) {
+    throw sayHowToGoOn(error, o.signal);
+  } finally {
+    output.close();
+  }
+}
+
+function orderSeries(set: ShardSeries['set'], members: readonly number[], o: PackRequest): ShardSeries {
+  const { images } = o.images;
+  const labels = members.map((position) => images[position]!.label);
+  const positions = orderSamples(o.order, labels, o.seed).map((index) => members[index]!);
+  const listed = Array.from(positions);
+  const keys = nameSamples(
+    o.keys,
+    listed.map((position) => images[position]!.path),
+    listed,
+  );
+  return { set, positions, keys };
+}
+
+/** What a person should know of an end that can be made good. */
+function sayHowToGoOn(thrown: unknown, signal: AbortSignal): RondoError {
+  const cause = signal.aborted ? signal.reason : thrown;
+  const { code, message, remedy } = RondoError.from(cause);
+  const goOn = 'the same command goes on after the shards that are finished';
+  if (code === 'cancelled') return new RondoError(code, message, { remedy: goOn, cause });
+  if (code !== 'resource-exhausted') return RondoError.from(cause);
+  return new RondoError(code, message, { remedy: `${remedy}; then ${goOn}`, cause });
+}
