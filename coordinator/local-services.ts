@@ -55,7 +55,7 @@ export const localServices: RunServices = {
       ...collector,
       publish(metric) {
         count += 1;
-        collector.publish(metric.kind, `coordinator-${processId}-${count}`, metric);
+        collector.publish(`coordinator-${processId}-${count}`, metric);
       },
     };
   },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readLines } from '../../coordinator/run-store/line-file.js';
+import { metricSchema, type WorkerStepMetric } from '../../proto/metrics.js';
 import { runCoordinator } from '../support/coordinator-run.js';
-import { type Shares, sharesOf, type WorkerStep } from './shares.js';
+import { type Shares, sharesOf } from './shares.js';
 import { type Made, type Setting, type Speeds, speedsOf } from './speeds.js';
 
 export interface RondoRun {
@@ -27,12 +28,10 @@ export function runRondo({ workers, threads, size, batch, arch, wire, files }: S
       assert(!event.skipped, `step ${event.step} was skipped: without its update it says nothing`);
       made.push({ epoch: event.epoch, samples: event.samples, seconds });
     }
-    const text = await readFile(path.join(folder, 'metrics.jsonl'), 'utf8');
-    const metrics = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { kind: string });
-    const steps = metrics.filter((metric) => metric.kind === 'worker-step') as unknown as WorkerStep[];
+    const steps: WorkerStepMetric[] = [];
+    for await (const metric of readLines(path.join(folder, 'metrics.jsonl'), metricSchema)) {
+      if (metric.kind === 'worker-step') steps.push(metric);
+    }
     return { speeds: speedsOf(made), shares: sharesOf(steps) };
   });
 }

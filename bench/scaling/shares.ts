@@ -1,16 +1,12 @@
+import type { WorkerStepMetric } from '../../proto/metrics.js';
 import { smallest } from '../../runtime/extremes.js';
 import { warmUpSteps } from './speeds.js';
 
-/** Of metrics.proto's WorkerStep, what a share is worked out from; seconds. */
-export interface WorkerStep {
-  readonly step: number;
-  readonly rank: number;
-  readonly waitData: number;
-  readonly gradients: number;
-  readonly ring: number;
-  readonly ringExposed: number;
-  readonly apply: number;
-}
+/** What a share is worked out from; seconds. */
+export type WorkerStep = Pick<
+  WorkerStepMetric,
+  'step' | 'rank' | 'waitData' | 'gradients' | 'ring' | 'ringExposed' | 'apply'
+>;
 
 /** Where the time of a run's steps went, as shares of it. They add up to 1, but for `ringHidden`. */
 export interface Shares {

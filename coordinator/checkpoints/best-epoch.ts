@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EpochMeasure } from '../options/run-options.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
+import { parseCheckpointRecord } from './checkpoint-file.js';
 import { nameAgain, nameCheckpoint } from './checkpoint-names.js';
 
 /** The epoch that is best by the measure, the earliest of equals; null when none could be measured. */
@@ -48,8 +49,8 @@ export async function markBest(
 /** The first name of the checkpoint that is marked as best; null when none is. */
 export function readBest(folder: string): string | null {
   try {
-    const record = JSON.parse(readFileSync(join(folder, bestName, 'checkpoint.json'), 'utf8'));
-    return nameCheckpoint(record);
+    const file = join(folder, bestName, 'checkpoint.json');
+    return nameCheckpoint(parseCheckpointRecord(readFileSync(file, 'utf8'), file));
   } catch {
     return null;
   }

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import { checkpointRecordSchema, runFormatVersion } from '../../proto/run-files.js';
 import {
   type DurableFiles,
   realFiles,
@@ -15,6 +16,7 @@ import {
   writeSynced,
 } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import {
   encodeSafetensorsHeader,
   safetensorsJsonBytes,
@@ -25,25 +27,8 @@ const chunkBytes = 1 << 20;
 const stateFile = 'state.safetensors';
 const recordFile = 'checkpoint.json';
 
-const recordSchema = z.object({
-  /** Steps taken: the run goes on with this one. */
-  step: z.number().int().nonnegative(),
-  epoch: z.number().int().nonnegative(),
-  /** False for a state inside the epoch. */
-  whole: z.boolean(),
-  stateDigest: z.string(),
-  parameterDigest: z.string(),
-  /** SHA-256 and length of state.safetensors. */
-  fileDigest: z.string(),
-  fileBytes: z.number().int().positive(),
-  /** SHA-256 of run.json's config. */
-  runConfigDigest: z.string(),
-  /** In the flat state: `offset` counts float32 values. */
-  tensors: z.array(z.object({ name: z.string(), shape: z.array(z.number()), offset: z.number() })),
-});
-
-/** checkpoint.json. Free of rank and world size. */
-export type CheckpointRecord = z.infer<typeof recordSchema>;
+/** Of checkpoint.json. */
+export type CheckpointRecord = z.infer<typeof checkpointRecordSchema>;
 
 export interface Checkpoint {
   /** Its folder. */
@@ -89,7 +74,11 @@ export async function writeCheckpoint(
     };
     await writeSynced(join(temporary, stateFile), hashed(), files);
     const record = describe(source, hash.digest('hex'), fileBytes);
-    await writeSynced(join(temporary, recordFile), [`${JSON.stringify(record, null, 1)}\n`], files);
+    await writeSynced(
+      join(temporary, recordFile),
+      [`${JSON.stringify({ formatVersion: runFormatVersion, ...record }, null, 1)}\n`],
+      files,
+    );
     await syncDirectory(temporary, files);
     await replaceFolder(temporary, path, files);
     return { path, record };
@@ -100,14 +89,18 @@ export async function writeCheckpoint(
   }
 }
 
-/** Reads checkpoint.json alone. Throws data-loss that names the file. */
+/** Reads checkpoint.json alone. Throws data-loss that names the file and the field. */
 export async function readCheckpointRecord(path: string): Promise<Checkpoint> {
   const file = join(path, recordFile);
-  try {
-    return { path, record: recordSchema.parse(JSON.parse(await readFile(file, 'utf8'))) };
-  } catch (error) {
-    throw corrupt(file, 'it is missing or not a checkpoint’s record', error);
-  }
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw corrupt(file, 'it cannot be read', error);
+  });
+  return { path, record: parseCheckpointRecord(text, file) };
+}
+
+/** Throws as `readCheckpointRecord`. */
+export function parseCheckpointRecord(text: string, name: string): CheckpointRecord {
+  return parseJson(checkpointRecordSchema, text, { name, formatVersion: runFormatVersion });
 }
 
 /**

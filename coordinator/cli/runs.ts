@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
 import { printableJson } from '../../runtime/printable.js';
 import { listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
@@ -11,11 +12,16 @@ import type { VerifyEnvironment } from './verify-run.js';
 
 interface RunRow {
   readonly run: string;
-  /** `interrupted`: its coordinator ended without writing a summary. */
-  readonly status: 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
-  readonly arch: string;
+  /**
+   * `interrupted`: its coordinator ended without writing a summary. `unreadable`: its files are damaged, or a
+   * newer Rondo's.
+   */
+  readonly status: 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted' | 'unreadable';
+  readonly arch: string | null;
   readonly steps: number | null;
   readonly errorRate: number | null;
+  /** Why it is unreadable. */
+  readonly reason?: string;
 }
 
 export function runsCommand({ output, exit }: VerifyEnvironment): Command {
@@ -33,15 +39,20 @@ export function runsCommand({ output, exit }: VerifyEnvironment): Command {
 
 async function readRow(runDir: string, run: string): Promise<RunRow> {
   const directory = runDirectoryAt(join(runDir, run));
-  const { training } = readRunRecord(directory);
-  const summary = await readSummary(directory);
-  return {
-    run,
-    status: isLocked(directory.path) ? 'running' : (summary?.status ?? 'interrupted'),
-    arch: training.arch,
-    steps: summary?.steps ?? null,
-    errorRate: summary?.epochs.at(-1)?.error_rate ?? null,
-  };
+  try {
+    const { training } = readRunRecord(directory);
+    const summary = await readSummary(directory);
+    return {
+      run,
+      status: isLocked(directory.path) ? 'running' : (summary?.status ?? 'interrupted'),
+      arch: training.arch,
+      steps: summary?.steps ?? null,
+      errorRate: summary?.epochs.at(-1)?.error_rate ?? null,
+    };
+  } catch (thrown) {
+    const reason = RondoError.from(thrown).message;
+    return { run, status: 'unreadable', arch: null, steps: null, errorRate: null, reason };
+  }
 }
 
 function renderRows(rows: readonly RunRow[], runDir: string): string[] {
@@ -57,7 +68,8 @@ function renderRows(rows: readonly RunRow[], runDir: string): string[] {
   return [
     line(['run', 'status', 'arch', 'steps', 'error_rate']),
     ...rows.map(({ run, status, arch, steps, errorRate }) =>
-      line([run, status, arch, String(steps ?? '–'), errorRate?.toFixed(6) ?? '–']),
+      line([run, status, arch ?? '–', String(steps ?? '–'), errorRate?.toFixed(6) ?? '–']),
     ),
+    ...rows.flatMap(({ reason }) => (reason === undefined ? [] : [`unreadable: ${reason}`])),
   ];
 }

@@ -1,4 +1,6 @@
 import { posix } from 'node:path';
+import type { z } from 'zod';
+import type { dataRemarkSchema } from '../../proto/run-files.js';
 import { printable } from '../../runtime/printable.js';
 import type { FileListing } from './image-files.js';
 import { readSetName } from './set-column.js';
@@ -8,31 +10,7 @@ import type { GivenSplit } from './split.js';
  * Something about a folder that is no error but should be known: files that were passed over, classes that
  * look wrong.
  */
-export interface DataRemark {
-  readonly level: 'note' | 'warning';
-  /** For programs. */
-  readonly about:
-    | 'unread-images'
-    | 'other-files'
-    | 'empty-folders'
-    | 'links'
-    | 'unlabelled-images'
-    | 'missing-images'
-    | 'unused-columns'
-    | 'nested-classes'
-    | 'class-names'
-    | 'similar-classes'
-    | 'single-image-classes'
-    | 'validation-set'
-    | 'test-set'
-    | 'classes-without-training'
-    | 'classes-without-validation'
-    | 'images-in-both-sets';
-  readonly text: string;
-  /** Of the files, folders or classes that it is about; `names` are the first of them. */
-  readonly count: number;
-  readonly names: readonly string[];
-}
+export type DataRemark = Readonly<z.infer<typeof dataRemarkSchema>>;
 
 /** Names that a remark keeps, and that its text names. */
 const [keptNames, toldNames] = [20, 3];

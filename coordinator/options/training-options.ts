@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { checkTraining, checkValidation } from './check-training.js';
 import type { Settled, TrainingOption } from './option.js';
 import { type ParsedStart, type PlannedName, startTable, type TrainingOptions } from './start-schema.js';
@@ -11,16 +12,36 @@ const trainingTable = Object.entries(startTable).flatMap(([name, option]) =>
  * together.
  */
 export function resolveTraining(parsed: ParsedStart): TrainingOptions {
-  const given: Readonly<Record<string, unknown>> = parsed;
-  const settled: Record<string, unknown> = {};
-  for (const [name, option] of trainingTable) {
-    settled[name] = given[name] === undefined ? defaultOf(option, settled) : given[name];
-  }
-  const training = settled as TrainingOptions;
+  const training = settle(parsed) as TrainingOptions;
   checkTraining(training);
   checkValidation(parsed);
   return Object.freeze(training);
 }
+
+const ungiven = settle({});
+
+/**
+ * Training options as run.json holds them. Those that the run was recorded without, because they were not
+ * there yet, have their defaults.
+ */
+export const recordedTraining = z.record(z.string(), z.unknown()).transform((recorded, context) => {
+  const settled: Record<string, unknown> = {};
+  for (const [name, option] of trainingTable) {
+    const value = recorded[name];
+    if (value === undefined) settled[name] = defaultOf(option, settled);
+    // An option that was not given may stand for nothing.
+    else if (value === null && ungiven[name] === null) settled[name] = null;
+    else settled[name] = option.type.read(value);
+    if (settled[name] !== undefined) continue;
+    context.issues.push({
+      code: 'custom',
+      input: value,
+      path: [name],
+      message: `must be ${option.type.expected}`,
+    });
+  }
+  return Object.freeze(settled as TrainingOptions);
+});
 
 /** Those of the options given that a resumed run has recorded. */
 export function givenTraining(parsed: ParsedStart): Partial<TrainingOptions> {
@@ -48,6 +69,15 @@ export function describeTraining(training: TrainingOptions): [title: string, val
     const shown = option.show === undefined ? String(value) : option.show(value);
     return shown === null ? [] : [[option.title, shown]];
   });
+}
+
+/** The values given, and defaults for the rest. */
+function settle(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const settled: Record<string, unknown> = {};
+  for (const [name, option] of trainingTable) {
+    settled[name] = given[name] === undefined ? defaultOf(option, settled) : given[name];
+  }
+  return settled;
 }
 
 /** `settled` holds what stands before the option in the table. */

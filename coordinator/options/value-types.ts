@@ -57,10 +57,14 @@ export const flag: ValueType<boolean> = {
   read: (value) => (typeof value === 'boolean' ? value : undefined),
 };
 
-/** A number, `min,max`, or `,max`; in YAML also a list of two, the first of which may be null. */
+/**
+ * A number, `min,max`, or `,max`; in YAML also a list of two, the first of which may be null, and in run.json
+ * what it was read as.
+ */
 export const learningRate: ValueType<LearningRateSpec> = {
   expected: 'a number above 0 and up to 10, or min,max with min not above max, or ,max',
   read(value) {
+    if (isRange(value)) return learningRate.read([value.min ?? null, value.max]);
     const parts: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
     const [first, second] = parts;
     const max = readRate(parts.length === 1 ? first : second);
@@ -107,6 +111,10 @@ export const plainName: ValueType<string> = {
   expected: '1 to 64 letters, digits, "-" or "_"',
   read: (value) => (/^[A-Za-z0-9_-]{1,64}$/.test(String(value)) ? String(value) : undefined),
 };
+
+function isRange(value: unknown): value is { readonly min?: unknown; readonly max: unknown } {
+  return typeof value === 'object' && value !== null && 'max' in value;
+}
 
 function readNumber(value: unknown): number | undefined {
   const result = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;

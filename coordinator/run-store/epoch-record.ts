@@ -1,33 +1,14 @@
 import assert from 'node:assert/strict';
+import type { z } from 'zod';
 import { planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
+import type { epochRecordSchema } from '../../proto/run-files.js';
 import type { StepFigures, WorkerLine } from './ledger.js';
 import { measure } from './measures.js';
 
-/**
- * One row of the table that the person reads, in fastai's columns; rates that are not finite are null in
- * JSON.
- */
-export interface EpochRecord {
-  /** Counted from 0. */
-  readonly epoch: number;
-  /** Smoothed over the steps of its phase. */
-  readonly train_loss: number | null;
-  /** The mean of the training criterion, mixup aside. */
-  readonly valid_loss: number | null;
-  readonly error_rate: number | null;
-  /** 1 − the mean recall over the classes. */
-  readonly balanced_error: number | null;
-  /** The mean F1 over the classes. */
-  readonly macro_f1: number | null;
-  /** Share of the images whose label is not among the five likeliest classes. */
-  readonly top5_error: number | null;
-  /** Training and validation. */
-  readonly seconds: number;
-  /** Of training. */
-  readonly imagesPerSecond: number;
-}
+/** One row of the table that the person reads. */
+export type EpochRecord = Readonly<z.infer<typeof epochRecordSchema>>;
 
 /** What a run has recorded, in order. */
 export interface History {

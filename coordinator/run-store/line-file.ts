@@ -9,7 +9,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { RondoError } from '../../runtime/errors.js';
+import type { z } from 'zod';
+import type { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { cannotWrite } from '../../runtime/write-error.js';
 
 const blockBytes = 65_536;
@@ -67,12 +69,13 @@ export interface ReadProgress {
 
 /**
  * Every whole line, parsed, of a file of any length: it is read as a stream. Throws data-loss that names the
- * line when one is not JSON.
+ * line, and its field, where one does not fit.
  */
-export async function* readLines(
+export async function* readLines<T>(
   path: string,
+  schema: z.ZodType<T>,
   onProgress: (progress: ReadProgress) => void = () => {},
-): AsyncGenerator<unknown> {
+): AsyncGenerator<T> {
   const { size: total } = await stat(path);
   let done = 0;
   let count = 0;
@@ -83,24 +86,13 @@ export async function* readLines(
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
       begun.push(chunk.subarray(start, end));
       count += 1;
-      yield parseLine(Buffer.concat(begun), path, count);
+      yield parseJson(schema, Buffer.concat(begun).toString(), { name: path, line: count });
       begun = [];
       start = end + 1;
     }
     if (start < chunk.length) begun.push(chunk.subarray(start));
     done += chunk.length;
     onProgress({ done, total: Math.max(done, total) });
-  }
-}
-
-function parseLine(bytes: Buffer, path: string, number: number): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
-  } catch (error) {
-    throw new RondoError('data-loss', `${path}, line ${number}, is not JSON`, {
-      remedy: 'the file was changed after it was written; restore it from a copy',
-      cause: error,
-    });
   }
 }
 

@@ -1,13 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import type { RunConfig } from '../../plan/run-config.js';
+import type { z } from 'zod';
+import { runFormatVersion, runRecordSchema } from '../../proto/run-files.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import { cannotWrite } from '../../runtime/write-error.js';
-import type { DataRemark } from '../dataset/remarks.js';
-import type { TrainingOptions } from '../options/start-schema.js';
+import { recordedTraining } from '../options/training-options.js';
 
 /** The files of one run. All paths begin with `path`. */
 export interface RunDirectory {
@@ -31,43 +32,14 @@ export interface RunDirectory {
   readonly report: string;
 }
 
-/** Where a new run's weights come from; recorded in its run.json. */
-export interface SourceRecord {
-  readonly runId: string;
-  /** Absolute path of the checkpoint's folder. */
-  readonly checkpoint: string;
-  readonly step: number;
-  readonly parameterDigest: string;
-  /** A head is taken over only by a run with the same classes. */
-  readonly head: 'taken over' | 'fresh';
-}
+const recordSchema = runRecordSchema.extend({ training: recordedTraining });
 
 /**
- * run.json: what was asked for, and what it was resolved to. Rewritten only where a resumed run found its data
- * elsewhere: `training` and the two roots then say where it lies.
+ * What was asked for, and what it was resolved to. Rewritten only where a resumed run found its data elsewhere:
+ * `training` and the two roots then say where it lies.
  */
-export interface RunRecord {
-  readonly runId: string;
-  readonly createdAt: string;
-  readonly command: readonly string[];
-  readonly versions: { readonly rondo: string; readonly node: string; readonly platform: string };
-  readonly workers: number;
-  readonly training: TrainingOptions;
-  /** Null unless the run takes its weights from another one. */
-  readonly source: SourceRecord | null;
-  readonly datasetDigest: string;
-  /** Absolute path of the images' folder; absent in runs of earlier versions. */
-  readonly dataRoot?: string;
-  /** Of the images to validate on, where they have a folder of their own. */
-  readonly validRoot?: string;
-  /** What indexing said of the data; absent in runs of earlier versions. */
-  readonly data?: {
-    /** Where the validation set comes from. */
-    readonly validation: string | null;
-    readonly remarks: readonly DataRemark[];
-  };
-  readonly config: RunConfig;
-}
+export type RunRecord = Readonly<z.infer<typeof recordSchema>>;
+export type SourceRecord = NonNullable<RunRecord['source']>;
 
 /**
  * Makes a new, empty run directory: `name`, or a name from the time and the architecture that nobody has yet.
@@ -148,7 +120,8 @@ export function listRunNames(runDir: string): string[] {
 }
 
 export async function writeRunRecord(directory: RunDirectory, record: RunRecord): Promise<void> {
-  await writeDurably(directory.record, [`${JSON.stringify(record, null, 2)}\n`]);
+  const versioned = { formatVersion: runFormatVersion, ...record };
+  await writeDurably(directory.record, [`${JSON.stringify(versioned, null, 2)}\n`]);
 }
 
 export async function writeQuarantined(
@@ -162,19 +135,14 @@ export async function writeQuarantined(
   );
 }
 
-/** Throws data-loss when run.json is not what Rondo wrote. */
-export function readRunRecord(directory: RunDirectory): RunRecord {
-  const text = readFileSync(directory.record, 'utf8');
-  try {
-    const record = JSON.parse(text) as RunRecord;
-    if (typeof record.config?.trainCount === 'number' && typeof record.training?.arch === 'string')
-      return record;
-  } catch {
-    // Answered below, like JSON of another shape.
-  }
-  throw new RondoError('data-loss', `${directory.record} is not a run's record`, {
-    remedy: 'restore the file from a copy, or start a new run',
-  });
+/**
+ * Throws data-loss that names the field when run.json is not what Rondo wrote, and failed-precondition when a
+ * newer Rondo wrote it.
+ */
+export function readRunRecord({ record: name }: RunDirectory): RunRecord {
+  const remedy = 'restore the file from a copy, or start a new run';
+  const source = { name, remedy, formatVersion: runFormatVersion };
+  return parseJson(recordSchema, readFileSync(name, 'utf8'), source);
 }
 
 function timestamp(now: Date): string {

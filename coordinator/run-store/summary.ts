@@ -1,49 +1,16 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Arch } from '../../plan/run-config.js';
-import { writeDurably } from '../../runtime/durable-file.js';
-import type { RondoError } from '../../runtime/errors.js';
-import type { EpochRecord } from './epoch-record.js';
+import type { z } from 'zod';
+import { runFormatVersion, summarySchema } from '../../proto/run-files.js';
+import { temporaryName, writeDurably } from '../../runtime/durable-file.js';
+import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import type { RunDirectory } from './run-directory.js';
 
-/** summary.json: how a run ended. Written for completed, stopped and failed runs alike. */
-export interface Summary {
-  readonly status: 'completed' | 'stopped' | 'failed';
-  readonly runId: string;
-  readonly directory: string;
-  readonly arch: Arch;
-  readonly classes: readonly string[];
-  readonly counts: { readonly train: number; readonly valid: number; readonly quarantined: number };
-  readonly worldSize: number;
-  /** Taken, of how many the plan has. */
-  readonly steps: number;
-  readonly totalSteps: number;
-  /** Of those taken: how many changed nothing, because the loss or a gradient was not finite. */
-  readonly skippedSteps: number;
-  readonly epochs: readonly EpochRecord[];
-  /** A phase ended before its last epoch, because the validation loss had not fallen for long enough. */
-  readonly earlyStopped: boolean;
-  /** By the measure of --keep-best, else by the error rate; null when none could be measured. */
-  readonly bestEpoch: number | null;
-  /** The checkpoint that `checkpoints/best` is another name of; null when none is marked. */
-  readonly bestCheckpoint: string | null;
-  /** Of the last state that all workers agreed on; null before the first. */
-  readonly parameterDigest: string | null;
-  readonly quarantined: readonly { readonly path: string; readonly reason: string }[];
-  /** Times that training went on after losing a worker, or was resumed. */
-  readonly recoveries: number;
-  /** What the run's workers computed with, each once, in words. */
-  readonly kernels: readonly string[];
-  /** By the workers since the run was last started or resumed; zeros when they did not report them. */
-  readonly metrics: { readonly published: number; readonly dropped: number };
-  /** Since the run was last started or resumed. */
-  readonly wallSeconds: number;
-  readonly error: { readonly code: string; readonly message: string; readonly remedy: string | null } | null;
-  /** The command that goes on with the run; null when it is completed. */
-  readonly resume: string | null;
-  /** The page of a completed run's report; null when there is none. */
-  readonly report: string | null;
-}
+const remedy = 'remove the file: the run is then one that has not ended, and can be resumed';
+
+/** How a run ended. Written for completed, stopped and failed runs alike. */
+export type Summary = Readonly<z.infer<typeof summarySchema>>;
 
 /** How training ended; `error` is null unless it failed. */
 export interface Ending {
@@ -61,20 +28,29 @@ export async function writeSummary(directory: RunDirectory, summary: Summary): P
   await writeDurably(directory.summary, [encode(summary)]);
 }
 
-/** For the last moment of a process, when nothing can be waited for. */
+/** For the last moment of a process, when nothing can be waited for: there whole or not at all. */
 export function writeSummaryAtOnce(directory: RunDirectory, summary: Summary): void {
-  writeFileSync(directory.summary, encode(summary));
+  const temporary = temporaryName(directory.summary);
+  writeFileSync(temporary, encode(summary));
+  renameSync(temporary, directory.summary);
 }
 
-/** Null when the run has not ended yet, or was killed before it could say how. */
-export async function readSummary(directory: RunDirectory): Promise<Summary | null> {
+/**
+ * Null when the run has not ended yet, or was killed before it could say how. Throws data-loss that names the
+ * field for a damaged one.
+ */
+export async function readSummary({ summary: name }: RunDirectory): Promise<Summary | null> {
+  let text: string;
   try {
-    return JSON.parse(await readFile(directory.summary, 'utf8')) as Summary;
-  } catch {
-    return null;
+    text = await readFile(name, 'utf8');
+  } catch (thrown) {
+    const error = RondoError.from(thrown);
+    if (error.code === 'not-found') return null;
+    throw error;
   }
+  return parseJson(summarySchema, text, { name, remedy, formatVersion: runFormatVersion });
 }
 
 function encode(summary: Summary): string {
-  return `${JSON.stringify(summary, null, 2)}\n`;
+  return `${JSON.stringify({ formatVersion: runFormatVersion, ...summary }, null, 2)}\n`;
 }

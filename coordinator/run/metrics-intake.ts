@@ -51,6 +51,12 @@ async function open({ run, services, report, resources, file }: Intake): Promise
     if (!warned) report({ kind: 'warning', text: `metrics are no longer recorded: ${error.message}` });
     warned = true;
   };
+  let refused = false;
+  const warnOfRefused = (error: RondoError) => {
+    if (!refused)
+      report({ kind: 'warning', text: `not recorded, because it is no metric: ${error.message}` });
+    refused = true;
+  };
   if (runtime.nats === null) {
     resources.server = await services.startMetricsServer({ storeDir: directory.nats });
     void resources.server.failed.then(warn);
@@ -63,6 +69,7 @@ async function open({ run, services, report, resources, file }: Intake): Promise
     ...{ url, token },
     runId: config.runId,
     onMetric: file.append,
+    onRefused: warnOfRefused,
     onFailure: warn,
   });
   const step = restored.steps.length;

@@ -1,5 +1,6 @@
 import { nextPhaseStep, planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import type { CoordinatorMetric } from '../../proto/metrics.js';
 import type {
   ClusterListener,
   CommittedStep,
@@ -90,7 +91,7 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     o.ledger.append(line);
     epochs.push(record);
     o.report({ kind: 'epoch', ...record });
-    o.publish({ kind: 'epoch', ...metricOf(record) });
+    o.publish(metricOf(record));
     o.checkpoint(ended);
     [ended, evaluated] = [null, null];
   };
@@ -211,13 +212,13 @@ function recordOf({ kind: _, step: __, parameterDigest: ___, ...record }: EpochL
   return record;
 }
 
-/** The names of metrics.proto. */
-function metricOf(record: EpochRecord): Record<string, unknown> {
+/** The names of proto/metrics.ts. */
+function metricOf(record: EpochRecord): CoordinatorMetric {
   const { epoch, train_loss: trainLoss, valid_loss: validLoss, error_rate: errorRate } = record;
   const { balanced_error: balancedError, macro_f1: macroF1, top5_error: top5Error } = record;
   const { seconds, imagesPerSecond } = record;
   return {
-    ...{ epoch, trainLoss, validLoss, errorRate, balancedError, macroF1, top5Error },
+    ...{ kind: 'epoch', epoch, trainLoss, validLoss, errorRate, balancedError, macroF1, top5Error },
     ...{ seconds, imagesPerSecond },
   };
 }

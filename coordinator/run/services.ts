@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
+import type { CoordinatorMetric, Metric } from '../../proto/metrics.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { PullState } from '../checkpoints/checkpoint-keeper.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
@@ -52,7 +53,7 @@ export interface MetricsServer {
 
 export interface MetricsCollector {
   /** Never blocks, never throws. */
-  publish(metric: { readonly kind: 'epoch' | 'event' } & Readonly<Record<string, unknown>>): void;
+  publish(metric: CoordinatorMetric): void;
   close(options: { settleMs: number }): Promise<void>;
 }
 
@@ -86,7 +87,9 @@ export interface RunServices {
     token: string;
     runId: string;
     /** When it throws, collecting ends and `onFailure` is called. */
-    onMetric(metric: object): void;
+    onMetric(metric: Metric): void;
+    /** Something else came under the run's subjects. */
+    onRefused(error: RondoError): void;
     onFailure(error: RondoError): void;
   }): Promise<MetricsCollector>;
   openCluster(options: {

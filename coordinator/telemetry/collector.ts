@@ -1,22 +1,20 @@
 import type { NatsConnection } from 'nats';
-import { subjects } from '../../proto/subjects.js';
+import { type CoordinatorMetric, type Metric, metricSchema, subjects } from '../../proto/metrics.js';
 import { sleep, withDeadline } from '../../runtime/deadline.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openMetricsOutbox } from '../../runtime/metrics-outbox.js';
 import { openNatsSession } from '../../runtime/nats-session.js';
 import { splitNatsUrl } from '../../runtime/nats-url.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { ensureStream, followStream } from './stream.js';
-
-/** A message of proto/metrics.proto. */
-export type Metric = Readonly<Record<string, unknown>> & { readonly kind: string };
 
 export interface Collector {
   /**
    * Takes one of the coordinator's own metrics; it comes back through `onMetric`, in its place among the
    * others.
    */
-  publish(kind: 'epoch' | 'event', messageId: string, metric: object): void;
+  publish(messageId: string, metric: CoordinatorMetric): void;
   /** `received` counts what went to `onMetric`; the others are those of the coordinator's own metrics. */
   counts(): { received: number; published: number; dropped: number };
   /**
@@ -27,12 +25,16 @@ export interface Collector {
 }
 
 const openTimeoutMs = 5000;
+const ofPublisher = {
+  remedy: 'publish nothing under the subjects of a run but what proto/metrics.ts describes',
+};
 
 /**
  * Creates the run's stream and hands every metric that reaches it from now on to `onMetric`, once and in the
  * stream's order. A server that dies costs nothing but delay when it comes back with its store.
  *
  * @throws RondoError unavailable when the server cannot be reached, or has no JetStream, within 5 s.
+ * @param o.onRefused hears of each message that is no metric, such as another version's; it goes no further.
  * @param o.onMetric when it throws, collecting ends and `onFailure` is called with the error.
  */
 export async function openCollector(o: {
@@ -40,6 +42,7 @@ export async function openCollector(o: {
   token: string;
   runId: string;
   onMetric(metric: Metric): void;
+  onRefused?(error: RondoError): void;
   onFailure?(error: RondoError): void;
 }): Promise<Collector> {
   const opened = createDeferred<void>();
@@ -64,11 +67,24 @@ export async function openCollector(o: {
     }
   }
 
-  function take(sequence: number, body: unknown): void {
+  function take(sequence: number, body: string): void {
     if (failed || sequence <= (position ?? 0)) return;
     position = sequence;
-    if (isMetric(body)) hand(body);
+    const metric = read(sequence, body);
+    if (metric !== null) hand(metric);
     if (caughtUp !== null && sequence >= caughtUp.target) caughtUp.resolve();
+  }
+
+  function read(sequence: number, body: string): Metric | null {
+    try {
+      return parseJson(metricSchema, body, {
+        name: `message ${sequence} of the run's stream`,
+        ...ofPublisher,
+      });
+    } catch (error) {
+      o.onRefused?.(RondoError.from(error));
+      return null;
+    }
   }
 
   function hand(metric: Metric): void {
@@ -114,8 +130,9 @@ export async function openCollector(o: {
   let closed: Promise<void> | null = null;
 
   return {
-    publish(kind, messageId, metric) {
-      outbox.publish(subjects[kind](o.runId), messageId, { kind, runId: o.runId, ...metric });
+    publish(messageId, metric) {
+      const full: Metric = { ...metric, runId: o.runId };
+      outbox.publish(subjects[metric.kind](o.runId), messageId, full);
     },
     counts: () => ({ received, ...outbox.counts() }),
     close({ settleMs }) {
@@ -143,8 +160,4 @@ function describeTrouble(trouble: RondoError): RondoError {
     remedy: "Free some space there: a run's metrics take up to 256 MiB, of which a third more must be free.",
     cause: trouble,
   });
-}
-
-function isMetric(body: unknown): body is Metric {
-  return typeof body === 'object' && body !== null && typeof (body as Metric).kind === 'string';
 }

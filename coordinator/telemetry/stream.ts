@@ -8,7 +8,7 @@ import {
   StorageType,
   type StreamConfig,
 } from 'nats';
-import { subjects } from '../../proto/subjects.js';
+import { subjects } from '../../proto/metrics.js';
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -54,12 +54,11 @@ export async function ensureStream(connection: NatsConnection, runId: string): P
 }
 
 /**
- * Hands every message after sequence number `after` to `take`, in order, with its body parsed (undefined when
- * it is not JSON). Returns when `signal` aborts; throws when the server ends the consumer.
+ * Hands every message after sequence number `after` to `take`, in order, with its body as text. Returns when `signal` aborts; throws when the server ends the consumer.
  */
 export async function followStream(
   connection: NatsConnection,
-  o: { runId: string; after: number; signal: AbortSignal; take(sequence: number, body: unknown): void },
+  o: { runId: string; after: number; signal: AbortSignal; take(sequence: number, body: string): void },
 ): Promise<void> {
   const name = streamName(o.runId);
   const consumer = await connection.jetstream().consumers.get(name, { opt_start_seq: o.after + 1 });
@@ -72,17 +71,9 @@ export async function followStream(
   o.signal.addEventListener('abort', stop, { once: true });
   if (o.signal.aborted) stop();
   try {
-    for await (const message of messages) o.take(message.seq, parse(message.data));
+    for await (const message of messages) o.take(message.seq, message.string());
   } finally {
     messages.stop();
     o.signal.removeEventListener('abort', stop);
-  }
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(data).toString());
-  } catch {
-    return undefined;
   }
 }

@@ -10,6 +10,7 @@ import type { ClusterResult, RunServices } from '../../coordinator/run/services.
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
+import type { CoordinatorMetric } from '../../proto/metrics.js';
 import { RondoError } from '../../runtime/errors.js';
 import { fakeKernels } from './kernels.js';
 import { lossOf, sharesOf, tinyDataset } from './tiny-run.js';
@@ -96,11 +97,11 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         ...closing('server'),
       };
     },
-    async openCollector({ onMetric, onFailure }) {
+    async openCollector({ runId, onMetric, onFailure }) {
       faults.openCollector?.({ onFailure });
-      const publish = (metric: Readonly<Record<string, unknown>>) => {
-        if (metric.event === 'checkpoint') settled.add(metric.step as number);
-        onMetric(metric);
+      const publish = (metric: CoordinatorMetric) => {
+        if (metric.kind === 'event' && metric.event === 'checkpoint') settled.add(metric.step);
+        onMetric({ ...metric, runId });
       };
       return { publish, ...closing('collector') };
     },

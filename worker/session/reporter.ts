@@ -1,4 +1,4 @@
-import { subjects } from '../../proto/subjects.js';
+import { type StepMetric, subjects, type WorkerStepMetric } from '../../proto/metrics.js';
 import type { TaskEvent } from '../training/task.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { Generation } from './generation.js';
@@ -23,12 +23,8 @@ export function createReporter(
       const subject = subjects.step(runId, workerId);
       const id = `${workerId}/${process.pid}/${generation.number}/${event.plan.step}`;
       if (generation.rank === 0)
-        publisher.publish(subject, `${id}/step`, { runId, ...stepMetric(event, generation) });
-      publisher.publish(subject, `${id}/worker`, {
-        runId,
-        worker: workerId,
-        ...workerMetric(event, generation),
-      });
+        publisher.publish(subject, `${id}/step`, stepMetric(runId, event, generation));
+      publisher.publish(subject, `${id}/worker`, workerMetric(runId, workerId, event, generation));
     },
   };
 }
@@ -77,23 +73,36 @@ function messageOf(
   }
 }
 
-/** metrics.proto's Step. */
-function stepMetric({ plan, outcome, seconds }: EventOf<'step'>, { number, worldSize }: Generation): object {
+function stepMetric(
+  runId: string,
+  { plan, outcome, seconds }: EventOf<'step'>,
+  { number, worldSize }: Generation,
+): StepMetric {
   const { step, epoch, learningRates, momentum } = plan;
   const { loss, samples, correct, skipped } = outcome;
   return {
-    ...{ kind: 'step', step, epoch, loss, samples, correct, learningRates, momentum, skipped },
+    ...{ kind: 'step', runId, step, epoch, loss, samples, correct, learningRates, momentum, skipped },
     ...{ generation: Number(number), worldSize, seconds },
   };
 }
 
-/** metrics.proto's WorkerStep. */
 function workerMetric(
+  runId: string,
+  worker: string,
   { plan, sampleIds, cost, waitDataSeconds }: EventOf<'step'>,
   { rank }: Generation,
-): object {
+): WorkerStepMetric {
+  const { step } = plan;
   return {
-    ...{ kind: 'worker-step', step: plan.step, rank, samples: sampleIds.length, waitData: waitDataSeconds },
+    ...{
+      kind: 'worker-step',
+      runId,
+      worker,
+      step,
+      rank,
+      samples: sampleIds.length,
+      waitData: waitDataSeconds,
+    },
     ...cost,
     residentBytes: process.memoryUsage.rss(),
   };

@@ -63,4 +63,27 @@ describe('runs', () => {
     const json = await call('runs', '--json');
     expect(json.lines.map((line) => JSON.parse(line).run)).toEqual(['bad', 'good']);
   });
+
+  it('lists the others too when one is of a newer version or damaged, and says why it is unreadable', async () => {
+    const record = join(folder.path, 'bad', 'run.json');
+    const text = readFileSync(record, 'utf8');
+    try {
+      for (const [damaged, reason] of [
+        [text.replace('"formatVersion": 1', '"formatVersion": 2'), 'has format version 2'],
+        [text.replace('"trainCount": 22', '"trainCount": "22"'), 'config.trainCount: '],
+      ] as const) {
+        expect(damaged).not.toBe(text);
+        writeFileSync(record, damaged);
+        const { lines } = await call('runs');
+        expect(lines[1]!.split(/\s+/)).toEqual(['bad', 'unreadable', '–', '–', '–']);
+        expect(lines[2]).toMatch(/^good +completed/);
+        expect(lines.slice(3)).toEqual([expect.stringContaining(reason)]);
+        await expect(call('verify-run', 'bad')).rejects.toMatchObject({
+          message: expect.stringContaining(reason),
+        });
+      }
+    } finally {
+      writeFileSync(record, text);
+    }
+  });
 });

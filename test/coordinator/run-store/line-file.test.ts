@@ -11,9 +11,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { z } from 'zod';
 import { openLineFile, readLines } from '../../../coordinator/run-store/line-file.js';
 import { collect } from '../../support/collect.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
+
+const anything = z.unknown();
 
 it('appends over several openings', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
@@ -24,13 +27,13 @@ it('appends over several openings', async () => {
     file.close();
     file.close();
   }
-  expect(await collect(readLines(path))).toEqual([{ value: 1 }, { value: 2 }]);
+  expect(await collect(readLines(path, anything))).toEqual([{ value: 1 }, { value: 2 }]);
 });
 
 it('passes over half a line at the end, and cuts it off before writing on', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
   writeFileSync(path, '{"value":1}\n{"val');
-  expect(await collect(readLines(path))).toEqual([{ value: 1 }]);
+  expect(await collect(readLines(path, anything))).toEqual([{ value: 1 }]);
   const file = openLineFile(path);
   file.append({ value: 2 });
   file.close();
@@ -50,7 +53,17 @@ it('names the line that is not JSON', async () => {
   const path = join(temporaryFolder(), 'lines.jsonl');
   writeFileSync(path, '{}\n');
   appendFileSync(path, 'nonsense\n{}\n');
-  await expect(collect(readLines(path))).rejects.toThrow(/lines\.jsonl, line 2, is not JSON/);
+  await expect(collect(readLines(path, anything))).rejects.toThrow(/lines\.jsonl, line 2, is not JSON/);
+});
+
+it('names the line and the field that do not fit', async () => {
+  const path = join(temporaryFolder(), 'lines.jsonl');
+  writeFileSync(path, '{"value":1}\n{"value":"2"}\n');
+  const lines = collect(readLines(path, z.object({ value: z.number() })));
+  await expect(lines).rejects.toMatchObject({
+    code: 'data-loss',
+    message: expect.stringMatching(/lines\.jsonl, line 2: value: .*expected number, received string$/),
+  });
 });
 
 it('says that the disk is full', () => {
@@ -66,7 +79,9 @@ it('reads lines that are cut anywhere, characters included', async () => {
   const seen: number[] = [];
   const size = statSync(path).size;
   expect(size).toBeGreaterThan(3 << 20);
-  expect(await collect(readLines(path, ({ done, total }) => seen.push(done, total)))).toEqual(lines);
+  expect(await collect(readLines(path, anything, ({ done, total }) => seen.push(done, total)))).toEqual(
+    lines,
+  );
   expect(seen.length).toBeGreaterThan(4);
   expect(seen.slice(-2)).toEqual([size, size]);
 });
@@ -79,7 +94,7 @@ it('reads a file that is longer than any string can be', async () => {
   for (let written = 0; written < count; written += 1) writeSync(file, line);
   closeSync(file);
   let read = 0;
-  for await (const value of readLines(path)) {
+  for await (const value of readLines(path, anything)) {
     expect(value).toEqual({ value: 1 });
     read += 1;
   }

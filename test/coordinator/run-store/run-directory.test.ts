@@ -1,15 +1,23 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { remark } from '../../../coordinator/dataset/remarks.js';
+import { resolveStart } from '../../../coordinator/options/start-config.js';
+import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import {
   createRunDirectory,
   findRunDirectory,
   listRunNames,
+  type RunRecord,
   readRunRecord,
+  writeRunRecord,
 } from '../../../coordinator/run-store/run-directory.js';
 import { isLocked, lockRun } from '../../../coordinator/run-store/run-lock.js';
 import { holdLockElsewhere, kill } from '../../support/lock-holder.js';
+import { recordOf, reportConfig } from '../../support/report-run.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
 const now = new Date('2025-03-04T05:06:07Z');
@@ -48,13 +56,76 @@ describe('findRunDirectory', () => {
       expect.objectContaining({ code: 'not-found', remedy: 'did you mean first?' }),
     );
   });
+});
 
-  it('says that a record is damaged', () => {
+describe('run.json', () => {
+  const options = {
+    ...{ data: 'photos', pretrained: 'imagenet', 'freeze-epochs': 2, epochs: 3, lr: ',3e-3' },
+    ...{ 'unfreeze-lr': '1e-6,1e-4', 'clip-norm': 1, 'early-stopping': 2, name: 'first' },
+  };
+
+  async function writeRecord(raw: RawStart = options) {
+    const start = resolveStart(raw);
+    assert(start.kind === 'new');
     const directory = createRunDirectory(temporaryFolder(), 'first', 'resnet18', now);
-    for (const text of ['{', '{}']) {
-      writeFileSync(directory.record, text);
-      expect(() => readRunRecord(directory)).toThrow(expect.objectContaining({ code: 'data-loss' }));
-    }
+    const record: RunRecord = {
+      ...recordOf(reportConfig()),
+      training: start.training,
+      dataRoot: '/photos',
+      data: { validation: 'drawn', remarks: [remark('note', 'links', ['a.jpg'], '1 link')] },
+      source: { runId: 'x', checkpoint: '/x', step: 3, parameterDigest: 'd', head: 'fresh' },
+    };
+    await writeRunRecord(directory, record);
+    const written: unknown = JSON.parse(readFileSync(directory.record, 'utf8'));
+    return { directory, record, written: z.record(z.string(), z.any()).parse(written) };
+  }
+
+  it.each([
+    ['with ranges of rates', options],
+    ['with one rate and nothing more', { data: 'photos', lr: 0.01 }],
+    ['of the sample set', {}],
+  ])('is read as it was written, %s', async (_, raw) => {
+    const { directory, record, written } = await writeRecord(raw);
+    expect(written.formatVersion).toBe(1);
+    expect(readRunRecord(directory)).toEqual(record);
+  });
+
+  it('has the defaults of options that it was recorded without', async () => {
+    const { directory, record, written } = await writeRecord();
+    delete written.training.mixup;
+    delete written.formatVersion;
+    writeFileSync(directory.record, JSON.stringify(written));
+    expect(readRunRecord(directory)).toEqual(record);
+    expect(record.training.mixup).toBe(0);
+  });
+
+  it.each([
+    ['{', /run\.json, is not JSON$/],
+    ['{}', /run\.json: runId: /],
+    [{ workers: 'two' }, /run\.json: workers: .*expected number, received string$/],
+    [{ training: { batchSize: -4 } }, /run\.json: training\.batchSize: must be a whole number from /],
+    [{ training: { seed: null } }, /run\.json: training\.seed: must be /],
+    [{ config: {} }, /run\.json: config\.runId: /],
+    [{ data: { validation: null, remarks: [{ level: 'joke' }] } }, /: data\.remarks\.0\.level: /],
+  ])('that is damaged is refused by name and field: %j', async (damage, message) => {
+    const { directory, written } = await writeRecord();
+    const text = typeof damage === 'string' ? damage : JSON.stringify({ ...written, ...damage });
+    writeFileSync(directory.record, text);
+    expect(() => readRunRecord(directory)).toThrow(
+      expect.objectContaining({ code: 'data-loss', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('of a newer format version is refused, and says what helps', async () => {
+    const { directory } = await writeRecord();
+    writeFileSync(directory.record, '{"formatVersion":2}');
+    expect(() => readRunRecord(directory)).toThrow(
+      expect.objectContaining({
+        code: 'failed-precondition',
+        message: expect.stringContaining('run.json has format version 2'),
+        remedy: expect.stringContaining('version of Rondo that wrote it'),
+      }),
+    );
   });
 });
 

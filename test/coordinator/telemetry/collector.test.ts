@@ -1,10 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Collector, type Metric, openCollector } from '../../../coordinator/telemetry/collector.js';
-import { subjects } from '../../../proto/subjects.js';
+import { type Collector, openCollector } from '../../../coordinator/telemetry/collector.js';
+import { type Metric, subjects } from '../../../proto/metrics.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { openMetricsOutbox } from '../../../runtime/metrics-outbox.js';
+import { stepMetric } from '../../support/metrics.js';
 import { startTestNats, type TestNats } from '../../support/nats.js';
 
+const epoch = {
+  kind: 'epoch',
+  ...{ epoch: 0, trainLoss: 1.5, validLoss: null, errorRate: 0.25, balancedError: 0.25 },
+  ...{ macroF1: 0.75, top5Error: 0, seconds: 2, imagesPerSecond: 50 },
+} as const;
 const dottedRunId = '2026.run.x';
 const runId = 'run-x';
 let nats: TestNats;
@@ -43,15 +49,15 @@ describe('openCollector', () => {
   it('hears the coordinator’s own metrics and every worker’s, and has them all when it closes', async () => {
     const heard: Metric[] = [];
     const collector = await collect(heard);
-    collector.publish('event', 'started', { event: 'started', step: 0 });
-    const metrics = Array.from({ length: 1000 }, (_, step) => ({ kind: 'step', step }));
+    collector.publish('started', { kind: 'event', event: 'started', step: 0 });
+    const metrics = Array.from({ length: 1000 }, (_, step) => stepMetric(runId, step));
     await publishAll(metrics, 'w1');
-    collector.publish('epoch', 'epoch-0', { epoch: 0, trainLoss: 1.5 });
+    collector.publish('epoch-0', epoch);
     await Promise.all([collector.close({ settleMs: 10_000 }), collector.close({ settleMs: 10_000 })]);
     expect(heard.filter(({ kind }) => kind === 'step')).toEqual(metrics);
     expect(heard.filter(({ kind }) => kind !== 'step')).toEqual([
       { kind: 'event', runId, event: 'started', step: 0 },
-      { kind: 'epoch', runId, epoch: 0, trainLoss: 1.5 },
+      { ...epoch, runId },
     ]);
     expect(collector.counts()).toEqual({ received: 1002, published: 2, dropped: 0 });
   });
@@ -59,50 +65,57 @@ describe('openCollector', () => {
   it('begins where the stream stands, so that a resumed run is not told its past', async () => {
     const first: Metric[] = [];
     await (await collect(first)).close({ settleMs: 0 });
-    await publishAll([{ kind: 'step', step: 1 }], 'a');
+    await publishAll([stepMetric(runId, 1)], 'a');
     const second: Metric[] = [];
     const collector = await collect(second);
-    await publishAll([{ kind: 'step', step: 2 }], 'b');
+    await publishAll([stepMetric(runId, 2)], 'b');
     await collector.close({ settleMs: 10_000 });
-    expect(second).toEqual([{ kind: 'step', step: 2 }]);
+    expect(second).toEqual([stepMetric(runId, 2)]);
   });
 
   it('goes on with a server that was killed, with its store and without', async () => {
     const heard: Metric[] = [];
     const collector = await collect(heard);
-    await publishAll(
-      [
-        { kind: 'step', step: 1 },
-        { kind: 'step', step: 2 },
-      ],
-      'a',
-    );
+    await publishAll([stepMetric(runId, 1), stepMetric(runId, 2)], 'a');
     await expect.poll(() => heard.length).toBe(2);
     await nats.kill();
     await nats.restart();
-    await publishAll([{ kind: 'step', step: 3 }], 'b');
+    await publishAll([stepMetric(runId, 3)], 'b');
     await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(3);
     await nats.kill();
     await nats.restart({ emptyStore: true });
-    await publishAll([{ kind: 'step', step: 4 }], 'c');
+    await publishAll([stepMetric(runId, 4)], 'c');
     await collector.close({ settleMs: 20_000 });
-    expect(heard.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    expect(heard).toEqual([1, 2, 3, 4].map((step) => stepMetric(runId, step)));
   });
 
   it('closes without a server, and says that its own metrics were dropped', async () => {
     const collector = await collect([]);
     await nats.kill();
-    collector.publish('event', 'finished', { event: 'finished' });
+    collector.publish('finished', { kind: 'event', event: 'finished', step: 3 });
     await collector.close({ settleMs: 200 });
     expect(collector.counts()).toEqual({ received: 0, published: 0, dropped: 1 });
   });
 
-  it('passes over what is no metric', async () => {
+  it('passes over what is no metric, and says what is wrong with it', async () => {
     const heard: Metric[] = [];
-    const collector = await collect(heard);
-    await publishAll([{ step: 1 }, ['step'], { kind: 'step', step: 2 }], 'a');
+    const refused: RondoError[] = [];
+    const collector = await collect(heard, { onRefused: (error) => refused.push(error) });
+    const text = { ...stepMetric(runId, 1), loss: '1.5' };
+    const unknown = { ...stepMetric(runId, 1), kind: 'stage' };
+    const [infinite, later] = [
+      { ...stepMetric(runId, 2), loss: Number.NaN },
+      { ...stepMetric(runId, 3), more: 1 },
+    ];
+    await publishAll([text, unknown, ['step'], infinite, later], 'a');
     await collector.close({ settleMs: 10_000 });
-    expect(heard).toEqual([{ kind: 'step', step: 2 }]);
+    expect(heard).toEqual([{ ...infinite, loss: null }, stepMetric(runId, 3)]);
+    expect(collector.counts().received).toBe(2);
+    expect(refused.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^message 1 of the run's stream: loss: .*expected number, received string$/),
+      expect.stringMatching(/^message 2 of the run's stream: kind: /),
+      expect.stringMatching(/^message 3 of the run's stream: .*expected object/),
+    ]);
   });
 
   it('tells of a receiver that fails, and hands it nothing more', async () => {
@@ -115,13 +128,7 @@ describe('openCollector', () => {
       },
       onFailure: (error) => failures.push(error),
     });
-    await publishAll(
-      [
-        { kind: 'step', step: 1 },
-        { kind: 'step', step: 2 },
-      ],
-      'a',
-    );
+    await publishAll([stepMetric(runId, 1), stepMetric(runId, 2)], 'a');
     await collector.close({ settleMs: 10_000 });
     expect(calls).toBe(1);
     expect(failures).toMatchObject([{ code: 'resource-exhausted' }]);
@@ -141,7 +148,7 @@ describe('openCollector', () => {
   it('makes a stream of a run id that no stream may have as its name', async () => {
     const heard: Metric[] = [];
     const collector = await collect(heard, { runId: dottedRunId });
-    collector.publish('event', 'x', { event: 'x' });
+    collector.publish('x', { kind: 'event', event: 'stopped', step: 3 });
     await collector.close({ settleMs: 10_000 });
     expect(heard).toHaveLength(1);
   });

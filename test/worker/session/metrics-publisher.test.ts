@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Collector, type Metric, openCollector } from '../../../coordinator/telemetry/collector.js';
-import { subjects } from '../../../proto/subjects.js';
+import { type Collector, openCollector } from '../../../coordinator/telemetry/collector.js';
+import { type Metric, subjects } from '../../../proto/metrics.js';
 import { type MetricsPublisher, openPublisher } from '../../../worker/session/metrics-publisher.js';
+import { stepMetric } from '../../support/metrics.js';
 import { startTestNats, type TestNats } from '../../support/nats.js';
 
 const runId = 'run-1';
@@ -37,14 +38,14 @@ function open(o: { workerId?: string; capacity?: number; url?: string } = {}): M
 
 function publishSteps(publisher: MetricsPublisher, start: number, end: number): void {
   for (let step = start; step < end; step += 1)
-    publisher.publish(subject, `w0/${step}`, { kind: 'step', step });
+    publisher.publish(subject, `w0/${step}`, stepMetric(runId, step));
 }
 
 function range(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
-const steps = () => metrics.map(({ step }) => step);
+const steps = () => metrics.map((metric) => metric.kind === 'step' && metric.step);
 
 describe('a worker’s metrics', () => {
   it('arrive once and in order, though the same are published twice', async () => {
@@ -111,10 +112,10 @@ describe('a worker’s metrics', () => {
   it('that cannot be said or sent are dropped alone', async () => {
     await collect();
     const publisher = open();
-    publisher.publish(subject, 'a', { kind: 'step', step: 1 });
+    publisher.publish(subject, 'a', stepMetric(runId, 1));
     publisher.publish(subject, 'b', { kind: 'step', step: 2n });
     publisher.publish(subject, 'c', { kind: 'step', text: 'x'.repeat(2 ** 21) });
-    publisher.publish(subject, 'd', { kind: 'step', step: 4 });
+    publisher.publish(subject, 'd', stepMetric(runId, 4));
     await publisher.close({ timeoutMs: 20_000 });
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual([1, 4]);
