@@ -11,17 +11,18 @@ import {
 import { hostname } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
+import { z } from 'zod';
 import { RondoError } from './errors.js';
+import { parseJson } from './parse-json.js';
 
 // <sys/file.h>
 const [shared, exclusive, withoutWaiting] = [1, 2, 4];
 const flock = koffi.load(null).func('int flock(int file, int operation)');
 
+const holderSchema = z.object({ pid: z.int(), host: z.string() });
+
 /** Who holds a lock, for people: what decides is the kernel. */
-export interface LockHolder {
-  readonly pid: number;
-  readonly host: string;
-}
+export type LockHolder = Readonly<z.infer<typeof holderSchema>>;
 
 /**
  * Locks the file at `path`, which is made if need be, for this process; null when another opening of it, here
@@ -79,7 +80,7 @@ export function isLockHeld(path: string): boolean {
 /** What the holder wrote, which is still there when it was killed; null when it is none. */
 export function readLockHolder(path: string): LockHolder | null {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as LockHolder;
+    return parseJson(holderSchema, readFileSync(path, 'utf8'), { name: path });
   } catch {
     return null;
   }

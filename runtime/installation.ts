@@ -2,7 +2,9 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { RondoError } from './errors.js';
+import { parseJson } from './parse-json.js';
 
 /**
  * Where the things are that `npm run setup` has put in place for the programs. It notes them in
@@ -35,14 +37,15 @@ export function installation(env: NodeJS.ProcessEnv = process.env, root = reposi
   };
 }
 
-interface Notes {
-  natsServer?: string | null;
-  tensorflow?: { libraries?: string };
-}
+const notesSchema = z.object({
+  natsServer: z.string().nullish(),
+  tensorflow: z.object({ libraries: z.string().optional() }).optional(),
+});
+type Notes = z.infer<typeof notesSchema>;
 
 function readNotes(file: string): Notes {
   try {
-    return (JSON.parse(readFileSync(file, 'utf8')) as Notes | null) ?? {};
+    return parseJson(notesSchema, readFileSync(file, 'utf8'), { name: file });
   } catch {
     return {};
   }

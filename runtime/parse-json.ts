@@ -27,7 +27,7 @@ export function parseJson<T>(schema: z.ZodType<T>, text: string, source: JsonSou
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw misfit(source, ', is not JSON', cause);
+    throw misfit(source, ' is not JSON', cause);
   }
   return parseValue(schema, value, source);
 }
@@ -59,5 +59,6 @@ function checkFormatVersion(value: unknown, { name, formatVersion: known }: Json
 function misfit(source: JsonSource, what: string, cause: unknown): RondoError {
   const { name, line, code = 'data-loss', remedy = changed } = source;
   const place = line === undefined ? name : `${name}, line ${line}`;
-  return new RondoError(code, `${place}${what}`, { remedy, cause });
+  const comma = line !== undefined && what.startsWith(' ') ? ',' : '';
+  return new RondoError(code, `${place}${comma}${what}`, { remedy, cause });
 }

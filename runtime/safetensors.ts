@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { RondoError } from './errors.js';
+import { parseJson } from './parse-json.js';
 
 /** One tensor of a safetensors file. */
 export interface SafetensorsEntry {
@@ -19,6 +21,17 @@ export interface SafetensorsHeader {
   readonly dataStart: number;
 }
 
+const index = z.int().nonnegative();
+const entrySchema = z.object({
+  dtype: z.string(),
+  shape: z.array(index),
+  data_offsets: z.tuple([index, index]),
+});
+const headerSchema = z
+  .object({ __metadata__: z.record(z.string(), z.string()).optional() })
+  .catchall(entrySchema);
+
+const remedy = 'take another copy of the file';
 export const safetensorsLengthBytes = 8;
 const maxHeaderBytes = 100_000_000;
 const dtypeBytes: Readonly<Record<string, number>> = {
@@ -81,24 +94,21 @@ export function parseSafetensorsHeader(
   const dataStart = safetensorsLengthBytes + jsonBytes;
   if (dataStart > fileBytes || dataStart > beginning.length) throw broken(file, 'it ends within its header');
   const text = Buffer.from(beginning.buffer, beginning.byteOffset + safetensorsLengthBytes, jsonBytes);
-  const { __metadata__: metadata = {}, ...tensors } = parseJson(text.toString('utf8'), file);
-  const entries = Object.entries(tensors).map(([name, value]) =>
-    parseEntry(name, value, { dataStart, fileBytes, file }),
+  const source = { name: `the header of ${file}`, remedy };
+  const { __metadata__: metadata = {}, ...tensors } = parseJson(headerSchema, text.toString(), source);
+  const entries = Object.entries(tensors).map(([name, entry]) =>
+    placeEntry(name, entry, { dataStart, fileBytes, file }),
   );
-  return { entries, metadata: metadata as Record<string, string>, dataStart };
+  return { entries, metadata, dataStart };
 }
 
-function parseEntry(
+function placeEntry(
   name: string,
-  value: unknown,
+  { dtype, shape, data_offsets: offsets }: z.infer<typeof entrySchema>,
   { dataStart, fileBytes, file }: { dataStart: number; fileBytes: number; file: string },
 ): SafetensorsEntry {
-  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
-  if (typeof dtype !== 'string' || !isIndices(shape) || !isIndices(offsets) || offsets.length !== 2) {
-    throw broken(file, `the entry of "${name}" is malformed`);
-  }
   if (dtypeBytes[dtype] === undefined) throw broken(file, `"${name}" has the unknown type ${dtype}`);
-  const [start, end] = [dataStart + offsets[0]!, dataStart + offsets[1]!];
+  const [start, end] = [dataStart + offsets[0], dataStart + offsets[1]];
   if (end > fileBytes) throw broken(file, `"${name}" ends at byte ${end} of ${fileBytes}`);
   if (end - start !== tensorBytes(dtype, shape)) {
     throw broken(file, `"${name}" (${dtype} [${shape.join(', ')}]) takes ${end - start} bytes`);
@@ -110,26 +120,8 @@ function tensorBytes(dtype: string, shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, dtypeBytes[dtype]!);
 }
 
-function isIndices(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-}
-
-function parseJson(text: string, file: string): Record<string, unknown> {
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch (error) {
-    throw broken(file, 'its header is not JSON', error);
-  }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    throw broken(file, 'its header is not a JSON object');
-  }
-  return header as Record<string, unknown>;
-}
-
-function broken(file: string, why: string, cause?: unknown): RondoError {
+function broken(file: string, why: string): RondoError {
   return new RondoError('data-loss', `${file} is not a whole safetensors file: ${why}`, {
-    remedy: 'take another copy of the file',
-    cause,
+    remedy,
   });
 }

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 
 /** Name of the index in a folder of shards. */
 export const indexName = 'index.rondo';
@@ -12,6 +13,7 @@ const magic = 'RONDOIDX';
 /** Raised when the layout below changes. */
 const formatVersion = 1;
 const digestBytes = 32;
+const remedy = 'restore it, or pack the images anew';
 const maxHeaderBytes = 1 << 28;
 const readBytes = 1 << 20;
 /** Of all samples together they may be longer than a string can be. */
@@ -153,9 +155,8 @@ async function readOpened(file: FileHandle, path: string, withPaths: boolean): P
   const { size } = await file.stat();
   const headerBytes = lead.readUInt32LE(12);
   if (headerBytes > Math.min(size, maxHeaderBytes)) throw damaged(path);
-  const header = headerSchema.parse(
-    JSON.parse(Buffer.from(await read(new Uint8Array(headerBytes))).toString()),
-  );
+  const text = Buffer.from(await read(new Uint8Array(headerBytes))).toString();
+  const header = parseJson(headerSchema, text, { name: path, remedy });
   const samples = header.shards.reduce((sum, shard) => sum + shard.samples, 0);
   // Before memory is taken for what a damaged header claims.
   if (samples * (6 * 4 + digestBytes + 4) > size) throw damaged(path);
@@ -211,7 +212,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | Uint8Array): 
 
 function damaged(path: string, cause?: unknown): RondoError {
   return new RondoError('data-loss', `${path} is damaged or not whole`, {
-    remedy: 'restore it, or pack the images anew',
+    remedy,
     cause,
   });
 }

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { decoderVersion } from '../../runtime/images.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
@@ -107,7 +108,7 @@ async function* readEntries(record: string): AsyncGenerator<Entry, void, void> {
 
 function parseEntry(line: string): Entry | undefined {
   try {
-    return entrySchema.safeParse(JSON.parse(line)).data;
+    return parseJson(entrySchema, line, { name: 'an entry' });
   } catch {
     return undefined;
   }

@@ -1,13 +1,17 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { parseJson } from '../../runtime/parse-json.js';
+
+const sourceSchema = z.object({
+  url: z.string(),
+  /** The server's ETag or, failing that, Last-Modified; empty when it tells neither. */
+  validator: z.string(),
+  /** Bytes of the whole file; 0 when the server did not say. */
+  total: z.int().nonnegative(),
+});
 
 /** What a part is a part of: enough to ask for the rest of the same bytes. */
-export interface PartSource {
-  readonly url: string;
-  /** The server's ETag or, failing that, Last-Modified; empty when it tells neither. */
-  readonly validator: string;
-  /** Bytes of the whole file; 0 when the server did not say. */
-  readonly total: number;
-}
+export type PartSource = Readonly<z.infer<typeof sourceSchema>>;
 
 export interface Part extends PartSource {
   /** Bytes that are there, at least one. */
@@ -45,10 +49,9 @@ export async function promotePart(path: string, file: string): Promise<void> {
 
 async function readSource(path: string): Promise<PartSource | null> {
   try {
-    const notes = JSON.parse(await readFile(notesOf(path), 'utf8')) as Partial<PartSource>;
-    return { url: notes.url ?? '', validator: notes.validator ?? '', total: notes.total ?? 0 };
+    return parseJson(sourceSchema, await readFile(notesOf(path), 'utf8'), { name: notesOf(path) });
   } catch {
-    // Absent, or cut short by a crash: the part starts over.
+    // Absent, damaged, or cut short by a crash: the part starts over.
     return null;
   }
 }

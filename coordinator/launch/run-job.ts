@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type JobContract, type JobLine, jobLineSchema } from '../../proto/jobs.js';
 import { usableCores } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
-import { parseValue } from '../../runtime/parse-json.js';
+import { parseJson, parseValue } from '../../runtime/parse-json.js';
 import { findGpus } from './gpus.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
@@ -95,7 +95,7 @@ export async function runWorkerJob<Request, Item, Result>(
 function readJobLine(text: string): JobLine | null {
   if (!text.startsWith('{')) return null;
   try {
-    return jobLineSchema.safeParse(JSON.parse(text)).data ?? null;
+    return parseJson(jobLineSchema, text, { name: 'a line' });
   } catch {
     return null;
   }

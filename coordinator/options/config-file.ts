@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parse } from 'yaml';
+import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { type RawStart, startOptionNames } from './start-schema.js';
@@ -23,12 +24,13 @@ export function gatherRaw(command: Command): RawStart {
 export function readConfigFile(path: string): RawStart {
   const content = parseYaml(path, readText(path));
   if (content === null) return {};
-  if (typeof content !== 'object' || Array.isArray(content)) {
+  const options = z.record(z.string(), z.unknown()).safeParse(content);
+  if (!options.success) {
     throw new RondoError('invalid-argument', `${path} does not hold options, one \`name: value\` per line`, {
       remedy: 'write it like\n  workers: 4\n  data: photos',
     });
   }
-  for (const name of Object.keys(content)) {
+  for (const name of Object.keys(options.data)) {
     if (startOptionNames.includes(name)) continue;
     const nearest = nearestName(name, startOptionNames);
     throw new RondoError('invalid-argument', `${path}: there is no option "${name}"`, {
@@ -38,7 +40,7 @@ export function readConfigFile(path: string): RawStart {
           : `did you mean "${nearest}"?`,
     });
   }
-  return content as RawStart;
+  return options.data;
 }
 
 function readText(path: string): string {
@@ -53,7 +55,7 @@ function readText(path: string): string {
 
 function parseYaml(path: string, text: string): unknown {
   try {
-    return parse(text) as unknown;
+    return parse(text);
   } catch (error) {
     throw new RondoError(
       'invalid-argument',

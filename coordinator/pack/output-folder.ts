@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { readLockHolder, tryLock } from '../../runtime/file-lock.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { printable } from '../../runtime/printable.js';
 import { cannotWrite } from '../../runtime/write-error.js';
 import {
@@ -143,7 +144,7 @@ const planSchema = z.record(z.string(), z.union([z.string(), z.number(), z.null(
 /** Null when packing has not begun. */
 async function readPlan(file: string): Promise<PackPlan | null> {
   try {
-    return planSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return parseJson(planSchema, await readFile(file, 'utf8'), { name: file });
   } catch {
     return null;
   }

@@ -100,7 +100,7 @@ describe('run.json', () => {
   });
 
   it.each([
-    ['{', /run\.json, is not JSON$/],
+    ['{', /run\.json is not JSON$/],
     ['{}', /run\.json: runId: /],
     [{ workers: 'two' }, /run\.json: workers: .*expected number, received string$/],
     [{ training: { batchSize: -4 } }, /run\.json: training\.batchSize: must be a whole number from /],
