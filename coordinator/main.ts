@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { openLifecycle } from '../runtime/lifecycle.js';
+import { isLogged, openLog } from '../runtime/log.js';
 import { guardOutput, printError } from './cli/process-output.js';
 import { buildProgram, translateUsageError } from './cli/program.js';
 import { localServices } from './local-services.js';
@@ -17,11 +18,12 @@ const program = buildProgram({
 });
 
 try {
+  openLog({ program: 'coordinator' });
   await program.parseAsync(process.argv);
 } catch (thrown) {
   const error = translateUsageError(thrown);
-  const debug = ['debug', 'trace'].includes(process.env.RONDO_LOG ?? '');
   if (error !== null) {
+    const debug = isLogged('debug');
     process.exitCode = printError(error, { json: process.argv.includes('--json'), debug }, process);
   }
 }

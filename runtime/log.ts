@@ -1,44 +1,64 @@
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { destination, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { RondoError } from './errors.js';
-
-export type { Logger } from 'pino';
+import { escapeUnprintable } from './printable.js';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type Level = (typeof levels)[number];
+export type LoggedLevel = Exclude<Level, 'silent'>;
+
+/** Variable of the environment that names the level from which on events are logged. */
+export const logVariable = 'RONDO_LOG';
+
+let logger: Logger = pino({ level: 'silent' });
+let fields: Readonly<Record<string, unknown>> = {};
 
 /**
- * A structured log: one JSON object per line, to `file` (appended, its folder is made) or to stderr.
- * RONDO_LOG sets the level, `level` is what holds without it. Lines are written at once, so the last one
- * before a crash is there.
+ * Begins this process's structured log: one JSON object a line on standard error, with time, level, program,
+ * process, `event`, and what `addLogFields` said. RONDO_LOG sets the level; without it nothing is logged.
  *
  * @throws RondoError invalid-argument when RONDO_LOG names no level.
  */
-export function openLog(options: {
+export function openLog(o: {
   program: string;
-  file?: string;
-  level?: Level;
   environment?: NodeJS.ProcessEnv;
-}): Logger {
-  const level = parseLevel((options.environment ?? process.env).RONDO_LOG, options.level ?? 'info');
-  if (options.file !== undefined) mkdirSync(dirname(options.file), { recursive: true });
-  return pino(
+  write?(text: string): void;
+}): void {
+  const { program, environment = process.env, write = (text) => void process.stderr.write(text) } = o;
+  fields = {};
+  logger = pino(
     {
-      level,
-      base: { program: options.program, pid: process.pid },
+      level: parseLevel(environment[logVariable]),
+      base: { program, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      mixin: () => ({ ...fields }),
     },
-    destination({ dest: options.file ?? 2, sync: true }),
+    { write: (text) => write(`${escapeUnprintable(text.trimEnd())}\n`) },
   );
 }
 
-function parseLevel(value: string | undefined, otherwise: Level): Level {
-  if (value === undefined || value === '') return otherwise;
+/** What every line of this process says from now on, such as its run, worker and rank. */
+export function addLogFields(more: Readonly<Record<string, unknown>>): void {
+  fields = { ...fields, ...more };
+}
+
+export function isLogged(level: LoggedLevel): boolean {
+  return logger.isLevelEnabled(level);
+}
+
+export function log(
+  level: LoggedLevel,
+  event: string,
+  details: Readonly<Record<string, unknown>> = {},
+): void {
+  logger[level]({ event, ...details });
+}
+
+function parseLevel(value: string | undefined): Level {
+  if (value === undefined || value === '') return 'silent';
   const found = levels.find((level) => level === value.toLowerCase());
   if (found !== undefined) return found;
-  throw new RondoError('invalid-argument', `RONDO_LOG is "${value}", which is not a log level`, {
+  throw new RondoError('invalid-argument', `${logVariable} is "${value}", which is not a log level`, {
     remedy: `set it to one of ${levels.join(', ')}`,
   });
 }

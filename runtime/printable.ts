@@ -23,6 +23,10 @@ export function printableLines(text: string): string {
  * they are.
  */
 export function printableJson(value: unknown): string {
-  const escaped = (found: string) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(value).replace(unprintable, escaped);
+  return escapeUnprintable(JSON.stringify(value));
+}
+
+/** As `printableJson`, of JSON on one line. */
+export function escapeUnprintable(json: string): string {
+  return json.replace(unprintable, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -6,6 +6,7 @@ import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation } from '../runtime/installation.js';
 import { type Lifecycle, openLifecycle } from '../runtime/lifecycle.js';
+import { log, openLog } from '../runtime/log.js';
 import { printableLines } from '../runtime/printable.js';
 import { version } from '../runtime/version.js';
 import { endAtOnce, endInTime } from './end-process.js';
@@ -56,6 +57,7 @@ program
   .addHelpText(
     'after',
     `
+RONDO_LOG=info logs what happens, one JSON object a line, on standard error; debug adds every step, trace heartbeats.
 The number of threads, the GPU and the kernels are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
 CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
 Whoever holds the run's token may take part in the run: keep it off command lines.
@@ -139,10 +141,12 @@ function wholeNumber(value: string): number {
 }
 
 try {
+  openLog({ program: 'worker' });
   await program.parseAsync();
   process.exit(0);
 } catch (thrown) {
   const error = RondoError.from(thrown);
+  log('error', 'ended', { ...error.toPlain() });
   process.stderr.write(
     printableLines(`worker: ${error.message}\n${error.remedy ? `  ${error.remedy}\n` : ''}`),
   );

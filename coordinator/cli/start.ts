@@ -32,6 +32,9 @@ Examples:
   coordinator start --resume first-try --workers 4
       go on where a run was stopped
 
+RONDO_LOG=info has the coordinator and its workers log what happens, one JSON object a line, on standard error and in
+logs/worker-N.log of the run; debug adds every step.
+
 What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE_HOME or ~/.cache): fetched and drawn data sets, weights,
 what is known of images, and in pixels/ the images that workers decoded, up to --cache-gib. It may be removed at any time.
 

@@ -1,5 +1,6 @@
 import { createLogUpdate } from 'log-update';
 import { printableJson, printableLines } from '../../runtime/printable.js';
+import { logEvent } from '../telemetry/event-log.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { renderEvent } from './event-lines.js';
 import { advance, initialProgress, renderDataset, renderLive, renderTraining } from './progress.js';
@@ -23,6 +24,17 @@ const jsonProgressMs = 1_000;
 const defaultColumns = 80;
 
 export function openReporter(output: Output, { json }: { json: boolean }, nowMs: () => number): Reporter {
+  const { report, close } = openOutput(output, json, nowMs);
+  return {
+    report(event) {
+      logEvent(event);
+      report(event);
+    },
+    close,
+  };
+}
+
+function openOutput(output: Output, json: boolean, nowMs: () => number): Reporter {
   if (json) return openJsonReporter(output, nowMs);
   return output.isTTY ? openLiveReporter(output, nowMs) : openPlainReporter(output, nowMs);
 }

@@ -23,6 +23,7 @@ describe('coordinator start', () => {
   it('trains on two workers, writes its run directory and leaves no process behind', async () => {
     const coordinator = startCoordinator(
       runs.start('whole', data, '--workers', '2', '--epochs', '2', '--cache-gib', '3'),
+      { RONDO_LOG: 'debug' },
     );
     await coordinator.event((event) => event.kind === 'step');
     const processes = descendantsOf(coordinator.pid);
@@ -53,6 +54,27 @@ describe('coordinator start', () => {
     expect(summary.epochs[1].train_loss).toBeLessThan(summary.epochs[0].train_loss!);
     expect(summary.parameterDigest).toMatch(/^[0-9a-f]{64}$/);
     expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
+
+    const logged = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(logged.at(-1)).toMatchObject({ program: 'coordinator', run: 'whole', event: 'summary' });
+    for (const worker of ['worker-0', 'worker-1']) {
+      const lines = readFileSync(path.join(run, 'logs', `${worker}.log`), 'utf8')
+        .split('\n')
+        .filter((line) => line.startsWith('{"level"'))
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(lines.every((line) => line.program === 'worker' && line.worker === worker)).toBe(true);
+      const events = lines.map(({ event }) => event);
+      expect(events.slice(0, 3)).toEqual(['register', 'welcome', 'assignment']);
+      expect(events.at(-1)).toBe('goodbye');
+      const committed = lines.filter(({ event }) => event === 'stepCommitted');
+      expect(committed.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, step) => step));
+      for (const line of committed) {
+        expect(line).toMatchObject({ level: 'debug', run: 'whole', rank: expect.any(Number), generation: 1 });
+      }
+    }
 
     const steps = readMetrics(run, 'step');
     expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, step) => step));

@@ -1,62 +1,66 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RondoError } from '../../runtime/errors.js';
-import { openLog } from '../../runtime/log.js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { addLogFields, isLogged, log, openLog } from '../../runtime/log.js';
+import { printable } from '../../runtime/printable.js';
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rondo-log-'));
-});
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-function lines(file: string): Record<string, unknown>[] {
-  return readFileSync(file, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+function open(level: string | undefined): string[] {
+  const lines: string[] = [];
+  const environment = level === undefined ? {} : { RONDO_LOG: level };
+  openLog({ program: 'worker', environment, write: (line) => lines.push(line) });
+  return lines;
 }
 
-describe('openLog', () => {
-  it('appends one JSON object per line, at once, to a file in a new folder', () => {
-    const file = join(folder, 'logs', 'coordinator.log');
-    openLog({ program: 'coordinator', file, environment: {} }).info({ step: 3 }, 'committed');
-    const error = new RondoError('data-loss', 'bent', { remedy: 'resume' });
-    openLog({ program: 'coordinator', file, environment: {} }).error({ err: error }, 'failed');
-    const [first, second] = lines(file);
-    expect(first).toMatchObject({
-      level: 'info',
-      program: 'coordinator',
-      pid: process.pid,
-      step: 3,
-      msg: 'committed',
+const read = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('log', () => {
+  afterEach(() => void open(undefined));
+
+  it('writes one JSON object a line, with what is known of the process', () => {
+    const lines = open('info');
+    log('info', 'register', { host: 'here' });
+    addLogFields({ run: 'first-try', rank: 1 });
+    addLogFields({ rank: 0, generation: 2 });
+    log('error', 'failed', { code: 'data-loss', message: 'bent' });
+    expect(lines.every((line) => line.endsWith('}\n') && line.split('\n').length === 2)).toBe(true);
+    const [first, second] = read(lines);
+    expect(first).toEqual({
+      ...{ level: 'info', time: expect.any(String), program: 'worker', pid: process.pid },
+      ...{ event: 'register', host: 'here' },
     });
-    expect(new Date(String(first?.time)).getTime()).not.toBeNaN();
+    expect(new Date(String(first!.time)).getTime()).not.toBeNaN();
     expect(second).toMatchObject({
-      level: 'error',
-      err: { code: 'data-loss', message: 'bent', remedy: 'resume' },
+      ...{ level: 'error', run: 'first-try', rank: 0, generation: 2, event: 'failed', code: 'data-loss' },
     });
+    expect(lines[1]!.match(/"rank"/g)).toHaveLength(1);
   });
 
   it.each([
-    [undefined, undefined, ['info', 'warn']],
-    [undefined, 'warn', ['warn']],
-    ['debug', 'warn', ['debug', 'info', 'warn']],
-    ['WARN', undefined, ['warn']],
-  ] as const)('with RONDO_LOG=%s and a default of %s writes %j', (variable, level, expected) => {
-    const file = join(folder, 'log');
-    const environment = variable === undefined ? {} : { RONDO_LOG: variable };
-    const log = openLog({ program: 'worker', file, level, environment });
-    log.debug('d');
-    log.info('i');
-    log.warn('w');
-    expect(lines(file).map((line) => line.level)).toEqual(expected);
+    [undefined, []],
+    ['', []],
+    ['silent', []],
+    ['WARN', ['warn', 'error']],
+    ['debug', ['debug', 'info', 'warn', 'error']],
+  ] as const)('with RONDO_LOG=%s writes %j', (variable, expected) => {
+    const lines = open(variable);
+    for (const level of ['trace', 'debug', 'info', 'warn', 'error'] as const) log(level, 'step');
+    expect(read(lines).map(({ level }) => level)).toEqual(expected);
+    expect(isLogged('debug')).toBe(variable === 'debug');
+  });
+
+  it('holds nothing that a terminal would obey', () => {
+    const lines = open('info');
+    const text = 'a\u009b31m\u2028b\u001b[2J';
+    log('info', 'note', { text });
+    expect(lines[0]).toBe(`${printable(lines[0]!.trimEnd())}\n`);
+    expect(read(lines)[0]).toMatchObject({ text });
   });
 
   it('refuses a level that does not exist', () => {
-    expect(() => openLog({ program: 'worker', environment: { RONDO_LOG: 'loud' } })).toThrowError(
-      expect.objectContaining({ code: 'invalid-argument', remedy: expect.stringContaining('debug') }),
+    expect(() => open('loud')).toThrow(
+      expect.objectContaining({
+        code: 'invalid-argument',
+        message: 'RONDO_LOG is "loud", which is not a log level',
+        remedy: expect.stringContaining('debug'),
+      }),
     );
   });
 });

@@ -6,21 +6,17 @@ import {
   type Heartbeat,
   type Register,
   type StateChunk,
-  type WorkerMessage,
 } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
 
 const heartbeatMs = 1000;
 const connectTimeoutMs = 30_000;
 
 /** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
 const maxReceiveBytes = 1 << 30;
-
-/** What goes up, and what comes down, without the envelope. */
-export type Upward = NonNullable<WorkerMessage['message']>;
-export type Downward = NonNullable<CoordinatorMessage['message']>;
 
 export interface CoordinatorSession {
   /** Messages from the coordinator, in order; throws `unavailable` when the stream ends. */
@@ -49,6 +45,7 @@ export async function openSession(
   // The reader below sees the error; without a listener it would end the process first.
   stream.on('error', () => {});
   const send = (message: Upward) => {
+    logSent(message);
     if (!stream.destroyed && stream.writable) stream.write({ message });
   };
   send({ $case: 'register', value: register });
@@ -94,7 +91,11 @@ function connect(client: CoordinatorClient, address: string): Promise<void> {
 
 async function* read(stream: AsyncIterable<CoordinatorMessage>, address: string): AsyncIterable<Downward> {
   try {
-    for await (const { message } of stream) if (message) yield message;
+    for await (const { message } of stream) {
+      if (message === undefined) continue;
+      logReceived(message);
+      yield message;
+    }
   } catch (thrown) {
     const error = RondoError.from(thrown);
     if (error.code !== 'unavailable') throw error;
