@@ -33,7 +33,7 @@ Examples:
 Shards are tar files as WebDataset reads them: of each sample KEY.jpg (or .png, .webp, .gif, .tif, .avif, by what the
 file is) and KEY.cls, the number of its class. README.md names the classes; index.rondo says where each image is, with
 its label and SHA-256. The same images and options give the same bytes, on any machine; with --resize or --quality, on
-any with the same version of libvips.
+any with the same version of libvips. Rondo itself trains on the folder that was packed, not on shards.
 
 Images are checked first, as \`coordinator start\` does. Ctrl-C or a crash loses no more than the shard that is being
 written: the same command goes on after the finished ones, which it knows by their digests, and writes none of them

@@ -155,7 +155,7 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   });
   const { broken, unlisted, validRoot } = listed;
   if (!o.skipBroken) requireListed(unlisted, root);
-  requireImages(listed.files, root);
+  requireImages(listed.files, root, listed.others);
   const { labeller, files, validation, remarks } = await chooseLabels(o, listed);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
   const findings = await verifySets(files, o, report('verifying'));

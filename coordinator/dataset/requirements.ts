@@ -3,6 +3,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { imageEndings } from '../../runtime/images.js';
 import { printable } from '../../runtime/printable.js';
 import type { ImageFile, Quarantined } from './image-files.js';
+import { indexName } from './shard-index.js';
 
 /** When at least this share of the files is unusable, something is wrong with the whole folder. */
 const maxQuarantinedShare = 0.01;
@@ -29,9 +30,14 @@ export async function resolveFolder(folder: string, option: 'data' | 'valid'): P
   throw new RondoError('invalid-argument', `${folder} is not a folder`, { remedy });
 }
 
-/** Throws when there are no images. */
-export function requireImages(files: readonly ImageFile[], root: string): void {
+/** Throws when there are no images. `others` are the files beside them. */
+export function requireImages(files: readonly ImageFile[], root: string, others: readonly string[]): void {
   if (files.length > 0) return;
+  if (others.includes(indexName)) {
+    throw new RondoError('invalid-argument', `${root} holds packed images, which only other programs read`, {
+      remedy: 'give the folder that they were packed from',
+    });
+  }
   throw new RondoError('invalid-argument', `there are no images in ${root}`, {
     remedy: `files that end in ${imageEndings} are looked for in the folder and everything below it, hidden ones aside`,
   });

@@ -153,10 +153,13 @@ async function readPlan(file: string): Promise<PackPlan | null> {
 /** The indices of single shards. What is damaged or of another plan counts as not there. */
 async function readNotes(work: string, plan: PackPlan): Promise<ShardIndex[]> {
   const names = (await readdir(work)).filter((name) => /^[^.].*\.index$/.test(name)).sort();
-  const notes = await Promise.all(names.map((name) => readIndex(join(work, name)).catch(() => null)));
-  return notes.filter(
-    (note) => note !== null && comparePlans(note.header.plan, plan).length === 0,
-  ) as ShardIndex[];
+  const notes: ShardIndex[] = [];
+  // One after the other: there may be more than a process may have open.
+  for (const name of names) {
+    const note = await readIndex(join(work, name)).catch(() => null);
+    if (note !== null && comparePlans(note.header.plan, plan).length === 0) notes.push(note);
+  }
+  return notes;
 }
 
 function splitIndex({ header, columns }: ShardIndex): FinishedShard[] {

@@ -49,8 +49,8 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
   const header = { plan, classes: [...classes], validation: validation?.source ?? null };
   const shards: ShardRecord[] = [];
   let [done, found] = [0, 0];
-  o.onProgress(0, images.length);
   try {
+    o.onProgress(0, images.length);
     for (const part of series) {
       const at = shards.reduce((sum, shard) => sum + shard.samples, 0);
       const written = await writeSeries(part, {

@@ -102,10 +102,12 @@ describe('packImages', () => {
     },
   );
 
-  it('goes on after what was finished, wherever it was stopped, and ends at the same bytes', async () => {
+  it.each([
+    ['as they are', { shardBytes: 20_000 }],
+    ['encoded anew', { shardBytes: 16_000, resize: 60, quality: 95 }],
+  ])('goes on after what was finished, wherever it was stopped: the same bytes, %s', async (_, o) => {
     const data = await makePhotos();
     const whole = await makeOut();
-    const o = { shardBytes: 20_000 };
     const { shards } = await packFolder(data, whole, o);
     const wanted = await digestFolder(whole);
     const out = await makeOut();
@@ -294,6 +296,12 @@ describe('packImages', () => {
       await expect(packFolder(data, other)).rejects.toThrow(/is not empty: it holds thesis.tex/);
       await expect(packFolder(data, path.join(other, 'thesis.tex'))).rejects.toThrow(/is no folder/);
       expect(await readdir(other)).toEqual(['thesis.tex']);
+      const packed = await makeOut();
+      await packFolder(data, packed);
+      await expect(packFolder(packed, await makeOut())).rejects.toMatchObject({
+        message: `${packed} holds packed images, which only other programs read`,
+        remedy: 'give the folder that they were packed from',
+      });
       const busy = await makeOut();
       await mkdir(path.join(busy, '.pack'), { recursive: true });
       const unlock = tryLock(path.join(busy, '.pack', 'lock'))!;
