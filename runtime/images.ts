@@ -21,21 +21,27 @@ export const imageEndings = '.jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, 
 
 /**
  * Pixels of the largest image that is decoded: a file of a few kilobytes may claim to have more than memory
- * holds.
+ * holds. Telephones take photographs of 200 megapixels.
  */
-export const maxImagePixels = 100_000_000;
+export const maxImagePixels = 250_000_000;
+
+/** The bound for people. */
+export const maxImageSize = `${maxImagePixels / 1e6} megapixels`;
 
 /** How every file is opened. */
 const opening: SharpOptions = { failOn: 'error', limitInputPixels: maxImagePixels };
 
-/** Of images that are decoded at a time, for each thread of the pool: most photographs have fewer. */
-const pixelsPerThread = 25_000_000;
+/**
+ * Of images that are decoded at a time, for each thread of the pool and at least: most photographs have
+ * fewer, and those that have more are decoded alone.
+ */
+const [pixelsPerThread, leastPixels] = [25_000_000, 100_000_000];
 const bytesInHand = 256 * 2 ** 20;
 
 /**
  * Bounds the memory of images in hand. A file's bytes are all in memory, and of an image whose format cannot
- * be read line by line (WebP, progressive JPEG, interlaced PNG) up to six bytes for each pixel: several huge
- * ones are not decoded at once, however many threads there are.
+ * be read line by line (WebP, progressive JPEG, interlaced PNG) up to six bytes for each pixel, 1.5 GB for the
+ * largest: several huge ones are not decoded at once, however many threads there are.
  */
 export interface DecodePool {
   /** For reading a file, and what is done with it before the next one is read. */
@@ -47,7 +53,7 @@ export interface DecodePool {
 export function createDecodePool(): DecodePool {
   return {
     bytes: createWeightedLimiter(bytesInHand),
-    pixels: createWeightedLimiter(Math.max(maxImagePixels, pixelsPerThread * threadPoolSize())),
+    pixels: createWeightedLimiter(Math.max(leastPixels, pixelsPerThread * threadPoolSize())),
   };
 }
 
@@ -110,7 +116,7 @@ export async function readSize(bytes: Uint8Array): Promise<ImageSize> {
 
 function describeTooLarge({ width, height }: ImageSize): string {
   const megapixels = (pixels: number) => `${Math.ceil(pixels / 1e6)} megapixels`;
-  return `is too large: ${width} × ${height}, ${megapixels(width * height)}, and at most ${megapixels(maxImagePixels)} are decoded`;
+  return `is too large: ${width} × ${height}, ${megapixels(width * height)}, and at most ${maxImageSize} are decoded`;
 }
 
 /** Block of a JPEG, in pixels along a side: an eighth of the size is decoded to one value for each. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { predictJob } from '../../proto/jobs.js';
+import { maxImageSize } from '../../runtime/images.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { listImages } from '../inference/image-list.js';
@@ -28,8 +29,8 @@ Examples:
       from nine views of it
 
 The network is that of the run's best checkpoint by error rate, or its newest. Images are decoded, resized and cropped
-as in validation. Files that cannot be read are named and left out.
-Where none can be read, the exit code is 2.`;
+as in validation. Files that cannot be read, and images of more than ${maxImageSize}, are named and left out;
+where none can be read, the exit code is 2.`;
 
 interface PredictFlags {
   readonly top: number;

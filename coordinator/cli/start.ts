@@ -1,5 +1,6 @@
 import { basename, relative } from 'node:path';
 import { Command } from 'commander';
+import { imageEndings, maxImageSize } from '../../runtime/images.js';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import { adoptArch } from '../checkpoints/source-run.js';
@@ -31,6 +32,9 @@ Examples:
       a new run from where another one's frozen epochs ended
   coordinator start --resume first-try --workers 4
       go on where a run was stopped
+
+Images are files that end in ${imageEndings}, of at most ${maxImageSize} each.
+Others are passed over and named.
 
 RONDO_LOG=info has the coordinator and its workers log what happens, one JSON object a line, on standard error and in
 logs/worker-N.log of the run; debug adds every step.

@@ -32,15 +32,15 @@ describe('openImage', () => {
 
 describe('readSize', () => {
   it.each(['jpeg', 'png', 'webp'] as const)(
-    'refuses what claims more than 100 megapixels, before it is decoded: %s',
+    'refuses what claims more than 250 megapixels, before it is decoded: %s',
     async (format) => {
       const whole = await sharp({ create: { width: 16, height: 16, channels: 3, background: 'red' } })
         .toFormat(format, { lossless: true })
         .toBuffer();
-      expect(await readSize(claimSize(whole, 10_000, 10_000))).toEqual({ width: 10_000, height: 10_000 });
-      const claimed = claimSize(whole, 10_001, 10_000);
+      expect(await readSize(claimSize(whole, 16_000, 15_625))).toEqual({ width: 16_000, height: 15_625 });
+      const claimed = claimSize(whole, 16_001, 15_625);
       await expect(readSize(claimed)).rejects.toThrow(
-        'is too large: 10001 × 10000, 101 megapixels, and at most 100 megapixels are decoded',
+        'is too large: 16001 × 15625, 251 megapixels, and at most 250 megapixels are decoded',
       );
       await expect(openImage(claimed).raw().toBuffer()).rejects.toThrow(/pixel limit/);
     },

@@ -21,6 +21,7 @@ describe('start --help', () => {
     expect(unwrapped).toMatch(/--cache-gib <GIB> .* 0 keeps none \(default: RONDO_CACHE_GIB, else 20\)/);
     expect(unwrapped).toContain('pets, which is Oxford-IIIT Pet, fetched once (792 MB)');
     expect(unwrapped).toContain('--pretrained <FILE|imagenet|none>');
+    expect(unwrapped).toMatch(/Images are files that end in \.jpg, .* of at most 250 megapixels each/);
     expect(text).toContain('coordinator start --workers 4');
     for (const option of startOptions()) expect(option.description.length).toBeGreaterThan(10);
   });

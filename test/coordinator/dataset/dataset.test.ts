@@ -145,7 +145,7 @@ describe('openDataset', () => {
       'a/empty.jpg': '',
       'a/truncated.jpg': truncated,
       'b/bitmap.jpg': 'BM6 and so on',
-      'b/huge.jpg': claimSize(small, 20_000, 10_000),
+      'b/huge.jpg': claimSize(small, 20_000, 20_000),
       'b/text.png': 'hello',
       'stray.jpg': small,
     });
@@ -156,7 +156,7 @@ describe('openDataset', () => {
       { path: 'b/bitmap.jpg', reason: 'holds BMP data, which is not read' },
       {
         path: 'b/huge.jpg',
-        reason: 'is too large: 20000 × 10000, 200 megapixels, and at most 100 megapixels are decoded',
+        reason: 'is too large: 20000 × 20000, 400 megapixels, and at most 250 megapixels are decoded',
       },
       { path: 'b/text.png', reason: expect.stringContaining('unsupported image format') },
       { path: 'stray.jpg', reason: 'lies in no class folder' },
