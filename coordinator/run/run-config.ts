@@ -1,7 +1,7 @@
 import { layerLearningRates } from '../../plan/layer-learning-rates.js';
 import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { balanceClasses } from '../dataset/class-weights.js';
+import { balanceClasses } from '../dataset/labels.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { plannedOptions } from '../options/training-options.js';
 
