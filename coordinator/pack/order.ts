@@ -21,8 +21,8 @@ export function orderSamples(order: SampleOrder, labels: readonly number[], seed
 }
 
 /**
- * The j-th of a class's n samples lies between j/n and (j + 1)/n of the whole, at random: any stretch has a
- * class's share of samples, or two fewer or more.
+ * The j-th of a class's n samples lies between j/n and (j + 1)/n of the whole, at random: any stretch has about
+ * as many of a class as its share of all samples.
  */
 function spreadClasses(shuffled: Uint32Array, labels: readonly number[], seed: number): Uint32Array {
   const counts = new Map<number, number>();

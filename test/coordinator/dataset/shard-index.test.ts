@@ -75,8 +75,8 @@ describe('an index of shards', () => {
     );
   });
 
-  it('takes at most 60 bytes of memory for each of a million samples', async () => {
-    const samples = 1_000_000;
+  it('takes at most 60 bytes of memory for each sample', async () => {
+    const samples = 200_000;
     const header = headerOf(samples);
     const paths = Array.from({ length: samples }, (_, id) => `n${id % 1000}/n${id % 1000}_${id}.JPEG`);
     const file = path.join(await makeFolder(), 'index.rondo');

@@ -24,7 +24,7 @@ describe('orderSamples', () => {
     expect(orderSamples(order, labels, 1)).not.toEqual(orderSamples(order, labels, 2));
   });
 
-  it("class-balanced: every stretch has each class's share, two more or fewer", () => {
+  it("class-balanced: every stretch has each class's share, a few more or fewer", () => {
     for (let seed = 0; seed < 20; seed += 1) {
       const packed = Array.from(orderSamples('class-balanced', labels, seed), (id) => labels[id]!);
       for (const length of [8, 16, 24]) {
