@@ -1,7 +1,7 @@
 // One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way
 // (rondo.ts), and the number of lanes.
 import assert from 'node:assert/strict';
-import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
+import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../../worker/collective/lanes.js';
 import { openRing } from '../../worker/collective/open-ring.js';
 import type { Ring } from '../../worker/collective/rounds.js';
@@ -25,7 +25,7 @@ const lanes: LaneThread[] = [];
 for (let lane = 1; lane < Number(laneCount); lane += 1) {
   lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken }));
 }
-/** All-reduces of one element before the first measurement: a worker's code has long been compiled. */
+/** Meetings before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;
 let join: Extract<ToRank, { kind: 'join' }>;
 let generation = 0n;
@@ -59,8 +59,9 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
     vectors: way === 'vectors' ? [vector] : [],
   });
 
-  vector.fill(rank + 1);
-  await ring.allReduce(vector, { exactFrom: length, signal });
+  const ints = new Int32Array(vector.buffer, vector.byteOffset, length);
+  ints.fill(rank + 1);
+  await ring.allReduce(vector, { signal });
   const sum = (worldSize * (worldSize + 1)) / 2;
   assert(
     vector.every((value) => value === sum),
@@ -74,7 +75,7 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
   for (let round = 0; round < rounds; round += 1) {
     await meet(ring);
     const startMs = performance.now();
-    await ring.allReduce(vector, { exactFrom: length, signal });
+    await ring.allReduce(vector, { signal });
     seconds.push((performance.now() - startMs) / 1000);
   }
   const { user, system } = process.cpuUsage(cpuBefore);
@@ -84,6 +85,6 @@ async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
 }
 
 /** Nobody leaves before all have come. */
-function meet(ring: Ring): Promise<void> {
-  return ring.allReduce(new Float32Array(1), { exactFrom: 1, signal });
+async function meet(ring: Ring): Promise<void> {
+  await ring.allGather(new Uint8Array(0), { signal });
 }

@@ -6,6 +6,7 @@ import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augm
 import type { Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { askForSlices, computeSliceMs } from '../../runtime/time-slices.js';
+import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { initialState } from '../../worker/model/initialize.js';
 import {
   type ImageBatch,
@@ -14,6 +15,7 @@ import {
   type Program,
   type ProgramOptions,
 } from '../../worker/model/program.js';
+import { sumAlone } from '../support/lone-sum.js';
 import type { Answer, Task } from './implementation.js';
 import type { Place } from './node-processes.js';
 import type { Span } from './throughput.js';
@@ -44,9 +46,9 @@ function openWork<B extends ImageBatch | NormalizedBatch>(
   batchOf: (count: number) => B,
 ) {
   program.load(initialState(program.state, 1));
-  const vectors = {
-    all: sharedFloats(program.reduction('all').length),
-    frozen: sharedFloats(program.reduction('frozen').length),
+  const sums = {
+    all: allocateSumMemory(program.reduction('all').length),
+    frozen: allocateSumMemory(program.reduction('frozen').length),
   };
   let step = 0;
 
@@ -57,11 +59,11 @@ function openWork<B extends ImageBatch | NormalizedBatch>(
     return found;
   };
   const train = (fed: B, trainable: Trainable): number => {
-    const vector = vectors[trainable];
+    const { vector } = sums[trainable];
     step += 1;
-    program.gradients([{ batch: fed, key: [1, step] }], trainable, vector);
-    if (program.isFinite(vector, trainable)) {
-      program.apply(vector, { trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 });
+    const found = sumAlone(program, sums[trainable], [{ batch: fed, key: [1, step] }], trainable);
+    if (found.verdict === 'fits') {
+      program.apply(vector, { ...found, trainable, learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 });
     }
     return vector[program.reduction(trainable).tail.lossSum]! / fed.labels.length;
   };

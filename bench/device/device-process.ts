@@ -4,12 +4,14 @@ import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
+import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { gradientOf } from '../../worker/model/gradient-of.js';
 import { initialState } from '../../worker/model/initialize.js';
 import type { TensorSpec } from '../../worker/model/layout.js';
 import { volume } from '../../worker/model/parameters.js';
 import { type ImageBatch, type Keyed, openProgram, type Program } from '../../worker/model/program.js';
 import { loadBinding } from '../../worker/tensorflow/binding.js';
+import { sumAlone } from '../support/lone-sum.js';
 import { caseBatches } from './case.js';
 import { type CaseFigures, figuresOf } from './figures.js';
 import { type Answers, type HandOverTimes, type Place, programPrecision, type Question } from './place.js';
@@ -86,10 +88,9 @@ function figuresByName(specs: readonly TensorSpec[], flat: Float32Array) {
 
 function computeDigest(): Answers['digest'] {
   const program = programAtStart();
-  const [given, vector] = [batches(), sharedFloats(program.reduction('all').length)];
+  const [given, memory] = [batches(), allocateSumMemory(program.reduction('all').length)];
   for (let step = 1; step <= 3; step += 1) {
-    program.gradients(given, 'all', vector);
-    program.apply(vector, update);
+    program.apply(memory.vector, { ...update, ...sumAlone(program, memory, given, 'all') });
   }
   const { buffer, byteOffset, byteLength } = program.save();
   return {
@@ -101,7 +102,8 @@ function computeDigest(): Answers['digest'] {
 
 function timeHandOver(batch: number, rounds: number): HandOverTimes {
   const program = programAtStart();
-  const [state, vector] = [sharedFloats(program.state.length), sharedFloats(program.reduction('all').length)];
+  const state = sharedFloats(program.state.length);
+  const memory = allocateSumMemory(program.reduction('all').length);
   const [{ batch: eight, key }] = batches() as [Keyed<ImageBatch>];
   const given = [{ batch: repeat(eight, batch), key }];
   const times = {
@@ -114,17 +116,14 @@ function timeHandOver(batch: number, rounds: number): HandOverTimes {
     const found = {
       save: timeOf(() => program.save(state)),
       load: timeOf(() => program.load(state)),
-      gradients: timeOf(() => program.gradients(given, 'all', vector)),
-      update: timeOf(() => {
-        program.isFinite(vector, 'all');
-        program.apply(vector, update);
-      }),
+      gradients: timeOf(() => sumAlone(program, memory, given, 'all')),
+      update: timeOf(() => program.apply(memory.vector, update)),
     };
     // Kernels are chosen and memory is taken in the first round.
     if (round > 0)
       for (const name of ['save', 'load', 'gradients', 'update'] as const) times[name].push(found[name]);
   }
-  return { stateBytes: state.byteLength, vectorBytes: vector.byteLength, ...times };
+  return { stateBytes: state.byteLength, vectorBytes: memory.vector.byteLength, ...times };
 }
 
 /** The samples over and over, until there are `count`. */

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { openGrpcServer } from '../../runtime/grpc/server.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
+import { adoptMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { createRing } from '../../worker/collective/all-reduce.js';
-import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
 import { peerService } from '../../worker/collective/codec/wire-format.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
 import { startComputeThread } from '../../worker/compute/threaded-compute.js';
@@ -24,14 +24,14 @@ const { signal } = new AbortController();
 const exchange = createExchange(benchCredentials, { sharedMemory: null });
 await listen(addresses[rank]!);
 const compute = startComputeThread();
-const { state, reductions } = await compute.open({
+const { state, reductions, vectors } = await compute.open({
   ...{ arch, classes, size, presize, precision: 'float32', dropout: [0.25, 0.5], weightDecay: 0.01 },
   trainable: ['all'],
 });
 const layout = reductions.all!;
 const flat = new Float32Array(allocateShared(4 * state.length), 0, state.length);
 await compute.initialize(flat, 1, null);
-const vector = allocateReductionVector(layout.length);
+const vector = new Float32Array(adoptMemory(vectors.all!, 0), 0, layout.length);
 const fed = noiseBatch();
 let [generation, stepsTaken] = [0n, 0];
 
@@ -58,7 +58,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize]!;
   const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
   const ring = createRing({ rank, worldSize, generation, link, wire });
-  const meet = () => ring.allReduce(new Float32Array(1), { exactFrom: 1, signal });
+  const meet = () => ring.allGather(new Uint8Array(0), { signal });
   const context = {
     config: { seed: 1, mixup: 0, emaDecay: null },
     compute: overlapped ? compute : allAtOnce(compute),
@@ -72,7 +72,8 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     const startMs = performance.now();
     const step = stepsTaken++;
     const rates = { learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 };
-    const settings: StepSettings = { step, trainable: 'all', ...rates };
+    const microBatches = addresses.map((_, each) => ({ start: each * batch, end: (each + 1) * batch }));
+    const settings: StepSettings = { step, trainable: 'all', microBatches, ...rates };
     const { cost } = await takeStep(settings, [fed], rank, context);
     const { gradients, ring: atWork, ringExposed } = cost;
     times.push({ gradients, ring: atWork, ringExposed, step: (performance.now() - startMs) / 1000 });
@@ -86,7 +87,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
 
 /** Parts are known only when the last one is: the ring then has all of its work after the gradients. */
 function allAtOnce(whole: Compute): Compute {
-  let latest: Promise<void> = Promise.resolve();
+  let latest: ReturnType<Compute['gradientPart']> = Promise.resolve(null);
   return {
     ...whole,
     gradientPart(...inputs) {

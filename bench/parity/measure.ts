@@ -1,8 +1,10 @@
 import { oneCycleMomentum, oneCycleRate } from '../../plan/one-cycle.js';
+import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { gradientOf } from '../../worker/model/gradient-of.js';
 import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
 import { volume } from '../../worker/model/parameters.js';
 import { type NormalizedBatch, openProgram, type Program } from '../../worker/model/program.js';
+import { sumAlone } from '../support/lone-sum.js';
 import type { Measured, MeasuredFigures } from './compare.js';
 import { parityImages, parityLabels, parityTensor } from './formula.js';
 import type { Reference } from './reference.js';
@@ -89,12 +91,12 @@ function computeGradients(
   reference: Reference,
 ): ReadonlyMap<string, Float32Array> {
   const reduction = program.reduction('all');
-  const vector = new Float32Array(reduction.length);
-  program.gradients([{ batch: inputsOf(reference), key: [0, 0] }], 'all', vector);
+  const memory = allocateSumMemory(reduction.length);
+  const { units } = sumAlone(program, memory, [{ batch: inputsOf(reference), key: [0, 0] }], 'all');
   return new Map(
-    reduction.gradients.map(({ name }) => [
+    reduction.gradients.map(({ name }, index) => [
       name,
-      gradientOf(reduction, vector, name).values.map((sum) => sum / reference.batch),
+      gradientOf(reduction, memory.vector, name).values.map((sum) => (sum * units[index]!) / reference.batch),
     ]),
   );
 }
@@ -105,14 +107,14 @@ function trainSteps(
   reference: Reference,
 ): Pick<Measured, 'statistics' | 'trace' | 'parametersAfterTrace'> {
   const reduction = program.reduction('all');
-  const vector = new Float32Array(reduction.length);
+  const memory = allocateSumMemory(reduction.length);
   const batch = inputsOf(reference);
   const statistics = new Map<string, MeasuredFigures>();
   const trace = planTrace(reference).map(({ momentum, lr }, step) => {
-    program.gradients([{ batch, key: [0, 0] }], 'all', vector);
-    program.apply(vector, { trainable: 'all', learningRates: lr, momentum });
+    const found = sumAlone(program, memory, [{ batch, key: [0, 0] }], 'all');
+    program.apply(memory.vector, { ...found, trainable: 'all', learningRates: lr, momentum });
     if (step === 0) collect(statistics, program.state.statistics, program.save());
-    return { momentum, lr, loss: vector[reduction.tail.lossSum]! / reference.batch };
+    return { momentum, lr, loss: memory.vector[reduction.tail.lossSum]! / reference.batch };
   });
   const parametersAfterTrace = new Map<string, MeasuredFigures>();
   collect(parametersAfterTrace, program.state.parameters, program.save());

@@ -1,4 +1,5 @@
 import type { Mixup } from '../../plan/mixup.js';
+import { type Grid, gridOf, joinSummaries, judge } from '../../worker/model/exact-sum.js';
 import type { Compute, ComputeShape, Digests } from '../../worker/training/compute.js';
 import { fakeKernels } from './kernels.js';
 
@@ -13,19 +14,20 @@ export const fakeShape: ComputeShape = {
     first: [{ name: 'optimizer.first.w', shape: [width], offset: width }],
     second: [{ name: 'optimizer.second.w', shape: [width], offset: 2 * width }],
     updates: { name: 'optimizer.updates', shape: [1], offset: 3 * width },
+    amax: { name: 'optimizer.amax', shape: [1], offset: 3 * width + 1 },
     average: [],
-    length: 3 * width + 1,
+    length: 3 * width + 2,
     parameterLength: width,
     evaluated: { start: 0, end: width },
   },
   reductions: {
     all: {
-      length: width + 5,
+      length: width + 4,
       parts: [
         { start: 0, end: 2 },
-        { start: 2, end: width + 5 },
+        { start: 2, end: width + 4 },
       ],
-      exactFrom: width,
+      gradientLength: width,
       gradients: [{ name: 'w', offset: 0, shape: [width] }],
       statistics: [],
       tail: {
@@ -33,11 +35,11 @@ export const fakeShape: ComputeShape = {
         correct: width + 1,
         samples: width + 2,
         microBatches: width + 3,
-        stopVotes: width + 4,
         weight: width + 2,
       },
     },
   },
+  vectors: {},
 };
 
 export interface FakeCompute extends Compute {
@@ -48,11 +50,14 @@ export interface FakeCompute extends Compute {
   /** Of each step's micro-batches. */
   readonly mixups: (Mixup | undefined)[][];
   readonly state: Float32Array;
+  /** Of the sum under way, as a rank has it. */
+  readonly vector: Float32Array;
 }
 
 /**
  * A linear "network" whose gradient is the sum of its samples' labels times 1, 2, 3 plus a part that the
- * random key decides, computed without TensorFlow: what the steps around it do can be checked by hand.
+ * random key decides, on a real grid but computed without TensorFlow: what the steps around it do can be checked
+ * by hand.
  * `poison` makes the gradient of that label NaN.
  */
 export function createFakeCompute(options: { poison?: number } = {}): FakeCompute {
@@ -60,6 +65,10 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   const averageDecays: (number | null)[] = [];
   const mixups: (Mixup | undefined)[][] = [];
   const state = new Float32Array(fakeShape.state.length);
+  const layout = fakeShape.reductions.all!;
+  const vector = new Float32Array(layout.length);
+  const amaxAt = fakeShape.state.amax.offset;
+  let grid: Grid;
   const digestOf = (values: Float32Array): Digests => ({
     state: [...values].join(),
     parameters: [...values.subarray(0, width)].join(),
@@ -69,6 +78,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     averageDecays,
     mixups,
     state,
+    vector,
     async open() {
       return fakeShape;
     },
@@ -90,34 +100,44 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       calls.push('resetMoments');
       state.fill(0, width);
     },
-    async gradientPart(part, batches, _trainable, into) {
+    async gradientPart(part, batches, { microBatches, largest: given }) {
       calls.push(`gradientPart ${part}`);
       if (part === 0) mixups.push(batches.map(({ mixup }) => mixup));
-      const sum = new Float32Array(into.length);
-      for (const { batch, key } of batches) {
-        for (const label of batch.labels) {
-          const value = label === options.poison ? Number.NaN : label + (key[0] % 7);
-          for (let index = 0; index < width; index++) sum[index] += value * (index + 1);
-          sum[width] += label;
-          sum[width + 2] += 1;
+      grid = gridOf(given ?? Float32Array.of(state[amaxAt]), microBatches);
+      const sums = new Int32Array(width);
+      let largest = 0;
+      const rows = batches.flatMap(({ batch: { labels }, key }) => {
+        const values = [...labels].map((label) =>
+          label === options.poison ? Number.NaN : label + (key[0] % 7) + 1 / 3,
+        );
+        const sum = Math.fround(values.reduce((total, value) => total + value, 0));
+        for (let index = 0; index < width; index++) {
+          largest = Math.max(largest, Math.abs(sum * (index + 1)));
+          sums[index] += Math.round(sum * (index + 1) * grid.scales[0]);
         }
-        sum[width + 3] += 1;
-      }
-      const { start, end } = fakeShape.reductions.all!.parts[part];
-      into.set(sum.subarray(start, end), start);
+        return [labels.reduce((total, label) => total + label, 0), 0, labels.length, 1];
+      });
+      const { start, end } = layout.parts[part];
+      new Int32Array(vector.buffer).set(sums.subarray(start, Math.min(end, width)), start);
+      if (part < layout.parts.length - 1) return null;
+      return { largest: Float32Array.of(largest), rows: Float32Array.from(rows) };
     },
-    async apply(vector, { learningRates, averageDecay }) {
+    async apply(summaries, { learningRates, averageDecay }) {
       calls.push('apply');
-      averageDecays.push(averageDecay);
-      const gradients = vector.subarray(0, width);
-      const updated = gradients.every(Number.isFinite);
-      if (updated) {
-        gradients.forEach((gradient, index) => {
-          state[index] -= learningRates[0] * gradient;
-        });
-        state[3 * width]! += 1;
+      const largest = joinSummaries(summaries, layout, vector);
+      const verdict = judge(largest, grid, layout, vector);
+      if (verdict === 'overflow') {
+        mixups.pop();
+        return { outcome: 'overflow', largest };
       }
-      return { updated, tensorHandles: 0 };
+      averageDecays.push(averageDecay);
+      if (verdict === 'not-finite') return { outcome: 'skipped', tensorHandles: 0 };
+      for (let index = 0; index < width; index++) {
+        state[index] -= learningRates[0] * vector[index] * grid.units[0];
+      }
+      state[3 * width]! += 1;
+      state[amaxAt] = largest[0];
+      return { outcome: 'updated', tensorHandles: 0 };
     },
     async evaluate({ labels }) {
       return {

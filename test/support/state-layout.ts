@@ -4,7 +4,7 @@ type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
 /**
  * A flat state's layout for a handful of tensors: parameters, statistics, then the moments of the parameters
- * and their updates.
+ * their updates and amax.
  */
 export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
   let length = 0;
@@ -19,12 +19,14 @@ export function layoutOf(parameters: Shapes, statistics: Shapes): StateLayout {
   const first = parameters.map(([name, shape]) => place([`optimizer.first.${name}`, shape]));
   const second = parameters.map(([name, shape]) => place([`optimizer.second.${name}`, shape]));
   const updates = place(['optimizer.updates', [1]]);
+  const amax = place(['optimizer.amax', [parameters.length]]);
   return {
     parameters: placedParameters,
     statistics: placedStatistics,
     first,
     second,
     updates,
+    amax,
     average: [],
     length,
     parameterLength,

@@ -46,7 +46,7 @@ export function runWorld(
       const compute = lossAt === undefined ? fake : bendLoss(fake, lossAt);
       const loader = createFakeLoader();
       const layout = fakeShape.reductions.all!;
-      const vector = new Float32Array(layout.length);
+      const { vector } = fake;
       const { signal } = new AbortController();
       const events: TaskEvent[] = [];
       const evaluated: number[] = [];
@@ -89,15 +89,24 @@ export function stepsOf({ events }: Pick<RankOutcome, 'events'>): StepEvent[] {
 }
 
 function bendLoss(compute: Compute, lossAt: (step: number) => number): Compute {
-  const { tail, parts } = fakeShape.reductions.all!;
+  const { tail } = fakeShape.reductions.all!;
   let step = 0;
   return {
     ...compute,
-    async gradientPart(part, batches, trainable, into) {
-      await compute.gradientPart(part, batches, trainable, into);
-      if (part < parts.length - 1) return;
-      into[tail.lossSum] = lossAt(step) * into[tail.samples]!;
-      step += 1;
+    async gradientPart(part, batches, request) {
+      const summary = await compute.gradientPart(part, batches, request);
+      if (summary === null) return null;
+      const { gradientLength, length } = fakeShape.reductions.all!;
+      for (let row = 0; row < summary.rows.length; row += length - gradientLength) {
+        const samples = summary.rows[row + tail.samples - gradientLength];
+        summary.rows[row + tail.lossSum - gradientLength] = lossAt(step) * samples;
+      }
+      return summary;
+    },
+    async apply(summaries, options) {
+      const applied = await compute.apply(summaries, options);
+      if (applied.outcome !== 'overflow') step += 1;
+      return applied;
     },
   };
 }

@@ -1,44 +1,52 @@
-import { allocateReductionVector } from '../../worker/collective/codec/reduction-vector.js';
+import type { FloatType } from '../../plan/run-config.js';
+import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 
-/** What rank `rank` brings to an all-reduce: values of mixed size and sign, different on every rank. */
+/**
+ * What rank `rank` brings to an all-reduce: int32 values of mixed size and sign in the bits of a vector,
+ * different on every rank. Those of 16 ranks fit.
+ */
 export function rankVector(rank: number, length: number): Float32Array {
-  const vector = new Float32Array(length);
+  const ints = new Int32Array(length);
   let state = (rank + 1) * 7919;
   for (let i = 0; i < length; i += 1) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-    vector[i] = (state / 2 ** 31) * (1 << (state & 15));
+    ints[i] = state >> (5 + (state & 15));
   }
-  return vector;
+  return new Float32Array(ints.buffer);
 }
 
-/** The same values in shared memory, as workers keep them. */
+/** The same bits in shared memory, as workers keep them. */
 export function toShared(vector: Float32Array): Float32Array {
   const shared = allocateReductionVector(vector.length);
-  shared.set(vector);
+  intsOf(shared).set(intsOf(vector));
   return shared;
 }
 
-/** Element-wise sum and sum of magnitudes, in float64. */
-export function exactSum(vectors: readonly Float32Array[]): { sum: Float64Array; magnitude: Float64Array } {
-  const sum = new Float64Array(vectors[0].length);
-  const magnitude = new Float64Array(vectors[0].length);
-  for (const vector of vectors) {
-    for (let i = 0; i < sum.length; i += 1) {
-      sum[i] += vector[i];
-      magnitude[i] += Math.abs(vector[i]);
-    }
-  }
-  return { sum, magnitude };
+export function intsOf({ buffer, byteOffset, length }: Float32Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length);
 }
 
-/** Largest |value − sum| over magnitude: in units of what rounding can do. */
-export function worstDeviation(vector: Float32Array, vectors: readonly Float32Array[]): number {
-  const { sum, magnitude } = exactSum(vectors);
-  let worst = 0;
-  for (let i = 0; i < sum.length; i += 1) {
-    if (magnitude[i] > 0) worst = Math.max(worst, Math.abs(vector[i] - sum[i]) / magnitude[i]);
+/** What an all-reduce over `wire` is to give. */
+export function sumOf(vectors: readonly Float32Array[], wire: FloatType): Float32Array {
+  const sums = new Float64Array(vectors[0].length);
+  for (const vector of vectors) {
+    const ints = intsOf(vector);
+    for (let i = 0; i < sums.length; i += 1) sums[i] += ints[i];
   }
-  return worst;
+  const rounded = new Float32Array(sums);
+  if (wire === 'float32') return rounded;
+  for (let i = 0; i < sums.length; i += 1) rounded[i] = roundToBfloat16(rounded[i]);
+  return rounded;
+}
+
+/** bfloat16 by definition: of the two neighbours the nearer, of equals the one with an even last bit. */
+export function roundToBfloat16(value: number): number {
+  if (value === 0) return value;
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7);
+  const scaled = value / unit;
+  const floor = Math.floor(scaled);
+  const rest = scaled - floor;
+  return unit * (rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor);
 }
 
 /** Whether two vectors have the same bits. */

@@ -1,21 +1,30 @@
 import { assembled } from './gen/kernels.js';
 
-/** What a kernel handles at least, and whole multiples of: a payload's bytes. */
+/** Operands are whole multiples of this many bytes long, the first of them in any case. */
 export const turnBytes = 64;
 
-/** Addresses in the module's memory; both operands hold whole turns. */
-type Kernel = (payload: number, floats: number, payloadEnd: number) => void;
+/** Addresses in the module's memory: where the operands begin, and where the first one ends. */
+type Kernel = (first: number, second: number, firstEnd: number) => void;
+type Encoder = (ints: number, floats: number, intsEnd: number, scale: number) => number;
 
 /** kernels.wat's functions, which it describes. */
 export interface Kernels {
-  /** payload := payload + floats */
-  readonly addFloat32: Kernel;
-  /** payload := bfloat16(float32(payload) + floats) */
-  readonly addBfloat16: Kernel;
-  /** payload := bfloat16(floats) */
-  readonly packBfloat16: Kernel;
-  /** floats := payload */
-  readonly unpackBfloat16: Kernel;
+  /** sums := sums + ints */
+  readonly addInt32: Kernel;
+  /** floats := float32(ints); the two may be one. */
+  readonly intsToFloat32: Kernel;
+  /** halves := bfloat16(float32(ints)); the two may begin at one address. */
+  readonly intsToBfloat16: Kernel;
+  /** floats := halves, which come first */
+  readonly bfloat16ToFloat32: Kernel;
+  /**
+   * ints := floats as whole multiples of 1 / scale, rounded to nearest, ties to even; the two may be one. What
+   * int32 does not hold becomes its nearest, NaN becomes 0. Answers the largest magnitude of the floats, NaN
+   * where there is one.
+   */
+  readonly encode: Encoder;
+  /** ints := ints + what `encode` makes of the floats. */
+  readonly encodeAdd: Encoder;
 }
 
 /** The kernels over a memory, which may be shared. */

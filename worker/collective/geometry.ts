@@ -18,7 +18,6 @@ export interface Block {
   /** First element in the vector, and how many. */
   readonly offset: number;
   readonly count: number;
-  readonly wire: FloatType;
 }
 
 export interface Segment {
@@ -32,35 +31,20 @@ export const chunkBytes = 2 * 1024 * 1024;
 /** Blocks under way at once. A link never holds more than `worldSize * blocksUnderWay` chunks. */
 export const blocksUnderWay = 2;
 
-export const elementBytes: Record<FloatType, number> = { float32: 4, bfloat16: 2 };
+/** What a chunk carries: partial sums are int32, finished ones the ring's float type. */
+export type PayloadType = 'int32' | FloatType;
 
-/**
- * The blocks of a vector of `length` elements, in order. No block straddles `exactFrom`; from there on they
- * travel as float32. Within either part blocks differ by at most one element.
- */
-export function cutBlocks(o: {
-  length: number;
-  exactFrom: number;
-  worldSize: number;
-  wire: FloatType;
-}): Block[] {
-  return [
-    ...cutEvenly(0, o.exactFrom, o.worldSize, o.wire),
-    ...cutEvenly(o.exactFrom, o.length, o.worldSize, 'float32'),
-  ];
-}
+export const elementBytes: Record<PayloadType, number> = { int32: 4, float32: 4, bfloat16: 2 };
 
-function cutEvenly(start: number, end: number, worldSize: number, wire: FloatType): Block[] {
-  const length = end - start;
-  const largest = worldSize * Math.floor(chunkBytes / elementBytes[wire]);
+/** The blocks of a vector of `length` elements, in order; they differ by at most one element. */
+export function cutBlocks(length: number, worldSize: number): Block[] {
+  const largest = worldSize * Math.floor(chunkBytes / elementBytes.int32);
   const blockCount = Math.ceil(length / largest);
-  const blocks: Block[] = [];
-  for (let index = 0; index < blockCount; index += 1) {
-    const offset = start + Math.floor((index * length) / blockCount);
-    const next = start + Math.floor(((index + 1) * length) / blockCount);
-    blocks.push({ offset, count: next - offset, wire });
-  }
-  return blocks;
+  const startOf = (index: number) => Math.floor((index * length) / blockCount);
+  return Array.from({ length: blockCount }, (_, index) => ({
+    offset: startOf(index),
+    count: startOf(index + 1) - startOf(index),
+  }));
 }
 
 /** Segment `index` of a block; segments of a block smaller than the world may be empty. */
@@ -92,14 +76,24 @@ export function successorOf(rank: number, worldSize: number): number {
   return (rank + 1) % worldSize;
 }
 
-/** A segment that arrives at `hop` is a partial sum, to which the receiver adds its own. */
-export function addsAt(hop: number, worldSize: number): boolean {
-  return hop < worldSize - 1;
+/** What a rank does with a segment. */
+export type Role =
+  /** Sends its own part of it. */
+  | 'start'
+  /** Adds its own part and sends the partial sum on. */
+  | 'add'
+  /** Does so last, keeps the sum, and sends that on as floats. */
+  | 'finish'
+  /** Keeps what is finished, and sends it on unless it was sent to all. */
+  | 'spread';
+
+/** The receiver's role in what arrives at `hop`. */
+export function roleAt(hop: number, worldSize: number): Role {
+  if (hop < worldSize - 2) return 'add';
+  return hop === worldSize - 2 ? 'finish' : 'spread';
 }
 
-/**
- * After the receiver's part at `hop` the segment is finished: the last addition, or any hop of all-gather.
- */
-export function finishesAt(hop: number, worldSize: number): boolean {
-  return hop >= worldSize - 2;
+/** What a chunk carries at `hop`. */
+export function payloadAt(hop: number, worldSize: number, wire: FloatType): PayloadType {
+  return hop < worldSize - 1 ? 'int32' : wire;
 }

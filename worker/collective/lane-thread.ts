@@ -3,8 +3,8 @@ import { RondoError } from '../../runtime/errors.js';
 import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
 import { serveThread } from '../../runtime/thread-calls.js';
+import { adoptMemory } from '../arithmetic/reduction-vector.js';
 import { createRing } from './all-reduce.js';
-import { adoptMemory } from './codec/reduction-vector.js';
 import type { LaneOperations } from './lanes.js';
 import type { Ring } from './rounds.js';
 import { createExchange, type Exchange } from './transport/grpc/grpc-link.js';
@@ -41,12 +41,12 @@ serveThread<LaneOperations>({
     const link = await exchange.openLink({ ...options, predecessorAddress, signal: ending.signal });
     ring = createRing({ ...options, link });
   },
-  async sum({ memory, memoryId, byteOffset, length, exactFrom }) {
+  async sum({ memory, memoryId, byteOffset, length }) {
     assert(ring !== null, 'a lane is opened before it sums');
     if (memory !== undefined) memories.set(memoryId, adoptMemory(memory, lane));
     const vector = new Float32Array(memories.get(memoryId)!, byteOffset, length);
     interruption = new AbortController();
-    await ring.allReduce(vector, { exactFrom, signal: interruption.signal });
+    await ring.allReduce(vector, { signal: interruption.signal });
   },
   interrupt: (error) => interruption.abort(RondoError.fromPlain(error)),
   end: (error) => ending.abort(RondoError.fromPlain(error)),

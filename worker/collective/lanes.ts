@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type PlainError, RondoError } from '../../runtime/errors.js';
 import { startThread } from '../../runtime/thread-calls.js';
+import { workspaceOf } from '../arithmetic/reduction-vector.js';
 import type { Lane, RingOptions } from './all-reduce.js';
-import { workspaceOf } from './codec/reduction-vector.js';
 import type { Ring } from './rounds.js';
 
 /** What a lane's thread does. It sums one vector at a time. */
@@ -17,7 +17,6 @@ export interface LaneOperations {
     readonly memoryId: number;
     readonly byteOffset: number;
     readonly length: number;
-    readonly exactFrom: number;
   }): Promise<void>;
   /** Has the sum that is under way fail with `error`. */
   interrupt(error: PlainError): void;
@@ -27,6 +26,9 @@ export interface LaneOperations {
 
 export type LaneRing = RingOptions & { readonly lane: Lane };
 
+/** Sums what lies in the blocks of one lane. */
+export type LaneOfRing = Pick<Ring, 'allReduce'>;
+
 /** A thread that carries one lane of the ring, for as long as the process lives. */
 export interface LaneThread {
   /** HOST:PORT that the successor's lane pulls from. */
@@ -35,7 +37,7 @@ export interface LaneThread {
    * Joins the lane's ring of a generation, which ends when `signal` aborts. @throws RondoError as
    * `Exchange.openLink`.
    */
-  openRing(o: { ring: LaneRing; predecessorAddress: string; signal: AbortSignal }): Promise<Ring>;
+  openRing(o: { ring: LaneRing; predecessorAddress: string; signal: AbortSignal }): Promise<LaneOfRing>;
   /** Safe to call twice. */
   destroy(): Promise<void>;
 }
@@ -56,20 +58,14 @@ export async function startLaneThread(
   });
   const memoryIds = new Map<WebAssembly.Memory, number>();
 
-  const sum: Ring['allReduce'] = async (vector, { exactFrom, signal }) => {
+  const sum: LaneOfRing['allReduce'] = async (vector, { signal }) => {
     const memory = workspaceOf(vector)?.memory;
     assert(memory !== undefined, 'what lanes sum is a reduction vector');
     const isKnown = memoryIds.has(memory);
     const memoryId = memoryIds.get(memory) ?? memoryIds.size;
     memoryIds.set(memory, memoryId);
     const { byteOffset, length } = vector;
-    const summed = calls.sum({
-      memory: isKnown ? undefined : memory,
-      memoryId,
-      byteOffset,
-      length,
-      exactFrom,
-    });
+    const summed = calls.sum({ memory: isKnown ? undefined : memory, memoryId, byteOffset, length });
     const stop = onAbort(signal, calls.interrupt);
     await summed.finally(stop);
   };

@@ -1,8 +1,8 @@
 import type { FloatType } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRing } from './all-reduce.js';
-import { joinLanes } from './joint-ring.js';
-import type { LaneThread } from './lanes.js';
+import { cutBlocks } from './geometry.js';
+import type { LaneOfRing, LaneThread } from './lanes.js';
 import type { Ring } from './rounds.js';
 import { createSharedSum } from './shared-sum.js';
 import type { Exchange } from './transport/grpc/grpc-link.js';
@@ -82,10 +82,7 @@ async function openLanes(
       }),
     ),
   );
-  const ring = joinLanes({
-    lanes: [createRing({ ...optionsOf(0), link }), ...further],
-    ...{ worldSize, wire },
-  });
+  const ring = joinLanes(createRing({ ...optionsOf(0), link }), further, worldSize);
   const vectors = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
   return {
     ...(vectors === null ? ring : createSharedSum({ ...place, wire, link, vectors, ring })),
@@ -108,4 +105,37 @@ async function shareAll(
   signal.addEventListener('abort', () => shared.close(), { once: true });
   if (signal.aborted) shared.close();
   return shared;
+}
+
+/**
+ * One ring of several lanes, each of which sums its own blocks of every vector at the same time; lanes that a
+ * vector has no blocks for rest. Bytes are gathered by the first lane.
+ *
+ * When one lane fails, the others are aborted; the call rejects with the first failure when none works on the
+ * vector any more.
+ */
+export function joinLanes(first: Ring, further: readonly LaneOfRing[], worldSize: number): Ring {
+  if (further.length === 0) return first;
+  const lanes = [first, ...further];
+  return {
+    allGather: first.allGather,
+    async allReduce(vector, { signal }) {
+      const busy = lanes.slice(0, Math.max(1, cutBlocks(vector.length, worldSize).length));
+      const breakage = new AbortController();
+      const pass = () => breakage.abort(signal.reason);
+      signal.addEventListener('abort', pass);
+      if (signal.aborted) pass();
+      const outcomes = await Promise.allSettled(
+        busy.map((lane) =>
+          lane.allReduce(vector, { signal: breakage.signal }).catch((error: unknown) => {
+            breakage.abort(error);
+            throw breakage.signal.reason;
+          }),
+        ),
+      );
+      signal.removeEventListener('abort', pass);
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    },
+  };
 }

@@ -1,53 +1,53 @@
 import type { FloatType } from '../../plan/run-config.js';
-import { pieceBytes, piece as poolPiece } from './codec/frame-pool.js';
-import { workspaceOf } from './codec/reduction-vector.js';
-import { segmentCodecs } from './codec/segment-codec.js';
-import { elementBytes } from './geometry.js';
+import { pieceBytes, workspaceOf } from '../arithmetic/reduction-vector.js';
+import { piece as poolPiece } from './codec/frame-pool.js';
+import { addInts, copyBytes, copyOut, finishSums, storeFloats } from './codec/segment-codec.js';
+import { elementBytes, type Role } from './geometry.js';
 import type { IncomingChunk, OutgoingChunk } from './transport/link.js';
 
-/** What a rank does with a segment on its way from one chunk to the next. */
 export interface SegmentPass {
+  /** int32 values; float32 where a segment is finished. */
   readonly vector: Float32Array;
   /** First element of the segment in the vector, and how many. */
   readonly offset: number;
   readonly count: number;
   readonly wire: FloatType;
-  /** What comes is a partial sum, to which the vector's own values are added. */
-  readonly adds: boolean;
-  /** What is then there is the sum, and goes to the vector. */
-  readonly finishes: boolean;
+  readonly role: Role;
 }
 
 /**
- * Moves a segment from `source` (null on its first hop: from the vector) to `target` (null after its last
- * hop: nowhere). Where both are frames, they are the same frame.
+ * Moves a segment from `source` (null: from the vector alone, to start it, or to finish it in a world of one)
+ * to `target` (null after its last hop, and in a world of one: nowhere). Where both are frames, they are the
+ * same frame, unless what leaves is smaller than what comes.
  */
 export function passSegment(
-  o: SegmentPass,
+  { vector, offset, count, wire, role }: SegmentPass,
   source: IncomingChunk | null,
   target: OutgoingChunk | null,
 ): void {
-  const { vector, wire, offset, count } = o;
-  const bytesEach = elementBytes[wire];
-  const codec = segmentCodecs[wire];
-  const frame = framePayload(source) ?? framePayload(target);
-  // Between slots and the vector float32 goes straight.
-  const straight = frame === null && wire === 'float32' && !o.adds;
+  const comes = elementBytes[role === 'spread' ? wire : 'int32'];
+  const leaves = elementBytes[role === 'start' || role === 'add' ? 'int32' : wire];
+  const into = framePayload(target);
+  const frame = framePayload(source) ?? (comes === leaves ? into : null);
+  // Finished float32 go straight between slots and the vector.
+  const straight = frame === null && role === 'spread' && wire === 'float32';
   const piece = workspaceOf(vector)?.piece ?? poolPiece;
-  const step = pieceBytes / bytesEach;
+  const step = pieceBytes / elementBytes.int32;
   for (let start = 0; start < count; start += step) {
     const elements = Math.min(step, count - start);
-    const [first, at, bytes] = [offset + start, start * bytesEach, elements * bytesEach];
+    const [first, bytes] = [offset + start, elements * comes];
     const part = straight
-      ? new Uint8Array(vector.buffer, vector.byteOffset + first * bytesEach, bytes)
-      : (frame?.subarray(at, at + bytes) ?? piece.subarray(0, bytes));
-    if (source !== null && 'room' in source) source.room.read(at, part);
-    if (!straight) {
-      if (source === null) codec.write(vector, first, part);
-      if (o.adds) codec.add(vector, first, part);
-      if (o.finishes) codec.store(vector, first, part);
+      ? new Uint8Array(vector.buffer, vector.byteOffset + first * comes, bytes)
+      : (frame?.subarray(start * comes, start * comes + bytes) ?? piece.subarray(0, bytes));
+    if (source === null) copyOut(vector, first, part);
+    else if ('room' in source) source.room.read(start * comes, part);
+    if (source !== null && (role === 'add' || role === 'finish')) addInts(vector, first, part);
+    const leaving = role === 'finish' ? finishSums(part, wire) : part;
+    if (role === 'finish' || (role === 'spread' && !straight)) storeFloats(vector, first, leaving, wire);
+    if (target !== null && 'room' in target) target.room.write(start * leaves, leaving);
+    else if (into !== null && into !== frame) {
+      copyBytes(leaving, into.subarray(start * leaves, start * leaves + leaving.byteLength));
     }
-    if (target !== null && 'room' in target) target.room.write(at, part);
   }
 }
 

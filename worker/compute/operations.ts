@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Trainable } from '../../plan/run-config.js';
+import { allocateSumMemory, type SumMemory } from '../arithmetic/reduction-vector.js';
 import { beginAverage, initialState } from '../model/initialize.js';
 import { openProgram, type Program, type ReductionLayout } from '../model/program.js';
 import { overlayPretrained } from '../model/weights/load-pretrained.js';
@@ -10,6 +11,7 @@ import type { ComputeOperations, Digests } from '../training/compute.js';
 /** The operations on a TensorFlow program, which `open` builds in the calling thread. */
 export function createOperations(): ComputeOperations {
   let opened: Program | undefined;
+  const sums = new Map<Trainable, SumMemory>();
   const program = () => {
     assert(opened, 'open comes first');
     return opened;
@@ -24,8 +26,15 @@ export function createOperations(): ComputeOperations {
       assert(!opened, 'a process opens one program');
       opened = openProgram(options);
       const reductions: Partial<Record<Trainable, ReductionLayout>> = {};
-      for (const trainable of options.trainable) reductions[trainable] = opened.reduction(trainable);
-      return { kernels: opened.kernels(), state: opened.state, reductions };
+      const vectors: Partial<Record<Trainable, WebAssembly.Memory>> = {};
+      for (const trainable of options.trainable) {
+        const layout = opened.reduction(trainable);
+        const sum = allocateSumMemory(layout.length);
+        sums.set(trainable, sum);
+        reductions[trainable] = layout;
+        vectors[trainable] = sum.memory;
+      }
+      return { kernels: opened.kernels(), state: opened.state, reductions, vectors };
     },
     initialize(into, seed, pretrained) {
       const layout = program().state;
@@ -45,11 +54,19 @@ export function createOperations(): ComputeOperations {
       return digest(program().save(into));
     },
     resetMoments: () => program().resetMoments(),
-    gradientPart: (...inputs) => program().gradientPart(...inputs),
-    apply(vector, options) {
-      const updated = program().isFinite(vector, options.trainable);
-      if (updated) program().apply(vector, options);
-      return { updated, tensorHandles: program().tensorHandles() };
+    gradientPart(part, batches, request) {
+      const { vector, scratch } = sums.get(request.trainable)!;
+      return program().gradientPart(part, batches, { ...request, vector, scratch });
+    },
+    apply(summaries, { trainable, ...update }) {
+      const { vector } = sums.get(trainable)!;
+      const { verdict, ...found } = program().finishSum(summaries);
+      if (verdict === 'overflow') return { outcome: 'overflow', largest: found.largest };
+      if (verdict === 'fits') program().apply(vector, { ...update, ...found, trainable });
+      return {
+        outcome: verdict === 'fits' ? 'updated' : 'skipped',
+        tensorHandles: program().tensorHandles(),
+      };
     },
     evaluate: (batch) => program().evaluate(batch),
     predict: (batch) => program().predict(batch),

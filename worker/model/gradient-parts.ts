@@ -1,34 +1,27 @@
 import type { Trainable } from '../../plan/run-config.js';
-import type { Graph, Tensor } from '../tensorflow/graph.js';
+import type { Graph } from '../tensorflow/graph.js';
 import { type HandOver, handOver, runHandOver } from '../tensorflow/hand-over.js';
-import { add } from '../tensorflow/ops/arithmetic.js';
-import { assign, assignAdd, done, read, variable } from '../tensorflow/ops/variables.js';
 import { cutIntoParts } from '../tensorflow/parts.js';
 import type { Feeds, Session } from '../tensorflow/session.js';
+import { encodeGradients, type Grid } from './exact-sum.js';
 import type { ReductionLayout } from './layout.js';
 import { joinParts } from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
 
-/** One run of the last micro-batch: it ends with one part of the vector. */
+/** One run of a micro-batch that ends with one part of the vector. */
 export interface GradientPart {
-  /** When there was no other micro-batch, and when there was. */
-  readonly only: HandOver;
-  readonly last: HandOver;
+  readonly values: HandOver;
   /** Names of the placeholders that the run reads. */
   readonly feeds: ReadonlySet<string>;
 }
 
-/**
- * Entry points for a sum over micro-batches: `started`, then `added`, for all but the last one; its `parts`,
- * in order.
- */
+/** A micro-batch's vector: at once, or in parts, in their order. */
 export interface GradientGraph {
-  readonly started: Tensor<'int32'>;
-  readonly added: Tensor<'int32'>;
+  readonly whole: HandOver;
   readonly parts: readonly GradientPart[];
 }
 
-/** The reverse pass for one set of trainable parameters, and the vector that ranks add up. */
+/** The reverse pass for one set of trainable parameters. */
 export function buildGradientGraph(
   graph: Graph,
   pass: TrainingPass,
@@ -36,48 +29,67 @@ export function buildGradientGraph(
   trainable: Trainable,
 ): GradientGraph {
   return graph.scope(`gradients-${trainable}`, () => {
-    const vectors = joinParts(graph, layout, summandsOf(graph, pass, layout));
-    const accumulated = vectors.map(({ shape }, part) =>
-      variable(graph, `accumulated/${trainable}/${part}`, 'float32', shape),
+    const summands = summandsOf(graph, pass, layout);
+    const parts = cutIntoParts(graph, `parts-${trainable}`, joinParts(graph, layout, summands)).map(
+      ({ tensor, alongside, feeds }) => ({ values: handOver(graph, 'part', tensor, alongside), feeds }),
     );
-    const parts = cutIntoParts(graph, `parts-${trainable}`, vectors);
-    return {
-      started: done(
-        graph,
-        'started',
-        vectors.map((vector, part) => assign(accumulated[part]!, vector)),
-      ),
-      added: done(
-        graph,
-        'added',
-        vectors.map((vector, part) => assignAdd(accumulated[part]!, vector)),
-      ),
-      parts: parts.map(({ tensor, alongside, feeds }, part) => ({
-        only: handOver(graph, 'only', tensor, alongside),
-        last: handOver(graph, 'last', add(read(accumulated[part]!), tensor), alongside),
-        feeds,
-      })),
-    };
+    if (parts.length === 1) return { whole: parts[0]!.values, parts };
+    const all = { ...layout, parts: [{ start: 0, end: layout.length }] };
+    return { whole: handOver(graph, 'whole', joinParts(graph, all, summands)[0]!), parts };
   });
 }
 
+/** A sum over micro-batches under way. */
+export interface RunningSum {
+  readonly layout: ReductionLayout;
+  readonly grid: Grid;
+  /** Whole, and where kernels reach them: what the sum is written to, and room for one more micro-batch. */
+  readonly vector: Float32Array;
+  readonly scratch: Float32Array;
+  /** As a Summary's, of the micro-batches so far. */
+  readonly largest: Float32Array;
+  readonly rows: Float32Array[];
+}
+
 /**
- * Runs part `part` of a sum over micro-batches, given what each is fed, so that `into` holds it afterwards.
+ * Runs part `part` of a sum over micro-batches, given what each is fed, so that the vector holds the gradients
+ * of that part on the grid afterwards. The first part is asked for first; it computes all micro-batches but the
+ * last one.
  */
 export function runPart(
   session: Session,
   gradient: GradientGraph,
   part: number,
   batches: readonly Feeds[],
-  into: Float32Array,
+  sum: RunningSum,
 ): void {
+  const { layout, vector, scratch } = sum;
+  const place = layout.parts[part]!;
   const last = batches.at(-1);
-  if (last === undefined) return void into.fill(0);
-  const earlier = part === 0 ? batches.slice(0, -1) : [];
-  earlier.forEach((feeds, index) => {
-    session.run(feeds, { done: index === 0 ? gradient.started : gradient.added });
-  });
-  const run = gradient.parts[part]!;
-  const needed = Object.entries(last).filter(([name]) => run.feeds.has(name));
-  runHandOver(session, batches.length === 1 ? run.only : run.last, Object.fromEntries(needed), into);
+  if (last === undefined) return void vector.fill(0, place.start, place.end);
+  const whole = { start: 0, end: layout.length };
+  if (part === 0) {
+    for (const [index, feeds] of batches.slice(0, -1).entries()) {
+      const floats = index === 0 ? vector : scratch;
+      runHandOver(session, gradient.whole, feeds, floats);
+      addValues(sum, floats, whole, index > 0);
+    }
+  }
+  const { values, feeds } = gradient.parts[part]!;
+  const floats = batches.length === 1 ? vector : scratch;
+  const needed = Object.fromEntries(Object.entries(last).filter(([name]) => feeds.has(name)));
+  runHandOver(session, values, needed, floats.subarray(place.start, place.end));
+  addValues(sum, floats, place, batches.length > 1);
+}
+
+/** Takes a micro-batch's values in `range` into the sum. */
+function addValues(
+  sum: RunningSum,
+  floats: Float32Array,
+  range: { readonly start: number; readonly end: number },
+  adds: boolean,
+): void {
+  const { layout, rows } = sum;
+  encodeGradients({ ...sum, floats, range, adds });
+  if (range.end === layout.length) rows.push(floats.slice(layout.gradientLength, layout.length));
 }

@@ -82,7 +82,7 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
       return assign(state.variable(name), hold(piece, shape));
     });
     const saved = tensors.map(({ name }) => release(read(state.variable(name))));
-    const resets = [...layout.first, ...layout.second, layout.updates].map(({ name }) => {
+    const resets = [...layout.first, ...layout.second, layout.updates, layout.amax].map(({ name }) => {
       const moment = state.variable(name);
       return assign(moment, zerosLike(read(moment)));
     });

@@ -13,7 +13,7 @@ export interface TensorSpec {
 
 /**
  * A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments |
- * updates | average.
+ * updates | amax | average.
  */
 export interface StateLayout {
   readonly parameters: readonly (TensorSpec & { readonly group: number })[];
@@ -23,6 +23,11 @@ export interface StateLayout {
   readonly second: readonly TensorSpec[];
   /** How many updates the moments have seen, which Adam's bias correction goes by: one value. */
   readonly updates: TensorSpec;
+  /**
+   * The largest magnitude of each parameter's gradient in any micro-batch of its last update, which decides the
+   * grid of the next sum (exact-sum.ts); 0 where there was none since the moments were zero.
+   */
+  readonly amax: TensorSpec;
   /** Moving average of each parameter and statistic, `average.NAME`; none unless the run keeps one. */
   readonly average: readonly TensorSpec[];
   readonly length: number;
@@ -37,13 +42,13 @@ export interface StateLayout {
 
 /** Everything of the flat state, in its order. */
 export function stateTensors(layout: StateLayout): readonly TensorSpec[] {
-  const { parameters, statistics, first, second, updates, average } = layout;
-  return [...parameters, ...statistics, ...first, ...second, updates, ...average];
+  const { parameters, statistics, first, second, updates, amax, average } = layout;
+  return [...parameters, ...statistics, ...first, ...second, updates, amax, ...average];
 }
 
 /**
- * Where everything is in the vector that ranks add up: sums over samples or over micro-batches. Each tensor,
- * the tail and the end are at multiples of `rowLength`, with zeros between.
+ * Where everything is in a step's vector: sums over samples or over micro-batches. Each tensor, the tail and the
+ * end are at multiples of `rowLength`, with zeros between.
  */
 export interface ReductionLayout {
   readonly length: number;
@@ -52,8 +57,8 @@ export interface ReductionLayout {
    * past the last.
    */
   readonly parts: readonly { readonly start: number; readonly end: number }[];
-  /** From here to the end everything travels as float32. */
-  readonly exactFrom: number;
+  /** Gradients come first: this many values, which travel around the ring. The rest is told beside it. */
+  readonly gradientLength: number;
   /**
    * Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has
    * it.
@@ -67,7 +72,6 @@ export interface ReductionLayout {
     readonly correct: number;
     readonly samples: number;
     readonly microBatches: number;
-    readonly stopVotes: number;
     /**
      * What the loss and the gradients are divided by for their mean: the samples, or the sum of their class
      * weights.
@@ -113,19 +117,21 @@ export function layOutState(network: NetworkSpec, { averaged = false } = {}): St
   const first = place(moments('first'), statistics.end);
   const second = place(moments('second'), first.end);
   const updates = place([{ name: 'optimizer.updates', shape: [1] }], second.end);
+  const amax = place([{ name: 'optimizer.amax', shape: [specs.length] }], updates.end);
   const evaluated = [...specs, ...describeStatistics(network)];
   const averages = averaged ? evaluated.map(({ name, shape }) => ({ name: averageName(name), shape })) : [];
-  const average = place(averages, updates.end);
+  const average = place(averages, amax.end);
   return {
     parameters: parameters.placed,
     statistics: statistics.placed,
     first: first.placed,
     second: second.placed,
     updates: updates.placed[0]!,
+    amax: amax.placed[0]!,
     average: average.placed,
     length: average.end,
     parameterLength: parameters.end,
-    evaluated: averaged ? { start: updates.end, end: average.end } : { start: 0, end: statistics.end },
+    evaluated: averaged ? { start: amax.end, end: average.end } : { start: 0, end: statistics.end },
   };
 }
 
@@ -160,25 +166,10 @@ export function layOutReduction(
   return {
     length,
     parts: inParts ? cutParts(gradients.placed, trainable, length) : [{ start: 0, end: length }],
-    exactFrom: gradients.end,
+    gradientLength: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,
     tail: placeTail(statistics.end, weighted),
-  };
-}
-
-/**
- * Where gradients and statistics need no place, because they do not travel: the tail of such a vector, from
- * its start.
- */
-export function layOutTail({ weighted = false } = {}): ReductionLayout {
-  return {
-    length: rowLength,
-    parts: [{ start: 0, end: rowLength }],
-    exactFrom: 0,
-    gradients: [],
-    statistics: [],
-    tail: placeTail(0, weighted),
   };
 }
 
@@ -188,8 +179,7 @@ function placeTail(start: number, weighted: boolean): ReductionLayout['tail'] {
     correct: start + 1,
     samples: start + 2,
     microBatches: start + 3,
-    stopVotes: start + 4,
-    weight: weighted ? start + 5 : start + 2,
+    weight: weighted ? start + 4 : start + 2,
   };
 }
 

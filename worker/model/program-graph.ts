@@ -17,15 +17,8 @@ import {
   weightsOf,
 } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
-import { type KeptGradients, keepGradients } from './kept-gradients.js';
 import { openLayers } from './layers.js';
-import {
-  layOutReduction,
-  layOutState,
-  layOutTail,
-  type ReductionLayout,
-  type StateLayout,
-} from './layout.js';
+import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
 import { blend, buildMixing } from './mixing.js';
 import { buildNetwork } from './network.js';
 import { describeNetwork, type NetworkSpec } from './parameters.js';
@@ -38,7 +31,7 @@ import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
 /** Entry points that differ by what is trained. */
 export interface TrainableSet {
   readonly reduction: ReductionLayout;
-  readonly gradient: GradientGraph | KeptGradients;
+  readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
 }
 
@@ -121,26 +114,15 @@ function buildTrainableSet(
   o: { network: NetworkSpec; layout: StateLayout; options: ProgramOptions },
   trainable: Trainable,
 ): TrainableSet {
-  const { clipNorm = null, classWeights = null, alone = false, onGpu: atOnce = false } = o.options;
-  const [weighted, clips] = [classWeights !== null, clipNorm !== null];
-  const summed = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
-  // A bound takes the norm of all gradients, which is computed outside of the session.
-  const keeps = alone && !clips;
-  const reduction = keeps ? layOutTail({ weighted }) : summed;
-  const { gradient, reduced } = keeps
-    ? keepGradients(graph, pass, { summed, tail: reduction }, { trainable, atOnce })
-    : {
-        gradient: buildGradientGraph(graph, pass, summed, trainable),
-        reduced: graph.scope(`reduced-${trainable}`, () => takeApart(graph, summed, atOnce)),
-      };
-  const update = buildUpdateGraph(
-    graph,
-    held,
-    reduced,
-    { state: o.layout, reduction: summed },
-    { trainable, clips },
-  );
-  return { reduction, gradient, update };
+  const { classWeights = null, alone = false } = o.options;
+  const weighted = classWeights !== null;
+  const reduction = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
+  const reduced = graph.scope(`reduced-${trainable}`, () => takeApart(graph, reduction));
+  return {
+    reduction,
+    gradient: buildGradientGraph(graph, pass, reduction, trainable),
+    update: buildUpdateGraph(graph, held, reduced, { state: o.layout, reduction }, trainable),
+  };
 }
 
 function buildEvaluation(

@@ -30,16 +30,10 @@ export interface ProgramOptions {
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
   /**
-   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be
-   * in parts that travel while the next is computed; and they stay in the session, unless their norm is
-   * bound: reduction vectors are tails. The bits are the same.
+   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be in
+   * parts that travel while the next is computed; the bits are the same.
    */
   readonly alone?: boolean;
-  /**
-   * Whether it will run on a GPU, where few large kernels are faster than many small ones; the bits are the
-   * same.
-   */
-  readonly onGpu?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

@@ -9,8 +9,8 @@ import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
-import { runPart } from './gradient-parts.js';
-import { runKept } from './kept-gradients.js';
+import { gridOf, joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
+import { type RunningSum, runPart } from './gradient-parts.js';
 import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
@@ -18,6 +18,7 @@ import type { ProgramOptions } from './program-options.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
 
 export type { ImageBatch, NormalizedBatch } from './batch.js';
+export type { Summary } from './exact-sum.js';
 export type { ReductionLayout, StateLayout, TensorSpec } from './layout.js';
 export type { ProgramOptions } from './program-options.js';
 
@@ -40,6 +41,26 @@ export interface Keyed<B extends Batch> {
   readonly mixup?: Mixup;
 }
 
+export interface SumRequest {
+  readonly trainable: Trainable;
+  /** Of the step, on all ranks. */
+  readonly microBatches: number;
+  /** What the grid is made for, by gradient; what the state has from the last update unless given. */
+  readonly largest: Float32Array | null;
+  /** Where kernels reach them: `reduction(trainable).length` values each. */
+  readonly vector: Float32Array;
+  readonly scratch: Float32Array;
+}
+
+/** What an update's vector holds. */
+export interface AppliedVector {
+  readonly trainable: Trainable;
+  /** What each gradient's values are multiples of; 1 unless given. */
+  readonly units?: Float32Array;
+  /** Largest magnitude of each gradient in any micro-batch: the state's amax, where it is not 0. */
+  readonly largest?: Float32Array;
+}
+
 /**
  * A network with its optimizer in a TensorFlow session. Every call blocks the thread. Vectors in 64-byte
  * aligned memory (`allocateShared`) enter and leave without a copy.
@@ -54,23 +75,32 @@ export interface Program<B extends Batch = ImageBatch> {
   /** Sets the optimizer's moments, and the number of updates that they have seen, to zero. */
   resetMoments(): void;
   /**
-   * Writes the sum over the micro-batches into `into`; zeros if there are none. Changes no state. A program
-   * that is `alone` keeps what has no place in `into` until the next sum; isFinite and apply take it with the
-   * vector.
+   * One part of the sum over a rank's micro-batches, on the grid (exact-sum.ts), written to its place in the
+   * vector; after the last part, what is known beside it. The parts of a sum are asked for in order, 0 first,
+   * with the same batches: it does the forward pass, and everything for all micro-batches but the last one.
+   * Changes no state.
+   */
+  gradientPart(part: number, batches: readonly Keyed<B>[], request: SumRequest): Summary | null;
+  /**
+   * Completes the vector of the sum that was begun last, when it has been reduced: with what all ranks know
+   * beside it, in the order of their micro-batches. Says what its gradients are multiples of, and their largest
+   * magnitudes.
+   */
+  finishSum(summaries: readonly Summary[]): {
+    readonly verdict: Verdict;
+    readonly units: Float32Array;
+    readonly largest: Float32Array;
+  };
+  /**
+   * Writes the sum over the micro-batches into `into`, in float32; zeros if there are none. It is for checks and
+   * measurements: its bits depend on the order of the micro-batches. Changes no state.
    */
   gradients(batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /**
-   * One part of that sum, written to its place in `into`. The parts of a sum are asked for in order, 0 first;
-   * it does the forward pass, and everything for all micro-batches but the last one.
-   */
-  gradientPart(part: number, batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
-  /** Whether a reduced vector has neither NaN nor infinity in it. */
-  isFinite(vector: Float32Array, trainable: Trainable): boolean;
-  /**
    * One update from a reduced vector: trained parameters, their moments, the running statistics, the number
-   * of updates.
+   * of updates, and amax.
    */
-  apply(vector: Float32Array, options: UpdateOptions & { readonly trainable: Trainable }): void;
+  apply(vector: Float32Array, options: UpdateOptions & AppliedVector): void;
   evaluate(batch: B): Evaluation;
   /** [n, classes] in evaluation mode, row by row. */
   logits(batch: Omit<B, 'labels'>): Float32Array;
@@ -89,21 +119,34 @@ export function openProgram(options: ProgramOptions & { input: 'normalized' }): 
 export function openProgram(options: ProgramOptions & { input?: 'pixels' }): Program;
 export function openProgram(options: ProgramOptions): Program | Program<NormalizedBatch> {
   const { weightDecay, clipNorm = null } = options;
-  const built = buildProgramGraph({ onGpu: loadBinding().isUsingGpuDevice(), ...options });
+  const built = buildProgramGraph(options);
   const session = openSession(built.graph);
   const entries = (trainable: Trainable) => {
     const found = built.sets.get(trainable);
     assert(found !== undefined, `the program was opened without the set '${trainable}'`);
     return found;
   };
-  // What the session's state says, so that an update need not ask for it.
+  // What the session's state says, so that an update and a sum need not ask for it.
   let updates = 0;
+  const amax = new Float32Array(built.layout.amax.shape[0]!);
+  const amaxPlaces = new Map(built.layout.parameters.map(({ name }, index) => [name, index]));
+  const largestOf = ({ gradients }: ReductionLayout) =>
+    Float32Array.from(gradients, ({ name }) => amax[amaxPlaces.get(name)!]!);
+  let sum: RunningSum | undefined;
+  const feedsOfTraining = ({ batch, key, mixup }: Keyed<Batch>): Feeds => ({
+    ...feedsOf(batch),
+    key: Int32Array.from(key),
+    ...mixup,
+    labels: checked(batch, options),
+  });
   const program: Program<Batch> = {
     state: built.layout,
     reduction: (trainable) => entries(trainable).reduction,
     load(state) {
       session.run({ [built.state.flat]: state }, { loaded: built.state.loaded });
       updates = state[built.layout.updates.offset]!;
+      const { offset } = built.layout.amax;
+      amax.set(state.subarray(offset, offset + amax.length));
     },
     save(into = new Float32Array(allocateShared(4 * built.layout.length), 0, built.layout.length)) {
       runHandOver(session, built.state.save, {}, into);
@@ -112,31 +155,54 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     resetMoments() {
       session.run({}, { reset: built.state.momentsReset });
       updates = 0;
+      amax.fill(0);
+    },
+    gradientPart(part, batches, { trainable, microBatches, largest, vector, scratch }) {
+      const { reduction: layout, gradient } = entries(trainable);
+      if (part === 0) {
+        const grid = gridOf(largest ?? largestOf(layout), microBatches);
+        const none = new Float32Array(layout.gradients.length);
+        sum = { layout, grid, vector, scratch, largest: none, rows: [] };
+      }
+      assert(sum?.layout === layout, 'the first part of a sum is asked for first');
+      runPart(session, gradient, part, batches.map(feedsOfTraining), sum);
+      if (part < layout.parts.length - 1) return null;
+      const rowLength = layout.length - layout.gradientLength;
+      const rows = new Float32Array(sum.rows.length * rowLength);
+      for (const [index, row] of sum.rows.entries()) rows.set(row, index * rowLength);
+      return { largest: sum.largest, rows };
+    },
+    finishSum(summaries) {
+      assert(sum !== undefined, 'a sum is begun before it is finished');
+      const { layout, grid, vector } = sum;
+      const largest = joinSummaries(summaries, layout, vector);
+      return { verdict: judge(largest, grid, layout, vector), units: grid.units, largest };
     },
     gradients(batches, trainable, into) {
-      const { parts } = entries(trainable).reduction;
-      for (const part of parts.keys()) program.gradientPart(part, batches, trainable, into);
+      const { whole } = entries(trainable).gradient;
+      into.fill(0);
+      for (const [index, batch] of batches.entries()) {
+        const place = index === 0 ? into : into.slice();
+        runHandOver(session, whole, feedsOfTraining(batch), place);
+        if (index === 0) continue;
+        for (let at = 0; at < into.length; at += 1) into[at]! += place[at]!;
+      }
     },
-    gradientPart(part, batches, trainable, into) {
-      const { reduction, gradient } = entries(trainable);
-      const { start, end } = reduction.parts[part]!;
-      const place = into.subarray(start, end);
-      const feeds = batches.map((piece) => ({
-        ...trainingFeeds(piece),
-        labels: checked(piece.batch, options),
-      }));
-      if ('parts' in gradient) runPart(session, gradient, part, feeds, place);
-      else runKept(session, gradient, feeds, place);
-    },
-    isFinite(vector, trainable) {
-      const { update } = entries(trainable);
-      return session.run({ [update.vector]: vector }, { finite: update.finite }).finite[0] === 1;
-    },
-    apply(vector, { trainable, ...update }) {
+    apply(vector, { trainable, units, largest, ...update }) {
       const { reduction, update: entry } = entries(trainable);
-      const factor = clipNorm === null ? 1 : clipFactor(vector, reduction, clipNorm);
-      const settings = updateSettings(update, { updates: updates + 1, weightDecay, clipFactor: factor });
-      session.run({ [entry.vector]: vector, [entry.settings]: settings }, { applied: entry.applied });
+      const { gradients, tail } = reduction;
+      const worth = units ?? new Float32Array(gradients.length).fill(1);
+      const clip = clipNorm === null ? 1 : clipFactor(vector, reduction, worth, clipNorm);
+      for (const [index, { name }] of gradients.entries()) {
+        if (largest !== undefined && largest[index] !== 0) amax[amaxPlaces.get(name)!] = largest[index]!;
+      }
+      const feeds = {
+        [entry.vector]: vector,
+        [entry.settings]: updateSettings(update, { updates: updates + 1, weightDecay }),
+        [entry.factors]: worth.map((unit) => (unit * clip) / vector[tail.weight]!),
+        [entry.amax]: amax,
+      };
+      session.run(feeds, { applied: entry.applied });
       updates += 1;
     },
     evaluate(batch) {
@@ -152,10 +218,6 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     close: () => session.close(),
   };
   return program;
-}
-
-function trainingFeeds({ batch, key, mixup }: Keyed<Batch>): Feeds {
-  return { ...feedsOf(batch), key: Int32Array.from(key), ...mixup };
 }
 
 /** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */

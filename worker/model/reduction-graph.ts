@@ -1,8 +1,6 @@
 import type { Graph, Tensor } from '../tensorflow/graph.js';
-import { finite, multiply } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape, slice, split } from '../tensorflow/ops/arrays.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
-import { all } from '../tensorflow/ops/reductions.js';
 import { zeros } from '../tensorflow/ops/sources.js';
 import { rowLength } from '../tensorflow/rows.js';
 import { type ReductionLayout, rowsOf } from './layout.js';
@@ -41,58 +39,31 @@ function fillRows(graph: Graph, value: Values): Values[] {
 
 /** What an update is made from. */
 export interface Reduced {
-  /** Placeholder of the reduction vector. */
+  /** Placeholder of the vector. */
   readonly vector: Tensor<'float32'>;
-  /** The gradients, each multiplied by a factor. */
-  scaledGradients(factor: Values): readonly Values[];
+  readonly gradients: readonly Values[];
   readonly statistics: readonly Values[];
-  /** By the keys of the layout's tail. */
-  readonly tail: Readonly<Record<keyof ReductionLayout['tail'], Values>>;
-  /** Whether there is neither NaN nor infinity in any of it. */
-  readonly finite: Tensor<'bool'>;
+  readonly microBatches: Values;
 }
 
-/** @param atOnce as `cutUp` has it */
-export function takeApart(graph: Graph, layout: ReductionLayout, atOnce = false): Reduced {
+/** What is in a vector that is fed in rows of 64 bytes, so that TensorFlow takes it apart without a copy. */
+export function takeApart(graph: Graph, layout: ReductionLayout): Reduced {
   const vector = placeholder(graph, 'vector', 'float32', [rowsOf(layout.length), rowLength]);
-  return { vector, ...cutUp(layout, vector, atOnce), finite: all(finite(vector)) };
-}
-
-/**
- * What is in a vector that comes in rows of 64 bytes, so that TensorFlow takes it apart without a copy.
- *
- * @param atOnce whether gradients are scaled before they are taken apart, in one operation: for a GPU, where
- *   it takes longer to launch a kernel for each of a hundred tensors than to run it. On a CPU it would only
- *   take memory.
- */
-export function cutUp(
-  layout: ReductionLayout,
-  vector: Values,
-  atOnce: boolean,
-): Pick<Reduced, 'scaledGradients' | 'statistics' | 'tail'> {
   const { gradients, statistics, tail, length } = layout;
   const specs = [...gradients, ...statistics];
   const offsets = [...specs.map(({ offset }) => offset), tail.lossSum, length];
   const sizes = offsets.slice(1).map((offset, index) => rowsOf(offset - offsets[index]!));
-  const valuesOf = (whole: Values) => {
-    const pieces = split(whole, sizes, 0);
-    const values = specs.map(({ shape }, index) => {
-      const flat = reshape(pieces[index]!, [null]);
-      const count = volume(shape);
-      return reshape(count === flat.shape[0] ? flat : slice(flat, [0], [count]), shape);
-    });
-    return { values, last: reshape(pieces.at(-1)!, [rowLength]) };
-  };
-  const { values, last } = valuesOf(vector);
-  const scalar = (offset: number) => reshape(slice(last, [offset - tail.lossSum], [1]), []);
+  const pieces = split(vector, sizes, 0);
+  const values = specs.map(({ shape }, index) => {
+    const flat = reshape(pieces[index]!, [null]);
+    const count = volume(shape);
+    return reshape(count === flat.shape[0] ? flat : slice(flat, [0], [count]), shape);
+  });
+  const last = reshape(pieces.at(-1)!, [rowLength]);
   return {
-    scaledGradients: (factor) =>
-      atOnce
-        ? valuesOf(multiply(vector, factor)).values.slice(0, gradients.length)
-        : values.slice(0, gradients.length).map((gradient) => multiply(gradient, factor)),
+    vector,
+    gradients: values.slice(0, gradients.length),
     statistics: values.slice(gradients.length),
-    tail: Object.fromEntries(
-      Object.entries(tail).map(([key, offset]) => [key, scalar(offset)]),
-    ) as Reduced['tail'],
+    microBatches: reshape(slice(last, [tail.microBatches - tail.lossSum], [1]), []),
   };
 }

@@ -22,9 +22,7 @@ export interface TrainingPass {
 export interface Summands {
   readonly gradients: readonly Tensor<'float32'>[];
   readonly statistics: readonly Tensor<'float32'>[];
-  /**
-   * Loss sum, correct, samples, micro-batches, stop votes; then the samples' weights, where they have any.
-   */
+  /** Loss sum, correct, samples, micro-batches; then the samples' weights, where they have any. */
   readonly tail: Tensor<'float32'>;
 }
 
@@ -49,5 +47,5 @@ function buildTail(graph: Graph, { logits, labels, loss }: TrainingPass): Tensor
   const samples = cast(sizeOf(labels), 'float32');
   const counted = [loss.lossSum, correct, samples].map((value) => reshape(value, [1]));
   const weighed = loss.weight === null ? [] : [reshape(loss.weight, [1])];
-  return concat([...counted, constant(graph, 'float32', [1, 0]), ...weighed], 0);
+  return concat([...counted, constant(graph, 'float32', [1]), ...weighed], 0);
 }

@@ -3,6 +3,7 @@ import { layerGroupCount } from '../../plan/run-config.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
 import { add, divide, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { reshape, split } from '../tensorflow/ops/arrays.js';
+import { copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { constant } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
@@ -15,11 +16,12 @@ const epsilon = 1e-8;
 const statisticsMomentum = 0.1;
 
 export interface UpdateGraph {
-  /** Names of placeholders: the reduced vector, and what `updateSettings` gives. */
+  /** Names of placeholders: the reduced vector, and what `updateFeeds` gives. */
   readonly vector: string;
   readonly settings: string;
+  readonly factors: string;
+  readonly amax: string;
   readonly applied: Tensor<'int32'>;
-  readonly finite: Tensor<'bool'>;
 }
 
 export interface UpdateOptions {
@@ -35,30 +37,28 @@ export interface UpdateSettings {
   /** Counts the updates since the moments were zero, this one included. */
   readonly updates: number;
   readonly weightDecay: number;
-  /** What the mean gradient is multiplied by, where it is clipped. */
-  readonly clipFactor: number;
 }
 
-/** Values in what an update is fed. */
-const settingCount = 5 + 2 * layerGroupCount;
+/** Values in `settings`. */
+const settingCount = 4 + 2 * layerGroupCount;
 
 /**
- * What an update is fed: β1, ε, the gradient's factor, the share of the moving average that is replaced, the
- * number of updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t at this
- * step's β, as in torch/optim/adam.py), then by layer group what decay keeps of a parameter (as
+ * What an update is fed beside the vector, its factors and amax: β1, ε, the share of the moving average that is
+ * replaced, the number of updates t, then by layer group the rate that includes Adam's bias correction (1 − β^t
+ * at this step's β, as in torch/optim/adam.py), then by layer group what decay keeps of a parameter (as
  * torch/optim/adamw.py multiplies it). PyTorch adds ε to the corrected √v; here it is added to the
  * uncorrected one, so it is scaled to mean the same.
  */
 export function updateSettings(
   { learningRates, momentum, averageDecay }: UpdateOptions,
-  { updates, weightDecay, clipFactor }: UpdateSettings,
+  { updates, weightDecay }: UpdateSettings,
 ): Float32Array {
   const first = 1 - momentum ** updates;
   const second = Math.sqrt(1 - beta2 ** updates);
   const rates = learningRates.map((rate) => (rate * second) / first);
   const kept = learningRates.map((rate) => 1 - rate * weightDecay);
   const replaced = 1 - (averageDecay ?? 1);
-  return Float32Array.from([momentum, epsilon * second, clipFactor, replaced, updates, ...rates, ...kept]);
+  return Float32Array.from([momentum, epsilon * second, replaced, updates, ...rates, ...kept]);
 }
 
 /**
@@ -73,19 +73,20 @@ export function buildUpdateGraph(
   state: HeldState,
   reduced: Reduced,
   layouts: { state: StateLayout; reduction: ReductionLayout },
-  { trainable, clips }: { trainable: Trainable; clips: boolean },
+  trainable: Trainable,
 ): UpdateGraph {
   const { gradients, statistics } = layouts.reduction;
   const groups = new Map(layouts.state.parameters.map(({ name, group }) => [name, group]));
   return graph.scope(`update-${trainable}`, () => {
     const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
-    const [beta1, scaledEpsilon, clip, replaced, updateCount, ...byGroup] = scalarsOf(settings, settingCount);
-    const perWeight = divide(number(1), reduced.tail.weight);
-    const scale = clips ? multiply(perWeight, clip!) : perWeight;
-    const weight = divide(number(statisticsMomentum), reduced.tail.microBatches);
+    const [beta1, scaledEpsilon, replaced, updateCount, ...byGroup] = scalarsOf(settings, settingCount);
+    // What each gradient is multiplied by to be the mean.
+    const factors = placeholder(graph, 'factors', 'float32', [gradients.length]);
+    const factorOf = scalarsOf(factors, gradients.length);
+    const amax = placeholder(graph, 'amax', 'float32', layouts.state.amax.shape);
+    const weight = divide(number(statisticsMomentum), reduced.microBatches);
 
-    const scaled = reduced.scaledGradients(scale);
     const updates = gradients.map(({ name }, index) => {
       const group = groups.get(name)!;
       const parameter = state.variable(name);
@@ -95,7 +96,7 @@ export function buildUpdateGraph(
         state.variable(`optimizer.${order}.${name}`),
       );
       return graph.after([decayed], () =>
-        applyAdam(parameter, first!, second!, scaled[index]!, {
+        applyAdam(parameter, first!, second!, multiply(reduced.gradients[index]!, factorOf[index]!), {
           learningRate: byGroup[group]!,
           beta1: beta1!,
           beta2: number(beta2),
@@ -121,11 +122,13 @@ export function buildUpdateGraph(
       );
     });
     const counted = assign(state.variable(layouts.state.updates.name), reshape(updateCount!, [1]));
+    const noted = assign(state.variable(layouts.state.amax.name), copy(amax));
     return {
       vector: reduced.vector.node.name,
       settings: settings.node.name,
-      applied: done(graph, 'applied', [...updates, ...followed, ...averaged, counted]),
-      finite: reduced.finite,
+      factors: factors.node.name,
+      amax: amax.node.name,
+      applied: done(graph, 'applied', [...updates, ...followed, ...averaged, counted, noted]),
     };
   });
 }

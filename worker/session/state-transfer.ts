@@ -102,7 +102,8 @@ function checkTensors(header: StateHeader, layout: StateLayout): void {
     const [want, got] = [describe(expected[index]), describe(header.tensors[index])];
     if (want !== got) {
       throw new RondoError('data-loss', `the state does not fit this network: expected ${want}, got ${got}`, {
-        remedy: 'resume with the architecture and the classes that the checkpoint was made with',
+        remedy:
+          'resume with the architecture, the classes and the version of Rondo that the checkpoint was made with; --from takes the weights alone',
       });
     }
   }

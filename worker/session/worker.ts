@@ -7,7 +7,7 @@ import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { version } from '../../runtime/version.js';
-import { allocateReductionVector } from '../collective/codec/reduction-vector.js';
+import { adoptMemory } from '../arithmetic/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../collective/lanes.js';
 import { createExchange } from '../collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
@@ -175,7 +175,8 @@ async function equip(
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
-    vectors[set] = allocateReductionVector(shape.reductions[set]!.length);
+    const memory = adoptMemory(shape.vectors[set]!, 0);
+    vectors[set] = new Float32Array(memory, 0, shape.reductions[set]!.length);
   }
   const snapshots = createSnapshots(compute, shape.state);
   const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheBytes });

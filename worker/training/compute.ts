@@ -1,7 +1,14 @@
 import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
-import type { ImageBatch, ProgramOptions, ReductionLayout, StateLayout } from '../model/program.js';
+import type {
+  ImageBatch,
+  ProgramOptions,
+  ReductionLayout,
+  StateLayout,
+  Summary,
+  SumRequest,
+} from '../model/program.js';
 
 /** SHA-256, in hexadecimal, over the little-endian float32 values. */
 export interface Digests {
@@ -31,12 +38,18 @@ export interface ApplyOptions {
   readonly averageDecay: number | null;
 }
 
-export interface Applied {
-  /** False when the vector was not finite and the state is as it was. */
-  readonly updated: boolean;
-  /** Tensors that the binding holds for JavaScript: flat over a run, or something leaks. */
-  readonly tensorHandles: number;
-}
+export type Applied =
+  | {
+      /** `skipped` when something was not finite, and the state is as it was. */
+      readonly outcome: 'updated' | 'skipped';
+      /** Tensors that the binding holds for JavaScript: flat over a run, or something leaks. */
+      readonly tensorHandles: number;
+    }
+  | {
+      /** Some gradient did not fit its grid, and the state is as it was: the sum is to be made for `largest`. */
+      readonly outcome: 'overflow';
+      readonly largest: Float32Array;
+    };
 
 /** Per sample, in the order of the batch. */
 export interface EvaluatedBatch {
@@ -53,6 +66,8 @@ export interface ComputeShape {
   readonly kernels: Kernels;
   readonly state: StateLayout;
   readonly reductions: Readonly<Partial<Record<Trainable, ReductionLayout>>>;
+  /** Where the vectors of the reductions begin. */
+  readonly vectors: Readonly<Partial<Record<Trainable, WebAssembly.Memory>>>;
 }
 
 /**
@@ -69,12 +84,19 @@ export interface ComputeOperations {
   save(into: Float32Array): Digests;
   resetMoments(): void;
   /**
-   * One part of the sum over these micro-batches, at its place in a reduction vector. All parts are asked for
-   * in order, with the same batches, and nothing else between them.
+   * One part of the sum over these micro-batches, at its place in the vector; after the last part, what is known
+   * beside it. All parts are asked for in order, with the same batches, and nothing else between them.
    */
-  gradientPart(part: number, batches: readonly KeyedBatch[], trainable: Trainable, into: Float32Array): void;
-  /** Updates the state from the vector reduced over all ranks, unless that is not finite. */
-  apply(vector: Float32Array, options: ApplyOptions): Applied;
+  gradientPart(
+    part: number,
+    batches: readonly KeyedBatch[],
+    request: Pick<SumRequest, 'trainable' | 'microBatches' | 'largest'>,
+  ): Summary | null;
+  /**
+   * Updates the state from the vector, reduced over all ranks, and their summaries, in the order of their
+   * micro-batches. Statistics and tail of the vector are their sums afterwards.
+   */
+  apply(summaries: readonly Summary[], options: ApplyOptions): Applied;
   evaluate(batch: ImageBatch): EvaluatedBatch;
   /** Probabilities [n, classes], row by row. */
   predict(batch: Omit<ImageBatch, 'labels'>): Float32Array;

@@ -4,10 +4,11 @@ import { averageDecay } from '../../plan/moving-average.js';
 import type { StepPlan } from '../../plan/phases.js';
 import { randomKey } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';
+import { RondoError } from '../../runtime/errors.js';
 import type { ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
-import type { Compute, KeyedBatch } from './compute.js';
-import { type AllReduce, reduceParts } from './reduce-parts.js';
+import type { Applied, Compute, KeyedBatch } from './compute.js';
+import { reduceParts, type StepRing } from './reduce-parts.js';
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */
 export interface StepCost {
@@ -32,21 +33,24 @@ export interface StepOutcome {
   readonly loss: number;
   readonly correct: number;
   readonly samples: number;
-  /** The reduced vector was not finite: no rank updated its state. */
+  /** Something in the sum was not finite: no rank updated its state. */
   readonly skipped: boolean;
   /** A rank was asked to stop: every rank stops after this step. */
   readonly stop: boolean;
 }
 
 /** What a step needs of its plan. */
-export type StepSettings = Pick<StepPlan, 'step' | 'trainable' | 'learningRates' | 'momentum'>;
+export type StepSettings = Pick<
+  StepPlan,
+  'step' | 'trainable' | 'microBatches' | 'learningRates' | 'momentum'
+>;
 
 export interface StepContext {
   readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
   readonly compute: Compute;
-  readonly ring: AllReduce;
+  readonly ring: StepRing;
   readonly layout: ReductionLayout;
-  /** This rank's part of the reduction, then the sum over ranks; `layout.length` values in shared memory. */
+  /** Of `compute`: this rank's part of the sum, then the sum over ranks; `layout.length` values. */
   readonly vector: Float32Array;
   stopRequested(): boolean;
   readonly signal: AbortSignal;
@@ -63,8 +67,7 @@ export async function takeStep(
   firstMicroBatch: number,
   context: StepContext,
 ): Promise<{ outcome: StepOutcome; cost: StepCost }> {
-  const { config, compute, layout, vector } = context;
-  const started = performance.now();
+  const { config } = context;
   const keyed = batches.map((batch, index): KeyedBatch => {
     const { pixels, labels, transforms, lighting } = batch;
     const place = { step: plan.step, microBatch: firstMicroBatch + index, count: labels.length };
@@ -74,39 +77,78 @@ export async function takeStep(
       ...(config.mixup > 0 ? { mixup: drawMixup(config.mixup, config.seed, place) } : {}),
     };
   });
-  // All at once: the compute thread goes from one to the next while the ring carries what is known.
-  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, plan.trainable, vector));
-  const computed = Promise.allSettled(parts).then(() => {
+  try {
+    const first = await tryStep(plan, keyed, null, context);
+    if (first.applied.outcome !== 'overflow') return resultOf(first, first.applied, context);
+    // The same gradients again, on a grid that is made for them.
+    const second = await tryStep(plan, keyed, first.applied.largest, context);
+    if (second.applied.outcome !== 'overflow') return resultOf(second, second.applied, context, first);
+    throw new RondoError('internal', `the gradients of step ${plan.step} differ from one time to the next`, {
+      remedy: 'Set TF_DETERMINISTIC_OPS=1 where workers have GPUs; else check the memory of the machines.',
+    });
+  } finally {
     for (const batch of batches) batch.release();
-    return performance.now();
-  });
-  const ringSeconds = await reduceParts(parts, context, () => {
-    // Votes to stop are summed with the gradients, so that all ranks learn of one at the same step.
-    vector[layout.tail.stopVotes] = context.stopRequested() ? 1 : 0;
-  }).finally(() => computed);
-  const [computedAt, reducedAt] = [await computed, performance.now()];
+  }
+}
 
-  const { lossSum, correct, samples, weight, stopVotes } = layout.tail;
-  const { updated, tensorHandles } = await compute.apply(vector, {
+/** What became of a sum, and its times in seconds. */
+interface Attempt extends Omit<StepCost, 'tensorHandles'> {
+  readonly stop: boolean;
+  readonly applied: Applied;
+}
+
+async function tryStep(
+  plan: StepSettings,
+  keyed: readonly KeyedBatch[],
+  largest: Float32Array | null,
+  context: StepContext,
+): Promise<Attempt> {
+  const { config, compute, layout } = context;
+  const started = performance.now();
+  const request = { trainable: plan.trainable, microBatches: plan.microBatches.length, largest };
+  // All at once: the compute thread goes from one to the next while the ring carries what is known.
+  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, request));
+  const computed = Promise.allSettled(parts).then(() => performance.now());
+  const reducing = reduceParts(parts, context, () => context.stopRequested());
+  const { summaries, stop, ringSeconds } = await reducing.finally(() => computed);
+  const [computedAt, reducedAt] = [await computed, performance.now()];
+  const applied = await compute.apply(summaries, {
     trainable: plan.trainable,
     learningRates: plan.learningRates,
     momentum: plan.momentum,
     averageDecay: config.emaDecay === null ? null : averageDecay(config.emaDecay, plan.step),
   });
   return {
+    applied,
+    stop,
+    gradients: (computedAt - started) / 1000,
+    ring: ringSeconds,
+    ringExposed: (reducedAt - computedAt) / 1000,
+    apply: (performance.now() - reducedAt) / 1000,
+  };
+}
+
+function resultOf(
+  last: Attempt,
+  applied: Exclude<Applied, { outcome: 'overflow' }>,
+  { layout: { tail }, vector }: StepContext,
+  before?: Attempt,
+): { outcome: StepOutcome; cost: StepCost } {
+  const timeOf = (key: 'gradients' | 'ring' | 'ringExposed' | 'apply') => last[key] + (before?.[key] ?? 0);
+  return {
     outcome: {
-      loss: vector[lossSum] / vector[weight],
-      correct: vector[correct],
-      samples: vector[samples],
-      skipped: !updated,
-      stop: vector[stopVotes] > 0,
+      loss: vector[tail.lossSum] / vector[tail.weight],
+      correct: vector[tail.correct],
+      samples: vector[tail.samples],
+      skipped: applied.outcome === 'skipped',
+      stop: last.stop,
     },
     cost: {
-      gradients: (computedAt - started) / 1000,
-      ring: ringSeconds,
-      ringExposed: (reducedAt - computedAt) / 1000,
-      apply: (performance.now() - reducedAt) / 1000,
-      tensorHandles,
+      gradients: timeOf('gradients'),
+      ring: timeOf('ring'),
+      ringExposed: timeOf('ringExposed'),
+      apply: timeOf('apply'),
+      tensorHandles: applied.tensorHandles,
     },
   };
 }

@@ -8,30 +8,21 @@ import { Graph } from '../../../worker/tensorflow/graph.js';
 import { runHandOver } from '../../../worker/tensorflow/hand-over.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
 
-/** The gradients of all parameters as one run computes them, in the vector of `reduction`. */
+/** The gradients of all parameters as a graph that knows no parts computes them, in the vector of `reduction`. */
 export function openUnsplitGradients(options: ProgramOptions, reduction: ReductionLayout) {
   const graph = new Graph();
   const layout = layOutState(describeNetwork(options.arch, options.classes, options.head));
   const held = declareState(graph, layout);
   const pass = buildTrainingPass(graph, held, options);
-  const whole = { ...reduction, parts: [{ start: 0, end: reduction.length }] };
-  const entry = buildGradientGraph(graph, pass, whole, 'all');
+  const inOne = { ...reduction, parts: [{ start: 0, end: reduction.length }] };
+  const { whole } = buildGradientGraph(graph, pass, inOne, 'all');
   const state = buildStateGraph(graph, layout, held);
   const session = openSession(graph);
   return {
     load: (values: Float32Array) => void session.run({ [state.flat]: values }, { loaded: state.loaded }),
-    gradients(batches: readonly Keyed<ImageBatch>[]): Float32Array {
+    gradients({ batch, key, mixup }: Keyed<ImageBatch>): Float32Array {
       const into = new Float32Array(reduction.length);
-      // Not by runPart, which is compared with this.
-      batches.forEach(({ batch, key, mixup }, index) => {
-        const feeds = { ...batch, key: Int32Array.from(key), ...mixup };
-        const { only, last } = entry.parts[0]!;
-        if (index < batches.length - 1) {
-          session.run(feeds, { done: index === 0 ? entry.started : entry.added });
-        } else {
-          runHandOver(session, index === 0 ? only : last, feeds, into);
-        }
-      });
+      runHandOver(session, whole, { ...batch, key: Int32Array.from(key), ...mixup }, into);
       return into;
     },
     close: () => session.close(),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RondoError } from '../../../runtime/errors.js';
 import { createRing } from '../../../worker/collective/all-reduce.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
-import { joinLanes } from '../../../worker/collective/joint-ring.js';
+import { joinLanes } from '../../../worker/collective/open-ring.js';
 import type { Ring } from '../../../worker/collective/rounds.js';
 import { createMemoryRing, type MemoryLink } from '../../support/memory-link.js';
 import { rankVector, sameBits, toShared } from '../../support/vectors.js';
@@ -20,15 +20,14 @@ function joinRings(worldSize: number, laneCount: number, wire: 'float32' | 'bflo
         lane: { index, count: laneCount },
       }),
     );
-    return joinLanes({ lanes, worldSize, wire });
+    return joinLanes(lanes[0], lanes.slice(1), worldSize);
   });
   return { rings, links };
 }
 
 async function sum(rings: readonly Ring[], length: number): Promise<Float32Array[]> {
   const vectors = rings.map((_, rank) => toShared(rankVector(rank, length)));
-  const exactFrom = Math.floor(length * 0.8);
-  await Promise.all(rings.map((ring, rank) => ring.allReduce(vectors[rank], { exactFrom, signal })));
+  await Promise.all(rings.map((ring, rank) => ring.allReduce(vectors[rank], { signal })));
   return vectors;
 }
 
@@ -52,14 +51,12 @@ describe('lanes', () => {
   it('all stop when one fails, and say why', async () => {
     const { rings, links } = joinRings(2, 3, 'float32');
     const length = (12 * chunkBytes) / 4;
-    const sums = rings.map((ring, rank) =>
-      ring.allReduce(toShared(rankVector(rank, length)), { exactFrom: length, signal }),
-    );
+    const sums = rings.map((ring, rank) => ring.allReduce(toShared(rankVector(rank, length)), { signal }));
     fail(links[1], new RondoError('unavailable', 'lane 1 broke'));
     for (const outcome of await Promise.allSettled(sums)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'lane 1 broke' } });
     }
-    const again = rings[0].allReduce(toShared(rankVector(0, length)), { exactFrom: length, signal });
+    const again = rings[0].allReduce(toShared(rankVector(0, length)), { signal });
     await expect(again).rejects.toThrow('lane 1 broke');
   });
 
@@ -68,7 +65,6 @@ describe('lanes', () => {
     const controller = new AbortController();
     const length = (8 * chunkBytes) / 4;
     const waiting = rings[0].allReduce(toShared(rankVector(0, length)), {
-      exactFrom: length,
       signal: controller.signal,
     });
     controller.abort(new RondoError('aborted', 'generation 1 is over'));
@@ -77,13 +73,19 @@ describe('lanes', () => {
 
   it('that have no blocks rest', async () => {
     const calls: number[] = [];
-    const lanes = [0, 1, 2].map((index): Ring => ({ allReduce: async () => void calls.push(index) }));
-    const ring = joinLanes({ lanes, worldSize: 2, wire: 'float32' });
+    const lanes = [0, 1, 2].map(
+      (index): Ring => ({
+        allReduce: async () => void calls.push(index),
+        allGather: async (bytes) => [bytes, Uint8Array.of(index)],
+      }),
+    );
+    const ring = joinLanes(lanes[0], lanes.slice(1), 2);
     const block = (2 * chunkBytes) / 4;
-    await ring.allReduce(new Float32Array(block), { exactFrom: block, signal });
+    await ring.allReduce(new Float32Array(block), { signal });
     expect(calls).toEqual([0]);
-    await ring.allReduce(new Float32Array(block), { exactFrom: 1, signal });
+    await ring.allReduce(new Float32Array(block + 1), { signal });
     expect(calls).toEqual([0, 0, 1]);
+    expect(await ring.allGather(Uint8Array.of(9), { signal })).toEqual([Uint8Array.of(9), Uint8Array.of(0)]);
   });
 });
 

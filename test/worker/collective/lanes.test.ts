@@ -56,7 +56,7 @@ function sumAll(rings: readonly Ring[], length: number): Promise<PromiseSettledR
   return Promise.allSettled(
     rings.map(async (ring, rank) => {
       const vector = toShared(rankVector(rank, length));
-      await ring.allReduce(vector, { exactFrom: length - 9, signal });
+      await ring.allReduce(vector, { signal });
       return vector;
     }),
   );

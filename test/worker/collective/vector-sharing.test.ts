@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { allocateReductionVector } from '../../../worker/collective/codec/reduction-vector.js';
+import { allocateReductionVector } from '../../../worker/arithmetic/reduction-vector.js';
 import type { SharedVectors } from '../../../worker/collective/transport/shared-memory/shared-vectors.js';
 import { shareVectors } from '../../../worker/collective/vector-sharing.js';
 import { createMemoryRing, type MemoryLink } from '../../support/memory-link.js';

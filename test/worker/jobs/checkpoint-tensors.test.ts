@@ -12,13 +12,14 @@ const layout: StateLayout = {
   first: [{ name: 'optimizer.first.w', shape: [2, 2], offset: 5 }],
   second: [{ name: 'optimizer.second.w', shape: [2, 2], offset: 9 }],
   updates: { name: 'optimizer.updates', shape: [1], offset: 13 },
+  amax: { name: 'optimizer.amax', shape: [1], offset: 14 },
   average: [
-    { name: 'average.w', shape: [2, 2], offset: 14 },
-    { name: 'average.n.running_mean', shape: [1], offset: 18 },
+    { name: 'average.w', shape: [2, 2], offset: 15 },
+    { name: 'average.n.running_mean', shape: [1], offset: 19 },
   ],
-  length: 19,
+  length: 20,
   parameterLength: 4,
-  evaluated: { start: 14, end: 19 },
+  evaluated: { start: 15, end: 20 },
 };
 
 function write(tensors: Record<string, { shape: number[]; values: number[] }>): string {
@@ -41,7 +42,7 @@ const whole = {
 describe('readNetworkState', () => {
   it('finds tensors by name in any order, and leaves the moments at zero', async () => {
     const state = await readNetworkState(write(whole), layout);
-    expect([...state]).toEqual([1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
+    expect([...state]).toEqual([1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
     expect(state.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
 

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { allocateShared } from '../../../runtime/shared-buffer.js';
-import { openProgram, type ProgramOptions } from '../../../worker/model/program.js';
+import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.js';
+import type { Summary } from '../../../worker/model/exact-sum.js';
+import {
+  type ImageBatch,
+  type Keyed,
+  openProgram,
+  type Program,
+  type ProgramOptions,
+} from '../../../worker/model/program.js';
 import { keyedBatches } from '../../support/tensorflow/keyed-batches.js';
 import { plausibleState } from '../../support/tensorflow/model-state.js';
 import { sameBits } from '../../support/tensorflow/same-bits.js';
@@ -26,56 +33,88 @@ const weighted: PixelOptions = {
   clipNorm: 1,
 };
 
+/** A rank's sum of some micro-batches, on a grid where nothing overflows. */
+function sumOf(program: Program, batches: readonly Keyed<ImageBatch>[], microBatches = 3) {
+  const { length, gradients, gradientLength, parts } = program.reduction('all');
+  const { vector, scratch } = allocateSumMemory(length);
+  const largest = new Float32Array(gradients.length).fill(50);
+  const request = { trainable: 'all', microBatches, largest, vector, scratch } as const;
+  const summaries = parts.map((_, part) => program.gradientPart(part, batches, request));
+  expect(summaries.slice(0, -1).every((each) => each === null)).toBe(true);
+  return { sums: vector.slice(0, gradientLength), summary: summaries.at(-1)! };
+}
+
+function joined(summaries: readonly Summary[]): number[] {
+  return summaries.flatMap(({ rows }) => [...rows]);
+}
+
 describe.each([
   ['float32', plain],
   ['bfloat16', { ...plain, precision: 'bfloat16' }],
   ['class weights, mixup and clipping', weighted],
   ['bottlenecks and a linear head', { ...plain, arch: 'resnet50', head: 'linear' }],
 ] as const)('%s', (_, options) => {
-  test('computed in parts, a sum has the bits of one that is computed at once', () => {
+  test('a micro-batch has the same bits in parts, at once, in a graph without parts, and among others', () => {
     const program = openProgram(options);
-    const reduction = program.reduction('all');
-    const unsplit = openUnsplitGradients(options, reduction);
+    const { length, gradientLength, tail } = program.reduction('all');
+    const unsplit = openUnsplitGradients(options, program.reduction('all'));
     const state = plausibleState(program.state);
     program.load(state);
     unsplit.load(state);
-    const vector = new Float32Array(allocateShared(4 * reduction.length), 0, reduction.length);
-    for (const counts of [[4], [4, 6, 3], [5]]) {
-      const pieces = keyedBatches(options, counts);
-      vector.fill(Number.NaN);
-      program.gradients(pieces, 'all', vector);
-      expect(vector[reduction.tail.samples]).toBe(counts.reduce((sum, count) => sum + count));
-      expect(sameBits(vector, unsplit.gradients(pieces))).toBe(true);
-    }
+    const pieces = keyedBatches(options, [4, 6, 3]);
+    const singles = pieces.map((piece) => {
+      const expected = unsplit.gradients(piece);
+      const atOnce = new Float32Array(length);
+      program.gradients([piece], 'all', atOnce);
+      expect(sameBits(atOnce, expected)).toBe(true);
+      // In parts, as the only and as the last one.
+      const { sums, summary } = sumOf(program, [piece]);
+      expect(sameBits(summary.rows, expected.subarray(gradientLength))).toBe(true);
+      expect(expected[tail.samples]).toBe(piece.batch.labels.length);
+      return { sums, summary };
+    });
+    // The first and the second are computed at once, the third in parts.
+    const together = sumOf(program, pieces);
+    expect([...together.summary.rows]).toEqual(joined(singles.map(({ summary }) => summary)));
+    const [first, ...others] = singles.map(({ sums }) => new Int32Array(sums.buffer));
+    for (const other of others) for (let at = 0; at < other.length; at += 1) first![at]! += other[at]!;
+    expect(sameBits(new Float32Array(first!.buffer), together.sums)).toBe(true);
+    const magnitudes = [...together.summary.largest].map((_, index) =>
+      Math.max(...singles.map(({ summary }) => summary.largest[index]!)),
+    );
+    expect([...together.summary.largest]).toEqual(magnitudes);
     program.close();
     unsplit.close();
   });
 });
 
-test('a worker that is alone, but has to know their norm, computes them at once, with the same bits', () => {
-  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, clipNorm: 1, alone: true })];
+test('a worker that is alone computes them at once, with the same bits', () => {
+  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, alone: true })];
   expect([inParts, atOnce].map((program) => program.reduction('all').parts.length)).toEqual([3, 1]);
-  const vectors = [inParts, atOnce].map((program) => {
+  const results = [inParts, atOnce].map((program) => {
     program.load(plausibleState(program.state));
-    const { length } = program.reduction('all');
-    const vector = new Float32Array(allocateShared(4 * length), 0, length);
-    program.gradients(keyedBatches(plain, [4, 3]), 'all', vector);
+    const result = sumOf(program, keyedBatches(plain, [4, 3]));
     program.close();
-    return vector;
+    return result;
   });
-  expect(sameBits(vectors[0]!, vectors[1]!)).toBe(true);
+  expect(sameBits(results[0]!.sums, results[1]!.sums)).toBe(true);
+  expect(results[0]!.summary).toEqual(results[1]!.summary);
 });
 
 test('a part fills its own place, and no other', () => {
   const program = openProgram(plain);
   program.load(plausibleState(program.state));
-  const { parts, length } = program.reduction('all');
+  const { parts, length, gradientLength } = program.reduction('all');
   const pieces = keyedBatches(plain, [4]);
-  const vector = new Float32Array(length).fill(Number.NaN);
+  const { vector, scratch } = allocateSumMemory(length);
+  const ints = new Int32Array(vector.buffer, 0, length).fill(123_456_789);
+  const request = { trainable: 'all', microBatches: 1, largest: null, vector, scratch } as const;
   for (const [index, { start, end }] of parts.entries()) {
-    program.gradientPart(index, pieces, 'all', vector);
-    expect(vector.subarray(start, end).every(Number.isFinite)).toBe(true);
-    expect(vector.subarray(end).every(Number.isNaN)).toBe(true);
+    program.gradientPart(index, pieces, request);
+    expect(ints.subarray(start, Math.min(end, gradientLength)).every((value) => value !== 123_456_789)).toBe(
+      true,
+    );
+    expect(ints.subarray(end).every((value) => value === 123_456_789)).toBe(true);
   }
   program.close();
 });
@@ -85,10 +124,21 @@ test('parts that are not asked for are forgotten by the next sum', () => {
   program.load(plausibleState(program.state));
   const { length } = program.reduction('all');
   const [first, second] = [keyedBatches(plain, [4]), keyedBatches(plain, [6, 3])];
-  const [expected, vector] = [new Float32Array(length), new Float32Array(length)];
-  program.gradients(second, 'all', expected);
-  program.gradientPart(0, first, 'all', vector);
-  program.gradients(second, 'all', vector);
-  expect(sameBits(vector, expected)).toBe(true);
+  const expected = sumOf(program, second);
+  const request = { trainable: 'all', microBatches: 1, largest: null, ...allocateSumMemory(length) } as const;
+  program.gradientPart(0, first, request);
+  const found = sumOf(program, second);
+  expect(sameBits(found.sums, expected.sums)).toBe(true);
+  expect(found.summary).toEqual(expected.summary);
+  program.close();
+});
+
+test('of no micro-batch it is zero, with nothing beside it', () => {
+  const program = openProgram(plain);
+  program.load(plausibleState(program.state));
+  const { sums, summary } = sumOf(program, []);
+  expect(sums.every((value) => Object.is(value, 0))).toBe(true);
+  expect(summary.rows).toHaveLength(0);
+  expect(summary.largest.every((value) => value === 0)).toBe(true);
   program.close();
 });

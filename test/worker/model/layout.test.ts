@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import {
-  layOutReduction,
-  layOutState,
-  layOutTail,
-  rowsOf,
-  stateTensors,
-} from '../../../worker/model/layout.js';
+import { layOutReduction, layOutState, rowsOf, stateTensors } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { rowLength } from '../../../worker/tensorflow/rows.js';
 
@@ -53,22 +47,20 @@ describe.each(archs)('%s', (arch) => {
         expect(spec.offset).toBe(offset);
         offset += rowLength * rowsOf(volume(spec.shape));
       }
-      const { lossSum, correct, samples, microBatches, stopVotes } = reduction.tail;
-      expect([lossSum, correct, samples, microBatches, stopVotes]).toEqual(
-        [0, 1, 2, 3, 4].map((k) => offset + k),
-      );
+      const { lossSum, correct, samples, microBatches } = reduction.tail;
+      expect([lossSum, correct, samples, microBatches]).toEqual([0, 1, 2, 3].map((k) => offset + k));
       expect(reduction.length).toBe(offset + rowLength);
-      expect(reduction.exactFrom).toBe(reduction.statistics[0]!.offset);
+      expect(reduction.gradientLength).toBe(reduction.statistics[0]!.offset);
       expect(reduction.gradients[0]!.name).toBe('head.8.bias');
       expect(reduction.gradients.at(-1)!.name).toBe(trainable === 'all' ? 'conv1.weight' : 'bn1.weight');
     },
   );
 
   test('the parts of the reduction vector follow the backward pass', () => {
-    const { parts, gradients, exactFrom, length } = layOutReduction(network, 'all');
+    const { parts, gradients, gradientLength, length } = layOutReduction(network, 'all');
     expect(parts.map(({ start }) => start)).toEqual([0, ...parts.slice(0, -1).map(({ end }) => end)]);
     expect(parts.at(-1)!.end).toBe(length);
-    expect(parts.at(-1)!.start).toBeLessThan(exactFrom);
+    expect(parts.at(-1)!.start).toBeLessThan(gradientLength);
     const contents = parts.map(({ start, end }) => {
       const own = gradients.filter(({ offset }) => offset >= start && offset < end);
       return [...new Set(own.map(({ name }) => name.split('.')[0]))].join(' ');
@@ -81,17 +73,6 @@ describe.each(archs)('%s', (arch) => {
       parts: [{ start: 0, end: length }],
     });
   });
-});
-
-test('a tail alone has the places of one behind gradients', () => {
-  for (const weighted of [false, true]) {
-    const { length, tail } = layOutTail({ weighted });
-    const whole = layOutReduction(describeNetwork('resnet18', classes), 'all', { weighted });
-    const start = whole.length - length;
-    expect(start).toBe(whole.tail.lossSum);
-    const moved = Object.entries(tail).map(([key, offset]) => [key, start + offset]);
-    expect(Object.fromEntries(moved)).toEqual(whole.tail);
-  }
 });
 
 test('a linear head leads the first part', () => {

@@ -33,7 +33,7 @@ function compute(arch: ProgramOptions['arch'], precision: ProgramOptions['precis
     return {
       logits: program.logits(batch),
       loss: vector[layout.tail.lossSum]!,
-      statistics: vector.slice(layout.exactFrom, layout.tail.lossSum),
+      statistics: vector.slice(layout.gradientLength, layout.tail.lossSum),
       head: gradientOf(layout, vector, 'head.4.weight').values,
       stem: gradientOf(layout, vector, 'conv1.weight').values,
     };

@@ -75,7 +75,7 @@ describe('class weights', () => {
     const vector = new Float32Array(layout.length);
     const piece = { batch, key, mixup: unmixed };
     rich.gradients([piece, piece, piece], 'all', vector);
-    expect(layout.tail.weight).toBe(layout.tail.stopVotes + 1);
+    expect(layout.tail.weight).toBe(layout.tail.microBatches + 1);
     expect(vector[layout.tail.weight]).toBeCloseTo(3 * 2 * (0.5 + 2 + 1.25), 5);
     expect(vector[layout.tail.samples]).toBe(18);
   });
@@ -98,14 +98,14 @@ describe('mixup', () => {
       const partner = mixup.partners[Math.floor(at / side)]!;
       return 0.75 * value + 0.25 * batch.pixels[partner * side + (at % side)]!;
     });
-    const { tail, exactFrom } = plain.reduction('all');
+    const { tail, gradientLength } = plain.reduction('all');
     const labels = new Int32Array(count).fill(1);
     const vector = new Float32Array(rich.reduction('all').length);
     rich.gradients([{ batch: { ...batch, labels }, key, mixup }], 'all', vector);
     const expected = plainGradients({ pixels, labels });
-    const weighted = thin(expected.subarray(0, exactFrom)).map((value) => value * classWeights[1]!);
-    expect(relativeDistance(thin(vector.subarray(0, exactFrom)), weighted)).toBeLessThan(1e-4);
-    const statistics = (from: Float32Array) => from.subarray(exactFrom, tail.lossSum);
+    const weighted = thin(expected.subarray(0, gradientLength)).map((value) => value * classWeights[1]!);
+    expect(relativeDistance(thin(vector.subarray(0, gradientLength)), weighted)).toBeLessThan(1e-4);
+    const statistics = (from: Float32Array) => from.subarray(gradientLength, tail.lossSum);
     expect(relativeDistance(statistics(vector), statistics(expected))).toBeLessThan(1e-5);
     expect(vector[tail.lossSum]! / (classWeights[1]! * expected[tail.lossSum]!)).toBeCloseTo(1, 5);
   });
@@ -124,11 +124,12 @@ describe('clipping', () => {
     const [layout, plainLayout] = [rich.reduction(trainable), plain.reduction(trainable)];
     const vector = richGradients(unmixed, trainable);
     const divisor = vector[layout.tail.weight]!;
-    const squares = vector.subarray(0, layout.exactFrom).reduce((sum, value) => sum + value * value, 0);
+    const squares = vector.subarray(0, layout.gradientLength).reduce((sum, value) => sum + value * value, 0);
     const length = Math.sqrt(squares) / divisor;
     expect(length).toBeGreaterThan(2e-3);
     const clipped = vector.slice(0, plainLayout.length);
-    for (let k = 0; k < layout.exactFrom; k += 1) clipped[k]! *= (1e-3 / (length + 1e-6)) * (count / divisor);
+    for (let k = 0; k < layout.gradientLength; k += 1)
+      clipped[k]! *= (1e-3 / (length + 1e-6)) * (count / divisor);
     rich.apply(vector, { ...update, trainable });
     plain.apply(clipped, { ...update, trainable });
     const { first, parameterLength } = plain.state;

@@ -107,8 +107,9 @@ describe('copying state between workers', () => {
   });
 
   it('refuses a stream of too few or too many values', async () => {
-    const { updates } = layout;
-    const tensors = [{ ...updates, shape: [...updates.shape], offset: BigInt(updates.offset) }];
+    const tensors = [layout.updates, layout.amax].map((spec) => ({
+      ...{ name: spec.name, shape: [...spec.shape], offset: BigInt(spec.offset) },
+    }));
     const header = { step: 1n, length: 3n, stateDigest: '', parameterDigest: '', tensors };
     const empty = { ...layout, parameters: [], length: 3 };
     for (const bytes of [8, 16]) {

@@ -43,7 +43,8 @@ describe('a range test', () => {
 
   it('has changed weights and moments in between', async () => {
     const { calls, events } = (await runWorld(config, 1, { state: before }))[0]!;
-    expect(calls.filter((name) => name === 'apply')).toHaveLength(20);
+    // The first step is summed twice: nothing was known of its gradients.
+    expect(calls.filter((name) => name === 'apply')).toHaveLength(21);
     expect(calls.filter((name) => name === 'resetMoments')).toHaveLength(1);
     expect(events.filter(({ kind }) => kind !== 'step')).toEqual([]);
   });

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { planStep } from '../../../plan/phases.js';
 import { createDeferred } from '../../../runtime/deferred.js';
 import { RondoError } from '../../../runtime/errors.js';
+import type { Summary } from '../../../worker/model/program.js';
 import type { LoadedBatch } from '../../../worker/training/batches.js';
-import type { Compute } from '../../../worker/training/compute.js';
-import type { AllReduce } from '../../../worker/training/reduce-parts.js';
+import type { StepRing } from '../../../worker/training/reduce-parts.js';
 import { takeStep } from '../../../worker/training/step.js';
-import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+import { createFakeCompute, type FakeCompute, fakeShape } from '../../support/fake-compute.js';
 import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
 
@@ -14,8 +14,15 @@ const layout = fakeShape.reductions.all!;
 const config = runConfig();
 const alone = createFakeRings(1)[0]!;
 
+/** A network that has seen gradients of that size. */
+function createFake(amax = 100): FakeCompute {
+  const compute = createFakeCompute();
+  compute.state[fakeShape.state.amax.offset] = amax;
+  return compute;
+}
+
 /** One step on one rank, with `compute` and `ring` as a test bends them. */
-function step(compute: Compute, ring: AllReduce, signal = new AbortController().signal) {
+function step(compute: FakeCompute, ring: StepRing, signal = new AbortController().signal) {
   const released: string[] = [];
   const batch: LoadedBatch = {
     ids: Uint32Array.of(3, 4),
@@ -25,15 +32,17 @@ function step(compute: Compute, ring: AllReduce, signal = new AbortController().
     lighting: new Float32Array(0),
     release: () => released.push('batch'),
   };
-  const vector = new Float32Array(layout.length);
+  const { vector } = compute;
   const context = { config, compute, ring, layout, vector, stopRequested: () => true, signal };
   return { released, taking: takeStep(planStep(config, 0), [batch], 0, context) };
 }
 
 describe('takeStep', () => {
   it('adds up where its time went', async () => {
-    const { taking, released } = step(createFakeCompute(), alone);
+    const compute = createFake();
+    const { taking, released } = step(compute, alone);
     const { cost, outcome } = await taking;
+    expect(compute.calls).toEqual(['gradientPart 0', 'gradientPart 1', 'apply']);
     expect(outcome).toMatchObject({ samples: 2, loss: 3.5, stop: true, skipped: false });
     expect(cost.gradients + cost.ringExposed + cost.apply).toBeGreaterThan(0);
     expect(cost.ring).toBeGreaterThanOrEqual(0);
@@ -41,9 +50,9 @@ describe('takeStep', () => {
   });
 
   it('asks for all parts before the first is known', async () => {
-    const compute = createFakeCompute();
+    const compute = createFake();
     const first = createDeferred<void>();
-    const slow: Compute = {
+    const slow: FakeCompute = {
       ...compute,
       async gradientPart(part, ...inputs) {
         if (part === 0) await first.promise;
@@ -58,30 +67,30 @@ describe('takeStep', () => {
   });
 
   it('ends with the ring’s error when nothing is computed any more, and gives the batches back', async () => {
-    const compute = createFakeCompute();
-    const last = createDeferred<void>();
-    const slow: Compute = {
+    const compute = createFake();
+    const last = createDeferred<Summary | null>();
+    const slow: FakeCompute = {
       ...compute,
       gradientPart: (part, ...inputs) => (part === 0 ? compute.gradientPart(part, ...inputs) : last.promise),
     };
     const error = new RondoError('unavailable', 'rank 1 is gone');
-    const { taking, released } = step(slow, { allReduce: () => Promise.reject(error) });
+    const { taking, released } = step(slow, { ...alone, allReduce: () => Promise.reject(error) });
     let ended = false;
     const watched = taking.finally(() => {
       ended = true;
     });
     await new Promise((resolve) => setImmediate(resolve));
     expect([ended, released]).toEqual([false, []]);
-    last.resolve();
+    last.resolve(null);
     await expect(watched).rejects.toBe(error);
     expect(released).toEqual(['batch']);
     expect(compute.calls).toEqual(['gradientPart 0']);
   });
 
   it('updates nothing when a part cannot be computed', async () => {
-    const compute = createFakeCompute();
+    const compute = createFake();
     const error = new RondoError('internal', 'no memory');
-    const failing: Compute = {
+    const failing: FakeCompute = {
       ...compute,
       gradientPart: async (part, ...inputs) => {
         if (part === 1) throw error;
@@ -95,9 +104,10 @@ describe('takeStep', () => {
   });
 
   it('updates nothing when it is aborted before the last part is summed', async () => {
-    const compute = createFakeCompute();
+    const compute = createFake();
     const aborting = new AbortController();
-    const ring: AllReduce = {
+    const ring: StepRing = {
+      ...alone,
       async allReduce() {
         aborting.abort(new RondoError('aborted', 'another generation'));
       },
@@ -106,5 +116,40 @@ describe('takeStep', () => {
     await expect(taking).rejects.toThrow('another generation');
     expect(released).toEqual(['batch']);
     expect(compute.calls).not.toContain('apply');
+  });
+
+  const once = ['gradientPart 0', 'gradientPart 1', 'apply'];
+
+  it.each([
+    ['nothing is known of their size', 0],
+    ['they have grown by more than the grid has room for', 1e-3],
+  ])('sums once more, on the gradients’ own grid, where %s', async (_, amax) => {
+    const compute = createFake(amax);
+    const { taking, released } = step(compute, alone);
+    const { outcome } = await taking;
+    expect(compute.calls).toEqual([...once, ...once]);
+    expect(outcome).toMatchObject({ samples: 2, loss: 3.5, stop: true, skipped: false });
+    expect(released).toEqual(['batch']);
+    const usual = createFake();
+    await step(usual, alone).taking;
+    expect(compute.state[fakeShape.state.updates.offset]).toBe(1);
+    expect(compute.state[fakeShape.state.amax.offset]).toBe(usual.state[fakeShape.state.amax.offset]);
+    for (const [index, value] of usual.state.entries()) expect(compute.state[index]).toBeCloseTo(value, 6);
+  });
+
+  it('gives up when gradients overflow a grid that was made for them', async () => {
+    const compute = createFake();
+    const growing: FakeCompute = {
+      ...compute,
+      async apply() {
+        return { outcome: 'overflow', largest: Float32Array.of(1) };
+      },
+    };
+    const { taking, released } = step(growing, alone);
+    await expect(taking).rejects.toMatchObject({
+      code: 'internal',
+      message: 'the gradients of step 0 differ from one time to the next',
+    });
+    expect(released).toEqual(['batch']);
   });
 });

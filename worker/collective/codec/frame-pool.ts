@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { openKernels } from '../../arithmetic/kernels.js';
+import { pieceBytes } from '../../arithmetic/reduction-vector.js';
 import { chunkBytes } from '../geometry.js';
 
 /** Room for a chunk and the headers before it, on cache lines of its own. */
@@ -14,16 +15,10 @@ const grpcPrefixBytes = 5;
 /** More than a ring has under way; further requests get fresh memory. */
 const frameCount = 32;
 
-/** Floats that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
-export const scratchFloats = 16_384;
+/** Values that kernels take from beside the frames: few enough to stay in the processor's nearest cache. */
+export const scratchValues = 16_384;
 
-/**
- * What passes from one shared slot to the next, or to the vector, passes in pieces of this size: they stay in
- * the processor's cache and are worth a system call each.
- */
-export const pieceBytes = 256 * 1024;
-
-const pieceAt = 4 * scratchFloats;
+const pieceAt = 4 * scratchValues;
 const framesAt = pieceAt + pieceBytes;
 const pageCount = Math.ceil((framesAt + frameCount * frameBytes) / 65_536);
 
@@ -37,8 +32,8 @@ export const poolMemory = memory.buffer;
 
 export const poolKernels = openKernels(memory);
 
-/** Where kernels find floats: at address 0. */
-export const scratch = new Uint8Array(poolMemory, 0, 4 * scratchFloats);
+/** Where kernels find a vector's values: at address 0. */
+export const scratch = new Uint8Array(poolMemory, 0, 4 * scratchValues);
 
 /** Scratch memory for a piece that is passed on synchronously. */
 export const piece = new Uint8Array(poolMemory, pieceAt, pieceBytes);

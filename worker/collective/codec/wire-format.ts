@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
-import type { FloatType } from '../../../plan/run-config.js';
 import { Chunk, PeerService, WireType } from '../../../proto/gen/peer.js';
 import { serializeStateChunk } from '../../../proto/state-chunk.js';
+import type { PayloadType } from '../geometry.js';
 import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
@@ -147,7 +147,8 @@ export const peerService = {
   copyState: { ...PeerService.copyState, responseSerialize: serializeStateChunk },
 };
 
-export const wireTypes: Record<FloatType, WireType> = {
+export const wireTypes: Record<PayloadType, WireType> = {
+  int32: WireType.WIRE_TYPE_INT32,
   float32: WireType.WIRE_TYPE_FLOAT32,
   bfloat16: WireType.WIRE_TYPE_BFLOAT16,
 };

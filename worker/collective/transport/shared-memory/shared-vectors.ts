@@ -1,5 +1,5 @@
 import { mapFile, mappableBytes, unmap } from '../../../../runtime/mapped-memory.js';
-import { allocateReductionVector } from '../../codec/reduction-vector.js';
+import { allocateReductionVector } from '../../../arithmetic/reduction-vector.js';
 import { headBytes } from './slot-file.js';
 
 /**
