@@ -21,13 +21,12 @@ import type { Place } from './node-processes.js';
 import type { Span } from './throughput.js';
 
 const setting = JSON.parse(process.argv[2]!) as Place;
-const { arch, size, classes, input, precision, processes } = setting;
+const { arch, size, classes, input, precision } = setting;
 const presize = presizeFor(size);
 const options: ProgramOptions & { input?: undefined } = {
   ...{ arch, classes, size, presize, dropout: [0.25, 0.5], weightDecay: 0.01 },
   precision: precision === 'bfloat16' ? precision : 'float32',
   trainable: ['all', 'frozen'],
-  alone: processes === 1,
 };
 
 // As a worker's compute thread does.

@@ -73,7 +73,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     state: [...values].join(),
     parameters: [...values.subarray(0, width)].join(),
   });
-  return {
+  const compute: FakeCompute = {
     calls,
     averageDecays,
     mixups,
@@ -122,6 +122,12 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       if (part < layout.parts.length - 1) return null;
       return { largest: Float32Array.of(largest), rows: Float32Array.from(rows) };
     },
+    async sumAlone(batches, request) {
+      await compute.gradientPart(0, batches, request);
+      const summary = (await compute.gradientPart(1, batches, request))!;
+      vector.set(new Int32Array(vector.buffer, 0, width));
+      return summary;
+    },
     async apply(summaries, { learningRates, averageDecay }) {
       calls.push('apply');
       const largest = joinSummaries(summaries, layout, vector);
@@ -152,4 +158,5 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     },
     async close() {},
   };
+  return compute;
 }

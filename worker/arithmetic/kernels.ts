@@ -25,6 +25,9 @@ export interface Kernels {
   readonly encode: Encoder;
   /** ints := ints + what `encode` makes of the floats. */
   readonly encodeAdd: Encoder;
+  /** As those, but what they leave in the place of the ints is rounded to float32. */
+  readonly encodeFinished: Encoder;
+  readonly encodeAddFinished: Encoder;
 }
 
 /** The kernels over a memory, which may be shared. */

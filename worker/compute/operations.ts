@@ -58,6 +58,10 @@ export function createOperations(): ComputeOperations {
       const { vector, scratch } = sums.get(request.trainable)!;
       return program().gradientPart(part, batches, { ...request, vector, scratch });
     },
+    sumAlone(batches, request) {
+      const { vector, scratch } = sums.get(request.trainable)!;
+      return program().sumAlone(batches, { ...request, vector, scratch });
+    },
     apply(summaries, { trainable, ...update }) {
       const { vector } = sums.get(trainable)!;
       const { verdict, ...found } = program().finishSum(summaries);

@@ -20,6 +20,7 @@ export function startComputeThread(): ThreadedCompute {
         save: true,
         resetMoments: true,
         gradientPart: true,
+        sumAlone: true,
         apply: true,
         evaluate: true,
         predict: true,

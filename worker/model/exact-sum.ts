@@ -79,12 +79,16 @@ export function encodeGradients(o: {
   readonly floats: Float32Array;
   readonly vector: Float32Array;
   readonly adds: boolean;
+  /** Whether the sum is complete: it is left as float32, as the ring leaves it. */
+  readonly finishes: boolean;
   readonly largest: Float32Array;
 }): void {
   const { layout, grid, range, floats, vector, largest } = o;
   const kernels = workspaceOf(vector)?.kernels;
   assert(kernels !== undefined && floats.buffer === vector.buffer, 'kernels reach the vector and the floats');
-  const encode = o.adds ? kernels.encodeAdd : kernels.encode;
+  const encode = o.finishes
+    ? kernels[o.adds ? 'encodeAddFinished' : 'encodeFinished']
+    : kernels[o.adds ? 'encodeAdd' : 'encode'];
   for (const [index, { offset }] of layout.gradients.entries()) {
     if (offset < range.start || offset >= range.end) continue;
     // The zeros that fill up its last row too.

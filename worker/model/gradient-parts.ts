@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Trainable } from '../../plan/run-config.js';
 import type { Graph } from '../tensorflow/graph.js';
 import { type HandOver, handOver, runHandOver } from '../tensorflow/hand-over.js';
@@ -67,19 +68,42 @@ export function runPart(
   const place = layout.parts[part]!;
   const last = batches.at(-1);
   if (last === undefined) return void vector.fill(0, place.start, place.end);
-  const whole = { start: 0, end: layout.length };
-  if (part === 0) {
-    for (const [index, feeds] of batches.slice(0, -1).entries()) {
-      const floats = index === 0 ? vector : scratch;
-      runHandOver(session, gradient.whole, feeds, floats);
-      addValues(sum, floats, whole, index > 0);
-    }
-  }
+  if (part === 0) addWhole(session, gradient, batches.slice(0, -1), sum);
   const { values, feeds } = gradient.parts[part]!;
   const floats = batches.length === 1 ? vector : scratch;
   const needed = Object.fromEntries(Object.entries(last).filter(([name]) => feeds.has(name)));
   runHandOver(session, values, needed, floats.subarray(place.start, place.end));
-  addValues(sum, floats, place, batches.length > 1);
+  addValues(sum, floats, place, { adds: batches.length > 1, finishes: false });
+}
+
+/**
+ * Runs a whole sum over micro-batches, at least one, so that the vector holds it afterwards as a ring leaves it:
+ * for a rank that has nobody to add it up with.
+ */
+export function runAlone(
+  session: Session,
+  gradient: GradientGraph,
+  batches: readonly Feeds[],
+  sum: RunningSum,
+): void {
+  assert(batches.length > 0, 'a worker that is alone computes every micro-batch');
+  addWhole(session, gradient, batches, sum, batches.length - 1);
+}
+
+/** @param last which of them completes the sum */
+function addWhole(
+  session: Session,
+  gradient: GradientGraph,
+  batches: readonly Feeds[],
+  sum: RunningSum,
+  last?: number,
+): void {
+  const whole = { start: 0, end: sum.layout.length };
+  for (const [index, feeds] of batches.entries()) {
+    const floats = index === 0 ? sum.vector : sum.scratch;
+    runHandOver(session, gradient.whole, feeds, floats);
+    addValues(sum, floats, whole, { adds: index > 0, finishes: index === last });
+  }
 }
 
 /** Takes a micro-batch's values in `range` into the sum. */
@@ -87,9 +111,9 @@ function addValues(
   sum: RunningSum,
   floats: Float32Array,
   range: { readonly start: number; readonly end: number },
-  adds: boolean,
+  how: { readonly adds: boolean; readonly finishes: boolean },
 ): void {
   const { layout, rows } = sum;
-  encodeGradients({ ...sum, floats, range, adds });
+  encodeGradients({ ...sum, ...how, floats, range });
   if (range.end === layout.length) rows.push(floats.slice(layout.gradientLength, layout.length));
 }

@@ -149,12 +149,11 @@ export function heldShape(shape: readonly number[]): readonly number[] {
 /**
  * @param options.weighted whether samples weigh differently: the sum of their weights then has a place of its
  *   own
- * @param options.inParts false when nothing travels, and one part will do
  */
 export function layOutReduction(
   network: NetworkSpec,
   trainable: Trainable,
-  { weighted = false, inParts = true } = {},
+  { weighted = false } = {},
 ): ReductionLayout {
   const trained = network.parameters
     .filter((parameter) => isTrained(parameter, trainable))
@@ -165,7 +164,7 @@ export function layOutReduction(
   const length = statistics.end + rowLength;
   return {
     length,
-    parts: inParts ? cutParts(gradients.placed, trainable, length) : [{ start: 0, end: length }],
+    parts: cutParts(gradients.placed, trainable, length),
     gradientLength: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,

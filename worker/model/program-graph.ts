@@ -114,9 +114,8 @@ function buildTrainableSet(
   o: { network: NetworkSpec; layout: StateLayout; options: ProgramOptions },
   trainable: Trainable,
 ): TrainableSet {
-  const { classWeights = null, alone = false } = o.options;
-  const weighted = classWeights !== null;
-  const reduction = layOutReduction(o.network, trainable, { weighted, inParts: !alone });
+  const weighted = (o.options.classWeights ?? null) !== null;
+  const reduction = layOutReduction(o.network, trainable, { weighted });
   const reduced = graph.scope(`reduced-${trainable}`, () => takeApart(graph, reduction));
   return {
     reduction,

@@ -29,11 +29,6 @@ export interface ProgramOptions {
   readonly clipNorm?: number | null;
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
-  /**
-   * Whether nobody else takes part, and none will. Gradients are then computed at once, where they would be in
-   * parts that travel while the next is computed; the bits are the same.
-   */
-  readonly alone?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

@@ -10,7 +10,7 @@ import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { gridOf, joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
-import { type RunningSum, runPart } from './gradient-parts.js';
+import { type RunningSum, runAlone, runPart } from './gradient-parts.js';
 import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
@@ -82,6 +82,11 @@ export interface Program<B extends Batch = ImageBatch> {
    */
   gradientPart(part: number, batches: readonly Keyed<B>[], request: SumRequest): Summary | null;
   /**
+   * The whole sum over a step's micro-batches, as the ring would leave it, for a rank that is alone. Changes no
+   * state.
+   */
+  sumAlone(batches: readonly Keyed<B>[], request: SumRequest): Summary;
+  /**
    * Completes the vector of the sum that was begun last, when it has been reduced: with what all ranks know
    * beside it, in the order of their micro-batches. Says what its gradients are multiples of, and their largest
    * magnitudes.
@@ -132,6 +137,13 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
   const amaxPlaces = new Map(built.layout.parameters.map(({ name }, index) => [name, index]));
   const largestOf = ({ gradients }: ReductionLayout) =>
     Float32Array.from(gradients, ({ name }) => amax[amaxPlaces.get(name)!]!);
+  const begin = (
+    layout: ReductionLayout,
+    { largest, microBatches, vector, scratch }: SumRequest,
+  ): RunningSum => ({
+    ...{ layout, vector, scratch, grid: gridOf(largest ?? largestOf(layout), microBatches) },
+    ...{ largest: new Float32Array(layout.gradients.length), rows: [] },
+  });
   let sum: RunningSum | undefined;
   const feedsOfTraining = ({ batch, key, mixup }: Keyed<Batch>): Feeds => ({
     ...feedsOf(batch),
@@ -157,20 +169,18 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       updates = 0;
       amax.fill(0);
     },
-    gradientPart(part, batches, { trainable, microBatches, largest, vector, scratch }) {
-      const { reduction: layout, gradient } = entries(trainable);
-      if (part === 0) {
-        const grid = gridOf(largest ?? largestOf(layout), microBatches);
-        const none = new Float32Array(layout.gradients.length);
-        sum = { layout, grid, vector, scratch, largest: none, rows: [] };
-      }
+    gradientPart(part, batches, request) {
+      const { reduction: layout, gradient } = entries(request.trainable);
+      if (part === 0) sum = begin(layout, request);
       assert(sum?.layout === layout, 'the first part of a sum is asked for first');
       runPart(session, gradient, part, batches.map(feedsOfTraining), sum);
-      if (part < layout.parts.length - 1) return null;
-      const rowLength = layout.length - layout.gradientLength;
-      const rows = new Float32Array(sum.rows.length * rowLength);
-      for (const [index, row] of sum.rows.entries()) rows.set(row, index * rowLength);
-      return { largest: sum.largest, rows };
+      return part < layout.parts.length - 1 ? null : summarize(sum);
+    },
+    sumAlone(batches, request) {
+      const { reduction: layout, gradient } = entries(request.trainable);
+      sum = begin(layout, request);
+      runAlone(session, gradient, batches.map(feedsOfTraining), sum);
+      return summarize(sum);
     },
     finishSum(summaries) {
       assert(sum !== undefined, 'a sum is begun before it is finished');
@@ -218,6 +228,13 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     close: () => session.close(),
   };
   return program;
+}
+
+function summarize({ layout, largest, rows }: RunningSum): Summary {
+  const rowLength = layout.length - layout.gradientLength;
+  const joined = new Float32Array(rows.length * rowLength);
+  for (const [index, row] of rows.entries()) joined.set(row, index * rowLength);
+  return { largest, rows: joined };
 }
 
 /** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */

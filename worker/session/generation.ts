@@ -77,7 +77,9 @@ export async function prepareGeneration(
         snapshots: resources.snapshots,
         context(trainable) {
           const [layout, vector] = [shape.reductions[trainable]!, vectors[trainable]!];
-          return { config, compute, ring, layout, vector, stopRequested, signal };
+          // What a bfloat16 wire rounds, a world of one rounds too.
+          const alone = worldSize === 1 && config.wire === 'float32';
+          return { config, compute, ring: alone ? null : ring, layout, vector, stopRequested, signal };
         },
       }),
   };

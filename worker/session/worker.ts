@@ -165,11 +165,11 @@ async function equip(
 ): Promise<GenerationServices> {
   const { session, compute } = base;
   const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
-  const { runId, natsUrl, natsToken, worldSize } = welcome;
+  const { runId, natsUrl, natsToken } = welcome;
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
   const [shape, dataset] = await Promise.all([
-    compute.open({ ...programOptions(config, trainable), alone: worldSize === 1 }),
+    compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
     openLanes(config.lanes - 1, options, opened.lanes),
   ]);

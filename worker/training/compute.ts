@@ -28,6 +28,8 @@ export interface KeyedBatch {
   readonly mixup?: Mixup;
 }
 
+export type GradientRequest = Pick<SumRequest, 'trainable' | 'microBatches' | 'largest'>;
+
 export interface ApplyOptions {
   readonly trainable: Trainable;
   /** One per layer group, early to late. */
@@ -87,11 +89,9 @@ export interface ComputeOperations {
    * One part of the sum over these micro-batches, at its place in the vector; after the last part, what is known
    * beside it. All parts are asked for in order, with the same batches, and nothing else between them.
    */
-  gradientPart(
-    part: number,
-    batches: readonly KeyedBatch[],
-    request: Pick<SumRequest, 'trainable' | 'microBatches' | 'largest'>,
-  ): Summary | null;
+  gradientPart(part: number, batches: readonly KeyedBatch[], request: GradientRequest): Summary | null;
+  /** The whole sum over a step's micro-batches at once, as the ring would leave it, and what is beside it. */
+  sumAlone(batches: readonly KeyedBatch[], request: GradientRequest): Summary;
   /**
    * Updates the state from the vector, reduced over all ranks, and their summaries, in the order of their
    * micro-batches. Statistics and tail of the vector are their sums afterwards.

@@ -7,8 +7,8 @@ import type { RunConfig } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
-import type { Applied, Compute, KeyedBatch } from './compute.js';
-import { reduceParts, type StepRing } from './reduce-parts.js';
+import type { Applied, Compute, GradientRequest, KeyedBatch } from './compute.js';
+import { type ReducedParts, reduceParts, type StepRing } from './reduce-parts.js';
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */
 export interface StepCost {
@@ -48,7 +48,8 @@ export type StepSettings = Pick<
 export interface StepContext {
   readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
   readonly compute: Compute;
-  readonly ring: StepRing;
+  /** Null for a rank that is alone, where sums are complete as they are computed. */
+  readonly ring: StepRing | null;
   readonly layout: ReductionLayout;
   /** Of `compute`: this rank's part of the sum, then the sum over ranks; `layout.length` values. */
   readonly vector: Float32Array;
@@ -103,15 +104,11 @@ async function tryStep(
   largest: Float32Array | null,
   context: StepContext,
 ): Promise<Attempt> {
-  const { config, compute, layout } = context;
+  const { config, compute } = context;
   const started = performance.now();
   const request = { trainable: plan.trainable, microBatches: plan.microBatches.length, largest };
-  // All at once: the compute thread goes from one to the next while the ring carries what is known.
-  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, request));
-  const computed = Promise.allSettled(parts).then(() => performance.now());
-  const reducing = reduceParts(parts, context, () => context.stopRequested());
-  const { summaries, stop, ringSeconds } = await reducing.finally(() => computed);
-  const [computedAt, reducedAt] = [await computed, performance.now()];
+  const { summaries, stop, ringSeconds, computedAt } = await sumUp(keyed, request, context);
+  const reducedAt = performance.now();
   const applied = await compute.apply(summaries, {
     trainable: plan.trainable,
     learningRates: plan.learningRates,
@@ -126,6 +123,27 @@ async function tryStep(
     ringExposed: (reducedAt - computedAt) / 1000,
     apply: (performance.now() - reducedAt) / 1000,
   };
+}
+
+/** The step's sum, in the vector; when it ends, well or not, nothing of it runs any more. */
+async function sumUp(
+  keyed: readonly KeyedBatch[],
+  request: GradientRequest,
+  context: StepContext,
+): Promise<ReducedParts & { readonly computedAt: number }> {
+  const { compute, layout, ring, signal } = context;
+  if (ring === null) {
+    const summary = await compute.sumAlone(keyed, request);
+    signal.throwIfAborted();
+    const computedAt = performance.now();
+    return { summaries: [summary], stop: context.stopRequested(), ringSeconds: 0, computedAt };
+  }
+  // All at once: the compute thread goes from one to the next while the ring carries what is known.
+  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, request));
+  const computed = Promise.allSettled(parts).then(() => performance.now());
+  const reducing = reduceParts(parts, { ...context, ring }, () => context.stopRequested());
+  const reduced = await reducing.finally(() => computed);
+  return { ...reduced, computedAt: await computed };
 }
 
 function resultOf(

@@ -29,7 +29,8 @@ function sumOf(vectors: readonly Float32Array[], known: readonly number[], micro
   const largest = new Float32Array(layout.gradients.length);
   for (const [index, values] of vectors.entries()) {
     scratch.set(values);
-    encodeGradients({ layout, grid, range: whole, floats: scratch, vector, adds: index > 0, largest });
+    const adds = index > 0;
+    encodeGradients({ layout, grid, range: whole, floats: scratch, vector, adds, finishes: false, largest });
   }
   passSegment(
     { vector, offset: 0, count: layout.gradientLength, wire: 'float32', role: 'finish' },

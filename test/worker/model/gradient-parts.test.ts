@@ -88,17 +88,22 @@ describe.each([
   });
 });
 
-test('a worker that is alone computes them at once, with the same bits', () => {
-  const [inParts, atOnce] = [openProgram(plain), openProgram({ ...plain, alone: true })];
-  expect([inParts, atOnce].map((program) => program.reduction('all').parts.length)).toEqual([3, 1]);
-  const results = [inParts, atOnce].map((program) => {
-    program.load(plausibleState(program.state));
-    const result = sumOf(program, keyedBatches(plain, [4, 3]));
-    program.close();
-    return result;
-  });
-  expect(sameBits(results[0]!.sums, results[1]!.sums)).toBe(true);
-  expect(results[0]!.summary).toEqual(results[1]!.summary);
+test('a worker that is alone computes them at once, and has what a ring leaves, bit for bit', () => {
+  const program = openProgram(plain);
+  program.load(plausibleState(program.state));
+  const { length, gradients, gradientLength } = program.reduction('all');
+  for (const counts of [[4], [4, 3, 5]]) {
+    const pieces = keyedBatches(plain, counts);
+    const { sums, summary } = sumOf(program, pieces);
+    const { vector, scratch } = allocateSumMemory(length);
+    const largest = new Float32Array(gradients.length).fill(50);
+    const request = { trainable: 'all', microBatches: 3, largest, vector, scratch } as const;
+    expect(program.sumAlone(pieces, request)).toEqual(summary);
+    const finished = new Float32Array(new Int32Array(sums.buffer));
+    expect(sameBits(vector.subarray(0, gradientLength), finished)).toBe(true);
+    expect(() => program.sumAlone([], request)).toThrow('a worker that is alone computes every micro-batch');
+  }
+  program.close();
 });
 
 test('a part fills its own place, and no other', () => {

@@ -22,7 +22,7 @@ function createFake(amax = 100): FakeCompute {
 }
 
 /** One step on one rank, with `compute` and `ring` as a test bends them. */
-function step(compute: FakeCompute, ring: StepRing, signal = new AbortController().signal) {
+function step(compute: FakeCompute, ring: StepRing | null, signal = new AbortController().signal) {
   const released: string[] = [];
   const batch: LoadedBatch = {
     ids: Uint32Array.of(3, 4),
@@ -150,6 +150,19 @@ describe('takeStep', () => {
       code: 'internal',
       message: 'the gradients of step 0 differ from one time to the next',
     });
+    expect(released).toEqual(['batch']);
+  });
+
+  it('comes to the same without a ring, where sums are complete as they are computed', async () => {
+    const [inRing, without] = [createFake(1e-3), createFake(1e-3)];
+    const outcomes = [await step(inRing, alone).taking, await step(without, null).taking];
+    expect(outcomes[1]!.outcome).toEqual(outcomes[0]!.outcome);
+    expect(without.state).toEqual(inRing.state);
+    expect(outcomes[1]!.cost).toMatchObject({ ring: 0 });
+    const aborting = new AbortController();
+    aborting.abort(new RondoError('aborted', 'another generation'));
+    const { taking, released } = step(createFake(), null, aborting.signal);
+    await expect(taking).rejects.toThrow('another generation');
     expect(released).toEqual(['batch']);
   });
 });
