@@ -34,7 +34,7 @@ const network = '--arch resnet18 --sizes 32 --batch 4 --workers 1x1 --steps 1 --
 describe('npm run bench', { timeout: 120_000 }, () => {
   it('measures training steps, frozen ones beside them', async () => {
     const { results } = await reportOf('step', network);
-    const [rondo, frozen] = (results as { lanes: unknown[] }[])[0]!.lanes;
+    const [rondo, frozen] = (results as { implementations: unknown[] }[])[0]!.implementations;
     expect(rondo).toMatchObject({ name: 'rondo', work: 'all', ratio: null });
     expect(frozen).toMatchObject({
       name: 'rondo',
@@ -45,7 +45,9 @@ describe('npm run bench', { timeout: 120_000 }, () => {
 
   it('measures predictions', async () => {
     const { results } = await reportOf('predict', network);
-    expect(results).toMatchObject([{ size: 32, lanes: [{ work: 'predict', imagesPerSecond: positive }] }]);
+    expect(results).toMatchObject([
+      { size: 32, implementations: [{ work: 'predict', imagesPerSecond: positive }] },
+    ]);
   });
 
   it('measures the loader', async () => {
