@@ -4,7 +4,7 @@ import type { Graph } from '../tensorflow/graph.js';
 import { type HandOver, handOver, runHandOver } from '../tensorflow/hand-over.js';
 import { cutIntoParts } from '../tensorflow/parts.js';
 import type { Feeds, Session } from '../tensorflow/session.js';
-import { encodeGradients, type Grid } from './exact-sum.js';
+import { encodeGradients, type Grid, gridOf, type Summary } from './exact-sum.js';
 import type { ReductionLayout } from './layout.js';
 import { joinParts } from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
@@ -50,6 +50,23 @@ export interface RunningSum {
   /** As a Summary's, of the micro-batches so far. */
   readonly largest: Float32Array;
   readonly rows: Float32Array[];
+}
+
+/** @param o.largest what the grid is made for, by gradient */
+export function beginSum(
+  layout: ReductionLayout,
+  o: Pick<RunningSum, 'vector' | 'scratch'> & { microBatches: number; largest: Float32Array },
+): RunningSum {
+  const { vector, scratch } = o;
+  const grid = gridOf(o.largest, o.microBatches);
+  return { layout, grid, vector, scratch, largest: new Float32Array(layout.gradients.length), rows: [] };
+}
+
+export function summarize({ layout, largest, rows }: RunningSum): Summary {
+  const rowLength = layout.length - layout.gradientLength;
+  const joined = new Float32Array(rows.length * rowLength);
+  for (const [index, row] of rows.entries()) joined.set(row, index * rowLength);
+  return { largest, rows: joined };
 }
 
 /**

@@ -9,8 +9,8 @@ import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
-import { gridOf, joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
-import { type RunningSum, runAlone, runPart } from './gradient-parts.js';
+import { joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
+import { beginSum, type RunningSum, runAlone, runPart, summarize } from './gradient-parts.js';
 import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
@@ -137,13 +137,8 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
   const amaxPlaces = new Map(built.layout.parameters.map(({ name }, index) => [name, index]));
   const largestOf = ({ gradients }: ReductionLayout) =>
     Float32Array.from(gradients, ({ name }) => amax[amaxPlaces.get(name)!]!);
-  const begin = (
-    layout: ReductionLayout,
-    { largest, microBatches, vector, scratch }: SumRequest,
-  ): RunningSum => ({
-    ...{ layout, vector, scratch, grid: gridOf(largest ?? largestOf(layout), microBatches) },
-    ...{ largest: new Float32Array(layout.gradients.length), rows: [] },
-  });
+  const begin = (layout: ReductionLayout, request: SumRequest) =>
+    beginSum(layout, { ...request, largest: request.largest ?? largestOf(layout) });
   let sum: RunningSum | undefined;
   const feedsOfTraining = ({ batch, key, mixup }: Keyed<Batch>): Feeds => ({
     ...feedsOf(batch),
@@ -228,13 +223,6 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     close: () => session.close(),
   };
   return program;
-}
-
-function summarize({ layout, largest, rows }: RunningSum): Summary {
-  const rowLength = layout.length - layout.gradientLength;
-  const joined = new Float32Array(rows.length * rowLength);
-  for (const [index, row] of rows.entries()) joined.set(row, index * rowLength);
-  return { largest, rows: joined };
 }
 
 /** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
