@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { programEntries, runtimeEntries } from './bundle/contents.mjs';
 import { help, parseOptions } from './bundle/options.mjs';
 import { cudaLibraries, obtainBundledRuntime, pruneLibraries } from './bundle/runtime.mjs';
 import { describeError, SetupError } from './setup/errors.mjs';
-import { writeJson } from './setup/files.mjs';
+import { makeFolder, writeJson } from './setup/files.mjs';
 import { cacheFolder, root } from './setup/places.mjs';
 import { findPython } from './setup/python.mjs';
 import { createReport, formatBytes, formatDuration } from './setup/report.mjs';
@@ -30,7 +30,7 @@ async function main(args) {
   const env = process.env;
   const python = await findPython(env);
   const runtime = await obtainBundledRuntime(options, { cache: cacheFolder(env), env, report });
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const working = mkdtempSync(join(out, '.working-'));
   unfinished = out;
   try {

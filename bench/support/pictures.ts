@@ -1,7 +1,8 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { openStream } from '../../plan/random.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 
 /** Of every picture. */
 export const pictureSize = { width: 500, height: 375 } as const;
@@ -13,7 +14,7 @@ const perOctave = [4, 16, 64, 250];
  * of detail); what is there already stays. Returns their paths.
  */
 export async function makePictures(folder: string, count: number): Promise<string[]> {
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const present = new Set(await readdir(folder));
   const names = Array.from({ length: count }, (_, i) => `${String(i).padStart(5, '0')}.jpg`);
   for (const [i, name] of names.entries()) {

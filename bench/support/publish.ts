@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../../runtime/make-folder.js';
 
 /** Where reports are kept, in the folder that the bench is run in. */
 const folder = 'bench-results';
@@ -12,7 +13,7 @@ export function reportFile(bench: string): string {
 
 /** Writes the report as JSON; again with each part that is added to one that takes minutes. */
 export function keepReport(file: string, report: object): void {
-  mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 }
 

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { RangeTask } from '../../plan/range-test.js';
 import { RondoError } from '../../runtime/errors.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { printableJson } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { findRates, findStart, folderOf } from '../lr-find/find-rates.js';
@@ -74,7 +74,7 @@ async function lrFind(
   const source = await findStart(start);
   const folder = String(out ?? join(source === null ? runDir : folderOf(source), 'lr-find'));
   // A folder that cannot be made is reported before the search, not after it.
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
 
   const lifecycle = openLifecycle();
   const reporter = openReporter(output, { json }, services.nowMs);

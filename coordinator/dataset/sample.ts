@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { openStream } from '../../plan/random.js';
 import { RondoError } from '../../runtime/errors.js';
 import { withSvg } from '../../runtime/images.js';
 import { createLimiter, threadPoolSize } from '../../runtime/limiter.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { composePicture, type SamplePicture } from './sample-picture.js';
 import { sampleShapes } from './sample-shapes.js';
 
@@ -71,7 +72,7 @@ async function drawAll(folder: string, perClass: number, o: DrawOptions): Promis
         o.signal.throwIfAborted();
         const picture = composePicture(label, index, draw);
         const file = path.join(folder, name, `${name}-${String(index).padStart(3, '0')}.jpg`);
-        await mkdir(path.dirname(file), { recursive: true });
+        makeFolder(path.dirname(file));
         await writeFile(file, await renderPicture(picture, noise));
         done += 1;
         o.onProgress(done, total);

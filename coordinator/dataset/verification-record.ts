@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { decoderVersion } from '../../runtime/images.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import type { ImageFile } from './image-files.js';
 
@@ -65,7 +66,7 @@ export function openVerificationRecord(root: string, cacheDir: string): Verifica
       return findings;
     },
     async save(findings) {
-      await mkdir(cacheDir, { recursive: true });
+      makeFolder(cacheDir);
       const temporary = `${record}.${randomUUID()}`;
       try {
         await pipeline(Readable.from(formatEntries(findings)), createWriteStream(temporary));

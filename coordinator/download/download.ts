@@ -1,8 +1,9 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { abortReason, sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tryLock } from '../../runtime/file-lock.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { type ExpectedFile, findMismatch } from './digest.js';
 import { promotePart, removePart, sizeOf } from './part-file.js';
 import { transfer } from './transfer.js';
@@ -48,7 +49,7 @@ const defaultRetry: RetryPolicy = { tries: 5, backoffMs: 500, stallMs: 30_000 };
 export async function downloadFile(o: DownloadOptions): Promise<string> {
   try {
     if (await isThere(o.file)) return await requireRight(o);
-    await mkdir(dirname(o.file), { recursive: true });
+    makeFolder(dirname(o.file));
     const part = partOf(o.file);
     const onWait = async () => o.onProgress({ done: await sizeOf(part), total: o.bytes ?? 0 });
     return await withFileLock(`${o.file}.lock`, { signal: o.signal, onWait }, () => fetchUnderLock(o, part));

@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { RondoError } from '../../runtime/errors.js';
 import { imageName } from '../../runtime/images.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 
 export interface UnpackOptions {
   /** A gzipped tar file. */
@@ -41,7 +42,7 @@ export async function unpackImages(o: UnpackOptions): Promise<number> {
         continue;
       }
       const target = join(o.folder, path);
-      if (!folders.has(dirname(target))) await mkdir(dirname(target), { recursive: true });
+      if (!folders.has(dirname(target))) makeFolder(dirname(target));
       folders.add(dirname(target));
       await writeFile(target, entry as AsyncIterable<Uint8Array>);
       images += 1;

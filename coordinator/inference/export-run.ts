@@ -1,10 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { ExportFormat, exportJob } from '../../proto/jobs.js';
 import { syncDirectory, temporaryName, writeSynced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { shellWord } from '../../runtime/shell-word.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { JobRunner } from '../launch/run-job.js';
@@ -38,7 +39,7 @@ export async function exportRun(o: ExportOptions): Promise<Exported> {
   const temporary = temporaryName(directory);
   const file = fileNames[format];
   try {
-    await mkdir(temporary, { recursive: true });
+    makeFolder(temporary);
     const { config } = record;
     const request = { config, state: checkpoint.state, format, directory: temporary };
     const { parameters } = await o.runJob(request, { signal, onProgress });

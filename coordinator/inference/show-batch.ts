@@ -1,10 +1,11 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AugmentKind } from '../../plan/run-config.js';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import type { showBatchJob } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import type { JobRunner } from '../launch/run-job.js';
 import { presizeFor } from '../run/run-config.js';
@@ -54,7 +55,7 @@ export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImag
 
 async function save(out: string, bytes: Uint8Array): Promise<void> {
   try {
-    await mkdir(dirname(out), { recursive: true });
+    makeFolder(dirname(out));
     await writeFile(out, bytes);
   } catch (error) {
     const { code, message } = RondoError.from(error);

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenVariable } from '../../runtime/grpc/credentials.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { readLogTail } from './log-tail.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
@@ -75,7 +76,7 @@ export function launchWorkers(options: LaunchOptions): LocalWorkers {
   const destroy = () => kill('SIGKILL');
   process.once('exit', destroy);
   try {
-    mkdirSync(options.logDir, { recursive: true });
+    makeFolder(options.logDir);
     for (let index = 0; index < options.count; index += 1) {
       workers.push(launchWorker(options, index, (error) => ending || failure.resolve(error)));
     }

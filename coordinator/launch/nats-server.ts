@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { abortReason, withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { cannotWrite } from '../../runtime/write-error.js';
 
 export interface NatsServer {
@@ -77,7 +78,7 @@ export async function startNatsServer(o: {
 
 /** The token stands in a file that only this user reads; on the command line everybody would. */
 async function writeConfig(o: { storeDir: string; token: string; port: number }): Promise<string> {
-  await mkdir(o.storeDir, { recursive: true });
+  makeFolder(o.storeDir);
   const file = join(o.storeDir, 'nats-server.conf');
   const lines = [
     `listen: "127.0.0.1:${o.port}"`,

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planRates } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { writeDurably } from '../../runtime/durable-file.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { renderPng } from '../report/charts/svg.js';
 import { drawRateCurve } from './curve-picture.js';
@@ -27,7 +27,7 @@ export async function writeSearch(
   const svg = drawRateCurve(points, suggestions, describeSearch(config, points.length));
   const stem = join(folder, 'lr-find');
   const files = { json: `${stem}.json`, svg: `${stem}.svg`, png: `${stem}.png` };
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   await writeDurably(files.json, [`${JSON.stringify(recordOf(search, training), null, 2)}\n`]);
   await writeDurably(files.svg, [svg]);
   await writeDurably(files.png, [await renderPng(svg)]);

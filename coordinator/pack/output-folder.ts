@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { readLockHolder, tryLock } from '../../runtime/file-lock.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { printable } from '../../runtime/printable.js';
 import { cannotWrite } from '../../runtime/write-error.js';
@@ -57,7 +58,7 @@ export async function openOutput(path: string, plan: PackPlan): Promise<OutputFo
   const names = await listOutput(path);
   requirePack(path, names);
   try {
-    await mkdir(work, { recursive: true });
+    makeFolder(work);
   } catch (error) {
     throw cannotWrite(path, error);
   }
@@ -98,7 +99,7 @@ export async function requireOutput(path: string): Promise<void> {
 
 async function listOutput(path: string): Promise<string[]> {
   try {
-    await mkdir(path, { recursive: true });
+    makeFolder(path);
     return await readdir(path);
   } catch (error) {
     if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) {

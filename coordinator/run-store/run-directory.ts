@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { runFormatVersion, runRecordSchema } from '../../proto/run-files.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { shellWord } from '../../runtime/shell-word.js';
@@ -52,7 +53,7 @@ export function createRunDirectory(
   now: Date,
 ): RunDirectory {
   try {
-    mkdirSync(runDir, { recursive: true });
+    makeFolder(runDir);
   } catch (error) {
     throw cannotWrite(runDir, error);
   }

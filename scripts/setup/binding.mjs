@@ -1,7 +1,7 @@
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SetupError } from './errors.mjs';
-import { isLinkTo, link } from './files.mjs';
+import { isLinkTo, link, makeFolder } from './files.mjs';
 import { root, tensorflowPackage } from './places.mjs';
 import { mustRun, runCommand } from './run-command.mjs';
 import { linkedLibraries } from './runtime-folder.mjs';
@@ -43,7 +43,7 @@ export async function buildBinding(runtime, env) {
   const compiler = await findCompiler(env);
   link(links.libraries, runtime.libraries);
   link(links.include, runtime.include);
-  mkdirSync(join(tensorflowPackage, 'lib', 'napi-v8'), { recursive: true });
+  makeFolder(join(tensorflowPackage, 'lib', 'napi-v8'));
   const built = `${addon}.${process.pid}.node`; // require() goes by the ending
   const headers = [join(root, 'node_modules', 'node-api-headers', 'include'), links.include];
   const args = [

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SetupError } from './errors.mjs';
+import { makeFolder } from './files.mjs';
 import { formatBytes } from './report.mjs';
 import { mustRun } from './run-command.mjs';
 
@@ -25,7 +26,7 @@ const pollMs = 500;
 export async function downloadWheels({ python, requirements, platforms, folder, label, bytes, report }) {
   const temporary = join(folder, 'incoming');
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  makeFolder(temporary);
   const list = join(folder, 'requirements.txt');
   writeFileSync(list, `${requirements.join('\n')}\n`);
   const total = bytes === undefined ? '' : ` of ${formatBytes(bytes)}`;

@@ -1,14 +1,17 @@
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { SetupError } from './errors.mjs';
 
 /**
  * @param {string} file
@@ -23,13 +26,32 @@ export function readJson(file) {
 }
 
 /**
+ * Makes a folder, and those above it that are missing. Not in /proc and /sys, where the kernel shows its own
+ * state: Node's mkdir never returns there. The programs' own is runtime/make-folder.ts.
+ *
+ * @param {string} folder
+ */
+export function makeFolder(folder) {
+  let above = resolve(folder);
+  while (!existsSync(above)) above = dirname(above);
+  const kernels = /^\/(?:proc|sys)(?=\/|$)/.exec(realpathSync(above))?.[0];
+  if (kernels !== undefined) {
+    throw new SetupError(
+      `${folder} is in ${kernels}, where nothing can be kept.`,
+      'Choose a folder on a disk.',
+    );
+  }
+  mkdirSync(folder, { recursive: true });
+}
+
+/**
  * Under a temporary name first, so that no reader ever sees half of it.
  *
  * @param {string} file
  * @param {unknown} value
  */
 export function writeJson(file, value) {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   const temporary = `${file}.${process.pid}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(value, null, 2)}\n`);
   renameSync(temporary, file);
@@ -55,7 +77,7 @@ export function isLinkTo(path, target) {
  */
 export function link(path, target) {
   if (isLinkTo(path, target)) return;
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there?.isDirectory()) rmSync(path, { recursive: true, force: true });
   const temporary = `${path}.${process.pid}.tmp`;

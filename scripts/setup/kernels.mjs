@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SetupError } from './errors.mjs';
+import { makeFolder } from './files.mjs';
 import { root } from './places.mjs';
 
 const source = 'worker/arithmetic/kernels.wat';
@@ -34,7 +35,7 @@ export async function assembleKernels() {
     const modules = `{\n  own: '${assemble(text)}',\n  shared: '${assemble(shared)}',\n}`;
     const code = `// Assembled from ${source} by scripts/setup/kernels.mjs.\nexport const assembled = ${modules};\n`;
     if (kernelsAreAssembled() && readFileSync(generated, 'utf8') === code) return;
-    mkdirSync(dirname(generated), { recursive: true });
+    makeFolder(dirname(generated));
     writeFileSync(generated, code);
   } catch (error) {
     throw new SetupError(

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { makeFolder } from './files.mjs';
 import { findPython } from './python.mjs';
 
 /**
@@ -37,7 +38,7 @@ sys.stdin.read()
  * @returns {Promise<T>}
  */
 export async function withLock(file, listener, work) {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   const python = await findPython(process.env);
   const name = `process ${process.pid} on ${hostname()}`;
   // A group of its own: a terminal's Ctrl-C reaches this process, which ends in order.

@@ -1,5 +1,6 @@
-import { accessSync, constants, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, renameSync, rmSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { makeFolder } from './files.mjs';
 import { runCommand } from './run-command.mjs';
 
 const version = '2.15.2';
@@ -78,7 +79,7 @@ export async function obtainNatsServer(env, cache, report) {
 async function build(cache) {
   const incoming = join(cache, `nats-server-${version}.incoming`);
   rmSync(incoming, { recursive: true, force: true });
-  mkdirSync(incoming, { recursive: true });
+  makeFolder(incoming);
   const { code, output } = await runCommand('go', ['install', '-trimpath', module], {
     env: { GOBIN: incoming, CGO_ENABLED: '0' },
   });

@@ -1,8 +1,8 @@
-import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { downloadWheels } from './download.mjs';
 import { SetupError } from './errors.mjs';
-import { replaceFolder } from './files.mjs';
+import { makeFolder, replaceFolder } from './files.mjs';
 import { findPython, requirePip } from './python.mjs';
 import { formatBytes } from './report.mjs';
 import { mustRun } from './run-command.mjs';
@@ -40,7 +40,7 @@ export async function obtainRuntime(source, cache, { env, report }) {
   // A name of its own: what a killed set-up left running may still write into the folder of that one.
   const unpacked = join(incoming, `unpacked-${process.pid}`);
   rmSync(unpacked, { recursive: true, force: true });
-  mkdirSync(unpacked, { recursive: true });
+  makeFolder(unpacked);
 
   try {
     const wheel =

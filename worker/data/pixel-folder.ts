@@ -3,6 +3,7 @@ import { chmod, type FileHandle, lstat, mkdir, open, readdir, rmdir, statfs, unl
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 
 /**
  * Raised when the same bytes give other pixels, or records are laid out in another way; part of every file's
@@ -45,7 +46,7 @@ export async function openPixelsIn(
   o: { readonly key: string; readonly presize: number; readonly bytes: number; readonly maxBytes: number },
 ): Promise<OpenedPixels> {
   const folder = path.join(cacheDir, 'pixels');
-  await mkdir(cacheDir, { recursive: true, mode: 0o700 });
+  makeFolder(cacheDir, { mode: 0o700 });
   await makePrivate(folder);
   for (const place of [folder, cacheDir, olderFolder()]) await removeOlder(place);
   const file = path.join(folder, `v${formatVersion}-${o.presize}-${o.key}.pixels`);

@@ -33,6 +33,12 @@ describe('createRunDirectory', () => {
     ]);
   });
 
+  it('refuses a folder in /proc or /sys, where making one would never return', () => {
+    expect(() => createRunDirectory('/proc/rondo/runs', null, 'resnet18', now)).toThrow(
+      expect.objectContaining({ code: 'invalid-argument', remedy: 'choose a folder on a disk' }),
+    );
+  });
+
   it('refuses a name that exists, with the way to go on', () => {
     const runs = temporaryFolder();
     createRunDirectory(runs, 'mine', 'resnet18', now);
