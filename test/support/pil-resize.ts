@@ -1,19 +1,27 @@
 import type { ReferenceImage } from './tensorflow/reference-augmentation.js';
 
+interface Filter {
+  /** The first pixel that has a weight. */
+  readonly first: number;
+  readonly weights: readonly number[];
+}
+
 /**
- * Weights of a triangle filter, as wide as the shrink factor, for each of `to` places over `from` pixels:
- * PIL's BILINEAR, and torchvision's Resize with antialiasing (Pillow, src/libImaging/Resample.c).
+ * A triangle filter, as wide as the shrink factor, for each of `to` places over `from` pixels: PIL's
+ * BILINEAR, and torchvision's Resize with antialiasing (Pillow, src/libImaging/Resample.c).
  */
-function triangle(from: number, to: number): number[][] {
+function triangle(from: number, to: number): Filter[] {
   const scale = from / to;
   const radius = Math.max(scale, 1);
   return Array.from({ length: to }, (_, place) => {
     const centre = (place + 0.5) * scale;
-    const weights = Array.from({ length: from }, (_, pixel) =>
-      Math.max(0, 1 - Math.abs(pixel + 0.5 - centre) / radius),
+    const first = Math.max(0, Math.floor(centre - radius));
+    const end = Math.min(from, Math.ceil(centre + radius));
+    const weights = Array.from({ length: end - first }, (_, at) =>
+      Math.max(0, 1 - Math.abs(first + at + 0.5 - centre) / radius),
     );
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return weights.map((weight) => weight / sum);
+    return { first, weights: weights.map((weight) => weight / sum) };
   });
 }
 
@@ -26,15 +34,17 @@ export function resize(
   const [rows, columns] = [triangle(height, toHeight), triangle(width, toWidth)];
   const narrow = Array.from({ length: height * toWidth * 3 }, (_, at) => {
     const [y, x, channel] = [Math.floor(at / 3 / toWidth), Math.floor(at / 3) % toWidth, at % 3];
-    return columns[x]!.reduce(
-      (sum, weight, column) => sum + weight * values[(y * width + column) * 3 + channel]!,
+    const { first, weights } = columns[x]!;
+    return weights.reduce(
+      (sum, weight, column) => sum + weight * values[(y * width + first + column) * 3 + channel]!,
       0,
     );
   });
   return Array.from({ length: toHeight * toWidth * 3 }, (_, at) => {
     const [y, rest] = [Math.floor(at / 3 / toWidth), at % (toWidth * 3)];
+    const { first, weights } = rows[y]!;
     return Math.round(
-      rows[y]!.reduce((total, weight, row) => total + weight * narrow[row * toWidth * 3 + rest]!, 0),
+      weights.reduce((total, weight, row) => total + weight * narrow[(first + row) * toWidth * 3 + rest]!, 0),
     );
   });
 }
