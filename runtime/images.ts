@@ -90,7 +90,7 @@ interface SharpInternals {
   readonly options: { readonly input: object };
 }
 
-export function isJpeg([first, second]: Uint8Array): boolean {
+function isJpeg([first, second]: Uint8Array): boolean {
   return first === 0xff && second === 0xd8;
 }
 
@@ -119,6 +119,28 @@ function describeTooLarge({ width, height }: ImageSize): string {
   return `is too large: ${width} × ${height}, ${megapixels(width * height)}, and at most ${maxImageSize} are decoded`;
 }
 
+/** A grey rim at the foot of a picture is no reason to leave it out; PIL accepts more. */
+const maxMissingShare = 0.05;
+
+/**
+ * What `decode` makes of an image file, unless a part of the picture is not there: then it rejects, as it does
+ * for what cannot be decoded at all. `decode` is called again when a strict look finds something odd.
+ */
+export async function decodeSound<T>(bytes: Buffer, decode: (strict: boolean) => Promise<T>): Promise<T> {
+  // Of other formats damage is an error, and warnings are about unknown tags and the like.
+  if (!isJpeg(bytes)) return decode(bytes.toString('latin1', 0, 4) === 'GIF8');
+  try {
+    return await decode(true);
+  } catch (error) {
+    const decoded = await decode(false);
+    // A warning is judged by what is missing from the picture: stray bytes between a JPEG's parts cost
+    // nothing.
+    const missing = await readMissingShare(bytes);
+    if (missing <= maxMissingShare) return decoded;
+    throw new Error(`${Math.round(100 * missing)} % of the picture is missing`, { cause: error });
+  }
+}
+
 /** Block of a JPEG, in pixels along a side: an eighth of the size is decoded to one value for each. */
 const jpegBlock = 8;
 
@@ -127,7 +149,7 @@ const jpegBlock = 8;
  * garbage holds by chance, libjpeg warns and leaves the blocks to come at zero, which is middle grey, down to
  * the last row.
  */
-export async function readMissingShare(bytes: Uint8Array): Promise<number> {
+async function readMissingShare(bytes: Uint8Array): Promise<number> {
   const image = sharp(bytes, {
     limitInputPixels: maxImagePixels,
     failOn: 'none',

@@ -3,10 +3,9 @@ import path from 'node:path';
 import {
   createDecodePool,
   type DecodePool,
+  decodeSound,
   type ImageSize,
-  isJpeg,
   openImage,
-  readMissingShare,
   readSize,
 } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
@@ -22,9 +21,6 @@ const lostMessage = 'Unknown error';
 const mostTries = 4;
 /** Short: a disk may have many faults, and the pass goes on without the files. */
 const readWaitsMs = [50, 100, 150];
-
-/** A grey rim at the foot of a picture is no reason to leave it out; PIL accepts more. */
-const maxMissingShare = 0.05;
 
 /** First bytes of what is often found under an image's name. */
 const contents: readonly (readonly [name: string, test: RegExp])[] = [
@@ -118,24 +114,10 @@ async function verifyImage(
 /** An image's size, once all of it has been decoded. Rejects with the decoder's error. */
 async function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
   const size = await readSize(bytes);
-  await pool.pixels(size.width * size.height, () => decodeAll(bytes));
+  await pool.pixels(size.width * size.height, () =>
+    decodeSound(bytes, (strict) => decodeWhole(bytes, strict)),
+  );
   return size;
-}
-
-/** Rejects unless all of the picture is there. */
-async function decodeAll(bytes: Buffer): Promise<void> {
-  // Of other formats damage is an error, and warnings are about unknown tags and the like.
-  if (!isJpeg(bytes)) return decodeWhole(bytes, bytes.toString('latin1', 0, 4) === 'GIF8');
-  try {
-    return await decodeWhole(bytes, true);
-  } catch (error) {
-    await decodeWhole(bytes, false);
-    // A warning is judged by what is missing from the picture: stray bytes between a JPEG's parts cost
-    // nothing.
-    const missing = await readMissingShare(bytes);
-    if (missing <= maxMissingShare) return;
-    throw new Error(`${Math.round(100 * missing)} % of the picture is missing`, { cause: error });
-  }
 }
 
 async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {

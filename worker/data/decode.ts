@@ -1,6 +1,6 @@
 import type { Sharp } from 'sharp';
 import { type StoredShape, storedShape } from '../../plan/stored-image.js';
-import { type DecodePool, type ImageSize, openImage, readSize } from '../../runtime/images.js';
+import { type DecodePool, decodeSound, type ImageSize, openImage, readSize } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
@@ -25,14 +25,15 @@ export interface DecodedImage extends ImageSize {
   readonly pixels: Uint8Array;
 }
 
-/** `decodePixels` for a file whose size no index tells. */
-export async function decodeImage(
-  bytes: Uint8Array,
-  presize: number,
-  pool: DecodePool,
-): Promise<DecodedImage> {
+/**
+ * `decodePixels` for a file that no index knows: its size is read, and it must be whole, as the files of an
+ * index are.
+ */
+export async function decodeImage(bytes: Buffer, presize: number, pool: DecodePool): Promise<DecodedImage> {
   const size = await readSize(bytes);
-  const pixels = await pool.pixels(size.width * size.height, () => decodePixels(bytes, size, presize));
+  const shape = storedShape(size.width / size.height, presize);
+  const decode = (strict: boolean) => resize(openImage(bytes, { strict }), shape);
+  const pixels = await pool.pixels(size.width * size.height, () => decodeSound(bytes, decode));
   return { pixels, ...size };
 }
 

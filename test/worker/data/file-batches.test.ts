@@ -1,4 +1,5 @@
 import path from 'node:path';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { windowedTransforms } from '../../../plan/augmentation.js';
 import { createDecodePool } from '../../../runtime/images.js';
@@ -53,6 +54,29 @@ describe('loadFileBatches', () => {
         );
         expect(Buffer.compare(found!, stored!)).toBe(0);
       }
+    }
+  });
+
+  it('leaves out a JPEG of which a part is missing, though its decoder returns grey for it', async () => {
+    const root = await makeFolder();
+    const noise = Buffer.from(Uint8Array.from({ length: 240 * 240 * 3 }, (_, i) => (i * i * 7919) % 251));
+    const whole = await sharp(noise, { raw: { width: 240, height: 240, channels: 3 } })
+      .jpeg()
+      .toBuffer();
+    const cut = Buffer.from(whole);
+    cut.set([0xff, 0xd9], whole.length >> 1);
+    // Odd, and whole.
+    const stray = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(40, 0x41), whole.subarray(-2)]);
+    await writeFiles(root, { '0.jpg': whole, '1.jpg': cut, '2.jpg': stray });
+    const files = ['0.jpg', '1.jpg', '2.jpg'].map((name) => path.join(root, name));
+    for await (const { ids, pixels, unreadable, release } of loadFileBatches(files, options)) {
+      expect(unreadable).toEqual([
+        { index: 1, reason: expect.stringMatching(/^[45]\d % of the picture is missing$/) },
+      ]);
+      expect([...ids]).toEqual([0, 2]);
+      const half = pixels.length / 2;
+      expect(Buffer.from(pixels.subarray(0, half)).equals(pixels.subarray(half))).toBe(true);
+      release();
     }
   });
 
