@@ -2,12 +2,12 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type ChosenCheckpoint, chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { evaluateCheckpoint } from '../run/evaluate-checkpoint.js';
-import type { OperateContext } from '../run/operate-cluster.js';
 import { indexRecordedData, type Places } from '../run/recorded-data.js';
+import type { TaskContext } from '../run/run-task.js';
 import type { RunServices } from '../run/services.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
 
-export interface EvaluateRunOptions extends OperateContext {
+export interface EvaluateRunOptions extends TaskContext {
   readonly directory: RunDirectory;
   /** Local workers that share the validation set. */
   readonly workers: number;

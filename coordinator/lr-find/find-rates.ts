@@ -8,9 +8,9 @@ import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun, takeOver } from '../checkpoints/source-run.js';
 import type { StartConfig } from '../options/start-config.js';
-import { type OperateContext, operateCluster } from '../run/operate-cluster.js';
 import { indexData, type PrepareContext } from '../run/prepare-run.js';
 import { buildRunConfig } from '../run/run-config.js';
+import { runTask, type TaskContext } from '../run/run-task.js';
 import { type RatePoint, type Suggestions, suggestRates } from './suggestions.js';
 
 export interface RateSearch {
@@ -23,7 +23,7 @@ export interface RateSearch {
   readonly stateDigest: string;
 }
 
-export type FindContext = Omit<PrepareContext, 'signal' | 'command'> & Pick<OperateContext, 'signals'>;
+export type FindContext = Omit<PrepareContext, 'signal' | 'command'> & Pick<TaskContext, 'signals'>;
 
 interface Prepared {
   readonly config: RunConfig;
@@ -87,7 +87,7 @@ async function search(
   const test = createRangeTest();
   const points: RatePoint[] = [];
   let diverged = false;
-  const { restoredDigest } = await operateCluster(
+  const { restoredDigest } = await runTask(
     {
       ...{ config, dataset, pretrainedPath, ...runtime },
       checkpoint: null,

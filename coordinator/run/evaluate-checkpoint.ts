@@ -5,7 +5,7 @@ import { diskCacheGib } from '../../runtime/installation.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { defaults } from '../options/run-options.js';
-import { type OperateContext, operateCluster } from './operate-cluster.js';
+import { runTask, type TaskContext } from './run-task.js';
 
 export interface CheckpointEvaluation {
   readonly config: RunConfig;
@@ -21,16 +21,16 @@ export interface CheckpointEvaluation {
 
 /**
  * Evaluates a checkpoint's network over the validation set, shared among local workers that are started for
- * it. Nothing is recorded. Throws as `operateCluster` does.
+ * it. Nothing is recorded. Throws as `runTask` does.
  */
 export async function evaluateCheckpoint(
   { config, dataset, checkpoint, workers, threads, tta }: CheckpointEvaluation,
-  context: OperateContext,
+  context: TaskContext,
 ): Promise<EvaluationResult> {
   const { step, epoch } = checkpoint.record;
   const evaluated = new Array<number>(workers).fill(0);
   let result: EvaluationResult | null = null;
-  await operateCluster(
+  await runTask(
     {
       config: { ...config, task: { kind: 'evaluate', ...(tta ? { tta } : {}) } },
       ...{ dataset, pretrainedPath: null, checkpoint, startStep: step },

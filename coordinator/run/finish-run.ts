@@ -6,9 +6,9 @@ import type { EvaluationResult } from '../membership/cluster-events.js';
 import { distinctKernels } from '../run-store/kernels.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import { evaluateCheckpoint } from './evaluate-checkpoint.js';
-import type { OperateContext } from './operate-cluster.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunRecorder } from './run-recorder.js';
+import type { TaskContext } from './run-task.js';
 import type { RunServices } from './services.js';
 
 /** The run's summary, of what has been recorded so far. */
@@ -46,8 +46,8 @@ export function summarize(
   };
 }
 
-interface ReportContext extends OperateContext {
-  readonly services: OperateContext['services'] & Pick<RunServices, 'writeReport'>;
+interface ReportContext extends TaskContext {
+  readonly services: TaskContext['services'] & Pick<RunServices, 'writeReport'>;
 }
 
 /**

@@ -10,7 +10,6 @@ import { removeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './early-stopping.js';
 import { reportRun, summarize } from './finish-run.js';
-import { openMetricsIntake } from './metrics-intake.js';
 import {
   closeResources,
   destroyResources,
@@ -20,6 +19,7 @@ import {
   shortDeadlines,
 } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
+import { recordMetrics } from './record-metrics.js';
 import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
@@ -179,7 +179,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { services, signals, report, resume } = context;
   const { config, dataset, pretrainedPath, runtime, directory } = run;
   const { signal } = signals;
-  const nats = await openMetricsIntake({ run, services, report, resources, file: active.metrics });
+  const nats = await recordMetrics({ run, services, report, resources, file: active.metrics });
   signal.throwIfAborted();
   considerResumed(active);
   if (recorder.nextStep === totalSteps(config)) return noMetrics;

@@ -2,7 +2,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommittedStep } from '../../../coordinator/membership/cluster-events.js';
-import { operateCluster } from '../../../coordinator/run/operate-cluster.js';
+import { runTask } from '../../../coordinator/run/run-task.js';
 import type { ClusterResult, RunServices } from '../../../coordinator/run/services.js';
 import { createDeferred } from '../../../runtime/deferred.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -52,7 +52,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
   };
   const [graceful, immediate] = [new AbortController(), new AbortController()];
   const operate = (listener: { stepCommitted?(step: CommittedStep): void } = {}, localWorkers = 2) =>
-    operateCluster(
+    runTask(
       {
         ...{ config: tinyConfig(), dataset: tinyDataset(), pretrainedPath: null, checkpoint: null },
         ...{ startStep: 0, workers: 3, localWorkers, threads: 1, cacheGib: 2, listener },
@@ -63,7 +63,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
   return { calls, operate, graceful, immediate, started: started.promise, logs: () => logDirs[0]! };
 }
 
-describe('operateCluster', () => {
+describe('runTask', () => {
   it('gathers workers, does the task without metrics, and takes everything down', async () => {
     const fixture = openFixture(async () => result);
     expect(await fixture.operate()).toEqual(result);

@@ -26,7 +26,7 @@ export interface ClusterWork extends ClusterTask {
   readonly listener: Partial<ClusterListener>;
 }
 
-export interface OperateContext {
+export interface TaskContext {
   readonly services: Pick<RunServices, 'openCluster' | 'launchWorkers'>;
   report(event: RunEvent): void;
   /** Aborts to end the work; then, `immediate`, to end at once. */
@@ -40,7 +40,7 @@ export interface OperateContext {
  *
  * @throws RondoError cancelled when the signal comes, else as `Cluster.run` does.
  */
-export async function operateCluster(work: ClusterWork, context: OperateContext): Promise<ClusterResult> {
+export async function runTask(work: ClusterWork, context: TaskContext): Promise<ClusterResult> {
   const { immediate } = context.signals;
   const resources = noResources();
   const endAtOnce = () => destroyResources(resources);
@@ -63,7 +63,7 @@ export async function operateCluster(work: ClusterWork, context: OperateContext)
 
 async function gatherAndRun(
   work: ClusterWork,
-  { services, report, signals }: OperateContext,
+  { services, report, signals }: TaskContext,
   resources: OpenResources,
   logDir: string,
 ): Promise<ClusterResult> {

@@ -6,7 +6,7 @@ import type { OpenResources } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunServices } from './services.js';
 
-interface Intake {
+interface MetricsContext {
   readonly run: PreparedRun;
   readonly services: RunServices;
   report(event: RunEvent): void;
@@ -25,10 +25,10 @@ interface MetricsAddress {
  * and the collector to `resources` and returns how workers reach the server. Where NATS cannot be opened the
  * run goes on without metrics and warns once: training does not depend on them.
  */
-export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress> {
-  const { run, report, resources } = intake;
+export async function recordMetrics(context: MetricsContext): Promise<MetricsAddress> {
+  const { run, report, resources } = context;
   try {
-    return await open(intake);
+    return await open(context);
   } catch (thrown) {
     const { message, remedy } = RondoError.from(thrown);
     const what =
@@ -43,7 +43,7 @@ export async function openMetricsIntake(intake: Intake): Promise<MetricsAddress>
   }
 }
 
-async function open({ run, services, report, resources, file }: Intake): Promise<MetricsAddress> {
+async function open({ run, services, report, resources, file }: MetricsContext): Promise<MetricsAddress> {
   const { config, directory, restored, runtime } = run;
   /** Once, whatever goes wrong first. */
   let warned = false;
