@@ -13,10 +13,9 @@ import {
   type PreparedRun,
   prepareNewRun,
 } from '../run/prepare-run.js';
-import { resumeCommand, resumeRun } from '../run/resume-run.js';
+import { type Resumed, resumeCommand, resumeRun } from '../run/resume-run.js';
 import type { RunServices } from '../run/services.js';
 import { type TrainContext, trainRun } from '../run/train-run.js';
-import type { Summary } from '../run-store/summary.js';
 import { openReporter } from '../terminal/reporter.js';
 import { startOptions } from './command-options.js';
 
@@ -85,6 +84,10 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
         ? `it stopped early, after ${steps} steps`
         : `all of its ${steps} steps are taken`;
       report({ kind: 'note', text: `run ${runId} is completed: ${how}` });
+      if (prepared.summary.report === null) {
+        const command = `${programName(argv)} interpret ${shellWord(prepared.directory.path)}`;
+        report({ kind: 'note', text: `it has no report: \`${command}\` writes one` });
+      }
       report({ kind: 'summary', ...prepared.summary });
       return 0;
     }
@@ -97,11 +100,7 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
   }
 }
 
-type Prepared =
-  | { readonly kind: 'ready'; readonly run: PreparedRun }
-  | { readonly kind: 'finished'; readonly summary: Summary };
-
-async function prepare(config: StartConfig, context: PrepareContext): Promise<Prepared> {
+async function prepare(config: StartConfig, context: PrepareContext): Promise<Resumed> {
   if (config.kind === 'resume') return resumeRun(config, context);
   return { kind: 'ready', run: await prepareNewRun(config, context) };
 }

@@ -40,7 +40,7 @@ type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
 export type Resumed =
   | { readonly kind: 'ready'; readonly run: PreparedRun }
   /** There is nothing left to do. */
-  | { readonly kind: 'finished'; readonly summary: Summary };
+  | { readonly kind: 'finished'; readonly directory: RunDirectory; readonly summary: Summary };
 
 /**
  * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that
@@ -62,7 +62,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     const summary = await readSummary(directory);
     if (summary?.status === 'completed' && (summary.earlyStopped || step === totalSteps(record.config))) {
       unlock();
-      return { kind: 'finished', summary };
+      return { kind: 'finished', directory, summary };
     }
     const moved = movedPlaces(start.given, record.training);
     const { dataset, quarantined } = await indexRecordedData(record, directory, context, moved);

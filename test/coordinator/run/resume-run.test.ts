@@ -20,6 +20,16 @@ describe('a run that is resumed', () => {
     });
   });
 
+  it('says how to have the report that a completed run lacks', async () => {
+    const runs = temporaryFolder();
+    const { path, summary } = await runStart(runs, fresh);
+    writeFileSync(join(path, 'summary.json'), JSON.stringify({ ...summary, report: null }));
+    const again = await runStart(runs, resume);
+    const text = `it has no report: \`coordinator interpret ${path}\` writes one`;
+    expect(again.events[1]).toEqual({ kind: 'note', text });
+    expect(again.calls).toEqual([]);
+  });
+
   it('reports a run that was killed between its last step and its summary, from its last checkpoint', async () => {
     const runs = temporaryFolder();
     const { path } = await runStart(runs, fresh);
