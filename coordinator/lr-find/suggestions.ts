@@ -24,8 +24,8 @@ export interface Suggestions {
 }
 
 /** fastai leaves out the start, where the smoothing is still rough, and the end, where the loss explodes. */
-export const skippedAtStart = 10;
-export const skippedAtEnd = 5;
+const skippedAtStart = 10;
+const skippedAtEnd = 5;
 
 /** The points that are plotted and that suggestions are read off. */
 export function trimCurve(points: readonly RatePoint[]): readonly RatePoint[] {

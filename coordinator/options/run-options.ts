@@ -11,13 +11,7 @@ export const defaults = {
 } as const;
 
 /** What says which epoch is best: the lower the better, but for macro F1. */
-export const epochMeasures = [
-  'valid_loss',
-  'error_rate',
-  'balanced_error',
-  'macro_f1',
-  'top5_error',
-] as const;
+const epochMeasures = ['valid_loss', 'error_rate', 'balanced_error', 'macro_f1', 'top5_error'] as const;
 export type EpochMeasure = (typeof epochMeasures)[number];
 
 /** The workers, and how they and their metrics are reached. */

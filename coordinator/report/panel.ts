@@ -27,7 +27,7 @@ export interface Panel {
   readonly marks: readonly { readonly x: number; readonly name: string }[];
 }
 
-export const panelSize = { width: 560, height: 340 } as const;
+const panelSize = { width: 560, height: 340 } as const;
 const margin = { left: 72, top: 62, right: 20, bottom: 56 } as const;
 
 /** A drawing of the panels side by side. */

@@ -4,7 +4,7 @@ import { RondoError } from '../../runtime/errors.js';
  * So many skipped steps in a row end a run: training has diverged, and nothing that follows would change a
  * weight.
  */
-export const mostSkippedInRow = 20;
+const mostSkippedInRow = 20;
 
 /** Going on with the run as it is would only skip the same steps again. */
 export const divergedRemedy =

@@ -71,7 +71,7 @@ function pairsTable({ classes, confusion, mostConfused, errors }: Interpretation
 }
 
 /** A percentage with a bar behind it. */
-export function shareCell(share: number | null, kind: 'right' | 'wrong'): Html {
+function shareCell(share: number | null, kind: 'right' | 'wrong'): Html {
   const width = share === null ? 0 : 100 * share;
   return html`<td class="n bar ${kind}" style="--w:${width.toFixed(1)}%">${formatPercent(share)}</td>`;
 }

@@ -88,7 +88,7 @@ function headline(interpretation: Interpretation): Html {
   return html`<dl class="headline">${figures.map(([name, figure]) => html`<div><dt>${name}</dt><dd>${figure}</dd></div>`)}</dl>`;
 }
 
-export function curvesSection(config: RunConfig, history: History): Html {
+function curvesSection(config: RunConfig, history: History): Html {
   return html`
 <section aria-labelledby="curves">
 <h2 id="curves">Learning curves</h2>
@@ -119,7 +119,7 @@ function epochTable(epochs: readonly EpochRecord[]): Html {
   return html`<details${trusted(epochs.length <= 12 ? ' open' : '')}><summary>Table of epochs</summary>${table}</details>`;
 }
 
-export function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {
+function lossesSection(losses: readonly PicturedLoss[], classes: readonly string[]): Html {
   const order = html`<b>prediction</b> / actual / loss / probability of the actual class`;
   return html`
 <section aria-labelledby="top-losses">
