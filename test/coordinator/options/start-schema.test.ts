@@ -29,6 +29,7 @@ const meanings: Record<string, readonly string[]> = {
   'cli/command-options.ts': ['data', 'valid'],
   'cli/interpret.ts': ['labels'],
   'cli/lr-find.ts': ['from'],
+  'cli/pack.ts': ['data', 'labelPattern', 'labels', 'valid', 'skipBroken', 'seed'],
   'cli/show-batch.ts': ['seed', 'size', 'augment'],
   'run-store/verify-images.ts': ['data', 'valid'],
   'report/page/recipe-section.ts': ['labelPattern'],
