@@ -13,7 +13,6 @@ import { findGpus } from './launch/gpus.js';
 import { launchWorkers } from './launch/launcher.js';
 import { startNatsServer } from './launch/nats-server.js';
 import { runWorkerJob } from './launch/run-job.js';
-import { divideThreads } from './launch/worker-environment.js';
 import { reportDefaults, writeReport } from './report/write-report.js';
 import type { RunServices } from './run/services.js';
 import { openCollector } from './telemetry/collector.js';
@@ -62,9 +61,8 @@ export const localServices: RunServices = {
   openCluster: ({ token, ...options }) =>
     openCluster({ ...options, credentials: tokenCredentials(token), version }),
   launchWorkers({ threads, cacheGib, ...options }) {
-    const threadsPerWorker = threads ?? divideThreads(options.count);
     return launchWorkers({
-      ...{ ...options, threadsPerWorker, gpus: findGpus() },
+      ...{ ...options, threadsPerWorker: threads, gpus: findGpus() },
       arguments: ['--cache-gib', String(cacheGib)],
     });
   },

@@ -105,6 +105,10 @@ export const runConfigSchema = z
     precision: z.enum(floatTypes),
     /** What gradients travel as. */
     wire: z.enum(floatTypes),
+    /** Of every worker: what TensorFlow divides an operation among, which decides the last bits of results. */
+    threads: z.int().positive(),
+    /** What becomes of a run whose workers compute with unlike kernels. */
+    mixed: z.enum(['allow', 'refuse']),
     /**
      * Threads of every worker among which the ring's work is divided. With more than one there is always a
      * ring.

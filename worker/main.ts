@@ -58,8 +58,8 @@ program
     'after',
     `
 RONDO_LOG=info logs what happens, one JSON object a line, on standard error; debug adds every step, trace heartbeats.
-The number of threads, the GPU and the kernels are chosen by the environment: TF_NUM_INTRAOP_THREADS, UV_THREADPOOL_SIZE,
-CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set). The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
+The run says how many threads compute. The GPU, the kernels and the threads that read images are chosen by the environment:
+CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set), UV_THREADPOOL_SIZE. The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
 Whoever holds the run's token may take part in the run: keep it off command lines.
 ${exitCodesHelp}
 

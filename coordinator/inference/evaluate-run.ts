@@ -13,8 +13,6 @@ export interface EvaluateRunOptions extends TaskContext {
   readonly workers: number;
   /** With test-time augmentation; without, unless given. */
   readonly tta?: boolean;
-  /** Null divides the cores among them. */
-  readonly threads?: number | null;
   /** A checkpoint's name; without it, the one with the lowest error rate if it is kept, else the newest. */
   readonly checkpoint?: string;
   /** Where its data lies now, if it has moved. */
@@ -46,7 +44,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   const evaluation = await evaluateCheckpoint(
     {
       ...{ config: record.config, dataset, checkpoint, workers },
-      ...{ threads: options.threads ?? null, tta: options.tta ?? false },
+      tta: options.tta ?? false,
     },
     options,
   );

@@ -8,7 +8,7 @@ import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun, takeOver } from '../checkpoints/source-run.js';
 import type { StartConfig } from '../options/start-config.js';
-import { indexData, type PrepareContext } from '../run/prepare-run.js';
+import { chooseThreads, indexData, type PrepareContext } from '../run/prepare-run.js';
 import { buildRunConfig } from '../run/run-config.js';
 import { runTask, type TaskContext } from '../run/run-task.js';
 import { type RatePoint, type Suggestions, suggestRates } from './suggestions.js';
@@ -57,7 +57,7 @@ export async function findRates(
 }
 
 async function prepare(
-  { training }: Extract<StartConfig, { kind: 'new' }>,
+  { training, runtime }: Extract<StartConfig, { kind: 'new' }>,
   source: SourceRun | null,
   task: RangeTask,
   scratch: string,
@@ -72,7 +72,12 @@ async function prepare(
     source === null ? null : await takeOver(source, plain, join(scratch, 'weights.safetensors'), context);
   const weights = taken?.weights ?? pretrained;
   return {
-    config: { ...plain, task, pretrainedDigest: weights?.digest ?? null },
+    config: {
+      ...plain,
+      task,
+      threads: chooseThreads(training, runtime),
+      pretrainedDigest: weights?.digest ?? null,
+    },
     dataset,
     pretrainedPath: weights?.path ?? null,
   };

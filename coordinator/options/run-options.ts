@@ -28,11 +28,21 @@ export const clusterOptions = {
     type: integer(0, 1024),
     defaultText: 'all',
   }),
-  threads: runtimeOption({
+  /** Null lets the machine decide. */
+  threads: trainingOption<number | null>({
     value: 'N',
-    text: 'threads of each worker on this machine',
+    text: 'threads of each worker, wherever it is: the same number gives the same weights, bit for bit',
     type: integer(1, 1024),
-    defaultText: 'its cores, divided among them',
+    default: null,
+    defaultText: 'the cores of this machine, divided among its workers',
+  }),
+  mixed: planOption<'allow' | 'refuse'>({
+    value: 'WHAT',
+    text:
+      'when workers compute with unlike kernels (processor, GPU, TensorFlow), whose last bits differ: allow warns, refuse ' +
+      'ends the run',
+    type: oneOf(['allow', 'refuse']),
+    default: 'allow',
   }),
   cacheGib: runtimeOption({
     value: 'GIB',

@@ -10,8 +10,6 @@ export interface RuntimeOptions {
   readonly workers: number;
   /** Workers launched on this machine; the others join from elsewhere. */
   readonly localWorkers: number;
-  /** Of each worker launched here; null divides the cores among them. */
-  readonly threads: number | null;
   /** Disk for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly nats: string | null;
@@ -47,7 +45,6 @@ export type StartConfig =
 export function resolveStart(raw: RawStart): StartConfig {
   const parsed = parseStart(raw);
   const places = {
-    threads: parsed.threads ?? null,
     cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,

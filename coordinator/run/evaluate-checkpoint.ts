@@ -3,6 +3,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { diskCacheGib } from '../../runtime/installation.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
+import { divideThreads } from '../launch/worker-environment.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { defaults } from '../options/run-options.js';
 import { runTask, type TaskContext } from './run-task.js';
@@ -13,8 +14,6 @@ export interface CheckpointEvaluation {
   readonly checkpoint: Checkpoint;
   /** Local workers that share the validation set. */
   readonly workers: number;
-  /** Null divides the cores among them. */
-  readonly threads: number | null;
   /** With test-time augmentation. */
   readonly tta: boolean;
 }
@@ -24,7 +23,7 @@ export interface CheckpointEvaluation {
  * it. Nothing is recorded. Throws as `runTask` does.
  */
 export async function evaluateCheckpoint(
-  { config, dataset, checkpoint, workers, threads, tta }: CheckpointEvaluation,
+  { config, dataset, checkpoint, workers, tta }: CheckpointEvaluation,
   context: TaskContext,
 ): Promise<EvaluationResult> {
   const { step, epoch } = checkpoint.record;
@@ -32,9 +31,14 @@ export async function evaluateCheckpoint(
   let result: EvaluationResult | null = null;
   await runTask(
     {
-      config: { ...config, task: { kind: 'evaluate', ...(tta ? { tta } : {}) } },
+      // Whoever evaluates has the whole machine, whatever the run had.
+      config: {
+        ...config,
+        threads: divideThreads(workers),
+        task: { kind: 'evaluate', ...(tta ? { tta } : {}) },
+      },
       ...{ dataset, pretrainedPath: null, checkpoint, startStep: step },
-      ...{ workers, localWorkers: workers, threads, listen: defaults.listen },
+      ...{ workers, localWorkers: workers, listen: defaults.listen },
       cacheGib: diskCacheGib(process.env),
       listener: {
         evaluating(rank, images) {

@@ -84,6 +84,6 @@ async function evaluateEnd(
 ): Promise<EvaluationResult> {
   assert(checkpoint !== null, 'a run that trained nothing has a checkpoint');
   const workers = Math.max(1, runtime.localWorkers);
-  const task = { config, dataset, checkpoint, workers, threads: runtime.threads, tta: false };
+  const task = { config, dataset, checkpoint, workers, tta: false };
   return evaluateCheckpoint(task, context);
 }

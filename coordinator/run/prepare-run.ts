@@ -10,6 +10,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, takeOver } from '../checkpoints/source-run.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
+import { divideThreads } from '../launch/worker-environment.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { writeImageRecord } from '../run-store/image-record.js';
@@ -76,8 +77,9 @@ export async function prepareNewRun(
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
     const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
-    const lanes = training.lanes ?? chooseLanes(runtime);
-    const config = Object.freeze({ ...plain, lanes, pretrainedDigest: weights?.digest ?? null });
+    const threads = chooseThreads(training, runtime);
+    const lanes = training.lanes ?? chooseLanes({ ...runtime, threads });
+    const config = Object.freeze({ ...plain, threads, lanes, pretrainedDigest: weights?.digest ?? null });
     await writeImageRecord(directory.images, dataset);
     await writeQuarantined(directory, quarantined);
     await writeRunRecord(directory, {
@@ -112,6 +114,14 @@ export async function prepareNewRun(
     rmSync(directory.path, { recursive: true, force: true });
     throw cannotWrite(directory.path, error);
   }
+}
+
+/** Of every worker of a new run; those on this machine decide when it is left to the machine. */
+export function chooseThreads(
+  { threads }: Pick<TrainingOptions, 'threads'>,
+  { localWorkers }: { readonly localWorkers: number },
+): number {
+  return threads ?? divideThreads(Math.max(1, localWorkers));
 }
 
 /** Where a run's images lie, as its record says it. */

@@ -28,6 +28,7 @@ export function buildRunConfig(
     dropout,
     emaDecay: training.ema,
     classWeights: weighClasses(training, dataset),
+    threads: training.threads ?? 1,
     lanes: training.lanes ?? 1,
     pretrainedDigest,
   });

@@ -1,7 +1,9 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
+import { formatKernels } from '../run-store/kernels.js';
 import { removeTokenFile, writeTokenFile } from '../run-store/token-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
@@ -19,11 +21,30 @@ export interface ClusterTask {
   readonly workers: number;
   /** Launched on this machine; the others join at `listen`. */
   readonly localWorkers: number;
-  /** Null divides the cores among them. */
-  readonly threads: number | null;
   /** Disk of this machine for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly listen: string;
+}
+
+/** Ends a run that refuses unlike workers when the first of them is ready. */
+function watchKernels(
+  { mixed }: RunConfig,
+  { ready }: ClusterListener,
+  end: (error: RondoError) => void,
+): Pick<ClusterListener, 'ready'> {
+  let first: { readonly workerId: string; readonly kernels: string } | null = null;
+  return {
+    ready(worker) {
+      ready?.(worker);
+      const kernels = formatKernels({ ...worker.kernels, oneDnn: worker.kernels.oneDnn ?? null });
+      first ??= { workerId: worker.workerId, kernels };
+      if (mixed === 'allow' || kernels === first.kernels) return;
+      const text = `${worker.workerId} computes with ${kernels}, ${first.workerId} with ${first.kernels}: the run would not be bit-reproducible`;
+      const remedy = 'have workers on machines of one kind join, or give --mixed allow';
+      // Not amid what the cluster is doing with this worker.
+      setImmediate(() => end(new RondoError('failed-precondition', text, { remedy })));
+    },
+  };
 }
 
 export interface RunOnClusterOptions<Result> {
@@ -56,13 +77,14 @@ export interface RunOnClusterOptions<Result> {
  */
 export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Promise<Result> {
   const { task, token, services, resources, signal, nats, logDir } = o;
-  const { config, dataset, pretrainedPath, workers, localWorkers, threads, cacheGib, listen } = task;
+  const { config, dataset, pretrainedPath, workers, localWorkers, cacheGib, listen } = task;
   const cluster = await services.openCluster({
     ...{ config, dataset, pretrainedPath, listen, token, worldSize: workers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
     gathering: localWorkers === workers ? { timeoutMs: registerMs, logDir } : null,
-    ...{ listener: o.listener, endRemedy: o.endRemedy },
+    listener: { ...o.listener, ...watchKernels(config, o.listener, (error) => cluster.workerExited(error)) },
+    endRemedy: o.endRemedy,
   });
   resources.cluster = cluster;
   const tokenFile = localWorkers < workers ? o.tokenFile : null;
@@ -72,7 +94,8 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     o.report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
     if (localWorkers > 0) {
       const launched = services.launchWorkers({
-        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, threads, cacheGib },
+        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, cacheGib },
+        threads: config.threads,
       });
       resources.workers = launched;
       void launched.failed.then((error) => cluster.workerExited(error));

@@ -151,7 +151,7 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
       workers.push(line);
       const own = formatKernels(line.kernels);
       if (known === undefined || known === own) return;
-      const text = `${worker} computes with ${own}, others of this run with ${known}: the last bits of results will differ`;
+      const text = `${worker} computes with ${own}, others of this run with ${known}: the run is not bit-reproducible`;
       o.report({ kind: 'warning', text });
     },
     stepCommitted(step) {

@@ -113,8 +113,8 @@ export interface RunServices {
     coordinatorAddress: string;
     token: string;
     logDir: string;
-    /** Null divides the cores among them. */
-    threads: number | null;
+    /** Of each. */
+    threads: number;
     /** Disk for decoded images, in GiB. */
     cacheGib: number;
   }): LaunchedWorkers;

@@ -27,6 +27,8 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     classWeights: null,
     precision: 'float32',
     wire: 'float32',
+    threads: 1,
+    mixed: 'allow',
     lanes: 1,
     pretrainedDigest: null,
     ...changes,

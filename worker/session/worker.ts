@@ -168,6 +168,7 @@ async function equip(
   const { runId, natsUrl, natsToken } = welcome;
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
+  useThreads(config.threads);
   const [shape, dataset] = await Promise.all([
     compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
@@ -194,6 +195,15 @@ async function equip(
       return { published, dropped: dropped + left };
     },
   };
+}
+
+/**
+ * Has TensorFlow, which reads it when it is loaded, divide its operations among so many threads: their results'
+ * last bits depend on it, so that it is the run's to say, however the worker was started.
+ */
+function useThreads(threads: number): void {
+  process.env.TF_NUM_INTRAOP_THREADS = String(threads);
+  process.env.OMP_NUM_THREADS = String(threads);
 }
 
 /** Threads for the lanes beside the main thread's, in order. */

@@ -59,13 +59,16 @@ export interface Binding {
  * AVX512-BF16 or AMX, and computes with Eigen's elsewhere, which take twice the time
  * (tensorflow/core/util/port.cc). Memory of a GPU as it is needed: workers may share one. Batch norm of
  * bfloat16 in the layout that convolutions have; else it is transposed there and back
- * (tensorflow/core/kernels/fused_batch_norm_op.cc).
+ * (tensorflow/core/kernels/fused_batch_norm_op.cc). On a GPU: kernels that repeat their bits, and no choice among
+ * them by how long they take (tensorflow/core/kernels/conv_ops_gpu.cc), so that workers agree.
  */
 const environmentDefaults: Readonly<Record<string, string>> = {
   TF_CPP_MIN_LOG_LEVEL: '2',
   TF_ENABLE_ONEDNN_OPTS: '1',
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT: '1',
+  TF_DETERMINISTIC_OPS: '1',
+  TF_CUDNN_USE_AUTOTUNE: '0',
 };
 
 const remedy = 'Run `npm run setup`: it fetches the TensorFlow runtime and builds the binding.';

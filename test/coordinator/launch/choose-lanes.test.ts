@@ -4,9 +4,9 @@ import { chooseLanes } from '../../../coordinator/launch/choose-lanes.js';
 describe('chooseLanes', () => {
   it.each([
     // cores, workers here, threads of each, lanes
-    [2, 1, null, 1],
-    [2, 4, null, 1],
-    [64, 4, null, 1],
+    [2, 1, 2, 1],
+    [2, 4, 1, 1],
+    [64, 4, 16, 1],
     [16, 4, 4, 1],
     [16, 4, 3, 2],
     [16, 4, 1, 4],

@@ -34,7 +34,6 @@ describe('defaults', () => {
     expect(runtime).toEqual({
       workers: 1,
       localWorkers: 1,
-      threads: null,
       cacheGib: 20,
       nats: null,
       listen: '127.0.0.1:0',
