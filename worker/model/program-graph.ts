@@ -17,6 +17,7 @@ import {
   weightsOf,
 } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
+import { type KeptSum, keepSum } from './kept-sum.js';
 import { openLayers } from './layers.js';
 import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
 import { blend, buildMixing } from './mixing.js';
@@ -33,6 +34,8 @@ export interface TrainableSet {
   readonly reduction: ReductionLayout;
   readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
+  /** For a worker that is alone, on a GPU. */
+  readonly kept: { readonly sum: KeptSum; readonly update: UpdateGraph } | null;
 }
 
 export interface EvaluationGraph {
@@ -116,12 +119,19 @@ function buildTrainableSet(
 ): TrainableSet {
   const weighted = (o.options.classWeights ?? null) !== null;
   const reduction = layOutReduction(o.network, trainable, { weighted });
-  const reduced = graph.scope(`reduced-${trainable}`, () => takeApart(graph, reduction));
-  return {
+  const { onGpu = false, clipNorm = null } = o.options;
+  const reduced = graph.scope(`reduced-${trainable}`, () => takeApart(graph, reduction, onGpu));
+  const layouts = { state: o.layout, reduction };
+  const set = {
     reduction,
     gradient: buildGradientGraph(graph, pass, reduction, trainable),
-    update: buildUpdateGraph(graph, held, reduced, { state: o.layout, reduction }, trainable),
+    update: buildUpdateGraph(graph, held, reduced, layouts, trainable),
   };
+  // A bound takes the norm of all gradients, which is computed outside of the session.
+  if (!onGpu || clipNorm !== null) return { ...set, kept: null };
+  const kept = keepSum(graph, pass, reduction, trainable);
+  const update = buildUpdateGraph(graph, held, kept.reduced, layouts, trainable);
+  return { ...set, kept: { sum: kept.sum, update } };
 }
 
 function buildEvaluation(

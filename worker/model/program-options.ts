@@ -29,6 +29,11 @@ export interface ProgramOptions {
   readonly clipNorm?: number | null;
   /** Whether the state holds a moving average of the parameters, which evaluation then uses. */
   readonly averaged?: boolean;
+  /**
+   * Whether it will run on a GPU, where few large kernels are faster than many small ones, and a sum is left
+   * where it is; the bits are the same. Asked of TensorFlow unless given.
+   */
+  readonly onGpu?: boolean;
   /** `normalized`: batches are the network's own input, as float32, and `presize` means nothing. */
   readonly input?: 'pixels' | 'normalized';
 }

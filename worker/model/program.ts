@@ -11,6 +11,7 @@ import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
 import { beginSum, type RunningSum, runAlone, runPart, summarize } from './gradient-parts.js';
+import { runKept } from './kept-sum.js';
 import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
@@ -124,7 +125,7 @@ export function openProgram(options: ProgramOptions & { input: 'normalized' }): 
 export function openProgram(options: ProgramOptions & { input?: 'pixels' }): Program;
 export function openProgram(options: ProgramOptions): Program | Program<NormalizedBatch> {
   const { weightDecay, clipNorm = null } = options;
-  const built = buildProgramGraph(options);
+  const built = buildProgramGraph({ onGpu: loadBinding().isUsingGpuDevice(), ...options });
   const session = openSession(built.graph);
   const entries = (trainable: Trainable) => {
     const found = built.sets.get(trainable);
@@ -139,7 +140,8 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     Float32Array.from(gradients, ({ name }) => amax[amaxPlaces.get(name)!]!);
   const begin = (layout: ReductionLayout, request: SumRequest) =>
     beginSum(layout, { ...request, largest: request.largest ?? largestOf(layout) });
-  let sum: RunningSum | undefined;
+  /** The last one begun; `kept` where its gradients are not in its vector, but in the session. */
+  let sum: (RunningSum & { readonly kept?: boolean }) | undefined;
   const feedsOfTraining = ({ batch, key, mixup }: Keyed<Batch>): Feeds => ({
     ...feedsOf(batch),
     key: Int32Array.from(key),
@@ -172,9 +174,11 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       return part < layout.parts.length - 1 ? null : summarize(sum);
     },
     sumAlone(batches, request) {
-      const { reduction: layout, gradient } = entries(request.trainable);
-      sum = begin(layout, request);
-      runAlone(session, gradient, batches.map(feedsOfTraining), sum);
+      const { reduction: layout, gradient, kept } = entries(request.trainable);
+      sum = { ...begin(layout, request), kept: kept !== null };
+      const feeds = batches.map(feedsOfTraining);
+      if (kept === null) runAlone(session, gradient, feeds, sum);
+      else runKept(session, kept.sum, feeds, sum);
       return summarize(sum);
     },
     finishSum(summaries) {
@@ -194,15 +198,17 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       }
     },
     apply(vector, { trainable, units, largest, ...update }) {
-      const { reduction, update: entry } = entries(trainable);
-      const { gradients, tail } = reduction;
+      const { reduction, update: fed, kept } = entries(trainable);
+      const { gradients, gradientLength, tail } = reduction;
+      const isKept = kept !== null && sum?.kept === true && sum.layout === reduction && sum.vector === vector;
+      const entry = isKept ? kept.update : fed;
       const worth = units ?? new Float32Array(gradients.length).fill(1);
       const clip = clipNorm === null ? 1 : clipFactor(vector, reduction, worth, clipNorm);
       for (const [index, { name }] of gradients.entries()) {
         if (largest !== undefined && largest[index] !== 0) amax[amaxPlaces.get(name)!] = largest[index]!;
       }
       const feeds = {
-        [entry.vector]: vector,
+        [entry.vector]: isKept ? vector.subarray(gradientLength) : vector,
         [entry.settings]: updateSettings(update, { updates: updates + 1, weightDecay }),
         [entry.factors]: worth.map((unit) => (unit * clip) / vector[tail.weight]!),
         [entry.amax]: amax,

@@ -1,7 +1,9 @@
 import type { Graph, Tensor } from '../tensorflow/graph.js';
-import { concat, reshape, slice, split } from '../tensorflow/ops/arrays.js';
+import { multiply } from '../tensorflow/ops/arithmetic.js';
+import { concat, gather, reshape, slice, split } from '../tensorflow/ops/arrays.js';
+import { cast } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
-import { zeros } from '../tensorflow/ops/sources.js';
+import { constantArray, zeros } from '../tensorflow/ops/sources.js';
 import { rowLength } from '../tensorflow/rows.js';
 import { type ReductionLayout, rowsOf } from './layout.js';
 import { volume } from './parameters.js';
@@ -40,30 +42,79 @@ function fillRows(graph: Graph, value: Values): Values[] {
 /** What an update is made from. */
 export interface Reduced {
   /** Placeholder of the vector. */
-  readonly vector: Tensor<'float32'>;
-  readonly gradients: readonly Values[];
+  readonly vector: Values;
+  /** The gradients, each multiplied by its factor of `factors` [gradients]. */
+  scaledGradients(factors: Values): readonly Values[];
   readonly statistics: readonly Values[];
   readonly microBatches: Values;
 }
 
-/** What is in a vector that is fed in rows of 64 bytes, so that TensorFlow takes it apart without a copy. */
-export function takeApart(graph: Graph, layout: ReductionLayout): Reduced {
-  const vector = placeholder(graph, 'vector', 'float32', [rowsOf(layout.length), rowLength]);
-  const { gradients, statistics, tail, length } = layout;
-  const specs = [...gradients, ...statistics];
-  const offsets = [...specs.map(({ offset }) => offset), tail.lossSum, length];
-  const sizes = offsets.slice(1).map((offset, index) => rowsOf(offset - offsets[index]!));
-  const pieces = split(vector, sizes, 0);
-  const values = specs.map(({ shape }, index) => {
-    const flat = reshape(pieces[index]!, [null]);
+/**
+ * What is in a vector that is fed in rows of 64 bytes, so that TensorFlow takes it apart without a copy.
+ *
+ * @param atOnce whether gradients are scaled before they are taken apart, in one operation: for a GPU, where
+ *   it takes longer to launch a kernel for each of a hundred tensors than to run it. On a CPU it would only
+ *   take memory.
+ */
+export function takeApart(graph: Graph, layout: ReductionLayout, atOnce = false): Reduced {
+  const { gradientLength, length } = layout;
+  const vector = placeholder(graph, 'vector', 'float32', [rowsOf(length), rowLength]);
+  const [summed, told] = split(vector, [rowsOf(gradientLength), rowsOf(length - gradientLength)], 0);
+  return {
+    vector,
+    scaledGradients: (factors) =>
+      atOnce
+        ? gradientsIn(layout, scaleRows(layout, summed!, factors))
+        : gradientsIn(layout, summed!).map((gradient, index) =>
+            multiply(gradient, reshape(slice(factors, [index], [1]), [])),
+          ),
+    ...takeTold(layout, told!),
+  };
+}
+
+/** What is told beside the gradients, from its rows. */
+export function takeTold(
+  { statistics, tail, gradientLength, length }: ReductionLayout,
+  rows: Values,
+): Pick<Reduced, 'statistics' | 'microBatches'> {
+  const specs = statistics.map(({ offset, shape }) => ({ shape, offset: offset - gradientLength }));
+  const end = tail.lossSum - gradientLength;
+  const values = cutRows(rows, [...specs, { shape: [rowLength], offset: end }], length - gradientLength);
+  return {
+    statistics: values.slice(0, -1),
+    microBatches: reshape(slice(values.at(-1)!, [tail.microBatches - tail.lossSum], [1]), []),
+  };
+}
+
+/** Each gradient, from the rows of all. */
+export function gradientsIn({ gradients, gradientLength }: ReductionLayout, rows: Values): Values[] {
+  return cutRows(rows, gradients, gradientLength);
+}
+
+/** Rows of all gradients [rows, rowLength], each multiplied by the factor of its gradient. */
+export function scaleRows(layout: ReductionLayout, rows: Values, factors: Values): Values {
+  const owners = ownersOf(rows.node.graph, layout);
+  return multiply(rows, reshape(gather(factors, owners), [null, 1]));
+}
+
+/** To which gradient each row belongs: made on the device, for a constant of integers would lie on the host. */
+export function ownersOf(graph: Graph, { gradients, gradientLength }: ReductionLayout): Tensor<'int32'> {
+  const owners = new Float32Array(rowsOf(gradientLength));
+  for (const [index, { offset }] of gradients.entries()) owners.fill(index, rowsOf(offset));
+  return cast(constantArray(graph, owners, [owners.length]), 'int32');
+}
+
+function cutRows(
+  rows: Values,
+  specs: readonly { readonly shape: readonly number[]; readonly offset: number }[],
+  length: number,
+): Values[] {
+  const offsets = [...specs.map(({ offset }) => offset), length];
+  const sizes = specs.map((_, index) => rowsOf(offsets[index + 1]! - offsets[index]!));
+  return split(rows, sizes, 0).map((piece, index) => {
+    const { shape } = specs[index]!;
+    const flat = reshape(piece, [null]);
     const count = volume(shape);
     return reshape(count === flat.shape[0] ? flat : slice(flat, [0], [count]), shape);
   });
-  const last = reshape(pieces.at(-1)!, [rowLength]);
-  return {
-    vector,
-    gradients: values.slice(0, gradients.length),
-    statistics: values.slice(gradients.length),
-    microBatches: reshape(slice(last, [tail.microBatches - tail.lossSum], [1]), []),
-  };
 }

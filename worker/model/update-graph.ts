@@ -83,7 +83,7 @@ export function buildUpdateGraph(
     const [beta1, scaledEpsilon, replaced, updateCount, ...byGroup] = scalarsOf(settings, settingCount);
     // What each gradient is multiplied by to be the mean.
     const factors = placeholder(graph, 'factors', 'float32', [gradients.length]);
-    const factorOf = scalarsOf(factors, gradients.length);
+    const scaled = reduced.scaledGradients(factors);
     const amax = placeholder(graph, 'amax', 'float32', layouts.state.amax.shape);
     const weight = divide(number(statisticsMomentum), reduced.microBatches);
 
@@ -96,7 +96,7 @@ export function buildUpdateGraph(
         state.variable(`optimizer.${order}.${name}`),
       );
       return graph.after([decayed], () =>
-        applyAdam(parameter, first!, second!, multiply(reduced.gradients[index]!, factorOf[index]!), {
+        applyAdam(parameter, first!, second!, scaled[index]!, {
           learningRate: byGroup[group]!,
           beta1: beta1!,
           beta2: number(beta2),

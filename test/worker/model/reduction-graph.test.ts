@@ -36,23 +36,26 @@ test('tensors are joined at their places, with zeros between', () => {
   session.close();
 });
 
-test('a fed vector is taken apart into what the layout says', () => {
+test.each([false, true])('a fed vector is taken apart into what the layout says; at once: %j', (atOnce) => {
   const graph = new Graph();
-  const { vector, gradients, statistics, microBatches } = takeApart(graph, layout);
+  const { vector, scaledGradients, statistics, microBatches } = takeApart(graph, layout, atOnce);
+  const factors = Float32Array.from(layout.gradients, (_, index) => 1 + (index % 4));
+  const gradients = scaledGradients(constantArray(graph, factors, [factors.length]));
   const session = openSession(graph);
   const values = Float32Array.from({ length: layout.length }, (_, index) => index % 65_521);
   const feeds = { [vector.node.name]: values };
   const bias = layout.gradients[0]!;
   expect(volume(bias.shape) % rowLength).not.toBe(0);
-  for (const [specs, tensors, index] of [
-    [layout.gradients, gradients, 0],
-    [layout.gradients, gradients, 7],
-    [layout.statistics, statistics, 2],
+  for (const [specs, tensors, index, factor] of [
+    [layout.gradients, gradients, 0, 1],
+    [layout.gradients, gradients, 7, 4],
+    [layout.gradients, gradients, layout.gradients.length - 1, factors.at(-1)!],
+    [layout.statistics, statistics, 2, 1],
   ] as const) {
     const { offset, shape } = specs[index]!;
     expect(tensors[index]!.shape).toEqual(shape);
     const { found } = session.run(feeds, { found: tensors[index]! });
-    expect(found).toEqual(values.slice(offset, offset + volume(shape)));
+    expect(found).toEqual(values.slice(offset, offset + volume(shape)).map((value) => factor * value));
   }
   expect(session.run(feeds, { microBatches }).microBatches[0]).toBe(values[layout.tail.microBatches]);
   session.close();

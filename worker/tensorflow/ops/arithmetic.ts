@@ -61,6 +61,9 @@ export function finite(x: Tensor<'float32'>): Tensor<'bool'> {
 
 /** The largest whole number that is not above each value. */
 export const floor = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Floor', x);
+/** The nearest whole number, of two the even one. */
+export const round = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Round', x);
+export const abs = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Abs', x);
 export const zerosLike = <D extends Numeric>(x: Tensor<D>): Tensor<D> => unary('ZerosLike', x);
 /** 1 / √x */
 export const reciprocalRoot = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => unary('Rsqrt', x);

@@ -190,6 +190,25 @@ export function gather<D extends DType>(x: Tensor<D>, indices: Tensor<'int32'>):
   return output(graph.add({ op: 'GatherV2', inputs, attributes, outputs }));
 }
 
+/** The largest element of each of `count` segments; `segments` [n] says to which each of `x` [n] belongs. */
+export function segmentMax(
+  x: Tensor<'float32'>,
+  segments: Tensor<'int32'>,
+  count: number,
+): Tensor<'float32'> {
+  checkRank('UnsortedSegmentMax', 1, x);
+  checkRank('UnsortedSegmentMax', 1, segments);
+  const graph = x.node.graph;
+  const attributes = {
+    T: { kind: 'type', value: 'float32' },
+    Tindices: { kind: 'type', value: 'int32' },
+    Tnumsegments: { kind: 'type', value: 'int32' },
+  } as const;
+  const inputs = [x, segments, constant(graph, 'int32', count)];
+  const outputs = [{ dtype: 'float32', shape: [count] }] as const;
+  return output(graph.add({ op: 'UnsortedSegmentMax', inputs, attributes, outputs }));
+}
+
 /** Zeros around `x`: `paddings[axis]` is [before, after]. */
 export function pad<D extends DType>(
   x: Tensor<D>,

@@ -45,6 +45,12 @@ export function mean<D extends FloatDType>(
   return reduce('Mean', x, axes, keepDims);
 }
 
+/** The largest along `axes` (all of them by default), which disappear. What becomes of NaN depends on the device. */
+export function max<D extends FloatDType>(x: Tensor<D>, axes: readonly number[] = everyAxis(x)): Tensor<D> {
+  checkDType('Max', floats, x);
+  return reduce('Max', x, axes, false);
+}
+
 /** True if every element is. */
 export function all(x: Tensor<'bool'>): Tensor<'bool'> {
   checkDType('All', ['bool'], x);
