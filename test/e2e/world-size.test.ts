@@ -86,7 +86,8 @@ async function trainApart(): Promise<Trained> {
       [...elsewhere, 'sh', '-c', '"$@" guest-1 & "$@" guest-2; wait', 'sh', ...command],
       {
         stdio: 'ignore',
-        env: { ...process.env, TF_NUM_INTRAOP_THREADS: '1', OMP_NUM_THREADS: '1' },
+        // The run's own number of threads counts.
+        env: { ...process.env, TF_NUM_INTRAOP_THREADS: '2', OMP_NUM_THREADS: '2' },
       },
     );
     ended.push(new Promise((resolve) => child.on('close', resolve)));
