@@ -7,7 +7,7 @@ export type Kernels = WorkerLine['kernels'];
 export function formatKernels(kernels: Kernels): string {
   const { gpu, oneDnn, instructionSet, processor, threads, tensorflow } = kernels;
   const version = `TensorFlow ${tensorflow}`;
-  if (gpu) return `GPU, ${version}`;
+  if (gpu) return `${processor}, ${version}`;
   const library = oneDnn === null ? 'unknown kernels' : oneDnn ? `oneDNN (${instructionSet})` : 'Eigen';
   return `${library} on ${processor}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${version}`;
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import koffi from 'koffi';
 import type { Kernels } from '../../proto/gen/coordinator.js';
 import { usableCores } from '../../runtime/cores.js';
@@ -26,11 +26,12 @@ const isMklEnabled = 'bool _ZN10tensorflow12IsMklEnabledEv()';
  */
 export function describeKernels(binding: Pick<Binding, 'TF_Version' | 'isUsingGpuDevice'>): Kernels {
   const { processor, instructionSet } = describeProcessor(readProcessor(), process.env.ONEDNN_MAX_CPU_ISA);
+  const gpu = binding.isUsingGpuDevice();
   return {
     tensorflow: binding.TF_Version,
-    gpu: binding.isUsingGpuDevice(),
+    gpu,
     oneDnn: askForOneDnn(),
-    processor,
+    processor: gpu ? chooseGpu(readGpus(), process.env.CUDA_VISIBLE_DEVICES) : processor,
     instructionSet,
     threads: Number(process.env.TF_NUM_INTRAOP_THREADS) || usableCores(),
   };
@@ -51,6 +52,27 @@ export function describeProcessor(
   const allowed = instructionSets.slice(Math.max(0, highest));
   const found = allowed.find(([, needed]) => needed.every((flag) => flags.has(flag)));
   return { processor: field('model name') || process.arch, instructionSet: found?.[0] ?? process.arch };
+}
+
+/**
+ * The model of the first GPU that may be used, from what the driver says of each, in the order of their
+ * addresses; `visible` is CUDA_VISIBLE_DEVICES.
+ */
+export function chooseGpu(descriptions: readonly string[], visible: string | undefined): string {
+  const models = descriptions.map((text) => /^Model:\s*(.*)$/m.exec(text)?.[1]?.trim());
+  const index = Number(visible?.split(',')[0] || 0);
+  return models[index] ?? models[0] ?? 'GPU of unknown model';
+}
+
+function readGpus(): string[] {
+  const folder = '/proc/driver/nvidia/gpus';
+  try {
+    return readdirSync(folder)
+      .sort()
+      .map((address) => readFileSync(`${folder}/${address}/information`, 'utf8'));
+  } catch {
+    return [];
+  }
 }
 
 function readProcessor(): string {

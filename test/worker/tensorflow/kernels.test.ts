@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
 import { loadBinding } from '../../../worker/tensorflow/binding.js';
-import { describeKernels, describeProcessor } from '../../../worker/tensorflow/kernels.js';
+import { chooseGpu, describeKernels, describeProcessor } from '../../../worker/tensorflow/kernels.js';
 
 const cpuinfo = (flags: string) =>
   `processor\t: 0\nmodel name\t: Some Processor 7\nflags\t\t: fpu sse4_1 ${flags}\n`;
@@ -48,6 +48,26 @@ describe('the kernels that compute', () => {
       read,
       kernels: { oneDnn, threads: 1 },
     });
+  });
+});
+
+describe('chooseGpu', () => {
+  const described = (model: string) => `Model: \t\t ${model}\nIRQ:   \t\t 77\n`;
+  const two = [described('NVIDIA H100 80GB HBM3'), described('Tesla T4')];
+
+  it.each([
+    [undefined, 'NVIDIA H100 80GB HBM3'],
+    ['1', 'Tesla T4'],
+    ['1,0', 'Tesla T4'],
+    ['GPU-5f3c', 'NVIDIA H100 80GB HBM3'],
+    ['7', 'NVIDIA H100 80GB HBM3'],
+  ])('names the model of the first that %s lets be seen', (visible, model) => {
+    expect(chooseGpu(two, visible)).toBe(model);
+  });
+
+  it('says when it does not know', () => {
+    expect(chooseGpu([], '0')).toBe('GPU of unknown model');
+    expect(chooseGpu(['no model'], undefined)).toBe('GPU of unknown model');
   });
 });
 
