@@ -3,9 +3,13 @@ import { predictJob } from '../../proto/jobs.js';
 import { maxImageSize } from '../../runtime/images.js';
 import { printableJson } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
-import { listImages } from '../inference/image-list.js';
-import { type Prediction, predictImages, type UnreadableImage } from '../inference/predict-images.js';
-import { renderPredictions } from '../inference/prediction-table.js';
+import {
+  listImages,
+  type Prediction,
+  predictImages,
+  renderPredictions,
+  type UnreadableImage,
+} from '../inference/predict-images.js';
 import { runWorkerJob } from '../launch/run-job.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/figures.js';

@@ -1,4 +1,11 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { PredictRequest, predictJob } from '../../proto/jobs.js';
+import { RondoError } from '../../runtime/errors.js';
+import { largest } from '../../runtime/extremes.js';
+import { imageEndings } from '../../runtime/images.js';
+import { listImageFiles } from '../dataset/image-files.js';
+import { type DataRemark, remarkPassedOver } from '../dataset/remarks.js';
 import type { JobRunner } from '../launch/run-job.js';
 
 /** What the network says of one image. */
@@ -44,4 +51,71 @@ export async function predictImages(o: PredictOptions): Promise<number> {
     },
   );
   return seconds;
+}
+
+export interface ImageList {
+  /** As the person can find them: what was given, or a path below it. */
+  readonly files: readonly string[];
+  /** What a folder holds that leads nowhere. */
+  readonly broken: readonly { readonly image: string; readonly reason: string }[];
+  /** What the folders hold beside them. */
+  readonly remarks: readonly DataRemark[];
+}
+
+/**
+ * Files as they are given, whatever they hold, and every image of the folders among them, sorted by path.
+ * Throws not-found when that is none.
+ */
+export async function listImages(inputs: readonly string[], signal: AbortSignal): Promise<ImageList> {
+  const files: string[] = [];
+  const broken: { image: string; reason: string }[] = [];
+  const remarks: DataRemark[] = [];
+  for (const input of inputs) {
+    const found = await stat(input).catch(() => null);
+    if (!found?.isDirectory()) {
+      files.push(input);
+      continue;
+    }
+    const listing = await listImageFiles(input, { signal, onFound: () => {} });
+    for (const { path } of listing.files) files.push(join(input, path));
+    for (const { path, reason } of [...listing.broken, ...listing.unlisted]) {
+      broken.push({ image: join(input, path), reason });
+    }
+    // Sub-folders without images are not worth a remark: the folders given are only searched.
+    for (const remark of remarkPassedOver({ ...listing, emptyFolders: [] }, false)) remarks.push(remark);
+  }
+  if (files.length + broken.length === 0) {
+    throw new RondoError('not-found', `there are no images in ${inputs.join(', ')}`, {
+      remedy: `a folder is searched for files that end in ${imageEndings}, its own folders included`,
+    });
+  }
+  return { files, broken, remarks };
+}
+
+/** One line for each image: its name, then the likeliest classes with their probabilities. */
+export function renderPredictions(results: readonly (Prediction | UnreadableImage)[]): string[] {
+  const names = largest(
+    results.map(({ image }) => image.length),
+    5,
+  );
+  const classes = largest(
+    results.flatMap((result) => ('top' in result ? result.top.map((entry) => entry.class.length) : [])),
+    5,
+  );
+  const cell = (name: string, figure: string) => `${name.padEnd(classes)} ${figure.padStart(6)}`;
+  const ranks = largest(
+    results.map((result) => ('top' in result ? result.top.length : 0)),
+    0,
+  );
+  const head = Array.from({ length: ranks }, (_, rank) => cell(rank === 0 ? 'class' : 'or', 'prob.'));
+  return [
+    [`${'image'.padEnd(names)}`, ...head].join('  ').trimEnd(),
+    ...results.map((result) => {
+      const cells =
+        'top' in result
+          ? result.top.map((entry) => cell(entry.class, entry.probability.toFixed(4)))
+          : [`unreadable: ${result.reason}`];
+      return [result.image.padEnd(names), ...cells].join('  ').trimEnd();
+    }),
+  ];
 }

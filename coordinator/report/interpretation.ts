@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ClassScore, scoreClasses } from '../run-store/class-scores.js';
 import {
+  type ClassScore,
   type Confusion,
   type ConfusionMatrix,
   countConfusion,
+  type EvaluatedImages,
   findMostConfused,
-} from '../run-store/confusion.js';
-import { type EvaluatedImages, type Measures, measure } from '../run-store/measures.js';
+  type Measures,
+  measure,
+  scoreClasses,
+} from '../run-store/measures.js';
 
 /** What a network said of a validation set; the lists run in parallel, one entry per image. */
 export interface EvaluatedSet extends EvaluatedImages {

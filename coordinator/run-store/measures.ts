@@ -1,6 +1,4 @@
 import { type Criterion, meanLoss } from '../../plan/criterion.js';
-import { scoreClasses } from './class-scores.js';
-import { type ConfusionMatrix, countConfusion } from './confusion.js';
 
 /** What a network said of labelled images; the lists run in parallel, one entry per image. */
 export interface EvaluatedImages {
@@ -64,4 +62,76 @@ function mean(values: readonly (number | null)[]): number | null {
 
 function finiteOrNull(value: number): number | null {
   return Number.isFinite(value) ? value : null;
+}
+
+/** One class against all others. A ratio of 0 to 0 is null: there was nothing to be right or wrong about. */
+export interface ClassScore {
+  /** Images of the class. */
+  readonly support: number;
+  /** Images that were taken for it. */
+  readonly predicted: number;
+  /** Of these, rightly. */
+  readonly correct: number;
+  /** correct / predicted; null when no image was taken for the class. */
+  readonly precision: number | null;
+  /** correct / support; null when the class has no image. */
+  readonly recall: number | null;
+  /** 2 correct / (support + predicted), the harmonic mean of both; null when both are. */
+  readonly f1: number | null;
+}
+
+/** In the order of the classes. */
+export function scoreClasses(matrix: ConfusionMatrix): ClassScore[] {
+  return matrix.map((row, index) => {
+    const support = row.reduce((sum, count) => sum + count, 0);
+    const predicted = matrix.reduce((sum, other) => sum + other[index]!, 0);
+    const correct = row[index]!;
+    return {
+      support,
+      predicted,
+      correct,
+      precision: ratio(correct, predicted),
+      recall: ratio(correct, support),
+      f1: ratio(2 * correct, support + predicted),
+    };
+  });
+}
+
+function ratio(part: number, whole: number): number | null {
+  return whole === 0 ? null : part / whole;
+}
+
+/** Rows are actual classes, columns predicted ones. */
+export type ConfusionMatrix = readonly (readonly number[])[];
+
+/** How often one class was taken for another. */
+export interface Confusion {
+  /** Indices of classes. */
+  readonly actual: number;
+  readonly predicted: number;
+  readonly count: number;
+}
+
+/** `labels` and `predictions` run in parallel and are indices below `classCount`. */
+export function countConfusion(
+  classCount: number,
+  labels: ArrayLike<number>,
+  predictions: ArrayLike<number>,
+): ConfusionMatrix {
+  const rows = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+  for (let index = 0; index < labels.length; index += 1) {
+    rows[labels[index]!]![predictions[index]!]! += 1;
+  }
+  return rows;
+}
+
+/**
+ * Off the diagonal, at least `minCount` times, most often first; ties in row-major order (fastai's
+ * `most_confused`).
+ */
+export function findMostConfused(matrix: ConfusionMatrix, minCount: number): Confusion[] {
+  return matrix
+    .flatMap((row, actual) => row.map((count, predicted) => ({ actual, predicted, count })))
+    .filter(({ actual, predicted, count }) => actual !== predicted && count >= Math.max(1, minCount))
+    .sort((a, b) => b.count - a.count);
 }

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { runFormatVersion, runRecordSchema } from '../../proto/run-files.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
+import { isLockHeld, readLockHolder, tryLock } from '../../runtime/file-lock.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { parseJson } from '../../runtime/parse-json.js';
@@ -148,4 +149,49 @@ export function readRunRecord({ record: name }: RunDirectory): RunRecord {
 
 function timestamp(now: Date): string {
   return now.toISOString().slice(0, 19).replaceAll('-', '').replaceAll(':', '').replace('T', '-');
+}
+
+/** Writes the run's token where `worker join --token-file` finds it, readable by this user alone. */
+export function writeTokenFile(path: string, token: string): void {
+  try {
+    // The file's mode counts when it is made, and a link that stands there is not followed.
+    rmSync(path, { force: true });
+    writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw RondoError.from(error);
+  }
+}
+
+/** Never throws: a token is worth nothing once its run is over. */
+export function removeTokenFile(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
+}
+
+/** Asking whether a run is locked takes its lock for a moment, so locking is tried several times. */
+const tries = 5;
+const betweenTriesMs = 20;
+
+/**
+ * Takes a run for this process; the returned function gives it back, and so does the process's end.
+ * Throws failed-precondition when another coordinator holds it.
+ */
+export function lockRun(directory: string): () => void {
+  const path = join(directory, 'lock');
+  for (let left = tries; left > 0; left -= 1) {
+    const unlock = tryLock(path);
+    if (unlock !== null) return unlock;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, betweenTriesMs);
+  }
+  const holder = readLockHolder(path);
+  const by = holder === null ? 'another process' : `process ${holder.pid} on ${holder.host}`;
+  throw new RondoError('failed-precondition', `run ${directory} is in use by ${by}`, {
+    remedy: 'stop that process (Ctrl-C, or SIGTERM), or wait for it to end',
+  });
+}
+
+/** True when a live process holds the run. */
+export function isLocked(directory: string): boolean {
+  return isLockHeld(join(directory, 'lock'));
 }

@@ -3,7 +3,7 @@ import { totalSteps } from '../../plan/phases.js';
 import { RondoError } from '../../runtime/errors.js';
 import { findBestEpoch, readBest } from '../checkpoints/best-epoch.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
-import { distinctKernels } from '../run-store/kernels.js';
+import { distinctKernels } from '../run-store/ledger.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
 import { evaluateCheckpoint } from './evaluate-checkpoint.js';
 import type { PreparedRun } from './prepare-run.js';

@@ -17,12 +17,12 @@ import { writeImageRecord } from '../run-store/image-record.js';
 import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {
   createRunDirectory,
+  lockRun,
   type RunDirectory,
   type RunRecord,
   writeQuarantined,
   writeRunRecord,
 } from '../run-store/run-directory.js';
-import { lockRun } from '../run-store/run-lock.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { buildRunConfig } from './run-config.js';
 import type { RunServices } from './services.js';

@@ -24,13 +24,13 @@ import {
 import { openLineFile } from '../run-store/line-file.js';
 import {
   findRunDirectory,
+  lockRun,
   type RunDirectory,
   type RunRecord,
   readRunRecord,
   writeQuarantined,
   writeRunRecord,
 } from '../run-store/run-directory.js';
-import { lockRun } from '../run-store/run-lock.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
 import { type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';

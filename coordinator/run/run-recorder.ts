@@ -9,10 +9,11 @@ import type {
   WorkerPlace,
 } from '../membership/cluster-events.js';
 import { type EpochRecord, type History, recordEpoch } from '../run-store/epoch-record.js';
-import { distinctKernels, formatKernels } from '../run-store/kernels.js';
 import {
+  distinctKernels,
   type EpochLine,
   figuresOf,
+  formatKernels,
   type LedgerState,
   type StepFigures,
   type StepLine,

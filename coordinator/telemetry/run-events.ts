@@ -1,3 +1,4 @@
+import { addLogFields, type LoggedLevel, log } from '../../runtime/log.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
@@ -92,4 +93,36 @@ export interface EarlyStop {
   /** The phase's best epoch; null when no loss was finite. */
   readonly bestEpoch: number | null;
   readonly validLoss: number | null;
+}
+
+/** Writes an event of a run to this process's log, for machines and for those who look for a fault. */
+export function logEvent(event: RunEvent): void {
+  if (event.kind === 'prepared') addLogFields({ run: event.runId });
+  log(levelOf(event), event.kind, detailsOf(event));
+}
+
+function levelOf(event: RunEvent): LoggedLevel {
+  switch (event.kind) {
+    case 'step':
+    case 'dataset':
+      return 'debug';
+    case 'warning':
+    case 'quarantined':
+    case 'worker-lost':
+      return 'warn';
+    case 'summary':
+      return event.status === 'failed' ? 'error' : 'info';
+    default:
+      return 'info';
+  }
+}
+
+function detailsOf(event: RunEvent): Readonly<Record<string, unknown>> {
+  if (event.kind !== 'summary') {
+    const { kind: _, ...details } = event;
+    return details;
+  }
+  // What is long stands in summary.json.
+  const { status, steps, totalSteps, wallSeconds, parameterDigest, recoveries, error } = event;
+  return { status, steps, totalSteps, wallSeconds, parameterDigest, recoveries, error };
 }

@@ -1,7 +1,7 @@
 import { createLogUpdate } from 'log-update';
 import { printableJson, printableLines } from '../../runtime/printable.js';
-import { logEvent } from '../telemetry/event-log.js';
 import type { RunEvent } from '../telemetry/run-events.js';
+import { logEvent } from '../telemetry/run-events.js';
 import { renderEvent } from './event-lines.js';
 import { advance, initialProgress, renderDataset, renderLive, renderTraining } from './progress.js';
 

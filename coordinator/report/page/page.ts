@@ -1,6 +1,6 @@
 import type { RunConfig } from '../../../plan/run-config.js';
 import type { EpochRecord, History } from '../../run-store/epoch-record.js';
-import { distinctKernels } from '../../run-store/kernels.js';
+import { distinctKernels } from '../../run-store/ledger.js';
 import type { RunRecord } from '../../run-store/run-directory.js';
 import { formatDuration, formatInteger, formatLoss, formatPercent } from '../../terminal/figures.js';
 import type { Interpretation } from '../interpretation.js';

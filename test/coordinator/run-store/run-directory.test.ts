@@ -10,12 +10,13 @@ import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import {
   createRunDirectory,
   findRunDirectory,
+  isLocked,
   listRunNames,
+  lockRun,
   type RunRecord,
   readRunRecord,
   writeRunRecord,
 } from '../../../coordinator/run-store/run-directory.js';
-import { isLocked, lockRun } from '../../../coordinator/run-store/run-lock.js';
 import { holdLockElsewhere, kill } from '../../support/lock-holder.js';
 import { recordOf, reportConfig } from '../../support/report-run.js';
 import { temporaryFolder } from '../../support/tiny-run.js';

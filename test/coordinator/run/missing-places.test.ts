@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
-import { isLocked } from '../../../coordinator/run-store/run-lock.js';
+import { isLocked } from '../../../coordinator/run-store/run-directory.js';
 import { RondoError } from '../../../runtime/errors.js';
 import type { Faults } from '../../support/fake-run.js';
 import { recipe, runStart } from '../../support/start-run.js';

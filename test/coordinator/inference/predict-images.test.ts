@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { listImages } from '../../../coordinator/inference/image-list.js';
+import { listImages, renderPredictions } from '../../../coordinator/inference/predict-images.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
 const never = new AbortController().signal;
@@ -37,5 +37,32 @@ describe('listImages', () => {
   it('refuses folders without an image', async () => {
     const root = temporaryFolder();
     await expect(listImages([root], never)).rejects.toMatchObject({ code: 'not-found' });
+  });
+});
+
+describe('renderPredictions', () => {
+  it('aligns names, classes and probabilities, and says what could not be read', () => {
+    const top = [
+      { class: 'cat', probability: 0.98764 },
+      { class: 'leopard', probability: 0.01 },
+    ];
+    const lines = renderPredictions([
+      { kind: 'prediction', image: 'a.jpg', top },
+      { kind: 'unreadable', image: 'longer.jpg', reason: 'torn' },
+    ]);
+    expect(lines).toEqual([
+      'image       class    prob.  or       prob.',
+      'a.jpg       cat     0.9876  leopard 0.0100',
+      'longer.jpg  unreadable: torn',
+    ]);
+  });
+
+  it('takes more images than a call takes arguments', () => {
+    const many = Array.from({ length: 200_000 }, (_, index) => ({
+      ...{ kind: 'unreadable' as const, image: `${index}.jpg`, reason: 'torn' },
+    }));
+    const lines = renderPredictions(many);
+    expect(lines).toHaveLength(200_001);
+    expect(lines.at(-1)).toBe('199999.jpg  unreadable: torn');
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
-import { logEvent } from '../../../coordinator/telemetry/event-log.js';
+import { logEvent } from '../../../coordinator/telemetry/run-events.js';
 import { openLog } from '../../../runtime/log.js';
 
 const lines: Record<string, unknown>[] = [];
