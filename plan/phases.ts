@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
 import { cutMicroBatches, joinsBefore, type Range } from './micro-batches.js';
-import { oneCycleMomentum, oneCycleRate } from './one-cycle.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 import { epochPermutation } from './sampler.js';

@@ -1,5 +1,5 @@
+import { createSmoothedLoss } from './criterion.js';
 import type { PhaseConfig, Task } from './run-config.js';
-import { createSmoothedLoss } from './smoothed-loss.js';
 
 export type RangeTask = Extract<Task, { kind: 'lr-find' }>;
 

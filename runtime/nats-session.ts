@@ -1,7 +1,6 @@
 import { connect, type NatsConnection } from 'nats';
 import { sleep } from './deadline.js';
 import { RondoError } from './errors.js';
-import { splitNatsUrl } from './nats-url.js';
 
 export interface NatsSession {
   /** Ends the work and the connection. May be called twice. */
@@ -81,4 +80,42 @@ function unavailable(url: string, why: string): RondoError {
   return new RondoError('unavailable', `no connection to the NATS server at ${url}: ${why}`, {
     remedy: 'Check the address, and that the server runs and takes the token, or user and password.',
   });
+}
+
+/** How a client proves to a NATS server that it may connect. */
+export type NatsLogin =
+  | { readonly token: string }
+  | { readonly user: string; readonly pass: string }
+  | Record<string, never>;
+
+/**
+ * Variable of the environment that brings the token of a server whose URL has none: command lines are read by
+ * everybody.
+ */
+export const natsTokenVariable = 'RONDO_NATS_TOKEN';
+
+/**
+ * Takes a NATS URL apart: nats://HOST:PORT, with TOKEN@ or USER:PASSWORD@ before the host as NATS's own tools
+ * have it. What stands there wins over `token`; the address that remains may be shown.
+ */
+export function splitNatsUrl(
+  text: string,
+  token = '',
+): { readonly address: string; readonly login: NatsLogin } {
+  const url = new URL(text);
+  const [user, pass] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+  url.username = '';
+  url.password = '';
+  return { address: url.href.replace(/\/$/, ''), login: loginOf(user, pass, token) };
+}
+
+function loginOf(user: string, pass: string, token: string): NatsLogin {
+  if (pass !== '') return { user, pass };
+  if (user !== '') return { token: user };
+  return token === '' ? {} : { token };
+}
+
+/** A command line's words, without what proves anything to a NATS server. */
+export function hideNatsLogin(words: readonly string[]): string[] {
+  return words.map((word) => word.replace(/\b(nats|tls):\/\/[^/\s]+@/g, '$1://***@'));
 }

@@ -30,3 +30,8 @@ export function printableJson(value: unknown): string {
 export function escapeUnprintable(json: string): string {
   return json.replace(unprintable, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
+
+/** A text as one word of a POSIX shell's command line: as it is when that will do, else in single quotes. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

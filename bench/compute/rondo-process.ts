@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Trainable } from '../../plan/run-config.js';
+import { askForSlices, computeSliceMs } from '../../runtime/cores.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
-import { askForSlices, computeSliceMs } from '../../runtime/time-slices.js';
 import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { initialState } from '../../worker/model/initialize.js';
 import {

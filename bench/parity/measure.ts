@@ -1,4 +1,4 @@
-import { oneCycleMomentum, oneCycleRate } from '../../plan/one-cycle.js';
+import { oneCycleMomentum, oneCycleRate } from '../../plan/learning-rates.js';
 import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { gradientOf } from '../../worker/model/gradient-of.js';
 import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodesHelp, RondoError } from '../../runtime/errors.js';
-import { version } from '../../runtime/version.js';
+import { version } from '../../runtime/installation.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
 import { lrFindCommand } from './lr-find.js';

@@ -2,7 +2,7 @@ import { basename, relative } from 'node:path';
 import { Command } from 'commander';
 import { imageEndings, maxImageSize } from '../../runtime/images.js';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
-import { shellWord } from '../../runtime/shell-word.js';
+import { shellWord } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { gatherRaw } from '../options/config-file.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';

@@ -2,7 +2,7 @@ import { open, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { abortReason, startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
-import { version } from '../../runtime/version.js';
+import { version } from '../../runtime/installation.js';
 import { noteSource, type Part, readPart, removePart } from './part-file.js';
 import { findBody } from './response.js';
 

@@ -6,7 +6,7 @@ import { syncDirectory, temporaryName, writeSynced } from '../../runtime/durable
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';
 import { makeFolder } from '../../runtime/make-folder.js';
-import { shellWord } from '../../runtime/shell-word.js';
+import { shellWord } from '../../runtime/printable.js';
 import type { ChosenCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { JobRunner } from '../launch/run-job.js';
 import type { RunRecord } from '../run-store/run-directory.js';

@@ -5,10 +5,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { abortReason, withDeadline } from '../../runtime/deadline.js';
+import { cannotWrite } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
 import { makeFolder } from '../../runtime/make-folder.js';
-import { cannotWrite } from '../../runtime/write-error.js';
 
 export interface NatsServer {
   /** nats://127.0.0.1:PORT */

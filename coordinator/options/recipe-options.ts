@@ -1,4 +1,4 @@
-import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
+import type { LearningRateSpec } from '../../plan/learning-rates.js';
 import { type AugmentKind, augmentKinds } from '../../plan/run-config.js';
 import { isSampleFromScratch, planOption, type Settled, trainingOption } from './option.js';
 import { integer, learningRate, number, oneOf } from './value-types.js';

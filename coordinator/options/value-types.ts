@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { LearningRateSpec } from '../../plan/layer-learning-rates.js';
+import type { LearningRateSpec } from '../../plan/learning-rates.js';
 
 /** How an option's value is read: from text on the command line, and from YAML's types in a config file. */
 export interface ValueType<V> {

@@ -1,13 +1,12 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../../runtime/durable-file.js';
+import { cannotWrite, writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { readLockHolder, tryLock } from '../../runtime/file-lock.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { printable } from '../../runtime/printable.js';
-import { cannotWrite } from '../../runtime/write-error.js';
 import {
   encodeIndex,
   type IndexHeader,

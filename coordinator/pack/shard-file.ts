@@ -2,8 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncDirectory } from '../../runtime/durable-file.js';
-import { cannotWrite } from '../../runtime/write-error.js';
+import { cannotWrite, syncDirectory } from '../../runtime/durable-file.js';
 import { encodeEnd } from './tar.js';
 
 /** Bytes that are gathered before they are written. */

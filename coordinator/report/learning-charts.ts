@@ -1,6 +1,6 @@
+import { createSmoothedLoss } from '../../plan/criterion.js';
 import { stepsPerEpoch, totalEpochs } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import { createSmoothedLoss } from '../../plan/smoothed-loss.js';
 import type { History } from '../run-store/epoch-record.js';
 import type { Point } from './charts/lines.js';
 import { linearScale, niceDomain } from './charts/scales.js';

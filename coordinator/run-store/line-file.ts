@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { z } from 'zod';
+import { cannotWrite } from '../../runtime/durable-file.js';
 import type { RondoError } from '../../runtime/errors.js';
 import { parseJson } from '../../runtime/parse-json.js';
-import { cannotWrite } from '../../runtime/write-error.js';
 
 const blockBytes = 65_536;
 const streamBytes = 1 << 20;

@@ -2,14 +2,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { runFormatVersion, runRecordSchema } from '../../proto/run-files.js';
-import { writeDurably } from '../../runtime/durable-file.js';
+import { cannotWrite, writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { isLockHeld, readLockHolder, tryLock } from '../../runtime/file-lock.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { nearestName } from '../../runtime/nearest-name.js';
 import { parseJson } from '../../runtime/parse-json.js';
-import { shellWord } from '../../runtime/shell-word.js';
-import { cannotWrite } from '../../runtime/write-error.js';
+import { shellWord } from '../../runtime/printable.js';
 import { recordedTraining } from '../options/training-options.js';
 
 /** The files of one run. All paths begin with `path`. */

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { totalSteps } from '../../plan/phases.js';
 import type { PhaseConfig } from '../../plan/run-config.js';
-import type { LatestQueue } from '../../runtime/latest-queue.js';
 import { countSinceBest, findBestEpoch } from '../checkpoints/best-epoch.js';
 import { type Checkpoint, readCheckpointRecord } from '../checkpoints/checkpoint-file.js';
-import type { SavedEnd } from '../checkpoints/checkpoint-keeper.js';
+import type { LatestQueue, SavedEnd } from '../checkpoints/checkpoint-keeper.js';
 import { nameCheckpoint } from '../checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { EarlyStop, RunEvent } from '../telemetry/run-events.js';

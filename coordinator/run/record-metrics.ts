@@ -1,5 +1,5 @@
 import { RondoError } from '../../runtime/errors.js';
-import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-url.js';
+import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-session.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';

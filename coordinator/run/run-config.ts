@@ -1,4 +1,4 @@
-import { layerLearningRates } from '../../plan/layer-learning-rates.js';
+import { layerLearningRates } from '../../plan/learning-rates.js';
 import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { balanceClasses } from '../dataset/labels.js';

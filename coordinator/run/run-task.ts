@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
-import { makeTemporaryFolder } from '../../runtime/temporary-folder.js';
+import { makeTemporaryFolder } from '../../runtime/make-folder.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import type { RunEvent } from '../telemetry/run-events.js';

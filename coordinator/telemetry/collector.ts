@@ -4,8 +4,7 @@ import { sleep, withDeadline } from '../../runtime/deadline.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openMetricsOutbox } from '../../runtime/metrics-outbox.js';
-import { openNatsSession } from '../../runtime/nats-session.js';
-import { splitNatsUrl } from '../../runtime/nats-url.js';
+import { openNatsSession, splitNatsUrl } from '../../runtime/nats-session.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { ensureStream, followStream } from './stream.js';
 

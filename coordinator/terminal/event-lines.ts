@@ -1,4 +1,4 @@
-import { shellWord } from '../../runtime/shell-word.js';
+import { shellWord } from '../../runtime/printable.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
 import type { PreparedEvent, RunEvent } from '../telemetry/run-events.js';

@@ -10,7 +10,7 @@ import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch
 import type { ClusterListener } from '../../coordinator/membership/cluster-events.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { createDeferred } from '../../runtime/deferred.js';
-import { version } from '../../runtime/version.js';
+import { version } from '../../runtime/installation.js';
 import { testCredentials, testToken } from '../support/credentials.js';
 import { runConfig } from '../support/run-config.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';

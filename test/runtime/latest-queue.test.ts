@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { createLatestQueue } from '../../coordinator/checkpoints/checkpoint-keeper.js';
 import { createDeferred } from '../../runtime/deferred.js';
-import { createLatestQueue } from '../../runtime/latest-queue.js';
 
 it.each([
   [false, [1, 3]],

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
-import { printable, printableJson, printableLines } from '../../runtime/printable.js';
+import { printable, printableJson, printableLines, shellWord } from '../../runtime/printable.js';
 
 const nasty = [
   '\u001b[31mred',
@@ -33,4 +34,21 @@ it('writes JSON that means the same', () => {
     expect(JSON.parse(printableJson({ text }))).toEqual({ text });
     expect(printableJson(text)).toBe(printable(printableJson(text)));
   }
+});
+
+it.each(['runs/first-try', '/data/a.b_c:d@e', '127.0.0.1:7070'])('leaves %s as it is', (text) => {
+  expect(shellWord(text)).toBe(text);
+});
+
+it.each([
+  '',
+  'my runs/first try',
+  "it's here",
+  `a "quote" and 'another'`,
+  '$HOME `id` \\ ! * ? [a] {b} ~ # ; & | < > ( )',
+  'two\nlines',
+  'Bücher',
+])('gives a shell %j back as one word', (text) => {
+  const command = `printf %s ${shellWord(text)}`;
+  expect(execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8' })).toBe(text);
 });

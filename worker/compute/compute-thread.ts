@@ -1,5 +1,5 @@
+import { askForSlices, computeSliceMs } from '../../runtime/cores.js';
 import { serveThread } from '../../runtime/thread-calls.js';
-import { askForSlices, computeSliceMs } from '../../runtime/time-slices.js';
 import { createOperations } from './operations.js';
 
 // The compute thread's program. TensorFlow blocks the thread that calls it, so it has this one for itself.

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { ShowBatchRequest, ShowBatchResult } from '../../proto/jobs.js';
 import { installation } from '../../runtime/installation.js';
-import { cannotUseTemporary } from '../../runtime/temporary-folder.js';
+import { cannotUseTemporary } from '../../runtime/make-folder.js';
 import { openLoader } from '../data/loader.js';
 import { denormalize, openInputProgram } from '../model/input-program.js';
 import type { JobContext } from './serve-job.js';

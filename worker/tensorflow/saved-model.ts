@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { cannotUseTemporary, makeTemporaryFolder } from '../../runtime/temporary-folder.js';
+import { cannotUseTemporary, makeTemporaryFolder } from '../../runtime/make-folder.js';
 import { dtypeCodes } from './dtype.js';
 import type { Graph, Tensor } from './graph.js';
 import { writeGraphDef } from './graph-def.js';

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
+import { averageDecay } from '../../plan/learning-rates.js';
 import { drawMixup } from '../../plan/mixup.js';
-import { averageDecay } from '../../plan/moving-average.js';
 import type { StepPlan } from '../../plan/phases.js';
 import { randomKey } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { recordEpoch } from '../../../coordinator/run-store/epoch-record.js';
-import { createSmoothedLoss } from '../../../plan/smoothed-loss.js';
+import { createSmoothedLoss } from '../../../plan/criterion.js';
 import { stepLine, tinyConfig } from '../../support/tiny-run.js';
 
 /** The weighted mean written out: weights .98^(n−1−i), divided by their sum. */

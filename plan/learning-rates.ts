@@ -1,3 +1,24 @@
+import { layerGroupCount } from './run-config.js';
+
+/**
+ * One number: the same for every group. `{min, max}`: fastai's slice(min, max). `{max}`: fastai's slice(max).
+ */
+export type LearningRateSpec = number | { readonly min?: number; readonly max: number };
+
+/**
+ * Peak learning rates of the layer groups, early to late (fastai v1, `Learner.lr_range`): `{min, max}` is
+ * geometric from min to max; `{max}` is max/10 for all but the last group.
+ */
+export function layerLearningRates(spec: LearningRateSpec, groups: number = layerGroupCount): number[] {
+  if (typeof spec === 'number') return Array.from({ length: groups }, () => spec);
+  const { min, max } = spec;
+  const last = groups - 1;
+  if (min === undefined) return Array.from({ length: groups }, (_, group) => (group < last ? max / 10 : max));
+  return Array.from({ length: groups }, (_, group) =>
+    group === last ? max : min * (max / min) ** (group / last),
+  );
+}
+
 /**
  * Smith's one-cycle policy as fastai v1 runs it (`fastai/callbacks/one_cycle.py`): two cosine arcs over
  * `steps`.
@@ -40,4 +61,13 @@ function follow(step: number, cycle: OneCycle, first: number, turn: number, last
 
 function cosine(start: number, end: number, fraction: number): number {
   return end + ((start - end) / 2) * (1 + Math.cos(Math.PI * fraction));
+}
+
+/**
+ * What a step keeps of the weights' moving average: `decay` in the long run, less in a run's first steps, so
+ * that the average does not carry the first weights along: min(decay, (1 + k) / (10 + k)) at step k, counted
+ * from 0 over the run, as TensorFlow's ExponentialMovingAverage with num_updates.
+ */
+export function averageDecay(decay: number, step: number): number {
+  return Math.min(decay, (1 + step) / (10 + step));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createBoundedQueue } from '../../runtime/bounded-queue.js';
+import { createBoundedQueue } from '../../runtime/metrics-outbox.js';
 
 describe('createBoundedQueue', () => {
   it('keeps order, and drops the oldest of what does not fit', () => {
