@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
-import { cutMicroBatches, joinsBefore, type Range } from './micro-batches.js';
+import { cutMicroBatches, joinsBefore, type Range, shareOf } from './micro-batches.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 import { epochPermutation } from './sampler.js';
@@ -55,6 +55,17 @@ export function planStep(config: RunConfig, step: number): StepPlan {
     lastOfEpoch: endsEpoch && config.task.kind === 'train',
     lastOfRun: step === steps - 1,
   };
+}
+
+/** The ids of the samples that `rank` computes, in order. */
+export function plannedShare(
+  { microBatches, sampleIds }: Pick<StepPlan, 'microBatches' | 'sampleIds'>,
+  rank: number,
+  worldSize: number,
+): Uint32Array {
+  const { start, end } = shareOf(microBatches.length, rank, worldSize);
+  const own = microBatches.slice(start, end);
+  return sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
 }
 
 /** The schedule of a step without its samples, which cost a permutation of the epoch. */

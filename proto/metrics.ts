@@ -68,7 +68,16 @@ const epoch = z.object({
 const event = z.object({
   kind: z.literal('event'),
   runId: z.string(),
-  event: z.enum(['started', 'resumed', 'worker-joined', 'worker-lost', 'checkpoint', 'stopped', 'finished']),
+  event: z.enum([
+    'started',
+    'resumed',
+    'worker-joined',
+    'worker-lost',
+    'recovered',
+    'checkpoint',
+    'stopped',
+    'finished',
+  ]),
   step: count,
   worker: z.string().optional(),
   detail: z.string().optional(),

@@ -46,6 +46,8 @@ const stepLine = z.object({
   skipped: z.boolean(),
   /** Wall time of the slowest rank. */
   seconds: z.number(),
+  /** How often the step was begun: more than once when workers were lost while it was under way. */
+  attempt: count.default(1),
   /** The sample ids that each rank computed, in order. */
   shares: z.array(z.array(count)),
 });
@@ -207,7 +209,7 @@ export const summarySchema = z.object({
   /** Of the last state that all workers agreed on; null before the first. */
   parameterDigest: z.string().nullable(),
   quarantined: z.array(z.object({ path: z.string(), reason: z.string() })).readonly(),
-  /** Times that training went on after losing a worker, or was resumed. */
+  /** Times that training went on after workers were lost, left or joined, or was resumed. */
   recoveries: count,
   /** What the run's workers computed with, each once, in words. */
   kernels: strings,

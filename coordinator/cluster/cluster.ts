@@ -1,4 +1,4 @@
-import { stepsPerEpoch } from '../../plan/phases.js';
+import { plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
@@ -6,29 +6,18 @@ import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
+import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../membership/deadlines.js';
 import { beginMembership, reduce } from '../membership/membership.js';
-import type {
-  Effect,
-  Event,
-  Membership,
-  Rules,
-  RunResult,
-  StallRules,
-  Start,
-} from '../membership/membership-state.js';
+import type { Effect, Event, RunResult } from '../membership/membership-events.js';
+import type { Membership, Start } from '../membership/membership-state.js';
+import type { Rules, StallRules } from '../membership/rules.js';
 import { listen } from './listen.js';
 import { createSessions, type Sessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
 
-/**
- * A step may take twenty times as long as usual, and a minute in any case: a file server may be restarted
- * meanwhile.
- */
-const stall = { floorMs: 60_000, multiple: 20, firstMs: 600_000 };
-const tickMs = 250;
-const silenceMs = 5_000;
-/** How long workers have to close their streams after Goodbye, and the server its connections. */
-const goodbyeMs = 5_000;
+/** A step may take twenty times as long as usual. */
+const stallMultiple = 20;
+/** How long the server has to close its connections. */
 const shutdownMs = 2_000;
 
 export interface ClusterOptions {
@@ -37,7 +26,12 @@ export interface ClusterOptions {
   /** What every call of a worker must prove. */
   readonly credentials: RunCredentials;
   readonly config: RunConfig;
+  /** Workers that the run begins with. */
   readonly worldSize: number;
+  /** With fewer it waits; 1 unless given. */
+  readonly minWorkers?: number;
+  /** Further ones are refused; as many as it begins with unless given. */
+  readonly maxWorkers?: number;
   readonly welcome: { readonly natsUrl: string; readonly natsToken: string };
   readonly dataset: Dataset;
   readonly pretrainedPath: string | null;
@@ -48,9 +42,9 @@ export interface ClusterOptions {
   readonly version: string;
   /** What to do after the run ended early: becomes the remedy of a lost worker's error. */
   readonly endRemedy?: string;
-  /** For workers that were launched; unless given, they may take any time, for people join them by hand. */
-  readonly gathering?: Rules['gathering'];
-  /** A worker silent for so long is lost; 5 s unless a test says otherwise. */
+  /** Workers that are launched on this machine, and where their logs are; none unless given. */
+  readonly launched?: { readonly workerIds: readonly string[]; readonly logDir: string };
+  /** A worker silent for so long is lost, and every other wait follows; 5 s unless given. */
   readonly silenceMs?: number;
   /** Parts of the stall rule that a test changes. */
   readonly stall?: Partial<StallRules>;
@@ -61,18 +55,20 @@ export interface Cluster {
   /** HOST:PORT that workers join. */
   readonly address: string;
   /**
-   * Waits for `worldSize` workers and trains; when that has ended well, the same workers may train again from
-   * elsewhere.
+   * Waits for `worldSize` workers and trains, whichever of them come and go meanwhile; when that has ended
+   * well, the workers may train again from elsewhere.
    *
-   * @returns the steps taken, counted over the run; `stopped` when that was by `stop`.
-   * @throws RondoError unavailable, naming worker, rank and step, when one is lost; data-loss, naming who
-   *   differs, when replicas are not identical; a worker's own error when it fails; cancelled when the
-   *   cluster is closed.
+   * @returns the steps taken, counted over the run; `stopped` when that was by `stop`; `stateLost` when all
+   *   workers that held its state are gone, so that it must be started again from an earlier one.
+   * @throws RondoError data-loss, naming who differs, when replicas are not identical; a worker's own error
+   *   when it fails; cancelled when the cluster is closed.
    */
   run(start: Start): Promise<RunResult>;
   /** Every worker finishes its step, then `run` resolves. */
   stop(reason: string): void;
-  /** The process of a worker started here has ended: before it has a rank, that ends the run with `error`. */
+  /** Ends the run with `error`. */
+  fail(error: RondoError): void;
+  /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
   /** Goodbye to all, then the server ends; bounded in time. */
   close(ok: boolean, reason: string): Promise<void>;
@@ -86,8 +82,10 @@ export interface Cluster {
  * @throws RondoError as `listen` does.
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const rules = makeRules(options);
+  const deadlines = deadlinesOf(options.silenceMs ?? defaultSilenceMs);
+  const rules = makeRules(options, deadlines);
   let outcome = awaitOutcome();
+  let isResolved = false;
 
   let membership: Membership = beginMembership(performance.now());
   const queue: Event[] = [];
@@ -109,36 +107,45 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const perform = (effect: Effect) => {
     try {
-      if (effect.kind === 'resolved') outcome.resolve(effect.result);
-      else if (effect.kind === 'rejected') outcome.reject(effect.error);
+      if (effect.kind === 'resolved') {
+        isResolved = true;
+        outcome.resolve(effect.result);
+      } else if (effect.kind === 'rejected') outcome.reject(effect.error);
       else if (!tellWorker(sessions, effect)) tellListener(options.listener, effect);
     } catch (error) {
       dispatch({ kind: 'abort', error: RondoError.from(error) });
     }
   };
-  const sessions = createSessions({
-    message: (session, message) => dispatch({ kind: 'message', session, message }),
-    closed: (session, reason) => dispatch({ kind: 'closed', session, reason }),
-  });
+  const sessions = createSessions(
+    {
+      message: (session, message) => dispatch({ kind: 'message', session, message }),
+      closed: (session, reason) => dispatch({ kind: 'closed', session, reason }),
+    },
+    deadlines.registerMs,
+  );
 
   const server = await listen(options.listen, options.credentials, {
     session: sessions.handler,
-    ...createTransfers(options),
+    ...createTransfers(options, deadlines.transferMs),
   });
-  const timer = setInterval(() => dispatch({ kind: 'tick' }), tickMs);
+  const timer = setInterval(() => dispatch({ kind: 'tick' }), deadlines.tickMs);
   return {
     address: server.address,
     run(start) {
-      if (membership.kind === 'finished') outcome = awaitOutcome();
+      if (isResolved) outcome = awaitOutcome();
+      isResolved = false;
       dispatch({ kind: 'start', start });
       return outcome.promise;
     },
     stop: (reason) => dispatch({ kind: 'stop', reason }),
+    fail: (error) => dispatch({ kind: 'abort', error }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
     async close(ok, reason) {
       clearInterval(timer);
       dispatch({ kind: 'close', ok, reason });
-      await withDeadline(sessions.drained(), { timeoutMs: goodbyeMs, what: 'goodbye' }).catch(() => {});
+      await withDeadline(sessions.drained(), { timeoutMs: deadlines.goodbyeMs, what: 'goodbye' }).catch(
+        () => {},
+      );
       await server.close(shutdownMs);
     },
     destroy() {
@@ -157,18 +164,28 @@ function awaitOutcome(): Deferred<RunResult> {
   return outcome;
 }
 
-function makeRules(options: ClusterOptions): Rules {
-  const { config, welcome, worldSize, version } = options;
+function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
+  const { config, welcome, worldSize, version, minWorkers = 1, maxWorkers = worldSize } = options;
+  const { silenceMs, tickMs, leaveMs, stallMs, firstStallMs, readyMs, heartbeatMs } = deadlines;
+  const { workerIds, logDir } = options.launched ?? { workerIds: [], logDir: '' };
   return {
-    worldSize,
-    version,
-    welcome: { runId: config.runId, runConfigJson: JSON.stringify(config), worldSize, ...welcome },
+    ...{ worldSize, minWorkers, maxWorkers, version, silenceMs, tickMs, leaveMs },
+    welcome: {
+      ...{ runId: config.runId, runConfigJson: JSON.stringify(config), maxWorkers, ...welcome },
+      heartbeatSeconds: heartbeatMs / 1_000,
+    },
     validCount: config.validCount,
+    stepsPerEpoch: stepsPerEpoch(config),
+    sharesOf(step, size) {
+      const plan = planStep(config, step);
+      return Array.from({ length: size }, (_, rank) => plannedShare(plan, rank, size));
+    },
     restoresState: config.task.kind === 'lr-find',
-    silenceMs: options.silenceMs ?? silenceMs,
-    gathering: options.gathering ?? null,
-    stall: { ...stall, firstSteps: firstSteps(config), ...options.stall },
-    tickMs,
+    gathering: { timeoutMs: readyMs, logDir, workerIds },
+    stall: {
+      ...{ floorMs: stallMs, multiple: stallMultiple, firstMs: firstStallMs, firstSteps: firstSteps(config) },
+      ...options.stall,
+    },
     endRemedy: options.endRemedy,
   };
 }
@@ -209,4 +226,7 @@ function tellListener(listener: ClusterListener, effect: Effect): void {
   if (effect.kind === 'evaluated') listener.evaluated(effect.value);
   if (effect.kind === 'epochCompleted') listener.epochCompleted(effect.value);
   if (effect.kind === 'workerLost') listener.workerLost(effect.value);
+  if (effect.kind === 'recovered') listener.recovered(effect.value);
+  if (effect.kind === 'short') listener.short(effect.workers, effect.needed);
+  if (effect.kind === 'warning') listener.warning(effect.text);
 }

@@ -7,8 +7,6 @@ import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
 
 const fileChunkBytes = 1 << 20;
-/** A transfer whose reader takes nothing for this long is ended. */
-const stallMs = 60_000;
 
 /** What workers fetch from the coordinator. */
 export interface TransferSources {
@@ -17,19 +15,24 @@ export interface TransferSources {
   checkpoint(step: number): AsyncIterable<StateChunk>;
 }
 
-/** The handlers of everything that is large, each on a call of its own, none faster than its reader. */
+/**
+ * The handlers of everything that is large, each on a call of its own, none faster than its reader.
+ *
+ * @param stallMs a transfer whose reader takes nothing for so long is ended.
+ */
 export function createTransfers(
   sources: TransferSources,
+  stallMs: number,
 ): Pick<CoordinatorServer, 'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint'> {
   return {
     fetchDataset(_call, callback) {
       callback(null, sources.dataset);
     },
     fetchPretrained(call) {
-      void pour(call, readFileChunks(sources.pretrainedPath));
+      void pour(call, readFileChunks(sources.pretrainedPath), stallMs);
     },
     fetchCheckpoint(call) {
-      void pour(call, sources.checkpoint(Number(call.request.step)));
+      void pour(call, sources.checkpoint(Number(call.request.step)), stallMs);
     },
   };
 }
@@ -45,6 +48,7 @@ async function* readFileChunks(path: string | null): AsyncIterable<FileChunk> {
 async function pour<Request, Message>(
   call: ServerWritableStream<Request, Message>,
   messages: AsyncIterable<Message>,
+  stallMs: number,
 ): Promise<void> {
   const ended = new AbortController();
   const watchdog = startWatchdog(stallMs, () =>

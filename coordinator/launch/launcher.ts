@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenVariable } from '../../runtime/grpc/credentials.js';
 import { makeFolder } from '../../runtime/make-folder.js';
-import { readLogTail } from './log-tail.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
 export interface LaunchOptions {
@@ -23,6 +22,10 @@ export interface LaunchOptions {
   readonly gpus: readonly string[];
   /** The worker's compiled program; found beside this one unless given. */
   readonly program?: string;
+  /** A worker ended badly and is started again. */
+  onRestart?(error: RondoError): void;
+  /** A worker ended badly and is not started again; the error names its log and has its last lines. */
+  onFailure(error: RondoError): void;
   /** Further arguments of `worker join`. */
   readonly arguments?: readonly string[];
 }
@@ -34,16 +37,15 @@ export interface WorkerExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Worker processes on this machine. `close` and `destroy` are safe to call twice. */
+/**
+ * Worker processes on this machine. One that ends badly is started again, ever later; one that does so at
+ * once three times is given up. `close` and `destroy` are safe to call twice.
+ */
 export interface LocalWorkers {
+  /** Of those that run. */
   readonly pids: number[];
-  /** All have exited, in order of their ids. Never rejects. */
-  readonly exited: Promise<readonly WorkerExit[]>;
-  /**
-   * The first one that ended badly without being told to, with its last log lines. Never rejects; may never
-   * resolve.
-   */
-  readonly failed: Promise<RondoError>;
+  /** From now on none is started again; resolves with how each ended last, in order of their ids. Never rejects. */
+  exited(): Promise<readonly WorkerExit[]>;
   /** SIGTERM, then SIGKILL after `graceMs`; resolves when all have exited. */
   close(graceMs: number): Promise<void>;
   /** SIGKILL. */
@@ -52,8 +54,19 @@ export interface LocalWorkers {
 
 interface Launched {
   readonly child: ChildProcess;
-  readonly exit: Promise<WorkerExit>;
+  readonly exit: Promise<WorkerExit & { readonly error: RondoError | null }>;
 }
+
+/** Of a log, at most. */
+const tailBytes = 4_096;
+const tailLines = 15;
+
+/** A worker that has lived this long did not end at once. */
+const atOnceMs = 10_000;
+/** So many times in a row. */
+const mostAtOnce = 3;
+const firstDelayMs = 250;
+const longestDelayMs = 8_000;
 
 /** dist/coordinator/launch/launcher.js → dist/worker/main.js */
 const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.url));
@@ -65,48 +78,77 @@ const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.
  * @throws RondoError when a log cannot be written; nothing is left running then.
  */
 export function launchWorkers(options: LaunchOptions): LocalWorkers {
-  const failure = createDeferred<RondoError>();
-  const workers: Launched[] = [];
-  let ending = false;
+  const running = new Map<number, ChildProcess>();
+  const ending = new AbortController();
   const kill = (signal: NodeJS.Signals) => {
-    ending = true;
+    ending.abort();
     // By child, not by bare pid: Node knows when the process is gone and its number may be another's.
-    for (const { child } of workers) child.kill(signal);
+    for (const child of running.values()) child.kill(signal);
   };
   const destroy = () => kill('SIGKILL');
   process.once('exit', destroy);
+  const start = (index: number): Launched => {
+    const launched = launchWorker(options, index);
+    running.set(index, launched.child);
+    return launched;
+  };
+  const supervise = async (index: number, first: Launched): Promise<WorkerExit> => {
+    let launched = first;
+    for (let atOnce = 0, delayMs = firstDelayMs; ; delayMs = Math.min(2 * delayMs, longestDelayMs)) {
+      const startedMs = performance.now();
+      const { error, ...exit } = await launched.exit;
+      running.delete(index);
+      if (error === null || ending.signal.aborted) return exit;
+      const isAtOnce = performance.now() - startedMs < atOnceMs;
+      if (!isAtOnce) delayMs = firstDelayMs;
+      atOnce = isAtOnce ? atOnce + 1 : 0;
+      if (atOnce === mostAtOnce) {
+        options.onFailure(error);
+        return exit;
+      }
+      options.onRestart?.(error);
+      await setTimeout(delayMs, undefined, { signal: ending.signal }).catch(() => {});
+      if (ending.signal.aborted) return exit;
+      try {
+        launched = start(index);
+      } catch (thrown) {
+        options.onFailure(RondoError.from(thrown));
+        return exit;
+      }
+    }
+  };
+  let exits: Promise<WorkerExit[]>;
   try {
     makeFolder(options.logDir);
-    for (let index = 0; index < options.count; index += 1) {
-      workers.push(launchWorker(options, index, (error) => ending || failure.resolve(error)));
-    }
+    const first = Array.from({ length: options.count }, (_, index) => start(index));
+    exits = Promise.all(first.map((launched, index) => supervise(index, launched)));
   } catch (error) {
     destroy();
     process.removeListener('exit', destroy);
     throw RondoError.from(error);
   }
-  const exited = Promise.all(workers.map(({ exit }) => exit));
-  void exited.then(() => process.removeListener('exit', destroy));
+  void exits.then(() => process.removeListener('exit', destroy));
+  const exited = () => {
+    ending.abort();
+    return exits;
+  };
 
   return {
-    pids: workers.flatMap(({ child }) => (child.pid === undefined ? [] : [child.pid])),
+    get pids() {
+      return [...running.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+    },
     exited,
-    failed: failure.promise,
     async close(graceMs) {
       kill('SIGTERM');
-      const timer = setTimeout(destroy, graceMs);
-      await exited;
+      const timer = globalThis.setTimeout(destroy, graceMs);
+      await exits;
       clearTimeout(timer);
     },
     destroy,
   };
 }
 
-function launchWorker(
-  options: LaunchOptions,
-  index: number,
-  onFailure: (error: RondoError) => void,
-): Launched {
+function launchWorker(options: LaunchOptions, index: number): Launched {
   const workerId = `worker-${index}`;
   const logPath = join(options.logDir, `${workerId}.log`);
   const log = openSync(logPath, 'a');
@@ -135,10 +177,11 @@ function launchWorker(
   );
   closeSync(log);
 
-  const exit = new Promise<WorkerExit>((resolve) => {
+  const exit = new Promise<Awaited<Launched['exit']>>((resolve) => {
     const end = (exitCode: number | null, signal: NodeJS.Signals | null, reason: string) => {
-      if (exitCode !== 0) onFailure(describeExit(workerId, reason, readLogTail(logPath, logStart), logPath));
-      resolve({ workerId, pid: child.pid, exitCode, signal });
+      const error =
+        exitCode === 0 ? null : describeExit(workerId, reason, readLogTail(logPath, logStart), logPath);
+      resolve({ workerId, pid: child.pid, exitCode, signal, error });
     };
     child.once('error', (error) => end(null, null, `could not be started (${error.message})`));
     child.once('exit', (code, signal) =>
@@ -153,4 +196,21 @@ function describeExit(workerId: string, reason: string, lines: string, logPath: 
   return new RondoError('unavailable', `${workerId} ${reason}. ${said}`, {
     remedy: `all it printed is in ${logPath}`,
   });
+}
+
+/** The last lines of what was written to a file from byte `start` on; empty when it cannot be read. */
+function readLogTail(path: string, start: number): string {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const { size } = fstatSync(file);
+    const from = Math.max(start, size - tailBytes);
+    const buffer = Buffer.alloc(Math.max(0, size - from));
+    const length = readSync(file, buffer, 0, buffer.length, from);
+    return buffer.toString('utf8', 0, length).trimEnd().split('\n').slice(-tailLines).join('\n');
+  } catch {
+    return '';
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
 }

@@ -1,4 +1,5 @@
 import type { Kernels } from '../../proto/gen/coordinator.js';
+import type { ChangeCause, CopiedState } from '../telemetry/run-events.js';
 
 /** Who holds which rank of a generation. */
 export interface WorkerPlace {
@@ -16,7 +17,10 @@ export interface ReadyWorker extends WorkerPlace {
   readonly kernels: Kernels;
 }
 
-/** A step that every rank has reported, with the same loss and counts. */
+/**
+ * A step that every rank has taken, with the same loss and counts; one that was lost meanwhile may not have
+ * said so.
+ */
 export interface CommittedStep {
   readonly generation: bigint;
   readonly worldSize: number;
@@ -30,7 +34,7 @@ export interface CommittedStep {
   readonly skipped: boolean;
   /** The slowest rank's wall time. */
   readonly seconds: number;
-  /** Sample ids by rank. */
+  /** Sample ids by rank; of one that was lost before it said so, by the plan. */
   readonly shares: readonly Uint32Array[];
 }
 
@@ -69,6 +73,20 @@ export interface WorkerLoss {
   readonly reason: string;
 }
 
+/** A generation took over from one that was interrupted. */
+export interface Recovery {
+  readonly generation: bigint;
+  readonly worldSize: number;
+  /** The step it goes on with, counted from 0 over the run. */
+  readonly step: number;
+  readonly causes: readonly ChangeCause[];
+  /** From the first cause's detection until every rank was ready. */
+  readonly seconds: number;
+  /** Steps that were under way and are taken again: 0 or 1. */
+  readonly stepsRedone: number;
+  readonly copies: readonly CopiedState[];
+}
+
 /** Receives what happens in the cluster, in order; an error that a listener throws ends the run. */
 export interface ClusterListener {
   assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
@@ -79,4 +97,9 @@ export interface ClusterListener {
   evaluated(evaluation: EvaluationResult): void;
   epochCompleted(end: EpochEnd): void;
   workerLost(loss: WorkerLoss): void;
+  recovered(recovery: Recovery): void;
+  /** There are fewer workers than the run needs: it waits for more. */
+  short(workers: number, needed: number): void;
+  /** What does not end the run, and somebody should look at. */
+  warning(text: string): void;
 }

@@ -1,14 +1,17 @@
+import { RondoError } from '../../runtime/errors.js';
 import type { WorkerPlace } from './cluster-events.js';
+
+type Named = Pick<WorkerPlace, 'workerId' | 'rank'>;
+
+const differRemedy =
+  'resume from the last checkpoint; should the same worker differ again, look at its device and its memory';
 
 /**
  * Who differs from whom, in words, or null when all values are equal. `values` are in rank order. A majority
  * is taken to be right; without one everybody is listed.
  */
-export function describeDisagreement(
-  places: readonly WorkerPlace[],
-  values: readonly string[],
-): string | null {
-  const holders = new Map<string, WorkerPlace[]>();
+export function describeDisagreement(places: readonly Named[], values: readonly string[]): string | null {
+  const holders = new Map<string, Named[]>();
   for (const [rank, value] of values.entries()) {
     const place = places[rank]!;
     holders.set(value, [...(holders.get(value) ?? []), place]);
@@ -24,10 +27,27 @@ export function describeDisagreement(
 }
 
 /** A worker as errors call it. */
-export function nameWorker(place: Pick<WorkerPlace, 'workerId' | 'rank'>): string {
+export function nameWorker(place: Named): string {
   return `${place.workerId} (rank ${place.rank})`;
 }
 
-function nameAll(places: readonly WorkerPlace[]): string {
+function nameAll(places: readonly Named[]): string {
   return places.map(nameWorker).join(', ');
+}
+
+/** Refuses to go on unless every rank said the same. */
+export function requireAgreement(places: readonly Named[], values: readonly string[], what: string): void {
+  const difference = describeDisagreement(places, values);
+  if (difference !== null) {
+    throw new RondoError('data-loss', `${what}: ${difference}`, { remedy: differRemedy });
+  }
+}
+
+/** A message that breaks the protocol. */
+export function violation(
+  { places }: { readonly places: readonly Named[] },
+  rank: number,
+  what: string,
+): RondoError {
+  return new RondoError('internal', `${nameWorker(places[rank]!)} reported ${what}`);
 }

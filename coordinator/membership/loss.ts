@@ -1,78 +1,106 @@
 import type { Failed as FailedReport } from '../../proto/gen/coordinator.js';
 import { type ErrorCode, RondoError } from '../../runtime/errors.js';
+import type { ChangeCause } from '../telemetry/run-events.js';
 import { nameWorker } from './disagreement.js';
+import { fail } from './end.js';
+import type { Effect, Transition } from './membership-events.js';
 import type {
-  Effect,
+  Candidate,
   Gathering,
   Member,
   Membership,
   Preparing,
-  Rules,
+  Regrouping,
   Running,
   Stopping,
-  Transition,
 } from './membership-state.js';
+import { addCause, interrupt, settle } from './regrouping.js';
+import type { Rules } from './rules.js';
 import { findStall } from './stall.js';
 
 type Engaged = Preparing | Running | Stopping;
 
-/** How long a worker's report of a failed peer waits for that peer's own session to end. */
-const suspicionMs = 1_000;
-/**
- * A worker not heard from for this long may be the failed peer: wait until it is heard from or counts as
- * lost.
- */
-const overdueMs = 2_000;
-
 /** Codes of failures that another worker caused. */
 const peerFailureCodes: ReadonlySet<ErrorCode> = new Set(['unavailable', 'aborted', 'deadline-exceeded']);
 
-/** Ends the run: all other workers are dismissed, `run` rejects. */
-export function fail(state: Membership, error: RondoError, effects: readonly Effect[] = []): Transition {
-  if (state.kind === 'finished' || state.kind === 'failed') return { state, effects };
-  const dismissals = state.members.map(
-    ({ session }): Effect => ({ kind: 'dismiss', session, ok: false, reason: error.message }),
-  );
-  return {
-    state: { kind: 'failed', checkedAtMs: state.checkedAtMs, error },
-    effects: [...effects, ...dismissals, { kind: 'rejected', error }],
-  };
-}
-
-/** A member's session is over, or it fell silent. `refusal` ends a session that is still open. */
+/** A member's session is over, or it is ended with `refusal`. */
 export function loseMember(
   rules: Rules,
   state: Membership,
   session: number,
   reason: string,
+  nowMs: number,
   refusal?: RondoError,
 ): Transition {
   const effects: Effect[] = refusal === undefined ? [] : [{ kind: 'refuse', session, error: refusal }];
   if (state.kind === 'failed') return { state, effects };
-  const rank = state.members.findIndex((member) => member.session === session);
-  if (rank < 0) return { state, effects };
-  const members = state.members.filter((member) => member.session !== session);
+  const lost = state.members.find((member) => member.session === session);
+  if (lost === undefined) return loseStandby(state, session, effects);
   if (state.kind === 'gathering' || state.kind === 'finished') {
+    const members = state.members.filter((member) => member !== lost);
     return { state: { ...state, members }, effects };
   }
-  if (state.suspicion?.reporters.includes(session)) return { state, effects };
+  const silentMs = nowMs - lost.heardAtMs;
+  const cause = { kind: 'loss', workerId: lost.workerId, reason, silentMs } as const;
+  const next =
+    state.kind === 'regrouping'
+      ? loseCandidate(rules, state, session, cause, nowMs)
+      : loseRank(rules, state, session, cause, nowMs);
+  return { state: next.state, effects: [...effects, ...next.effects] };
+}
 
-  const place = state.generation.places[rank]!;
+type Loss = Extract<ChangeCause, { kind: 'loss' }>;
+
+function loseRank(rules: Rules, state: Engaged, session: number, cause: Loss, nowMs: number): Transition {
+  const rank = state.members.findIndex((member) => member.session === session);
+  const place = state.generation.places.find(({ workerId }) => workerId === cause.workerId)!;
   const step = stepOf(state, rank);
-  const error = new RondoError(
-    'unavailable',
-    `worker ${nameWorker(place)} was lost at step ${step}: ${reason}`,
-    {
-      remedy: rules.endRemedy,
-    },
-  );
-  effects.push({ kind: 'workerLost', value: { workerId: place.workerId, rank, step, reason } });
-  return fail({ ...state, members }, error, effects);
+  const { workerId, reason } = cause;
+  const members = state.members.filter((member) => member.session !== session);
+  const lost: Effect = { kind: 'workerLost', value: { workerId, rank: place.rank, step, reason } };
+  if (rules.restoresState) {
+    const text = `worker ${nameWorker(place)} was lost at step ${step}: ${reason}`;
+    return fail({ ...state, members }, new RondoError('unavailable', text, { remedy: rules.endRemedy }), [
+      lost,
+    ]);
+  }
+  const change = addCause(changeOf(state), cause, state.kind !== 'preparing', nowMs);
+  const next = interrupt(rules, { ...state, members }, change, nowMs);
+  return { state: next.state, effects: [lost, ...next.effects] };
+}
+
+/** The change that is under way while a generation prepares, or while one ends to be followed by another. */
+function changeOf(state: Engaged) {
+  if (state.kind === 'preparing') return state.change;
+  return state.kind === 'stopping' && state.purpose.kind === 'regroup' ? state.purpose.change : null;
+}
+
+function loseCandidate(
+  rules: Rules,
+  before: Regrouping,
+  session: number,
+  cause: Loss,
+  nowMs: number,
+): Transition {
+  const members = before.members.filter((member) => member.session !== session);
+  const place = before.interrupted.places.find(({ workerId }) => workerId === cause.workerId);
+  if (place === undefined) return settle(rules, { ...before, members }, nowMs);
+  const { workerId, reason } = cause;
+  const step = before.progress.committed;
+  const lost: Effect = { kind: 'workerLost', value: { workerId, rank: place.rank, step, reason } };
+  const change = addCause(before.change, cause, false, nowMs);
+  const next = settle(rules, { ...before, members, change }, nowMs);
+  return { state: next.state, effects: [lost, ...next.effects] };
+}
+
+function loseStandby(state: Membership, session: number, effects: readonly Effect[]): Transition {
+  if (!('standby' in state)) return { state, effects };
+  return { state: { ...state, standby: state.standby.filter((each) => each.session !== session) }, effects };
 }
 
 /**
- * A worker reports that it cannot go on. When the cause is a peer, that peer's own loss is waited for, to be
- * named instead.
+ * A rank reports that it cannot go on. When a peer is the cause, the membership is settled anew, with or
+ * without that peer; else the run ends, because every other worker would fail in the same way.
  */
 export function hearFailure(
   rules: Rules,
@@ -81,56 +109,88 @@ export function hearFailure(
   report: FailedReport,
   nowMs: number,
 ): Transition {
-  const { session } = state.members[rank]!;
-  const error = failureOf(rules, nameWorker(state.generation.places[rank]!), report);
-  const others = state.members.length - 1;
-  if (!peerFailureCodes.has(error.code) || others === 0) return fail(state, error);
-  const suspicion = state.suspicion ?? { error, sinceMs: nowMs, reporters: [] };
-  const reporters = [...suspicion.reporters, session];
-  return { state: { ...state, suspicion: { ...suspicion, reporters } }, effects: [] };
+  const place = state.generation.places[rank]!;
+  const error = failureOf(rules, nameWorker(place), report);
+  if (!peerFailureCodes.has(error.code) || rules.restoresState) return fail(state, error);
+  const cause = { kind: 'complaint', workerId: place.workerId, reason: report.message } as const;
+  const change = addCause(changeOf(state), cause, state.kind !== 'preparing', nowMs);
+  return interrupt(rules, state, change, nowMs);
+}
+
+/** The same from one that has no rank: only before the run's first generation does the run depend on it. */
+export function hearCandidateFailure(
+  rules: Rules,
+  state: Exclude<Membership, { kind: 'failed' }>,
+  candidate: Candidate,
+  report: FailedReport,
+  nowMs: number,
+): Transition {
+  const error = failureOf(rules, candidate.workerId, report);
+  if (report.generation !== 0n) {
+    // It failed in the generation that was interrupted, for the same reason or for one of its own.
+    return peerFailureCodes.has(error.code) ? { state, effects: [] } : fail(state, error);
+  }
+  if (state.kind === 'gathering' && state.lastGeneration === 0n) return fail(state, error);
+  const warning: Effect = { kind: 'warning', text: error.message };
+  const next = loseMember(rules, state, candidate.session, error.message, nowMs, error);
+  return { state: next.state, effects: [warning, ...next.effects] };
 }
 
 /** The error a worker's Failed message stands for. */
-export function failureOf(rules: Rules, name: string, report: FailedReport): RondoError {
+function failureOf(rules: Rules, name: string, report: FailedReport): RondoError {
   const { code, message, remedy } = RondoError.fromPlain(report);
   return new RondoError(code, `worker ${name} failed at step ${report.step}: ${message}`, {
     remedy: remedy ?? rules.endRemedy,
   });
 }
 
-/**
- * What is due by time alone: silent workers are lost; a report of a failed peer that no loss has explained
- * ends the run.
- */
+/** A worker that was launched here is not started again. */
+export function hearExit(rules: Rules, state: Membership, error: RondoError): Transition {
+  if (state.kind === 'failed' || state.kind === 'finished') return { state, effects: [] };
+  const present = state.members.length + ('standby' in state ? state.standby.length : 0);
+  const needed =
+    state.kind === 'gathering' && state.lastGeneration === 0n ? rules.worldSize : rules.minWorkers;
+  if (present < needed) return fail(state, error);
+  return { state, effects: [{ kind: 'warning', text: error.message }] };
+}
+
+/** What is due by time alone. */
 export function checkTime(rules: Rules, before: Membership, nowMs: number): Transition {
   const state = discountPause(rules, before, nowMs);
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects: [] };
-  const suspicion = state.kind === 'gathering' ? null : state.suspicion;
-  const expected = state.members.filter((member) => !suspicion?.reporters.includes(member.session));
-  const silent = expected.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
+  const all = 'standby' in state ? [...state.members, ...state.standby] : state.members;
+  const silent = all.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
   if (silent !== undefined) {
     const reason = `it was silent for ${rules.silenceMs / 1_000} s`;
-    const refusal = new RondoError('deadline-exceeded', `worker ${silent.workerId} was removed: ${reason}`);
-    return loseMember(rules, state, silent.session, reason, refusal);
+    // Should it be heard of again, it may join anew.
+    const refusal = new RondoError('aborted', `worker ${silent.workerId} was removed: ${reason}`);
+    return loseMember(rules, state, silent.session, reason, nowMs, refusal);
   }
   if (state.kind === 'gathering') return checkGathering(rules, state, nowMs);
-  if (suspicion === null) return checkStall(rules, state, nowMs);
-  if (nowMs - suspicion.sinceMs < suspicionMs) return { state, effects: [] };
-  const overdue = expected.some((member) => nowMs - member.heardAtMs >= overdueMs);
-  return overdue ? { state, effects: [] } : fail(state, suspicion.error);
+  if (state.kind === 'stopping' && state.purpose.kind === 'regroup') {
+    const { change } = state.purpose;
+    const isOverdue = nowMs - change.sinceMs >= rules.leaveMs;
+    if (isOverdue && state.members.some(({ leaving }) => leaving)) {
+      return interrupt(rules, state, { ...change, cutStep: true }, nowMs);
+    }
+  }
+  return checkStall(rules, state, nowMs);
 }
 
-/** A worker that was launched here and does not register hangs at its start. */
-function checkGathering({ gathering, worldSize }: Rules, state: Gathering, nowMs: number): Transition {
+/** A worker that was launched here and does not make itself ready hangs at its start. */
+function checkGathering({ gathering }: Rules, state: Gathering, nowMs: number): Transition {
   const { start, startedAtMs, members } = state;
-  if (start === null || gathering === null) return { state, effects: [] };
-  const { timeoutMs, logDir } = gathering;
-  if (nowMs - startedAtMs < timeoutMs) return { state, effects: [] };
-  const names = members.length === 0 ? 'none' : members.map(({ workerId }) => workerId).join(', ');
+  const { timeoutMs, logDir, workerIds } = gathering;
+  if (start === null || state.lastGeneration > 0n || nowMs - startedAtMs < timeoutMs) {
+    return { state, effects: [] };
+  }
+  const ready = members.filter(({ readiness }) => readiness.kind === 'standby').map((each) => each.workerId);
+  const missing = workerIds.filter((id) => !ready.includes(id));
+  if (missing.length === 0) return { state, effects: [] };
   const error = new RondoError(
     'deadline-exceeded',
-    `${members.length} of ${worldSize} workers registered within ${timeoutMs / 1_000} s (${names})`,
-    { remedy: `read in ${logDir} what the others say: a file system may hang, or memory be short` },
+    `of the workers started here, ${missing.join(', ')} did not get ready within ${timeoutMs / 1_000} s`,
+    { remedy: `read in ${logDir} what it says: a file system may hang, or memory be short` },
   );
   return fail(state, error);
 }
@@ -139,28 +199,31 @@ function checkGathering({ gathering, worldSize }: Rules, state: Gathering, nowMs
  * A worker sends heartbeats even while its compute thread or file system hangs: one that stalls the others is
  * lost.
  */
-function checkStall(rules: Rules, state: Engaged, nowMs: number): Transition {
+function checkStall(rules: Rules, state: Engaged | Regrouping, nowMs: number): Transition {
   const stall = findStall(rules.stall, state, nowMs);
   if (stall === null) return { state, effects: [] };
-  const { session, workerId } = state.members[stall.rank]!;
+  const { session, workerId } = state.members[stall.index]!;
   const refusal = new RondoError('deadline-exceeded', `worker ${workerId} was removed: ${stall.reason}`);
-  return loseMember(rules, state, session, stall.reason, refusal);
+  return loseMember(rules, state, session, stall.reason, nowMs, refusal);
 }
 
 /** If the coordinator itself was paused, that time does not count as the workers' silence. */
 function discountPause(rules: Rules, state: Membership, nowMs: number): Membership {
   const pausedMs = nowMs - state.checkedAtMs - rules.tickMs;
   if (state.kind === 'failed' || pausedMs < rules.tickMs) return { ...state, checkedAtMs: nowMs };
-  const members = state.members.map((member): Member => {
-    return { ...member, heardAtMs: Math.min(nowMs, member.heardAtMs + pausedMs) };
-  });
+  const later = (atMs: number) => Math.min(nowMs, atMs + pausedMs);
+  const shift = <Kind extends Member>(members: readonly Kind[]) =>
+    members.map((member) => ({ ...member, heardAtMs: later(member.heardAtMs) }));
   if (state.kind === 'gathering') {
-    const startedAtMs = Math.min(nowMs, state.startedAtMs + pausedMs);
-    return { ...state, members, startedAtMs, checkedAtMs: nowMs };
+    const startedAtMs = later(state.startedAtMs);
+    return { ...state, members: shift(state.members), startedAtMs, checkedAtMs: nowMs };
   }
-  if (!('pace' in state)) return { ...state, members, checkedAtMs: nowMs };
-  const progressedAtMs = Math.min(nowMs, state.pace.progressedAtMs + pausedMs);
-  return { ...state, members, pace: { ...state.pace, progressedAtMs }, checkedAtMs: nowMs };
+  if (state.kind === 'finished') return { ...state, members: shift(state.members), checkedAtMs: nowMs };
+  const pace = { ...state.pace, progressedAtMs: later(state.pace.progressedAtMs) };
+  if (state.kind === 'regrouping')
+    return { ...state, members: shift(state.members), pace, checkedAtMs: nowMs };
+  const [members, standby] = [shift(state.members), shift(state.standby)];
+  return { ...state, members, standby, pace, checkedAtMs: nowMs };
 }
 
 function stepOf(state: Engaged, rank: number): number {

@@ -1,60 +1,15 @@
 import type {
   Activity,
-  CoordinatorMessage,
   EpochCompleted,
   Evaluation,
   Finished as FinishedReport,
-  StateSource,
+  StateCopy,
   StepCommitted,
-  Welcome,
-  WorkerMessage,
 } from '../../proto/gen/coordinator.js';
 import type { RondoError } from '../../runtime/errors.js';
+import type { ChangeCause } from '../telemetry/run-events.js';
 import type { AnswersByRank } from './answers-by-rank.js';
-import type {
-  CommittedStep,
-  EpochEnd,
-  EvaluationResult,
-  ReadyWorker,
-  WorkerLoss,
-  WorkerPlace,
-} from './cluster-events.js';
-
-/** What the reducer is told once: it holds for the whole run. */
-export interface Rules {
-  readonly worldSize: number;
-  readonly version: string;
-  readonly welcome: Welcome;
-  readonly validCount: number;
-  /**
-   * The run leaves every worker's state as it found it, and each says so by its digest when it has finished.
-   */
-  readonly restoresState: boolean;
-  /** A worker that was silent for this long is lost. */
-  readonly silenceMs: number;
-  /** How long launched workers have to register, and where their logs are; null where people join some. */
-  readonly gathering: { readonly timeoutMs: number; readonly logDir: string } | null;
-  readonly stall: StallRules;
-  /** How often a `tick` comes. */
-  readonly tickMs: number;
-  /** What the reader should do after the run ended early, e.g. the command that resumes it. */
-  readonly endRemedy: string | undefined;
-}
-
-/** How long a generation may go on without progress of any rank, although all of them send heartbeats. */
-export interface StallRules {
-  /** At least this long. */
-  readonly floorMs: number;
-  /** And at least this many times as long as a step usually takes. */
-  readonly multiple: number;
-  /**
-   * Before it is known how long a step takes, and at the first step of each phase: programs are built and
-   * compiled.
-   */
-  readonly firstMs: number;
-  /** The steps that begin a phase, counted from 0 over the run. */
-  readonly firstSteps: ReadonlySet<number>;
-}
+import type { WorkerPlace } from './cluster-events.js';
 
 /** When a generation last made progress, and how long its steps take. */
 export interface Pace {
@@ -74,6 +29,24 @@ export interface Member {
   /** What its last heartbeat said. */
   readonly activity: Activity;
   readonly evaluated: number;
+  /** It was asked to end, and is told Goodbye as soon as nobody needs it. */
+  readonly leaving: boolean;
+}
+
+/** A state of the run that a worker holds. */
+export interface HeldState {
+  readonly step: number;
+  readonly digest: string;
+}
+
+/** A member without a rank. */
+export interface Candidate extends Member {
+  readonly readiness: /** Its data and its program are not open yet. */
+    | { readonly kind: 'opening' }
+    /** It had a rank, and has not yet said which state it holds. */
+    | { readonly kind: 'interrupted' }
+    /** A generation may take it; `held` is null for one that must copy a state first. */
+    | { readonly kind: 'standby'; readonly held: HeldState | null };
 }
 
 /** Where the run begins. */
@@ -82,21 +55,37 @@ export interface Start {
   readonly source: 'fresh' | 'checkpoint';
 }
 
+/** Where a rank's state comes from. */
+export type StateOrigin =
+  | { readonly kind: 'fresh' | 'checkpoint' | 'own' }
+  | { readonly kind: 'peer'; readonly workerId: string; readonly address: string };
+
 /** One immutable membership: who takes part, in rank order, from which step and whose state. */
 export interface Generation {
   readonly number: bigint;
   readonly startStep: number;
-  readonly stateSource: StateSource;
-  readonly statePeerAddress: string;
+  /** The epoch that ends with `startStep` has not been digested and evaluated by all. */
+  readonly epochEndDue: boolean;
   readonly places: readonly WorkerPlace[];
+  /** By rank. */
+  readonly origins: readonly StateOrigin[];
+}
+
+/** How far the run has come, over all generations. */
+export interface Progress {
+  /** Steps committed by all, counted over the run. */
+  readonly committed: number;
+  /** The last epochs that all ranks have evaluated, and digested; -1 before the first. */
+  readonly evaluatedEpoch: number;
+  readonly digestedEpoch: number;
+  /** Generations in a row that committed nothing. */
+  readonly fruitless: number;
 }
 
 /** What the ranks of one generation have reported. */
 export interface Reports {
   /** Of the state that all began with. */
   readonly startDigest: string;
-  /** Steps committed by all, counted over the run. */
-  readonly committed: number;
   /** Steps reported by each rank, counted over the run. */
   readonly reported: readonly number[];
   readonly steps: AnswersByRank<StepCommitted>;
@@ -105,14 +94,18 @@ export interface Reports {
   readonly finished: AnswersByRank<FinishedReport>;
 }
 
-/**
- * A worker reported that a peer failed. The report is held for a moment: if a peer is lost meanwhile, that
- * one is named as the cause and not the worker that reported it.
- */
-export interface Suspicion {
-  readonly error: RondoError;
+/** The last generation that had begun, and what its ranks had reported. */
+export interface EndedGeneration {
+  readonly generation: Generation;
+  readonly reports: Reports;
+}
+
+/** Why the membership changes, and since when. */
+export interface Change {
+  readonly causes: readonly ChangeCause[];
   readonly sinceMs: number;
-  readonly reporters: readonly number[];
+  /** The step under way was cut off. */
+  readonly cutStep: boolean;
 }
 
 interface Base {
@@ -120,11 +113,11 @@ interface Base {
   readonly checkedAtMs: number;
 }
 
-/** Waiting for workers to register, and for the run to be started. */
+/** Waiting for workers that hold no state, and for the run to be started. */
 export interface Gathering extends Base {
   readonly kind: 'gathering';
   readonly lastGeneration: bigint;
-  readonly members: readonly Member[];
+  readonly members: readonly Candidate[];
   readonly start: Start | null;
   /** When it was started; means nothing before. */
   readonly startedAtMs: number;
@@ -135,14 +128,24 @@ interface Engaged extends Base {
   readonly generation: Generation;
   /** In rank order. */
   readonly members: readonly Member[];
+  /** Those without a rank in this generation. */
+  readonly standby: readonly Candidate[];
   readonly pace: Pace;
-  readonly suspicion: Suspicion | null;
+  readonly progress: Progress;
+  /** The change that made this generation; null for a run's first. */
+  readonly change: Change | null;
 }
 
 /** The assignment is out; waiting for every rank's Ready. */
 export interface Preparing extends Engaged {
   readonly kind: 'preparing';
   readonly digests: readonly (string | null)[];
+  /** Where the run begins, when its state is not that of an earlier generation. */
+  readonly start: Start | null;
+  readonly ended: EndedGeneration | null;
+  /** By rank: what it copied from a peer. */
+  readonly copies: readonly (StateCopy | null)[];
+  readonly stopRequested: string | null;
 }
 
 /** Training. */
@@ -155,13 +158,37 @@ export interface Running extends Engaged {
 export interface Stopping extends Engaged {
   readonly kind: 'stopping';
   readonly reports: Reports;
+  /** What follows when all have finished: the run ends, or its membership changes. */
+  readonly purpose:
+    | { readonly kind: 'end'; readonly reason: string }
+    | { readonly kind: 'regroup'; readonly change: Change };
+}
+
+/**
+ * A generation was interrupted: waiting until every survivor has said which state it holds, and until there
+ * are enough of them.
+ */
+export interface Regrouping extends Base {
+  readonly kind: 'regrouping';
+  readonly interrupted: Generation;
+  /** Null when none had begun. */
+  readonly ended: EndedGeneration | null;
+  /** As of the generation that was interrupted before it had begun. */
+  readonly start: Start | null;
+  readonly members: readonly Candidate[];
+  readonly pace: Pace;
+  readonly progress: Progress;
+  readonly change: Change;
+  readonly stopRequested: string | null;
+  /** It was said that there are too few workers. */
+  readonly isShort: boolean;
 }
 
 /** Every rank has finished; they wait for another start, or for Goodbye. */
 export interface Finished extends Base {
   readonly kind: 'finished';
   readonly lastGeneration: bigint;
-  readonly members: readonly Member[];
+  readonly members: readonly Candidate[];
 }
 
 /** The run has failed, and all workers were told. */
@@ -170,46 +197,5 @@ export interface Failed extends Base {
   readonly error: RondoError;
 }
 
-export type Membership = Gathering | Preparing | Running | Stopping | Finished | Failed;
-
-export type Event =
-  | { readonly kind: 'start'; readonly start: Start }
-  | { readonly kind: 'message'; readonly session: number; readonly message: WorkerMessage }
-  | { readonly kind: 'closed'; readonly session: number; readonly reason: string }
-  /** The process of a worker that was started here has ended. */
-  | { readonly kind: 'exited'; readonly error: RondoError }
-  /** The coordinator itself cannot go on. */
-  | { readonly kind: 'abort'; readonly error: RondoError }
-  | { readonly kind: 'stop'; readonly reason: string }
-  | { readonly kind: 'close'; readonly ok: boolean; readonly reason: string }
-  | { readonly kind: 'tick' };
-
-export interface RunResult {
-  /** Steps taken, counted over the run. */
-  readonly step: number;
-  readonly stopped: boolean;
-  readonly metrics: { readonly published: number; readonly dropped: number };
-  /** Of the state of every worker, before and after, when the run leaves it as it found it. */
-  readonly restoredDigest?: string;
-}
-
-export type Effect =
-  | { readonly kind: 'send'; readonly session: number; readonly message: CoordinatorMessage }
-  /** Say Goodbye, then end the session. */
-  | { readonly kind: 'dismiss'; readonly session: number; readonly ok: boolean; readonly reason: string }
-  /** End the session with an error. */
-  | { readonly kind: 'refuse'; readonly session: number; readonly error: RondoError }
-  | { readonly kind: 'assigned'; readonly generation: Generation }
-  | { readonly kind: 'ready'; readonly value: ReadyWorker }
-  | { readonly kind: 'stepCommitted'; readonly value: CommittedStep }
-  | { readonly kind: 'evaluating'; readonly rank: number; readonly images: number }
-  | { readonly kind: 'evaluated'; readonly value: EvaluationResult }
-  | { readonly kind: 'epochCompleted'; readonly value: EpochEnd }
-  | { readonly kind: 'workerLost'; readonly value: WorkerLoss }
-  | { readonly kind: 'resolved'; readonly result: RunResult }
-  | { readonly kind: 'rejected'; readonly error: RondoError };
-
-export interface Transition {
-  readonly state: Membership;
-  readonly effects: readonly Effect[];
-}
+export type Membership = Gathering | Preparing | Running | Stopping | Regrouping | Finished | Failed;
+export type Alive = Exclude<Membership, Failed>;

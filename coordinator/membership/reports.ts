@@ -1,24 +1,36 @@
-import type { EpochCompleted, Evaluation, Finished, StepCommitted } from '../../proto/gen/coordinator.js';
+import type {
+  EpochCompleted,
+  Evaluation,
+  Finished,
+  StepCommitted,
+  WorkerMessage,
+} from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { largest } from '../../runtime/extremes.js';
 import { addAnswer } from './answers-by-rank.js';
-import { describeDisagreement, nameWorker } from './disagreement.js';
-import type { Effect, Generation, Reports, Rules, RunResult } from './membership-state.js';
+import { commitStep } from './commit-step.js';
+import { nameWorker, requireAgreement, violation } from './disagreement.js';
+import type { Effect, RunResult } from './membership-events.js';
+import type { Generation, Progress, Reports } from './membership-state.js';
 import { mergeEvaluation } from './merge-evaluation.js';
+import type { Rules } from './rules.js';
+
+/** A generation that has begun. */
+interface Begun {
+  readonly generation: Generation;
+  readonly reports: Reports;
+  readonly progress: Progress;
+}
 
 interface Advance {
   readonly reports: Reports;
+  readonly progress: Progress;
   readonly effects: readonly Effect[];
 }
-
-const differRemedy =
-  'resume from the last checkpoint; should the same worker differ again, look at its device and its memory';
 
 /** Nothing reported yet; all begin with the state of `startDigest`. */
 export function noReports(generation: Generation, startDigest: string): Reports {
   return {
     startDigest,
-    committed: generation.startStep,
     reported: generation.places.map(() => generation.startStep),
     steps: new Map(),
     evaluations: new Map(),
@@ -33,9 +45,9 @@ export function noReports(generation: Generation, startDigest: string): Reports 
  *
  * @throws RondoError data-loss when they differ, internal when a rank skips or repeats a step.
  */
-export function reportStep(
-  generation: Generation,
-  reports: Reports,
+function reportStep(
+  rules: Pick<Rules, 'sharesOf'>,
+  { generation, reports, progress }: Begun,
   rank: number,
   report: StepCommitted,
 ): Advance {
@@ -44,31 +56,13 @@ export function reportStep(
   if (step !== due) throw violation(generation, rank, `step ${step} where step ${due} was due`);
   const { answers, complete } = addAnswer(reports.steps, step, rank, report, generation.places.length);
   const next = { ...reports, steps: answers, reported: reports.reported.with(rank, step + 1) };
-  if (complete === null) return { reports: next, effects: [] };
-
-  requireAgreement(
-    generation,
-    complete.map((r) => `loss ${r.loss}, ${r.correct} of ${r.samples} right${r.skipped ? ', skipped' : ''}`),
-    `the workers disagree about step ${step}`,
-  );
-  const { loss, correct, samples, skipped } = report;
-  const shares = complete.map((r) => Uint32Array.from(r.sampleIds));
-  const shared = shares.reduce((sum, share) => sum + share.length, 0);
-  if (shared !== samples) {
-    throw new RondoError('data-loss', `step ${step} counted ${samples} samples, its shares hold ${shared}`);
-  }
-  const value = {
-    generation: generation.number,
-    worldSize: generation.places.length,
-    step,
-    loss,
-    correct,
-    samples,
-    skipped,
-    seconds: largest(complete.map((r) => r.seconds)),
-    shares,
+  if (complete === null) return { reports: next, progress, effects: [] };
+  const value = commitStep(rules, generation, step, complete);
+  return {
+    reports: next,
+    progress: { ...progress, committed: step + 1, fruitless: 0 },
+    effects: [{ kind: 'stepCommitted', value }],
   };
-  return { reports: { ...next, committed: step + 1 }, effects: [{ kind: 'stepCommitted', value }] };
 }
 
 /**
@@ -76,20 +70,23 @@ export function reportStep(
  *
  * @throws RondoError data-loss when the shares do not make a whole.
  */
-export function reportEvaluation(
-  generation: Generation,
-  reports: Reports,
+function reportEvaluation(
+  { validCount }: Pick<Rules, 'validCount'>,
+  { generation, reports, progress }: Begun,
   rank: number,
   report: Evaluation,
-  validCount: number,
 ): Advance {
   const { epoch } = report;
   const answered = addAnswer(reports.evaluations, epoch, rank, report, generation.places.length);
   if (answered.repeated) throw violation(generation, rank, `the evaluation of epoch ${epoch} twice`);
   const next = { ...reports, evaluations: answered.answers };
-  if (answered.complete === null) return { reports: next, effects: [] };
+  if (answered.complete === null) return { reports: next, progress, effects: [] };
   const value = mergeEvaluation(generation.places, answered.complete, validCount);
-  return { reports: next, effects: [{ kind: 'evaluated', value }] };
+  return {
+    reports: next,
+    progress: { ...progress, evaluatedEpoch: epoch, fruitless: 0 },
+    effects: [{ kind: 'evaluated', value }],
+  };
 }
 
 /**
@@ -97,9 +94,8 @@ export function reportEvaluation(
  *
  * @throws RondoError data-loss, naming who differs, when the replicas are not identical.
  */
-export function reportEpoch(
-  generation: Generation,
-  reports: Reports,
+function reportEpoch(
+  { generation, reports, progress }: Begun,
   rank: number,
   report: EpochCompleted,
 ): Advance {
@@ -107,10 +103,10 @@ export function reportEpoch(
   const answered = addAnswer(reports.epochs, epoch, rank, report, generation.places.length);
   if (answered.repeated) throw violation(generation, rank, `the end of epoch ${epoch} twice`);
   const next = { ...reports, epochs: answered.answers };
-  if (answered.complete === null) return { reports: next, effects: [] };
+  if (answered.complete === null) return { reports: next, progress, effects: [] };
 
   requireAgreement(
-    generation,
+    generation.places,
     answered.complete.map(
       (r) =>
         `state ${r.stateDigest}, parameters ${r.parameterDigest} after step ${r.step}${r.whole ? '' : ' (stopped)'}`,
@@ -119,11 +115,11 @@ export function reportEpoch(
   );
   const step = Number(report.step);
   // A worker may digest its snapshot while it goes on; it cannot end an epoch that it has not reached.
-  if (step > reports.committed) {
+  if (step > progress.committed) {
     throw violation(
       generation,
       rank,
-      `epoch ${epoch} after step ${step}, with ${reports.committed} committed`,
+      `epoch ${epoch} after step ${step}, with ${progress.committed} committed`,
     );
   }
   const holderAddress = generation.places[0]!.address;
@@ -136,7 +132,11 @@ export function reportEpoch(
     holderAddress,
     generation: generation.number,
   };
-  return { reports: next, effects: [{ kind: 'epochCompleted', value }] };
+  return {
+    reports: next,
+    progress: whole ? { ...progress, digestedEpoch: epoch } : progress,
+    effects: [{ kind: 'epochCompleted', value }],
+  };
 }
 
 /**
@@ -161,7 +161,7 @@ export function reportFinished(
   if (answered.complete === null) return { reports: next, result: null };
 
   requireAgreement(
-    generation,
+    generation.places,
     answered.complete.map((r) => `step ${r.step}${r.stopped ? ' (stopped)' : ''}`),
     'the workers end at different steps',
   );
@@ -179,7 +179,8 @@ export function reportFinished(
     metrics.dropped += Number(counted?.dropped ?? 0n);
   }
   const restored = restoresState ? { restoredDigest: report.stateDigest } : {};
-  return { reports: next, result: { step, stopped: report.stopped, metrics, ...restored } };
+  const result = { step, stopped: report.stopped, stateLost: false, metrics, ...restored };
+  return { reports: next, result };
 }
 
 function requireRestored(generation: Generation, digest: string, reports: readonly Finished[]): void {
@@ -194,15 +195,19 @@ function requireRestored(generation: Generation, digest: string, reports: readon
   );
 }
 
-/** Refuses to go on unless every rank said the same. */
-export function requireAgreement(generation: Generation, values: readonly string[], what: string): void {
-  const difference = describeDisagreement(generation.places, values);
-  if (difference !== null) {
-    throw new RondoError('data-loss', `${what}: ${difference}`, { remedy: differRemedy });
+/** What a rank says of its part of a step or of an epoch's end; null for a message of another kind or generation. */
+export function reportBy(
+  rules: Rules,
+  begun: Begun,
+  rank: number,
+  message: NonNullable<WorkerMessage['message']>,
+): Advance | null {
+  const { generation } = begun;
+  if (!('rank' in message.value) || message.value.generation !== generation.number) return null;
+  if (message.value.rank !== rank) {
+    throw violation(generation, rank, `${message.$case} as rank ${message.value.rank}`);
   }
-}
-
-/** A message that breaks the protocol. */
-export function violation(generation: Generation, rank: number, what: string): RondoError {
-  return new RondoError('internal', `${nameWorker(generation.places[rank]!)} reported ${what}`);
+  if (message.$case === 'stepCommitted') return reportStep(rules, begun, rank, message.value);
+  if (message.$case === 'evaluation') return reportEvaluation(rules, begun, rank, message.value);
+  return message.$case === 'epochCompleted' ? reportEpoch(begun, rank, message.value) : null;
 }

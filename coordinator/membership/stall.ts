@@ -1,16 +1,10 @@
 import { Activity } from '../../proto/gen/coordinator.js';
 import { nameWorker } from './disagreement.js';
-import type {
-  Effect,
-  Membership,
-  Pace,
-  Preparing,
-  Running,
-  StallRules,
-  Stopping,
-} from './membership-state.js';
+import type { Effect } from './membership-events.js';
+import type { Membership, Pace, Preparing, Regrouping, Running, Stopping } from './membership-state.js';
+import type { StallRules } from './rules.js';
 
-type Engaged = Preparing | Running | Stopping;
+type Awaited = Preparing | Running | Stopping | Regrouping;
 
 /** The weight of a step in the moving average of their times. */
 const stepWeight = 0.2;
@@ -45,46 +39,53 @@ export function paceAfter(rules: StallRules, state: Running | Stopping, effects:
   return { ...pace, usualStepMs: usualMs + stepWeight * (seconds * 1_000 - usualMs) };
 }
 
-/** The first of the ranks that keep the others from going on, and why; null while there is no stall. */
+/** The first of the members that keep the others from going on, and why; null while there is no stall. */
 export function findStall(
   rules: StallRules,
-  state: Engaged,
+  state: Awaited,
   nowMs: number,
-): { readonly rank: number; readonly reason: string } | null {
+): { readonly index: number; readonly reason: string } | null {
   const allowedMs = allowanceOf(rules, state);
   if (nowMs - state.pace.progressedAtMs < allowedMs) return null;
-  const [rank, ...others] = ranksBehind(state);
-  if (rank === undefined) return null;
-  const activity = activityNames[state.members[rank]!.activity] ?? 'it does not say what it is doing';
-  const names = others.map((other) => nameWorker(state.generation.places[other]!)).join(', ');
+  const [index, ...others] = membersBehind(state);
+  if (index === undefined) return null;
+  const activity = activityNames[state.members[index]!.activity] ?? 'it does not say what it is doing';
+  const names = others.map((other) => nameMember(state, other)).join(', ');
   const othersText = names === '' ? '' : `; neither did ${names}`;
   return {
-    rank,
+    index,
     reason: `it made no progress for ${Math.round(allowedMs / 1_000)} s, and ${activity}${othersText}`,
   };
 }
 
-function allowanceOf({ floorMs, multiple, firstMs, firstSteps }: StallRules, state: Engaged): number {
+function nameMember(state: Awaited, index: number): string {
+  const { workerId } = state.members[index]!;
+  return state.kind === 'regrouping' ? workerId : nameWorker({ workerId, rank: index });
+}
+
+function allowanceOf({ floorMs, multiple, firstMs, firstSteps }: StallRules, state: Awaited): number {
   const { usualStepMs } = state.pace;
   if (state.kind === 'preparing' || usualStepMs === null) return firstMs;
   const usual = Math.max(floorMs, multiple * usualStepMs);
-  return firstSteps.has(state.reports.committed) ? Math.max(firstMs, usual) : usual;
+  return firstSteps.has(state.progress.committed) ? Math.max(firstMs, usual) : usual;
 }
 
-/** Of the ranks whose report is awaited: those that are busy; else those that reported the fewest steps. */
-function ranksBehind(state: Engaged): number[] {
-  const owing = state.members.flatMap((_, rank) => (owes(state, rank) ? [rank] : []));
-  const busy = owing.filter((rank) => isBusy(state.members[rank]!.activity));
-  if (busy.length > 0 || state.kind === 'preparing') return busy.length > 0 ? busy : owing;
+/** Of those whose report is awaited: the busy ones; else those that reported the fewest steps. */
+function membersBehind(state: Awaited): number[] {
+  const owing = state.members.flatMap((_, index) => (owes(state, index) ? [index] : []));
+  const busy = owing.filter((index) => isBusy(state.members[index]!.activity));
+  if (busy.length > 0) return busy;
+  if (state.kind === 'preparing' || state.kind === 'regrouping') return owing;
   const reported = (rank: number) => state.reports.reported[rank]!;
   const fewest = owing.reduce((least, rank) => Math.min(least, reported(rank)), Number.POSITIVE_INFINITY);
   return owing.filter((rank) => reported(rank) === fewest);
 }
 
-function owes(state: Engaged, rank: number): boolean {
-  if (state.kind === 'preparing') return state.digests[rank] === null;
+function owes(state: Awaited, index: number): boolean {
+  if (state.kind === 'regrouping') return state.members[index]!.readiness.kind === 'interrupted';
+  if (state.kind === 'preparing') return state.digests[index] === null;
   // Finished is reported once, under number 0; the entry is removed when all ranks have reported.
-  return (state.reports.finished.get(0)?.[rank] ?? null) === null;
+  return (state.reports.finished.get(0)?.[index] ?? null) === null;
 }
 
 function isBusy(activity: Activity): boolean {

@@ -1,11 +1,15 @@
 import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
-import { flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
+import { duration, flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
 
 /** Defaults that other commands share with `coordinator start`. */
 export const defaults = {
   workers: 1,
+  minWorkers: 1,
+  maxWorkers: 1024,
+  /** Of a worker, in seconds. */
+  silenceLimit: 5,
   listen: '127.0.0.1:0',
   runDir: 'runs',
 } as const;
@@ -18,7 +22,7 @@ export type EpochMeasure = (typeof epochMeasures)[number];
 export const clusterOptions = {
   workers: runtimeOption({
     value: 'N',
-    text: 'workers that train together; their number changes the speed, not the result',
+    text: 'workers that the run begins with; their number changes the speed, not the result',
     type: integer(1, 1024),
     default: defaults.workers,
   }),
@@ -27,6 +31,24 @@ export const clusterOptions = {
     text: 'how many of them to start on this machine; the others join with `worker join`',
     type: integer(0, 1024),
     defaultText: 'all',
+  }),
+  minWorkers: runtimeOption({
+    value: 'N',
+    text: 'with fewer workers the run waits; with as many it goes on when others are lost or leave',
+    type: integer(1, 1024),
+    default: defaults.minWorkers,
+  }),
+  maxWorkers: runtimeOption({
+    value: 'N',
+    text: 'the most that may take part: others can join at any time, up to it',
+    type: integer(1, 1024),
+    default: defaults.maxWorkers,
+  }),
+  silenceLimit: runtimeOption({
+    value: 'SECONDS',
+    text: 'a worker that is not heard from for so long is lost; every other wait is a multiple of it',
+    type: duration,
+    default: defaults.silenceLimit,
   }),
   /** Null lets the machine decide. */
   threads: trainingOption<number | null>({

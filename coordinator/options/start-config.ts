@@ -1,15 +1,26 @@
 import { cutMicroBatches } from '../../plan/micro-batches.js';
 import { diskCacheGib } from '../../runtime/installation.js';
-import { refused } from './option.js';
+import { dashed, refused } from './option.js';
 import { defaults } from './run-options.js';
 import { type ParsedStart, parseStart, type RawStart, type TrainingOptions } from './start-schema.js';
 import { givenTraining, resolveTraining } from './training-options.js';
 
-/** Where and how a run is computed; may differ each time that it is resumed. */
-export interface RuntimeOptions {
+/** How many workers take part. */
+export interface WorkerCounts {
+  /** That the run begins with. */
   readonly workers: number;
   /** Workers launched on this machine; the others join from elsewhere. */
   readonly localWorkers: number;
+  /** With fewer the run waits. */
+  readonly minWorkers: number;
+  /** Further ones are refused. */
+  readonly maxWorkers: number;
+}
+
+/** Where and how a run is computed; may differ each time that it is resumed. */
+export interface RuntimeOptions extends WorkerCounts {
+  /** A worker silent for so long is lost, and every other wait of the cluster follows. */
+  readonly silenceMs: number;
   /** Disk for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly nats: string | null;
@@ -33,9 +44,8 @@ export type StartConfig =
       readonly run: string;
       /** Training options that were repeated; each must be what the run has recorded. */
       readonly given: Partial<TrainingOptions>;
-      readonly runtime: Omit<RuntimeOptions, 'workers' | 'localWorkers'>;
-      readonly workers: number | undefined;
-      readonly localWorkers: number | undefined;
+      readonly runtime: Omit<RuntimeOptions, keyof WorkerCounts>;
+      readonly workers: Partial<WorkerCounts>;
     };
 
 /**
@@ -45,47 +55,62 @@ export type StartConfig =
 export function resolveStart(raw: RawStart): StartConfig {
   const parsed = parseStart(raw);
   const places = {
+    silenceMs: 1_000 * (parsed.silenceLimit ?? defaults.silenceLimit),
     cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
     runDir: parsed.runDir ?? defaults.runDir,
     json: parsed.json ?? false,
   };
-  checkLocalWorkers(parsed.workers, parsed.localWorkers);
+  const { workers, localWorkers, minWorkers, maxWorkers } = parsed;
+  const given = { workers, localWorkers, minWorkers, maxWorkers };
   if (parsed.resume !== undefined) {
     if (parsed.name !== undefined) {
       throw refused('--name cannot be given with --resume: a run keeps its name', 'leave --name out');
     }
-    const { workers, localWorkers } = parsed;
-    const given = givenTraining(parsed);
     return Object.freeze({
       kind: 'resume',
       run: parsed.resume,
-      given,
+      given: givenTraining(parsed),
       runtime: places,
-      workers,
-      localWorkers,
+      workers: given,
     });
   }
-  const workers = parsed.workers ?? defaults.workers;
-  const localWorkers = parsed.localWorkers ?? workers;
-  checkLocalWorkers(workers, localWorkers);
+  const counts = settleWorkers(given, defaults.workers);
   const training = resolveTraining(parsed);
   return Object.freeze({
     kind: 'new',
     name: parsed.name ?? null,
     training,
-    runtime: Object.freeze({ workers, localWorkers, ...places }),
-    notes: notesOn(parsed, training, workers),
+    runtime: Object.freeze({ ...counts, ...places }),
+    notes: notesOn(parsed, training, counts.workers),
   });
 }
 
-function checkLocalWorkers(workers: number | undefined, localWorkers: number | undefined): void {
-  if (workers === undefined || localWorkers === undefined || localWorkers <= workers) return;
-  throw refused(
-    `--local-workers is ${localWorkers}, which is more than --workers ${workers}, the number in all`,
-    `give --workers ${localWorkers} or more`,
-  );
+/**
+ * The numbers of workers, with their defaults.
+ *
+ * @param usual what the run begins with unless it is given.
+ * @throws RondoError invalid-argument for numbers that cannot be together.
+ */
+export function settleWorkers(given: Partial<WorkerCounts>, usual: number): WorkerCounts {
+  const workers = given.workers ?? usual;
+  const { localWorkers = workers, minWorkers = Math.min(defaults.minWorkers, workers) } = given;
+  const maxWorkers = given.maxWorkers ?? defaults.maxWorkers;
+  for (const [name, count] of Object.entries({ localWorkers, minWorkers })) {
+    if (count <= workers) continue;
+    throw refused(
+      `--${dashed(name)} is ${count}, which is more than --workers ${workers}, the number that the run begins with`,
+      `give --workers ${count} or more`,
+    );
+  }
+  if (maxWorkers < workers) {
+    throw refused(
+      `--max-workers is ${maxWorkers}, which is less than --workers ${workers}, the number that the run begins with`,
+      `give --max-workers ${workers} or more`,
+    );
+  }
+  return { workers, localWorkers, minWorkers, maxWorkers };
 }
 
 function notesOn(parsed: ParsedStart, training: TrainingOptions, workers: number): string[] {

@@ -45,6 +45,12 @@ export function integer(min: number, max: number): ValueType<number> {
   );
 }
 
+/** Of seconds. */
+export const duration: ValueType<number> = number(
+  'a number of seconds from 0.5 to 3600',
+  (n) => n >= 0.5 && n <= 3600,
+);
+
 export function oneOf<const T extends string>(values: readonly T[]): ValueType<T> {
   return {
     expected: `one of ${values.join(', ')}`,

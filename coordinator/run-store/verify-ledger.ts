@@ -1,5 +1,4 @@
-import { shareOf } from '../../plan/micro-batches.js';
-import { nextPhaseStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { nextPhaseStep, plannedShare, planStep, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { LedgerLine, StepLine } from './ledger.js';
 
@@ -182,12 +181,6 @@ function checkShares(line: StepLine, { config }: Expectation): string | null {
   }
   const sum = line.shares.reduce((total, share) => total + share.length, 0);
   return sum === line.samples ? null : `step ${line.step} counts ${line.samples} samples, but lists ${sum}`;
-}
-
-function plannedShare(plan: StepPlan, rank: number, worldSize: number): Uint32Array {
-  const { start, end } = shareOf(plan.microBatches.length, rank, worldSize);
-  const own = plan.microBatches.slice(start, end);
-  return plan.sampleIds.subarray(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
 }
 
 function countUses(uses: Uint32Array, { shares }: StepLine): string | null {

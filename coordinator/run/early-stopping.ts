@@ -3,6 +3,7 @@ import { totalSteps } from '../../plan/phases.js';
 import type { PhaseConfig } from '../../plan/run-config.js';
 import { countSinceBest, findBestEpoch } from '../checkpoints/best-epoch.js';
 import { type Checkpoint, readCheckpointRecord } from '../checkpoints/checkpoint-file.js';
+import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import type { LatestQueue, SavedEnd } from '../checkpoints/checkpoint-keeper.js';
 import { nameCheckpoint } from '../checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
@@ -86,8 +87,23 @@ export function considerResumed(work: PhaseWork): void {
   work.phaseEnd = null;
 }
 
+/** Has the run go on from its newest checkpoint, or from its beginning where there is none. */
+async function goBack(work: PhaseWork): Promise<void> {
+  const { run, recorder, checkpoints } = work;
+  // One that was being copied from a worker may be lost with it.
+  await checkpoints.settle();
+  work.start = await findNewestCheckpoint(run.directory.checkpoints);
+  recorder.rollBack(work.start?.record.step ?? 0);
+  work.phaseEnd = null;
+  // There is no generation to be stopped.
+  const resumed = { ...work, resources: { cluster: null } };
+  considerResumed(resumed);
+  work.stoppedEarly = resumed.stoppedEarly;
+}
+
 /**
- * Trains to the end of the run, or to a stop. When a phase ends early, the workers stop some steps later;
+ * Trains to the end of the run, or to a stop. When all workers that held the run's state are lost, it goes on
+ * from its newest checkpoint. When a phase ends early, the workers stop some steps later;
  * they then take up the state that the phase ended with, and go on with the next phase.
  */
 export async function trainPhases(
@@ -97,7 +113,11 @@ export async function trainPhases(
   const { run, context, recorder, checkpoints } = work;
   for (;;) {
     const source = work.start === null ? 'fresh' : 'checkpoint';
-    const { metrics } = await cluster.run({ step: recorder.nextStep, source });
+    const { metrics, stateLost } = await cluster.run({ step: recorder.nextStep, source });
+    if (stateLost && !context.signals.signal.aborted) {
+      await goBack(work);
+      continue;
+    }
     const { phaseEnd } = work;
     if (phaseEnd === null || recorder.nextStep === totalSteps(run.config)) return metrics;
     const unsaved = await checkpoints.settle();

@@ -36,7 +36,7 @@ export function summarize(
     bestCheckpoint: readBest(directory.checkpoints),
     parameterDigest: recorder.parameterDigest,
     quarantined,
-    recoveries: resumptions + recorder.regroupings,
+    recoveries: resumptions + recorder.recoveries,
     kernels: distinctKernels(recorder.history.workers),
     metrics: ending.metrics,
     wallSeconds,

@@ -45,7 +45,7 @@ export async function closeResources(
     if (!closed) cluster.destroy();
   }
   if (workers !== null) {
-    await inTime(workers.exited, ok ? goodbyeMs : 0);
+    await inTime(workers.exited(), ok ? goodbyeMs : 0);
     const closed = await inTime(workers.close(closeMs), 2 * closeMs);
     if (!closed) workers.destroy();
   }

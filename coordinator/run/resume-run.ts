@@ -11,7 +11,7 @@ import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
 import { dashed } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
-import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
+import { type RuntimeOptions, type StartConfig, settleWorkers } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import {
@@ -114,18 +114,7 @@ function requireSame(given: Partial<TrainingOptions>, { runId, training }: RunRe
 }
 
 function resolveRuntime(start: ResumeConfig, record: RunRecord): RuntimeOptions {
-  const workers = start.workers ?? record.workers;
-  const localWorkers = start.localWorkers ?? workers;
-  if (localWorkers > workers) {
-    throw new RondoError(
-      'invalid-argument',
-      `--local-workers is ${localWorkers}, but the run has ${workers} workers`,
-      {
-        remedy: `give --workers ${localWorkers} or more`,
-      },
-    );
-  }
-  return { ...start.runtime, workers, localWorkers };
+  return { ...start.runtime, ...settleWorkers(start.workers, record.workers) };
 }
 
 function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord): void {

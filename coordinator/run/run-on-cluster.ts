@@ -9,9 +9,6 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
 import type { RunningCluster, RunServices } from './services.js';
 
-/** For workers launched here to register: starting takes minutes on a machine that has other work. */
-const registerMs = 600_000;
-
 /** One task of a cluster, and where its workers are. */
 export interface ClusterTask {
   readonly config: RunConfig;
@@ -49,6 +46,12 @@ function watchKernels(
 
 export interface RunOnClusterOptions<Result> {
   readonly task: ClusterTask;
+  /** With fewer workers the work waits. */
+  readonly minWorkers: number;
+  /** Further ones are refused. */
+  readonly maxWorkers: number;
+  /** A worker silent for so long is lost, and every other wait follows. */
+  readonly silenceMs: number;
   readonly token: string;
   /** Holds the token while workers from elsewhere may join, and is gone afterwards. */
   readonly tokenFile: string;
@@ -76,18 +79,19 @@ export interface RunOnClusterOptions<Result> {
  * @throws RondoError as `RunServices.openCluster` and `work` do.
  */
 export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Promise<Result> {
-  const { task, token, services, resources, signal, nats, logDir } = o;
+  const { task, token, services, resources, signal, nats, logDir, minWorkers, maxWorkers, silenceMs } = o;
   const { config, dataset, pretrainedPath, workers, localWorkers, cacheGib, listen } = task;
   const cluster = await services.openCluster({
-    ...{ config, dataset, pretrainedPath, listen, token, worldSize: workers },
+    ...{ config, dataset, pretrainedPath, listen, token, silenceMs },
+    ...{ worldSize: workers, minWorkers, maxWorkers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
-    gathering: localWorkers === workers ? { timeoutMs: registerMs, logDir } : null,
-    listener: { ...o.listener, ...watchKernels(config, o.listener, (error) => cluster.workerExited(error)) },
+    launched: { workerIds: Array.from({ length: localWorkers }, (_, index) => `worker-${index}`), logDir },
+    listener: { ...o.listener, ...watchKernels(config, o.listener, (error) => cluster.fail(error)) },
     endRemedy: o.endRemedy,
   });
   resources.cluster = cluster;
-  const tokenFile = localWorkers < workers ? o.tokenFile : null;
+  const tokenFile = localWorkers < maxWorkers ? o.tokenFile : null;
   const abort = () => o.onAbort(cluster);
   try {
     if (tokenFile !== null) writeTokenFile(tokenFile, token);
@@ -96,15 +100,17 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
       const launched = services.launchWorkers({
         ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, cacheGib },
         threads: config.threads,
+        onRestart: ({ message }) => o.report({ kind: 'warning', text: `started again: ${message}` }),
+        onFailure: (error) => cluster.workerExited(error),
       });
       resources.workers = launched;
-      void launched.failed.then((error) => cluster.workerExited(error));
     }
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
     return await o.work(cluster);
   } finally {
     signal.removeEventListener('abort', abort);
+    void resources.workers?.exited();
     // Also one that a coordinator left behind which was killed.
     removeTokenFile(o.tokenFile);
   }

@@ -15,12 +15,13 @@ import {
   figuresOf,
   formatKernels,
   type LedgerState,
+  rollBack,
   type StepFigures,
   type StepLine,
   type WorkerLine,
 } from '../run-store/ledger.js';
 import type { LineFile } from '../run-store/line-file.js';
-import type { RunEvent } from '../telemetry/run-events.js';
+import { describeCauses, type RunEvent } from '../telemetry/run-events.js';
 import type { MetricsCollector } from './services.js';
 import { followSkippedSteps } from './skipped-steps.js';
 
@@ -43,8 +44,10 @@ export interface RunRecorder extends ClusterListener {
   readonly parameterDigest: string | null;
   /** Of the current generation; 0 before the first. */
   readonly worldSize: number;
-  /** Generations that replaced an interrupted one, since the run was last started or resumed. */
-  readonly regroupings: number;
+  /** Generations that took over from one that had begun, since the run was last started or resumed. */
+  readonly recoveries: number;
+  /** The run goes on from its state after `toStep` steps: what was recorded since counts no longer. */
+  rollBack(toStep: number): void;
   /** The phase ends with `epoch`: steps that workers take until the next generation are not recorded. */
   endPhase(epoch: number): void;
 }
@@ -67,12 +70,16 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
   const steps: StepFigures[] = [...o.restored.steps];
   let nextStep = (steps.at(-1)?.step ?? -1) + 1;
   let phaseEnded = false;
-  const epochs: EpochRecord[] = o.restored.epochs.map(recordOf);
+  const epochLines: EpochLine[] = [...o.restored.epochs];
+  const epochs: EpochRecord[] = epochLines.map(recordOf);
   const workers: WorkerLine[] = [...o.restored.workers];
-  const skipped = followSkippedSteps(o.restored.steps, (text) => o.report({ kind: 'warning', text }));
+  const warn = (text: string) => o.report({ kind: 'warning', text });
+  let skipped = followSkippedSteps(o.restored.steps, warn);
   let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
   let worldSize = 0;
-  let regroupings = 0;
+  let recoveries = 0;
+  /** Of the next step. */
+  let attempt = 1;
   let lastStepAtMs = o.nowMs();
   // An epoch's digest and its evaluation arrive in either order.
   let ended: EpochEnd | null = null;
@@ -90,6 +97,7 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
       parameterDigest: ended.parameterDigest,
     };
     o.ledger.append(line);
+    epochLines.push(line);
     epochs.push(record);
     o.report({ kind: 'epoch', ...record });
     o.publish(metricOf(record));
@@ -118,11 +126,10 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     get worldSize() {
       return worldSize;
     },
-    get regroupings() {
-      return regroupings;
+    get recoveries() {
+      return recoveries;
     },
     assigned(generation, workers) {
-      if (worldSize > 0 && !phaseEnded) regroupings += 1;
       phaseEnded = false;
       worldSize = workers.length;
       const named = workers.map(({ workerId, rank, host }: WorkerPlace) => ({
@@ -158,7 +165,8 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     stepCommitted(step) {
       if (phaseEnded) return;
       lastStepAtMs = o.nowMs();
-      const line = lineOf(o.config, step);
+      const line = { ...lineOf(o.config, step), attempt };
+      attempt = 1;
       o.ledger.append(line);
       steps.push(figuresOf(line));
       nextStep = line.step + 1;
@@ -185,6 +193,29 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
       nextStep = nextPhaseStep(o.config, epoch);
       o.ledger.append({ kind: 'early-stop', epoch, toStep: nextStep });
     },
+    rollBack(toStep) {
+      o.ledger.append({ kind: 'rollback', toStep });
+      o.report({ kind: 'rolled-back', fromStep: nextStep, toStep });
+      const left = rollBack({ steps, epochs: epochLines, earlyStops: [] }, toStep);
+      attempt = 1;
+      phaseEnded = false;
+      recoveries += 1;
+      steps.splice(left.steps.length);
+      epochLines.splice(left.epochs.length);
+      epochs.splice(left.epochs.length);
+      nextStep = toStep;
+      skipped = followSkippedSteps(steps, warn);
+      [ended, evaluated] = [null, null];
+    },
+    recovered(recovery) {
+      recoveries += 1;
+      attempt += recovery.stepsRedone;
+      const { causes, step } = recovery;
+      o.report({ kind: 'recovered', ...recovery, generation: Number(recovery.generation) });
+      o.publish({ kind: 'event', event: 'recovered', detail: describeCauses(causes), step });
+    },
+    short: (workers, needed) => o.report({ kind: 'short', workers, needed }),
+    warning: warn,
     workerLost({ workerId, rank, step, reason }) {
       o.report({ kind: 'worker-lost', worker: workerId, rank, step, reason });
       o.publish({ kind: 'event', event: 'worker-lost', worker: workerId, detail: reason, step });
@@ -192,19 +223,12 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
   };
 }
 
-function lineOf(config: RunConfig, committed: CommittedStep): StepLine {
-  const { step, generation, worldSize, loss, correct, samples, skipped, seconds, shares } = committed;
+function lineOf(config: RunConfig, committed: CommittedStep): Omit<StepLine, 'attempt'> {
+  const { step, generation, loss, shares, ...figures } = committed;
   return {
-    kind: 'step',
-    step,
-    epoch: planStep(config, step).epoch,
-    generation: Number(generation),
-    worldSize,
+    ...{ kind: 'step', step, epoch: planStep(config, step).epoch, generation: Number(generation) },
+    ...figures,
     loss: Number.isFinite(loss) ? loss : null,
-    correct,
-    samples,
-    skipped,
-    seconds,
     shares: shares.map((share) => [...share]),
   };
 }

@@ -5,6 +5,7 @@ import { createRunToken } from '../../runtime/grpc/credentials.js';
 import { makeTemporaryFolder } from '../../runtime/make-folder.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
+import { defaults } from '../options/run-options.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import {
   closeResources,
@@ -73,14 +74,20 @@ async function gatherAndRun(
   try {
     return await runOnCluster({
       ...{ task: work, services, report, signal, resources, logDir },
+      ...{ minWorkers: 1, maxWorkers: work.workers, silenceMs: 1_000 * defaults.silenceLimit },
       token: createRunToken(),
       tokenFile: join(logDir, 'token'),
       nats: { url: '', token: '' },
       listener: { ...ignoreAll, ...work.listener },
       endRemedy: 'nothing was changed: try again',
       checkpoint: () => checkpoint!,
-      work: (cluster) =>
-        cluster.run({ step: startStep, source: checkpoint === null ? 'fresh' : 'checkpoint' }),
+      async work(cluster) {
+        const source = checkpoint === null ? 'fresh' : 'checkpoint';
+        for (;;) {
+          const result = await cluster.run({ step: startStep, source });
+          if (!result.stateLost) return result;
+        }
+      },
       // There is no state to save, so the run is rejected as cancelled without waiting for the current step.
       onAbort: (cluster) => void cluster.close(false, RondoError.from(signal.reason).message),
     });
@@ -97,4 +104,7 @@ const ignoreAll: ClusterListener = {
   evaluated() {},
   epochCompleted() {},
   workerLost() {},
+  recovered() {},
+  short() {},
+  warning() {},
 };

@@ -18,26 +18,28 @@ export interface ClusterResult {
   readonly metrics: { readonly published: number; readonly dropped: number };
   /** Of the workers' state, before and after, when the task leaves it as it found it. */
   readonly restoredDigest?: string;
+  /** All workers that held the run's state are gone: it must be run again from an earlier one. */
+  readonly stateLost: boolean;
 }
 
 export interface RunningCluster {
   /** HOST:PORT that workers join. */
   readonly address: string;
-  /** Rejects with a RondoError that names the worker, its rank and the step. */
+  /** Rejects with a RondoError that names the worker, its rank and the step, where one is the cause. */
   run(start: { step: number; source: 'fresh' | 'checkpoint' }): Promise<ClusterResult>;
   /** Ends the run after the current step. */
   stop(reason: string): void;
-  /** A process that was launched here ended by itself. */
+  /** Ends the run with `error`. */
+  fail(error: RondoError): void;
+  /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
   close(ok: boolean, reason: string): Promise<void>;
   destroy(): void;
 }
 
 export interface LaunchedWorkers {
-  /** All processes have ended. */
-  readonly exited: Promise<unknown>;
-  /** The first one that ended badly without being told to. */
-  readonly failed: Promise<RondoError>;
+  /** From now on none is started again; resolves when all have ended. */
+  exited(): Promise<unknown>;
   close(graceMs: number): Promise<void>;
   destroy(): void;
 }
@@ -98,12 +100,15 @@ export interface RunServices {
     token: string;
     config: RunConfig;
     worldSize: number;
+    minWorkers: number;
+    maxWorkers: number;
+    silenceMs: number;
     welcome: { natsUrl: string; natsToken: string };
     dataset: Dataset;
     pretrainedPath: string | null;
     checkpoint(step: number): AsyncIterable<StateChunk>;
-    /** How long workers have to register, and where their logs are; null without end. */
-    gathering: { timeoutMs: number; logDir: string } | null;
+    /** Those that are started on this machine, and where their logs are. */
+    launched: { workerIds: readonly string[]; logDir: string };
     listener: ClusterListener;
     /** What the reader should do after the run ended early. */
     endRemedy: string;
@@ -117,6 +122,10 @@ export interface RunServices {
     threads: number;
     /** Disk for decoded images, in GiB. */
     cacheGib: number;
+    /** A worker ended badly and is started again. */
+    onRestart(error: RondoError): void;
+    /** A worker ended badly and is not started again. */
+    onFailure(error: RondoError): void;
   }): LaunchedWorkers;
   readonly pullState: PullState;
   /** Writes the report of an evaluation into the run's directory and returns the path of its page. */

@@ -185,6 +185,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   if (recorder.nextStep === totalSteps(config)) return noMetrics;
   return runOnCluster({
     task: { ...runtime, config, dataset, pretrainedPath },
+    ...{ minWorkers: runtime.minWorkers, maxWorkers: runtime.maxWorkers, silenceMs: runtime.silenceMs },
     ...{ token, nats, services, report, signal, resources },
     tokenFile: directory.token,
     logDir: directory.logs,

@@ -38,6 +38,12 @@ export type RunEvent =
       readonly step: number;
       readonly reason: string;
     }
+  /** Training goes on after workers were lost, left or joined. */
+  | ({ readonly kind: 'recovered' } & RecoveredEvent)
+  /** There are too few workers: the run waits for more. */
+  | { readonly kind: 'short'; readonly workers: number; readonly needed: number }
+  /** All workers that held the run's state are gone: it goes on from an earlier one. */
+  | { readonly kind: 'rolled-back'; readonly fromStep: number; readonly toStep: number }
   | { readonly kind: 'stopping'; readonly reason: string }
   | ({ readonly kind: 'early-stop' } & EarlyStop)
   | ({ readonly kind: 'summary' } & Summary);
@@ -79,6 +85,60 @@ export interface StepEvent {
   readonly samples: number;
   readonly seconds: number;
   readonly skipped: boolean;
+}
+
+/** Why a generation of workers is followed by another. */
+export type ChangeCause =
+  /** A worker is gone, silent, or stalls the others. `silentMs`: for how long nothing had been heard of it. */
+  | {
+      readonly kind: 'loss';
+      readonly workerId: string;
+      readonly reason: string;
+      readonly silentMs: number;
+    }
+  /** A worker says that it cannot reach another. */
+  | { readonly kind: 'complaint'; readonly workerId: string; readonly reason: string }
+  | { readonly kind: 'join' | 'leave'; readonly workerId: string };
+
+/** In words, such as "worker-1 was lost: it closed its session". */
+export function describeCauses(causes: readonly ChangeCause[]): string {
+  return causes.map(describeCause).join('; ');
+}
+
+function describeCause(cause: ChangeCause): string {
+  switch (cause.kind) {
+    case 'loss':
+      return `${cause.workerId} was lost: ${cause.reason}`;
+    case 'complaint':
+      return `${cause.workerId} could not go on: ${cause.reason}`;
+    case 'join':
+      return `${cause.workerId} joined`;
+    case 'leave':
+      return `${cause.workerId} left`;
+  }
+}
+
+/** A state that a worker copied from another. */
+export interface CopiedState {
+  readonly to: string;
+  readonly from: string;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** 10⁶ bytes per second. */
+  readonly megabytesPerSecond: number;
+}
+
+/** What a change of the membership was, and what it cost. */
+export interface RecoveredEvent {
+  readonly generation: number;
+  readonly worldSize: number;
+  /** The step that follows. */
+  readonly step: number;
+  readonly causes: readonly ChangeCause[];
+  /** From the first cause's detection until all workers were ready. */
+  readonly seconds: number;
+  readonly stepsRedone: number;
+  readonly copies: readonly CopiedState[];
 }
 
 /** Why a phase ends before its last epoch. */

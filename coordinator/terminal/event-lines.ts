@@ -1,7 +1,7 @@
 import { shellWord } from '../../runtime/printable.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
 import type { Summary } from '../run-store/summary.js';
-import type { PreparedEvent, RunEvent } from '../telemetry/run-events.js';
+import { describeCauses, type PreparedEvent, type RunEvent } from '../telemetry/run-events.js';
 import { formatCount, formatDuration, formatLoss } from './figures.js';
 
 /**
@@ -20,11 +20,20 @@ export function renderEvent(event: RunEvent, width?: number): string[] {
     case 'waiting':
       return renderWaiting(event);
     case 'assigned':
-      return [renderTableHead(width)];
+      return event.generation === 1 ? [renderTableHead(width)] : [];
     case 'epoch':
       return [renderTableRow(event, width)];
     case 'worker-lost':
       return [`lost ${event.worker} (rank ${event.rank}) at step ${event.step}: ${event.reason}`];
+    case 'recovered':
+      return [renderRecovered(event)];
+    case 'short':
+      return [`waiting for workers: ${event.workers} of the ${event.needed} that the run needs are there`];
+    case 'rolled-back':
+      return [
+        `all workers that held the state after ${formatCount(event.fromStep, 'step')} are gone: ` +
+          `going on after step ${event.toStep}, from the newest checkpoint`,
+      ];
     case 'stopping':
       return [`${event.reason}: finishing the step and saving it; once more to stop at once`];
     case 'early-stop':
@@ -59,6 +68,18 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
   ];
 }
 
+function renderRecovered(event: Extract<RunEvent, { kind: 'recovered' }>): string {
+  const { causes, worldSize, step, seconds, stepsRedone, copies } = event;
+  const parts = [
+    `going on at step ${step} with ${formatCount(worldSize, 'worker')} after ${seconds.toFixed(1)} s`,
+    ...copies.map(({ to, from, bytes, megabytesPerSecond }) => {
+      return `${to} copied ${(bytes / 1e6).toFixed(0)} MB from ${from}, ${megabytesPerSecond.toFixed(0)} MB/s`;
+    }),
+  ];
+  if (stepsRedone > 0) parts.push(`${formatCount(stepsRedone, 'step')} taken again`);
+  return `${describeCauses(causes)}: ${parts.join(' · ')}`;
+}
+
 function renderEarlyStop(stop: Extract<RunEvent, { kind: 'early-stop' }>): string {
   const { phase, nextPhase, patience, bestEpoch, validLoss } = stop;
   const best = bestEpoch === null ? '' : `, ${validLoss?.toFixed(6)} after epoch ${bestEpoch}`;
@@ -80,6 +101,8 @@ function renderSummary(summary: Summary): string[] {
   }
   if (summary.skippedSteps > 0)
     lines.push(`${formatCount(summary.skippedSteps, 'step')} skipped: the loss or a gradient was not finite`);
+  if (summary.recoveries > 0)
+    lines.push(`went on ${formatCount(summary.recoveries, 'time')} after workers changed, or it was resumed`);
   if (summary.earlyStopped) lines.push(`stopped early; epoch ${summary.bestEpoch} was the best`);
   if (summary.bestCheckpoint != null)
     lines.push(`best: ${directory}/checkpoints/best, ${summary.bestCheckpoint}`);

@@ -55,7 +55,10 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
         epochsDone: Math.floor(event.startStep / event.stepsPerEpoch),
       };
     case 'waiting':
+    case 'short':
       return { ...state, status: 'waiting' };
+    case 'rolled-back':
+      return { ...state, step: null };
     case 'assigned':
       return { ...state, status: 'training' };
     case 'step':

@@ -77,9 +77,9 @@ it('a run behind dead proxies takes in a worker that holds its token, and no oth
   expect(existsSync(tokenFile)).toBe(false);
 });
 
-it('a run whose workers are all its own writes its token nowhere', async () => {
+it('a run that nobody may join writes its token nowhere', async () => {
   const coordinator = startCoordinator(
-    runs.start('closed', data, '--workers', '1', '--epochs', '1'),
+    runs.start('closed', data, '--workers', '1', '--max-workers', '1', '--epochs', '1'),
     deadProxies,
   );
   expect(await coordinator.event(({ kind }) => kind === 'waiting')).toMatchObject({ tokenFile: null });

@@ -14,7 +14,7 @@ let uninterruptedDigest: string | null;
 beforeAll(async () => {
   data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
   const { code, stderr } = await runCoordinator(
-    runs.start('straight', data, '--workers', '2', '--epochs', '4'),
+    runs.start('straight', data, '--workers', '2', '--epochs', '3'),
   );
   expect(code, stderr).toBe(0);
   uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
@@ -31,45 +31,75 @@ async function resumeToTheSameEnd(name: string): Promise<void> {
   expect(code, stderr).toBe(0);
   expect(readSummaryFile(runs.run(name))).toMatchObject({
     status: 'completed',
-    steps: 24,
+    steps: 18,
     parameterDigest: uninterruptedDigest,
   });
+  await expectVerified(name);
+}
+
+async function expectVerified(name: string): Promise<void> {
   const verified = await runCoordinator(['verify-run', runs.run(name)]);
   expect(verified.code, verified.stdout + verified.stderr).toBe(0);
 }
 
+async function killWorker(coordinator: number, id: string): Promise<void> {
+  const worker = descendantsOf(coordinator).find(({ command }) => command.includes(`--id ${id}`))!;
+  process.kill(worker.pid, 'SIGKILL');
+}
+
 describe('a run that is interrupted', () => {
   it('ends at the same weights when the coordinator is killed after two epochs and resumed', async () => {
-    const coordinator = startCoordinator(runs.start('killed', data, '--workers', '2', '--epochs', '4'));
+    const coordinator = startCoordinator(runs.start('killed', data, '--workers', '2', '--epochs', '3'));
     await coordinator.event((event) => event.kind === 'checkpoint' && event.step === 12);
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGKILL');
     await coordinator.exited;
     const workers = processes.filter(({ command }) => command.includes('worker/main.js join'));
     expect(workers).toHaveLength(2);
-    await expect.poll(() => workers.some(({ pid }) => isAlive(pid)), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => workers.some(({ pid }) => isAlive(pid)), { timeout: 60_000 }).toBe(false);
     for (const { pid, command } of processes)
       if (command.includes('nats-server') && isAlive(pid)) process.kill(pid);
     await resumeToTheSameEnd('killed');
   });
 
-  it('stops within 5 s when a worker is killed, names it and the step, and goes on from its checkpoint', async () => {
-    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '4'));
-    await coordinator.event((event) => event.kind === 'step' && event.step === 8);
-    const worker = descendantsOf(coordinator.pid).find(({ command }) => command.includes('--id worker-1'))!;
-    process.kill(worker.pid, 'SIGKILL');
-    const killedAtMs = Date.now();
-    const { code, stderr } = await coordinator.exited;
-    expect(Date.now() - killedAtMs).toBeLessThan(5000);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/worker-1.*rank 1.*step \d+/);
-    expect(stderr).toContain('--resume');
-    expect(readSummaryFile(runs.run('lost'))).toMatchObject({ status: 'failed', worldSize: 2 });
-    await resumeToTheSameEnd('lost');
+  it('goes on when its workers are killed, one after the other, and takes each step once', async () => {
+    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '3'));
+    for (const [worker, step] of [
+      ['worker-1', 4],
+      ['worker-0', 13],
+    ] as const) {
+      await coordinator.event((event) => event.kind === 'step' && event.step === step);
+      await killWorker(coordinator.pid, worker);
+      await coordinator.event((event) => event.kind === 'worker-lost' && event.worker === worker);
+    }
+    const { code, events, stderr } = await coordinator.exited;
+    expect(code, stderr).toBe(0);
+    const recoveries = events.filter((event) => event.kind === 'recovered');
+    expect(recoveries.length).toBeGreaterThanOrEqual(2);
+    expect(recoveries[0]).toMatchObject({ causes: [{ kind: 'loss', workerId: 'worker-1' }] });
+    for (const { stepsRedone } of recoveries) expect(stepsRedone).toBeLessThanOrEqual(1);
+    expect(readSummaryFile(runs.run('lost'))).toMatchObject({
+      ...{ status: 'completed', steps: 18, recoveries: recoveries.length },
+      parameterDigest: uninterruptedDigest,
+    });
+    await expectVerified('lost');
+  });
+
+  it('goes back to its newest checkpoint when its only worker is killed', async () => {
+    const coordinator = startCoordinator(runs.start('alone', data, '--workers', '1', '--epochs', '2'));
+    await coordinator.event((event) => event.kind === 'step' && event.step === 7);
+    await killWorker(coordinator.pid, 'worker-0');
+    const { code, events, stderr } = await coordinator.exited;
+    expect(code, stderr).toBe(0);
+    // The checkpoint of the first epoch may have been on its way out of the worker.
+    const [{ toStep }] = events.filter((event) => event.kind === 'rolled-back');
+    expect([0, 6]).toContain(toStep);
+    expect(readSummaryFile(runs.run('alone'))).toMatchObject({ status: 'completed', steps: 12 });
+    await expectVerified('alone');
   });
 
   it('finishes the step and keeps a checkpoint of it on Ctrl-C', async () => {
-    const coordinator = startCoordinator(runs.start('stopped', data, '--workers', '2', '--epochs', '4'));
+    const coordinator = startCoordinator(runs.start('stopped', data, '--workers', '2', '--epochs', '3'));
     await coordinator.event((event) => event.kind === 'step' && event.step === 8);
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGINT');
@@ -89,7 +119,7 @@ describe('a run that is interrupted', () => {
   });
 
   it('ends at once on a second Ctrl-C, without an orphan', async () => {
-    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '2', '--epochs', '4'));
+    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '2', '--epochs', '3'));
     await coordinator.event((event) => event.kind === 'assigned');
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGINT');

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js';
 import { openData } from '../../coordinator/dataset/open-data.js';
 import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
-import type { ClusterListener } from '../../coordinator/membership/cluster-events.js';
+import type { ClusterListener, WorkerLoss } from '../../coordinator/membership/cluster-events.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { version } from '../../runtime/installation.js';
@@ -22,6 +22,7 @@ const started: ChildProcess[] = [];
 let data: string;
 let dataset: Dataset;
 let cluster: Cluster | undefined;
+const losses: WorkerLoss[] = [];
 
 beforeAll(async () => {
   data = await drawTinyFolder(20);
@@ -31,6 +32,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
   cluster?.destroy();
+  losses.length = 0;
   for (const child of started.splice(0)) child.kill('SIGKILL');
 });
 afterAll(() => {
@@ -57,7 +59,10 @@ async function openRun(worldSize: number, listener: Partial<ClusterListener> = {
         evaluating() {},
         evaluated() {},
         epochCompleted() {},
-        workerLost() {},
+        workerLost: (loss) => losses.push(loss),
+        recovered() {},
+        short() {},
+        warning() {},
       },
       ...listener,
     },
@@ -68,7 +73,9 @@ async function openRun(worldSize: number, listener: Partial<ClusterListener> = {
 
 /** As a person joins it: nobody kills it when the run is over. */
 function join(id: string, environment: NodeJS.ProcessEnv = {}) {
-  const inputs = ['join', '--coordinator', cluster!.address, '--id', id, '--cache-dir', folder];
+  // Its own folder: what another test left there need not be read.
+  const cacheDir = mkdtempSync(path.join(folder, 'cache-'));
+  const inputs = ['join', '--coordinator', cluster!.address, '--id', id, '--cache-dir', cacheDir];
   const child = spawn(process.execPath, [...workerNodeArguments, '--import', wedge, program, ...inputs], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
@@ -92,31 +99,30 @@ function join(id: string, environment: NodeJS.ProcessEnv = {}) {
 const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 10 s') };
 
 describe('a worker whose compute thread hangs in native code', () => {
-  it('is named, the run ends, and so do both workers', async () => {
+  it('is named, the others go on, and it ends', async () => {
     const { run } = await openRun(2);
     const result = run({ step: 0, source: 'fresh' });
-    result.catch(() => {});
-    const healthy = join('worker-0');
+    join('worker-0');
     // Step 0 is summed twice, for nothing is known of its gradients' size: it is at the fifth call in step 3.
     const wedged = join('worker-1', { RONDO_TEST_WEDGE: 'apply', RONDO_TEST_WEDGE_AT: '4' });
-    await expect(result).rejects.toMatchObject({
-      code: 'unavailable',
-      message: expect.stringMatching(
-        /worker-1 \(rank 1\) was lost at step 3: .*its compute thread is still at work/,
-      ),
-    });
-    expect((await healthy.exited).code).toBe(1);
+    expect(await result).toMatchObject({ stopped: false, stateLost: false });
+    expect(losses).toMatchObject([
+      {
+        workerId: 'worker-1',
+        rank: 1,
+        reason: expect.stringContaining('its compute thread is still at work'),
+      },
+    ]);
     expect(await wedged.exited).toMatchObject(killed);
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('ends on %s', async (signal) => {
+  it('ends on SIGTERM', async () => {
     const { run } = await openRun(1);
     const result = run({ step: 0, source: 'fresh' });
-    result.catch(() => {});
     const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'apply', RONDO_TEST_WEDGE_AT: '3' });
     await wedged.hangs;
-    wedged.child.kill(signal);
-    await expect(result).rejects.toMatchObject({ code: 'unavailable' });
+    wedged.child.kill('SIGTERM');
+    expect(await result).toMatchObject({ stateLost: true });
     expect(await wedged.exited).toMatchObject(killed);
   });
 
@@ -127,23 +133,24 @@ describe('a worker whose compute thread hangs in native code', () => {
     const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'open' });
     await wedged.hangs;
     wedged.child.kill('SIGTERM');
-    await expect(result).rejects.toMatchObject({ code: 'unavailable' });
     // What comes within 300 ms of the first is the same Ctrl-C.
     await new Promise((resolve) => setTimeout(resolve, 500));
     wedged.child.kill('SIGTERM');
-    const { signal, stderr } = await wedged.exited;
-    expect(signal).toBe('SIGKILL');
+    const { code, signal, stderr } = await wedged.exited;
+    // The signal may wake the thread: then there is nobody left to kill.
+    expect(signal ?? code).toSatisfy((end) => end === 'SIGKILL' || end === 0);
     expect(stderr).not.toContain('did not end within');
   });
 });
 
 describe('a worker whose file system hangs', () => {
-  it('is named, the run ends, and so does the worker', async () => {
+  it('is named, and ends', async () => {
     // Opening a pipe that nobody writes into never returns.
     const images = [...dataset.train, ...dataset.valid].map((sample) => path.join(dataset.root, sample.path));
     const { run } = await openRun(1, {
       stepCommitted({ step }) {
-        if (step !== 0) return;
+        // From the second step on it is known how long one takes.
+        if (step !== 1) return;
         for (const image of images) rmSync(image);
         execFileSync('mkfifo', images);
       },
@@ -151,11 +158,8 @@ describe('a worker whose file system hangs', () => {
     const result = run({ step: 0, source: 'fresh' });
     result.catch(() => {});
     const { exited } = join('worker-0');
-    await expect(result).rejects.toMatchObject({
-      message: expect.stringMatching(
-        /worker-0 \(rank 0\) was lost at step \d+: .*it is still reading images/,
-      ),
-    });
+    expect(await result).toMatchObject({ stateLost: true });
+    expect(losses).toMatchObject([{ reason: expect.stringContaining('it is still reading images') }]);
     expect(await exited).toMatchObject(killed);
   });
 });

@@ -4,6 +4,7 @@ import type {
   CommittedStep,
   EpochEnd,
   EvaluationResult,
+  Recovery,
   WorkerLoss,
 } from '../../coordinator/membership/cluster-events.js';
 import { testCredentials } from './credentials.js';
@@ -11,9 +12,9 @@ import { type FakeWorker, type FakeWorkerOptions, joinFakeWorker } from './fake-
 import { runConfig } from './run-config.js';
 import { openStopVotes } from './stop-votes.js';
 
-/** Of every fake worker, in two epochs. */
+/** In two epochs, of five samples each. */
 export const steps = 6;
-export const config = runConfig({ validCount: 7 });
+export const config = runConfig({ trainCount: 15, batchSize: 5, microBatch: 1, validCount: 7 });
 
 /** A cluster that keeps what its listener hears, and the fake workers that joined it. */
 export interface ClusterFixture {
@@ -22,6 +23,7 @@ export interface ClusterFixture {
   readonly evaluations: EvaluationResult[];
   readonly ends: EpochEnd[];
   readonly losses: WorkerLoss[];
+  readonly recoveries: Recovery[];
   readonly workers: FakeWorker[];
   join(id: string, changes?: Partial<FakeWorkerOptions>): FakeWorker;
 }
@@ -34,14 +36,15 @@ export function destroyFixtures(): void {
 export async function openFixture(
   worldSize: number,
   listener: Partial<ClusterListener> = {},
-  changes: Partial<ClusterOptions> = {},
+  options: Partial<ClusterOptions> = {},
 ): Promise<ClusterFixture> {
   const committed: CommittedStep[] = [];
   const evaluations: EvaluationResult[] = [];
   const ends: EpochEnd[] = [];
   const losses: WorkerLoss[] = [];
+  const recoveries: Recovery[] = [];
   const workers: FakeWorker[] = [];
-  const stopVotes = openStopVotes(worldSize);
+  const stopVotes = openStopVotes();
   const cluster = await openCluster({
     listen: '127.0.0.1:0',
     credentials: testCredentials,
@@ -54,30 +57,35 @@ export async function openFixture(
     listener: {
       assigned: () => {},
       ready: () => {},
-      stepCommitted: (step) => committed.push(step),
       evaluating: () => {},
       evaluated: (evaluation) => evaluations.push(evaluation),
       epochCompleted: (end) => ends.push(end),
       workerLost: (loss) => losses.push(loss),
+      recovered: (recovery) => recoveries.push(recovery),
+      short: () => {},
+      warning: () => {},
       ...listener,
+      stepCommitted(step) {
+        committed.push(step);
+        listener.stepCommitted?.(step);
+      },
     },
     version: '1.0.0',
     endRemedy: 'resume it',
     silenceMs: 1_000,
-    ...changes,
+    ...options,
   });
   opened.push(cluster);
   const join: ClusterFixture['join'] = (id, changes = {}) => {
-    const common = { steps, stepsPerEpoch: 3, validCount: config.validCount };
     const worker = joinFakeWorker({
       coordinatorAddress: cluster.address,
       id,
       stopVotes,
-      ...common,
+      config: options.config ?? config,
       ...changes,
     });
     workers.push(worker);
     return worker;
   };
-  return { cluster, committed, evaluations, ends, losses, workers, join };
+  return { cluster, committed, evaluations, ends, losses, recoveries, workers, join };
 }

@@ -45,8 +45,10 @@ export interface FakeRun {
 export interface Faults {
   /** Called before each step is committed. */
   beforeStep?(step: number): void | Promise<void>;
-  /** A worker is lost at this step. */
+  /** The run fails at this step, because of a worker. */
   loseWorkerAt?: number;
+  /** All workers are lost at this step, once. */
+  loseStateAt?: number;
   pullState?: RunServices['pullState'];
   /**
    * Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than
@@ -121,13 +123,14 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         stop: () => {
           stopping = true;
         },
+        fail: () => {},
         workerExited: () => {},
         ...closing('cluster'),
       };
     },
     launchWorkers: ({ count }) => {
       calls.push(`launch ${count}`);
-      return { exited: Promise.resolve(), failed: new Promise(() => {}), ...closing('workers') };
+      return { exited: async () => {}, ...closing('workers') };
     },
     pullState: (address, options) =>
       pullState(address, options).catch((error: unknown) => {
@@ -172,10 +175,14 @@ async function runFakeCluster(
   );
   listener.assigned(1n, places);
   for (const place of places) listener.ready({ ...place, generation: 1n, kernels: fakeKernels });
-  const result = { metrics: { published: 3, dropped: 1 } };
+  const result = { stateLost: false, metrics: { published: 3, dropped: 1 } };
   const { kind } = config.task;
   for (let step = start; kind !== 'evaluate' && step < totalSteps(config); step++) {
     await faults.beforeStep?.(step);
+    if (step === faults.loseStateAt) {
+      faults.loseStateAt = -1;
+      return { ...result, step, stopped: false, stateLost: true };
+    }
     if (step === faults.loseWorkerAt) {
       listener.workerLost({ workerId: 'worker-1', rank: 1, step, reason: 'its stream ended' });
       throw new RondoError('unavailable', `worker-1 (rank 1) was lost at step ${step}`);

@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { plannedShare, planStep, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
 import {
   Activity,
   type Assignment,
@@ -19,10 +21,7 @@ export interface FakeWorkerOptions {
   readonly coordinatorAddress: string;
   readonly id: string;
   readonly stopVotes: StopVotes;
-  readonly steps: number;
-  /** Evaluates and digests after every so many steps. */
-  readonly stepsPerEpoch: number;
-  readonly validCount: number;
+  readonly config: RunConfig;
   readonly version?: string;
   readonly peerAddress?: string;
   readonly heartbeatMs?: number;
@@ -37,17 +36,18 @@ export interface FakeWorker {
   readonly done: Promise<{ goodbye: Goodbye | null; error: ServiceError | null }>;
   /** Breaks its connection, as a killed process does. */
   vanish(): void;
+  /** Asks to leave, as a process does on SIGTERM. */
+  leave(): void;
   /** Takes no further step and sends its heartbeats, as a process whose compute thread hangs does. */
   wedge(activity: Activity): void;
   /** Goes on living without saying anything, as a hung process does. */
   hang(): void;
 }
 
-/** Samples of a step: five, ids that go on from step to step. */
-const batchSize = 5;
-
 /** A worker that computes nothing and speaks the whole protocol over a real connection. */
 export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
+  const { config } = options;
+  const perEpoch = stepsPerEpoch(config);
   const client = openChannel(CoordinatorClient, options.coordinatorAddress, {
     credentials: testCredentials,
     maxReceiveBytes: 1 << 20,
@@ -61,6 +61,10 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
   let generation = 0n;
   let goodbye: Goodbye | null = null;
   let begin = () => {};
+  /** After how many steps the state is that it holds. */
+  let held: number | null = null;
+  /** Counts assignments and interruptions: what an earlier one began ends. */
+  let turn = 0;
 
   const say = (message: Message) => {
     const altered = options.alter === undefined ? message : options.alter(message, worker);
@@ -86,15 +90,28 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       activity = at;
       wedged = true;
     },
-    vanish: () => call.cancel(),
+    leave: () => say({ $case: 'leave', value: {} }),
+    vanish: () => {
+      turn += 1;
+      call.cancel();
+    },
     hang: () => {
+      turn += 1;
       hung = true;
     },
   };
 
+  const stateDigest = (step: number) => `state-${step}`;
+  const endEpoch = (step: number, rank: number, worldSize: number, whole = true) => {
+    const epoch = Math.ceil(step / perEpoch) - 1;
+    const at = { generation, step: BigInt(step), epoch, rank };
+    if (whole)
+      say({ $case: 'evaluation', value: { ...at, ...evaluate(config.validCount, rank, worldSize) } });
+    const digests = { stateDigest: stateDigest(step), parameterDigest: `parameters-${step}` };
+    say({ $case: 'epochCompleted', value: { ...at, whole, ...digests } });
+  };
   const train = async (assignment: Assignment) => {
     const { rank, worldSize, startStep } = assignment;
-    const stateDigest = (step: number) => `state-${step}`;
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
@@ -107,29 +124,28 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
         kernels: fakeKernels,
       },
     });
+    const ownTurn = turn;
+    held = Number(startStep);
     await begun;
 
     let step = Number(startStep);
+    if (assignment.epochEndDue) endEpoch(step, rank, worldSize);
     let stopped = false;
-    while (step < options.steps && !stopped) {
-      const ids = Array.from({ length: batchSize }, (_, index) => step * batchSize + index);
+    while (step < totalSteps(config) && !stopped) {
       // Nobody is further than one step ahead of anybody, as with a real all-reduce.
       await setImmediate();
-      if (wedged) return;
-      stopped = await options.stopVotes.vote(generation, step, rank, stopVote);
-      const sampleIds = ids.filter((id) => id % worldSize === rank);
-      const counts = { loss: 1 / (step + 1), correct: 2, samples: batchSize, skipped: false, seconds: 0.01 };
+      if (wedged || turn !== ownTurn) return;
+      stopped = await options.stopVotes.vote(generation, step, worldSize, stopVote);
+      if (turn !== ownTurn) return;
+      const plan = planStep(config, step);
+      const sampleIds = [...plannedShare(plan, rank, worldSize)];
+      const samples = plan.sampleIds.length;
+      const counts = { loss: 1 / (step + 1), correct: 2, samples, skipped: false, seconds: 0.01 };
       say({ $case: 'stepCommitted', value: { generation, step: BigInt(step), rank, sampleIds, ...counts } });
       step += 1;
-      const whole = step % options.stepsPerEpoch === 0;
-      const epoch = Math.ceil(step / options.stepsPerEpoch) - 1;
-      const at = { generation, step: BigInt(step), epoch, rank };
-      if (whole)
-        say({ $case: 'evaluation', value: { ...at, ...evaluate(options.validCount, rank, worldSize) } });
-      if (whole || stopped) {
-        const digests = { stateDigest: stateDigest(step), parameterDigest: `parameters-${step}` };
-        say({ $case: 'epochCompleted', value: { ...at, whole, ...digests } });
-      }
+      held = step;
+      const whole = step % perEpoch === 0;
+      if (whole || stopped) endEpoch(step, rank, worldSize, whole);
     }
     const metrics = { published: BigInt(step), dropped: 1n };
     say({ $case: 'finished', value: { generation, step: BigInt(step), stopped, metrics, stateDigest: '' } });
@@ -140,7 +156,15 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     heard.push(message);
     if (message.$case === 'assignment') {
       generation = message.value.generation;
+      stopVote = false;
+      turn += 1;
       void train(message.value);
+    }
+    if (message.$case === 'welcome') say({ $case: 'standby', value: { generation: 0n } });
+    if (message.$case === 'interrupt') {
+      turn += 1;
+      const state = held === null ? undefined : { step: BigInt(held), stateDigest: stateDigest(held) };
+      say({ $case: 'standby', value: { generation: message.value.generation, held: state } });
     }
     if (message.$case === 'begin') begin();
     if (message.$case === 'stop') stopVote = true;

@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
 import { beginMembership, reduce } from '../../coordinator/membership/membership.js';
-import type { Effect, Event, Membership, Rules } from '../../coordinator/membership/membership-state.js';
+import type { Effect, Event } from '../../coordinator/membership/membership-events.js';
+import type { Membership } from '../../coordinator/membership/membership-state.js';
+import type { Rules } from '../../coordinator/membership/rules.js';
 import { Activity, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
@@ -22,13 +24,24 @@ export interface Driver {
 
 export function driveMembership(overrides: Partial<Rules> = {}): Driver {
   const rules: Rules = {
-    worldSize: 2,
+    ...{ worldSize: 2, minWorkers: 1, maxWorkers: overrides.worldSize ?? 2 },
     version: '1.0.0',
-    welcome: { runId: 'run', runConfigJson: '{}', natsUrl: '', natsToken: '', worldSize: 2 },
+    welcome: {
+      runId: 'run',
+      runConfigJson: '{}',
+      natsUrl: '',
+      natsToken: '',
+      maxWorkers: 2,
+      heartbeatSeconds: 1,
+    },
     validCount: 4,
+    stepsPerEpoch: 4,
+    sharesOf: (step, worldSize) =>
+      Array.from({ length: worldSize }, (_, rank) => Uint32Array.from(idsOf(step, rank, worldSize))),
     restoresState: false,
     silenceMs: 5_000,
-    gathering: null,
+    leaveMs: 5_000,
+    gathering: { timeoutMs: 600_000, logDir: 'run/logs', workerIds: [] },
     stall: { floorMs: 60_000, multiple: 20, firstMs: 600_000, firstSteps: new Set([0]) },
     tickMs: 250,
     endRemedy: 'coordinator start --resume run',
@@ -79,6 +92,23 @@ export function heartbeatMessage(
   return { $case: 'heartbeat', value: { generation, step: 0n, evaluated, activity } };
 }
 
+/** Of a worker that has everything but a place: after Welcome, or after the interruption of `generation`. */
+export function standbyMessage(generation = 0n, heldStep?: number, digest = `state-${heldStep}`): Message {
+  const held = heldStep === undefined ? undefined : { step: BigInt(heldStep), stateDigest: digest };
+  return { $case: 'standby', value: { generation, held } };
+}
+
+/** Registers a worker and has it make itself ready. */
+export function join(driver: Driver, session: number, workerId: string, port = 7000 + session): void {
+  driver.say(session, registerMessage(workerId, port));
+  driver.say(session, standbyMessage());
+}
+
+function idsOf(step: number, rank: number, worldSize: number): number[] {
+  const first = (step * worldSize + rank) * 2;
+  return [first, first + 1];
+}
+
 /** Two samples per rank, ids that follow from step and rank. */
 export function stepMessage(
   rank: number,
@@ -86,7 +116,6 @@ export function stepMessage(
   worldSize = 2,
   change: Partial<Extract<Message, { $case: 'stepCommitted' }>['value']> = {},
 ): Message {
-  const first = (step * worldSize + rank) * 2;
   const value = {
     generation: 1n,
     step: BigInt(step),
@@ -95,7 +124,7 @@ export function stepMessage(
     correct: 1,
     samples: 2 * worldSize,
     skipped: false,
-    sampleIds: [first, first + 1],
+    sampleIds: idsOf(step, rank, worldSize),
     seconds: 0.5 + rank,
     ...change,
   };
@@ -147,7 +176,7 @@ export function driveRunning(worldSize = 2, startStep = 0, overrides: Partial<Ru
     start: { step: startStep, source: startStep === 0 ? 'fresh' : 'checkpoint' },
   });
   for (let index = 0; index < worldSize; index += 1) {
-    driver.say(sessionOf(index), registerMessage(`worker-${index}`, 7000 + index));
+    join(driver, sessionOf(index), `worker-${index}`, 7000 + index);
   }
   for (let index = 0; index < worldSize; index += 1) {
     driver.say(sessionOf(index), readyMessage('same', startStep));
@@ -161,6 +190,14 @@ export function sent(driver: Driver, $case: string): number[] {
     .of('send')
     .filter((effect) => effect.message.message?.$case === $case)
     .map((effect) => effect.session);
+}
+
+/** Who was lost, where and why: one worker. */
+export function onlyLoss(driver: Driver): string {
+  const losses = driver.of('workerLost');
+  expect(losses).toHaveLength(1);
+  const { workerId, rank, step, reason } = losses[0]!.value;
+  return `${workerId} (rank ${rank}) at step ${step}: ${reason}`;
 }
 
 /** The error with which the run ended, which it did once. */

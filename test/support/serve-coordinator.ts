@@ -12,11 +12,11 @@ export function serveCoordinator(
   sources: Partial<TransferSources> = {},
 ): Promise<GrpcServer> {
   const sessions = createSessions({ message: () => {}, closed: () => {} });
-  const transfers = createTransfers({
+  const nothing: TransferSources = {
     dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
     pretrainedPath: null,
     checkpoint: async function* () {},
-    ...sources,
-  });
+  };
+  const transfers = createTransfers({ ...nothing, ...sources }, 60_000);
   return listen(address, testCredentials, { session: sessions.handler, ...transfers });
 }

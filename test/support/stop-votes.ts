@@ -1,12 +1,12 @@
 /** Replaces the ring in tests: a round ends when every rank has voted; one vote to stop stops all. */
 export interface StopVotes {
-  vote(generation: bigint, round: number, rank: number, stop: boolean): Promise<boolean>;
+  vote(generation: bigint, round: number, worldSize: number, stop: boolean): Promise<boolean>;
 }
 
-export function openStopVotes(worldSize: number): StopVotes {
+export function openStopVotes(): StopVotes {
   const rounds = new Map<string, { votes: boolean[]; waiting: ((stop: boolean) => void)[] }>();
   return {
-    vote(generation, round, _rank, stop) {
+    vote(generation, round, worldSize, stop) {
       const key = `${generation}/${round}`;
       const state = rounds.get(key) ?? { votes: [], waiting: [] };
       rounds.set(key, state);

@@ -24,6 +24,7 @@ export interface WorldOptions {
   /** Rank 1 (or the only one) asks to stop during that step, counted from the first one taken. */
   readonly stopAt?: number;
   readonly startStep?: number;
+  readonly epochEndDue?: boolean;
   /** The label whose gradient is NaN. */
   readonly poison?: number;
   /** The state that every rank begins with. */
@@ -38,7 +39,7 @@ export function runWorld(
   worldSize: number,
   options: WorldOptions = {},
 ): Promise<RankOutcome[]> {
-  const { startStep = 0, stopAt, poison, state, lossAt } = options;
+  const { startStep = 0, epochEndDue = false, stopAt, poison, state, lossAt } = options;
   return Promise.all(
     createFakeRings(worldSize).map(async (ring, rank) => {
       const fake = createFakeCompute(poison === undefined ? {} : { poison });
@@ -61,6 +62,7 @@ export function runWorld(
           loader,
           signal,
           startStep,
+          epochEndDue,
           onEvaluated: (images) => evaluated.push(images),
         },
         snapshots: createSnapshots(compute, fakeShape.state),

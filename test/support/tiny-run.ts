@@ -76,6 +76,7 @@ export function stepLine(config: RunConfig, step: number, worldSize = 2, generat
     samples: sampleIds.length,
     skipped: false,
     seconds: 0.5,
+    attempt: 1,
     shares: sharesOf(config, step, worldSize),
   };
 }

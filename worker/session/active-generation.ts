@@ -54,12 +54,12 @@ export function startGeneration(
     const { session } = resources;
     try {
       const generation = await prepareGeneration(assignment, resources, signal);
-      const { number, startStep, stateDigest } = generation;
+      const { number, startStep, stateDigest, copy } = generation;
       position.generation = number;
       position.step = BigInt(startStep);
       position.evaluated = 0;
       const { kernels } = resources.shape;
-      const ready = { generation: number, step: BigInt(startStep), stateDigest, kernels };
+      const ready = { generation: number, step: BigInt(startStep), stateDigest, kernels, copy };
       session.send({ $case: 'ready', value: ready });
       await begun;
       signal.throwIfAborted();
@@ -72,7 +72,10 @@ export function startGeneration(
       });
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
-        if (next.value.kind === 'step') position.step = BigInt(next.value.plan.step + 1);
+        if (next.value.kind === 'step') {
+          resources.held.step = next.value.plan.step + 1;
+          position.step = BigInt(resources.held.step);
+        }
         reporter.report(next.value, generation);
       }
       const { step, stopped, restoredDigest } = next.value;

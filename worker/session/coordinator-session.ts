@@ -12,8 +12,8 @@ import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
 
-const heartbeatMs = 1000;
-const connectTimeoutMs = 30_000;
+/** Until the coordinator has said how often. */
+const firstHeartbeatMs = 1_000;
 
 /** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
 const maxReceiveBytes = 1 << 30;
@@ -22,6 +22,8 @@ export interface CoordinatorSession {
   /** Messages from the coordinator, in order; throws `unavailable` when the stream ends. */
   readonly messages: AsyncIterable<Downward>;
   send(message: Upward): void;
+  /** From now on heartbeats are sent so often, the first at once. */
+  beat(everyMs: number): void;
   fetchDataset(): Promise<Dataset>;
   fetchPretrained(): Promise<Uint8Array>;
   fetchCheckpoint(step: number): AsyncIterable<StateChunk>;
@@ -31,16 +33,16 @@ export interface CoordinatorSession {
 
 /**
  * Registers with the coordinator at `address` and keeps the session alive: `makeHeartbeat` gives what each
- * heartbeat says. Throws `unavailable` when nobody answers within half a minute.
+ * heartbeat says. Throws `unavailable` when nobody answers within `timeoutMs`.
  */
 export async function openSession(
   address: string,
   credentials: RunCredentials,
-  register: Register,
+  { register, timeoutMs }: { register: Register; timeoutMs: number },
   makeHeartbeat: () => Heartbeat,
 ): Promise<CoordinatorSession> {
   const client = openChannel(CoordinatorClient, address, { credentials, maxReceiveBytes });
-  await connect(client, address);
+  await connect(client, address, timeoutMs);
   const stream = client.session();
   // The reader below sees the error; without a listener it would end the process first.
   stream.on('error', () => {});
@@ -49,11 +51,17 @@ export async function openSession(
     if (!stream.destroyed && stream.writable) stream.write({ message });
   };
   send({ $case: 'register', value: register });
-  const heartbeat = setInterval(() => send({ $case: 'heartbeat', value: makeHeartbeat() }), heartbeatMs);
+  const beat = () => send({ $case: 'heartbeat', value: makeHeartbeat() });
+  let heartbeat = setInterval(beat, firstHeartbeatMs);
 
   return {
     messages: read(stream, address),
     send,
+    beat(everyMs) {
+      clearInterval(heartbeat);
+      heartbeat = setInterval(beat, everyMs);
+      beat();
+    },
     fetchDataset: () =>
       new Promise((resolve, reject) => {
         client.fetchDataset({}, (error, dataset) =>
@@ -75,9 +83,9 @@ export async function openSession(
   };
 }
 
-function connect(client: CoordinatorClient, address: string): Promise<void> {
+function connect(client: CoordinatorClient, address: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.waitForReady(Date.now() + connectTimeoutMs, (error) => {
+    client.waitForReady(Date.now() + timeoutMs, (error) => {
       if (!error) return resolve();
       client.close();
       reject(

@@ -1,5 +1,5 @@
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
-import { type Assignment, StateSource } from '../../proto/gen/coordinator.js';
+import { type Assignment, type StateCopy, StateSource } from '../../proto/gen/coordinator.js';
 import { PeerClient } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
@@ -29,6 +29,8 @@ export interface WorkerResources {
   readonly compute: Compute;
   readonly shape: ComputeShape;
   readonly snapshots: Snapshots;
+  /** After how many steps the state is that TensorFlow holds; null for none, or for one that is half loaded. */
+  readonly held: { step: number | null };
   readonly loader: BatchLoader;
   /** The reduction vector of each set of trainable parameters, in shared memory. */
   readonly vectors: Readonly<Partial<Record<Trainable, Float32Array>>>;
@@ -41,6 +43,8 @@ export interface Generation {
   readonly worldSize: number;
   readonly startStep: number;
   readonly stateDigest: string;
+  /** Of the state, when it came from a peer. */
+  readonly copy: StateCopy | undefined;
   /** The run's task, once. */
   perform(o: { stopRequested(): boolean; onEvaluated(images: number): void }): TaskRun;
 }
@@ -55,8 +59,8 @@ export async function prepareGeneration(
   const { config, compute, exchange, lanes, shape, vectors } = resources;
   const startStep = Number(assignment.startStep);
   const predecessorAddress = peerAddresses[(rank + worldSize - 1) % worldSize];
-  const [digests, ring] = await Promise.all([
-    prepareState(assignment, resources),
+  const [{ digests, copy }, ring] = await Promise.all([
+    prepareState(assignment, resources, signal),
     openRing({
       ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
       wire: config.wire,
@@ -70,9 +74,11 @@ export async function prepareGeneration(
     worldSize,
     startStep,
     stateDigest: digests.state,
+    copy,
     perform: ({ stopRequested, onEvaluated }) =>
       performTask({
         ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
+        epochEndDue: assignment.epochEndDue,
         loader: resources.loader,
         snapshots: resources.snapshots,
         context(trainable) {
@@ -85,54 +91,71 @@ export async function prepareGeneration(
   };
 }
 
-async function prepareState(assignment: Assignment, resources: WorkerResources): Promise<Digests> {
-  const { config, session, compute, snapshots } = resources;
+interface PreparedState {
+  readonly digests: Digests;
+  readonly copy?: StateCopy;
+}
+
+async function prepareState(
+  assignment: Assignment,
+  resources: WorkerResources,
+  signal: AbortSignal,
+): Promise<PreparedState> {
+  const { config, session, compute, snapshots, held } = resources;
   const step = Number(assignment.startStep);
+  const load = async (fill: (values: Float32Array) => Promise<Digests>): Promise<PreparedState> => {
+    held.step = null;
+    const { digests } = await snapshots.put(step, fill);
+    held.step = step;
+    return { digests };
+  };
   switch (assignment.stateSource) {
     case StateSource.STATE_SOURCE_FRESH: {
       const pretrained = config.pretrainedDigest === null ? null : await session.fetchPretrained();
-      const fresh = await snapshots.put(step, (values) =>
-        compute.initialize(values, config.seed, pretrained),
-      );
-      return fresh.digests;
+      return load((values) => compute.initialize(values, config.seed, pretrained));
     }
     case StateSource.STATE_SOURCE_CHECKPOINT:
-      return copyState(session.fetchCheckpoint(step), step, resources);
+      return load((values) => copyState(session.fetchCheckpoint(step), step, values, resources));
     case StateSource.STATE_SOURCE_PEER: {
+      const startedMs = performance.now();
       const peer = openChannel(PeerClient, assignment.statePeerAddress, {
         credentials: resources.credentials,
         maxReceiveBytes: maxStateChunkBytes,
       });
+      const call = peer.copyState({ generation: assignment.generation, step: BigInt(step) });
+      const cancel = () => call.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
       try {
-        return await copyState(
-          peer.copyState({ generation: assignment.generation, step: BigInt(step) }),
-          step,
-          resources,
-        );
+        const { digests } = await load((values) => copyState(call, step, values, resources));
+        const bytes = BigInt(resources.shape.state.length * Float32Array.BYTES_PER_ELEMENT);
+        return { digests, copy: { bytes, seconds: (performance.now() - startedMs) / 1_000 } };
       } finally {
+        signal.removeEventListener('abort', cancel);
+        cancel();
         peer.close();
       }
     }
     case StateSource.STATE_SOURCE_OWN:
-      return (await snapshots.take(step)).digests;
+      return { digests: (await snapshots.hold(step)).digests };
     default:
       throw new RondoError('internal', `an assignment without a state source (${assignment.stateSource})`);
   }
 }
 
-async function copyState(stream: StateStream, step: number, resources: WorkerResources): Promise<Digests> {
-  const { compute, shape, snapshots } = resources;
-  const copied = await snapshots.put(step, async (values) => {
-    const header = await receiveState(stream, shape.state, values);
-    const digests = await compute.load(values);
-    if (digests.state === header.stateDigest) return digests;
-    throw new RondoError(
-      'data-loss',
-      `the state of step ${step} arrived with another digest than it was sent with`,
-      {
-        remedy: 'try again; if it happens again, resume from an earlier checkpoint',
-      },
-    );
-  });
-  return copied.digests;
+async function copyState(
+  stream: StateStream,
+  step: number,
+  values: Float32Array,
+  { compute, shape }: WorkerResources,
+): Promise<Digests> {
+  const header = await receiveState(stream, shape.state, values);
+  const digests = await compute.load(values);
+  if (digests.state === header.stateDigest) return digests;
+  throw new RondoError(
+    'data-loss',
+    `the state of step ${step} arrived with another digest than it was sent with`,
+    {
+      remedy: 'try again; if it happens again, resume from an earlier checkpoint',
+    },
+  );
 }

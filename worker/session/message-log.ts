@@ -49,6 +49,12 @@ function describeSent({ $case, value }: Upward): Line {
     }
     case 'finished':
       return ['info', { step: Number(value.step), stopped: value.stopped }];
+    case 'standby': {
+      const { held } = value;
+      return ['info', held === undefined ? {} : { step: Number(held.step), stateDigest: held.stateDigest }];
+    }
+    case 'leave':
+      return ['info', {}];
     case 'failed': {
       const { code, message, remedy } = value;
       return ['error', { step: Number(value.step), code, message, remedy }];
@@ -59,11 +65,13 @@ function describeSent({ $case, value }: Upward): Line {
 function describeReceived({ $case, value }: Downward): Line {
   switch ($case) {
     case 'welcome':
-      return ['info', { worldSize: value.worldSize, metrics: value.natsUrl !== '' }];
+      return ['info', { maxWorkers: value.maxWorkers, metrics: value.natsUrl !== '' }];
     case 'assignment':
       return ['info', { worldSize: value.worldSize, startStep: Number(value.startStep) }];
     case 'begin':
       return ['info', {}];
+    case 'interrupt':
+      return ['info', { generation: Number(value.generation) }];
     case 'stop':
       return ['info', { reason: value.reason }];
     case 'goodbye':

@@ -26,6 +26,8 @@ interface Slot {
 export interface Snapshots {
   /** Copies the state out of TensorFlow. */
   take(step: number): Promise<Snapshot>;
+  /** The snapshot of the current state, after `step` steps: taken unless it is held already. */
+  hold(step: number): Promise<Snapshot>;
   /** Puts `fill`'s values where the next snapshot goes, as the state before step `step`. */
   put(step: number, fill: (values: Float32Array) => Promise<Digests>): Promise<Snapshot>;
   /** The snapshot after `step` steps, if it is still held; return it when it has been read. */
@@ -48,6 +50,8 @@ export function createSnapshots(compute: Compute, layout: StateLayout): Snapshot
 
   const put: Snapshots['put'] = async (step, fill) => {
     const slot = freeSlot();
+    // Should it differ from what is held for this step, that no longer counts.
+    for (const other of slots) if (other.snapshot?.step === step) other.snapshot = undefined;
     slot.snapshot = undefined;
     slot.filling = true;
     try {
@@ -59,9 +63,14 @@ export function createSnapshots(compute: Compute, layout: StateLayout): Snapshot
     }
   };
 
+  const take: Snapshots['take'] = (step) => put(step, (values) => compute.save(values));
+
   return {
     put,
-    take: (step) => put(step, (values) => compute.save(values)),
+    take,
+    async hold(step) {
+      return slots.find((slot) => slot.snapshot?.step === step)?.snapshot ?? take(step);
+    },
     lend(step) {
       const slot = slots.find((candidate) => candidate.snapshot?.step === step);
       if (!slot?.snapshot) return undefined;

@@ -12,6 +12,8 @@ export interface TaskOptions {
   readonly rank: number;
   readonly worldSize: number;
   readonly startStep: number;
+  /** Not all ranks have digested and evaluated the epoch that ends with `startStep`. */
+  readonly epochEndDue: boolean;
   readonly compute: Compute;
   readonly loader: BatchLoader;
   readonly snapshots: Snapshots;

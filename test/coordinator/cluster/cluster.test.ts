@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { planStep } from '../../../plan/phases.js';
 import {
   type ClusterFixture,
   config,
@@ -21,13 +22,13 @@ describe('a run over real connections', () => {
       expect(result).toEqual({
         step: steps,
         stopped: false,
+        stateLost: false,
         metrics: { published: steps * worldSize, dropped: worldSize },
       });
 
       expect(fixture.committed.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
       for (const { step, shares, samples, loss } of fixture.committed) {
-        const ids = shares.flatMap((share) => [...share]).sort((a, b) => a - b);
-        expect(ids).toEqual([0, 1, 2, 3, 4].map((index) => step * 5 + index));
+        expect(shares.flatMap((share) => [...share])).toEqual([...planStep(config, step).sampleIds]);
         expect(samples).toBe(5);
         expect(loss).toBe(1 / (step + 1));
       }
@@ -70,13 +71,16 @@ describe('a run over real connections', () => {
   });
 
   it('stops by agreement', async () => {
-    const fixture: ClusterFixture = await openFixture(3, {
-      stepCommitted: ({ step }) => {
-        if (step === 1) fixture.cluster.stop('Ctrl-C');
+    const fixture: ClusterFixture = await openFixture(
+      3,
+      {
+        stepCommitted: ({ step }) => {
+          if (step === 1) fixture.cluster.stop('Ctrl-C');
+        },
       },
-    });
-    for (const index of [0, 1, 2])
-      fixture.join(`worker-${index}`, { steps: 100_000, stepsPerEpoch: 100_000 });
+      { config: { ...config, trainCount: 1_000 } },
+    );
+    for (const index of [0, 1, 2]) fixture.join(`worker-${index}`);
     const result = await fixture.cluster.run({ step: 0, source: 'fresh' });
     expect(result.stopped).toBe(true);
     expect(result.step).toBeGreaterThan(1);

@@ -32,11 +32,14 @@ async function openSession(registerMs: number) {
     },
     registerMs,
   );
-  const transfers = createTransfers({
-    dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
-    pretrainedPath: null,
-    checkpoint: async function* () {},
-  });
+  const transfers = createTransfers(
+    {
+      dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
+      pretrainedPath: null,
+      checkpoint: async function* () {},
+    },
+    60_000,
+  );
   const server = await listen('127.0.0.1:0', testCredentials, { session: sessions.handler, ...transfers });
   const client = openChannel(CoordinatorClient, server.address, {
     credentials: testCredentials,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,18 +11,21 @@ import {
   launchWorkers,
 } from '../../../coordinator/launch/launcher.js';
 import { workerNodeArguments } from '../../../coordinator/launch/worker-environment.js';
+import type { RondoError } from '../../../runtime/errors.js';
 
 const program = fileURLToPath(new URL('../../support/fake-worker-program.mjs', import.meta.url));
 
 let folder: string;
 let workers: LocalWorkers | undefined;
+let [restarts, failures]: [string[], RondoError[]] = [[], []];
 
 beforeEach(async () => {
+  [restarts, failures] = [[], []];
   folder = await mkdtemp(join(tmpdir(), 'rondo-launcher-'));
 });
 afterEach(async () => {
   workers?.destroy();
-  await workers?.exited;
+  await workers?.exited();
   workers = undefined;
   await rm(folder, { recursive: true, force: true });
 });
@@ -37,6 +40,8 @@ function launch(role: string, changes: Partial<LaunchOptions> = {}): LocalWorker
     threadsPerWorker: 3,
     gpus: [],
     program,
+    onRestart: ({ message }) => restarts.push(message),
+    onFailure: (error) => failures.push(error),
     ...changes,
   });
   return workers;
@@ -110,46 +115,65 @@ describe('launchWorkers', () => {
     }
   });
 
-  it('reports a worker that dies, with its last lines and not those of an earlier run', async () => {
-    const launched = launch('die', { env: { RONDO_TEST_ROLE: 'finish', RONDO_TEST_FOLDER: folder } });
-    await launched.exited;
+  it('starts one that dies again, gives it up the third time, and has its last lines of this run', async () => {
+    await mkdir(join(folder, 'logs'));
     await writeFile(join(folder, 'logs', 'worker-1.log'), 'yesterday\n');
-    const again = launch('die');
-    const error = await again.failed;
+    launch('die');
+    await expect.poll(() => failures.length, { timeout: 30_000 }).toBe(1);
+    const [error] = failures as [RondoError];
     expect(error.code).toBe('unavailable');
     expect(error.message).toMatch(/^worker-1 ended with exit code 3\. Its last lines:\ntrouble 25\n/);
     expect(error.message).toMatch(/trouble 39$/);
     expect(error.message).not.toMatch(/yesterday/);
     expect(error.remedy).toContain(join(folder, 'logs', 'worker-1.log'));
-    expect(await readFile(join(folder, 'logs', 'worker-1.log'), 'utf8')).toMatch(
-      /^yesterday\nworker-1 speaks\n/,
-    );
+    expect(restarts).toHaveLength(2);
+    const log = await readFile(join(folder, 'logs', 'worker-1.log'), 'utf8');
+    expect(log).toMatch(/^yesterday\nworker-1 speaks\n/);
+    expect(log.match(/worker-1 speaks/g)).toHaveLength(3);
+    // The other one is none the worse for it.
+    expect(isAlive((await readReport('worker-0')).pid)).toBe(true);
   });
 
-  it('reports a worker that was killed', async () => {
+  it('starts one that was killed again, under its id', async () => {
     const launched = launch('polite');
     const { pid } = await readReport('worker-0');
+    await rm(join(folder, 'worker-0.json'));
     process.kill(pid, 'SIGKILL');
-    expect((await launched.failed).message).toMatch(/^worker-0 was ended by SIGKILL/);
+    const again = await readReport('worker-0');
+    expect(again.pid).not.toBe(pid);
+    expect(again.arguments).toContain('worker-0');
+    expect(launched.pids).toContain(again.pid);
+    expect(restarts[0]).toMatch(/^worker-0 was ended by SIGKILL/);
+    expect(failures).toEqual([]);
+  });
+
+  it('starts none again once they are expected to end', async () => {
+    const launched = launch('polite');
+    const { pid } = await readReport('worker-0');
+    await readReport('worker-1');
+    const exited = launched.exited();
+    process.kill(pid, 'SIGKILL');
+    await launched.close(20_000);
+    expect((await exited).map(({ signal }) => signal)).toEqual(['SIGKILL', null]);
+    expect(restarts).toEqual([]);
   });
 
   it('reports a program that is not there', async () => {
-    const { failed } = launch('polite', { program: join(folder, 'nothing.js') });
-    expect((await failed).message).toMatch(/Cannot find module/);
+    launch('polite', { count: 1, program: join(folder, 'nothing.js') });
+    await expect.poll(() => failures.length, { timeout: 30_000 }).toBe(1);
+    expect(failures[0]!.message).toMatch(/Cannot find module/);
   });
 
-  it('says nothing of workers that finish', async () => {
+  it('says nothing of workers that finish, and starts none again', async () => {
     const launched = launch('finish');
-    let failure: unknown = null;
-    void launched.failed.then((error) => {
-      failure = error;
-    });
-    const exits = await launched.exited;
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    await expect.poll(() => launched.pids).toEqual([]);
+    const exits = await launched.exited();
     expect(exits.map(({ workerId, exitCode, signal }) => [workerId, exitCode, signal])).toEqual([
       ['worker-0', 0, null],
       ['worker-1', 0, null],
     ]);
-    expect(failure).toBeNull();
+    expect([restarts, failures]).toEqual([[], []]);
   });
 
   it('closes politely, twice', async () => {
@@ -157,7 +181,7 @@ describe('launchWorkers', () => {
     await Promise.all([readReport('worker-0'), readReport('worker-1')]);
     await Promise.all([launched.close(20_000), launched.close(20_000)]);
     await launched.close(20_000);
-    expect((await launched.exited).map(({ exitCode, signal }) => [exitCode, signal])).toEqual([
+    expect((await launched.exited()).map(({ exitCode, signal }) => [exitCode, signal])).toEqual([
       [0, null],
       [0, null],
     ]);
@@ -167,14 +191,10 @@ describe('launchWorkers', () => {
   it('closes workers that do not listen by force', async () => {
     const launched = launch('stubborn');
     await Promise.all([readReport('worker-0'), readReport('worker-1')]);
-    let failure: unknown = null;
-    void launched.failed.then((error) => {
-      failure = error;
-    });
     await launched.close(200);
-    expect((await launched.exited).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    expect((await launched.exited()).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
     expect(await readFile(join(folder, 'logs', 'worker-0.log'), 'utf8')).toMatch(/will not go/);
-    expect(failure).toBeNull();
+    expect([restarts, failures]).toEqual([[], []]);
   });
 
   it('leaves nothing running when the coordinator exits without closing', async () => {
@@ -184,7 +204,7 @@ describe('launchWorkers', () => {
     const [atExit, ...others] = process.listeners('exit').filter((listener) => !before.includes(listener));
     expect(others).toEqual([]);
     atExit?.call(process, 0);
-    expect((await launched.exited).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    expect((await launched.exited()).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
     expect(process.listeners('exit')).toEqual(before);
   });
 

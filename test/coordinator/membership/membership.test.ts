@@ -4,11 +4,13 @@ import {
   driveRunning,
   epochMessage,
   finishedMessage,
+  join,
   onlyRejection,
   readyMessage,
   registerMessage,
   sent,
   sessionOf,
+  standbyMessage,
   stepMessage,
 } from '../../support/membership-driver.js';
 import { permutations } from '../../support/permutations.js';
@@ -21,7 +23,7 @@ describe('gathering', () => {
         for (const [position, index] of order.entries()) {
           if (position === startAfter)
             driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
-          driver.say(sessionOf(index), registerMessage(`worker-${index}`, 7000 + index));
+          join(driver, sessionOf(index), `worker-${index}`);
         }
         if (startAfter === 4) driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
         const [assigned] = driver.of('assigned');
@@ -39,12 +41,19 @@ describe('gathering', () => {
   it('counts worker ids as numbers, and tells every rank its place', () => {
     const driver = driveMembership({ worldSize: 2 });
     driver.dispatch({ kind: 'start', start: { step: 7, source: 'checkpoint' } });
-    driver.say(1, registerMessage('worker-10', 7001));
-    driver.say(2, registerMessage('worker-9', 7002));
+    join(driver, 1, 'worker-10');
+    join(driver, 2, 'worker-9');
     const assignments = driver.of('send').flatMap(({ session, message: { message } }) => {
       return message?.$case === 'assignment' ? [{ session, ...message.value }] : [];
     });
-    const common = { generation: 1n, worldSize: 2, startStep: 7n, stateSource: 2, statePeerAddress: '' };
+    const common = {
+      generation: 1n,
+      worldSize: 2,
+      startStep: 7n,
+      stateSource: 2,
+      statePeerAddress: '',
+      epochEndDue: false,
+    };
     const peerAddresses = ['127.0.0.1:7002', '127.0.0.1:7001'];
     expect(assignments).toEqual([
       { session: 2, rank: 0, ...common, peerAddresses },
@@ -68,35 +77,54 @@ describe('gathering', () => {
     expect(sent(driver, 'welcome')).toEqual([1]);
   });
 
-  it('refuses late comers before, during and after the run', () => {
+  it('refuses more workers than may take part, and everybody once the run is over', () => {
     const driver = driveMembership({ worldSize: 1 });
-    driver.say(1, registerMessage('worker-0', 7000));
-    driver.say(2, registerMessage('worker-1', 7001));
+    join(driver, 1, 'worker-0');
+    driver.say(2, registerMessage('worker-1', 7002));
     driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
-    driver.say(3, registerMessage('worker-1', 7001));
+    driver.say(3, registerMessage('worker-1', 7003));
     driver.say(1, readyMessage());
-    driver.say(4, registerMessage('worker-1', 7001));
+    driver.say(4, registerMessage('worker-1', 7004));
     driver.say(1, finishedMessage(0));
-    driver.say(5, registerMessage('worker-1', 7001));
+    driver.say(5, registerMessage('worker-1', 7005));
     expect(driver.of('refuse').map((effect) => effect.session)).toEqual([2, 3, 4, 5]);
-    expect(driver.of('refuse')[2]!.error.message).toMatch(
-      /worker-1 comes too late: the run has its 1 workers/,
-    );
+    expect(driver.of('refuse')[2]!.error).toMatchObject({
+      message: 'worker worker-1 is one too many: the run has its 1 workers',
+      remedy: expect.stringContaining('--max-workers'),
+    });
     expect(driver.of('refuse')[3]!.error.message).toMatch(/the run is over/);
+  });
+
+  it('takes a process that comes through another connection for the same worker', () => {
+    const driver = driveMembership();
+    join(driver, 1, 'worker-0', 7000);
+    join(driver, 2, 'worker-0', 7000);
+    expect(driver.of('refuse').map(({ session }) => session)).toEqual([1]);
+    expect(driver.state).toMatchObject({ members: [{ session: 2 }] });
+  });
+
+  it('waits for workers until they have made themselves ready', () => {
+    const driver = driveMembership();
+    driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
+    join(driver, 1, 'worker-0');
+    driver.say(2, registerMessage('worker-1', 7002));
+    expect(driver.state.kind).toBe('gathering');
+    driver.say(2, standbyMessage());
+    expect(driver.state.kind).toBe('preparing');
   });
 
   it('lets a worker that went away come back', () => {
     const driver = driveMembership();
     driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
-    driver.say(1, registerMessage('worker-0', 7000));
+    join(driver, 1, 'worker-0');
     driver.dispatch({ kind: 'closed', session: 1, reason: 'gone' });
-    driver.say(2, registerMessage('worker-0', 7000));
-    driver.say(3, registerMessage('worker-1', 7001));
+    join(driver, 2, 'worker-0');
+    join(driver, 3, 'worker-1');
     expect(driver.of('refuse')).toEqual([]);
     expect(driver.state.kind).toBe('preparing');
   });
 
-  it('ends the run when a process that was started here dies before it has a rank', () => {
+  it('ends the run when a worker that was started here is given up before it has a rank', () => {
     const driver = driveMembership();
     driver.say(1, registerMessage('worker-0', 7000));
     const error = new Error('no runtime') as never;
@@ -118,9 +146,7 @@ describe('preparing', () => {
   const prepared = () => {
     const driver = driveMembership();
     driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
-    for (const index of [0, 1]) {
-      driver.say(sessionOf(index), registerMessage(`worker-${index}`, 7000 + index));
-    }
+    for (const index of [0, 1]) join(driver, sessionOf(index), `worker-${index}`);
     return driver;
   };
 
@@ -163,14 +189,6 @@ describe('preparing', () => {
     for (const message of messages) driver.say(10, message);
     expect(onlyRejection(driver).message).toMatch(reason);
   });
-
-  it('names a worker that is lost before Begin', () => {
-    const driver = prepared();
-    driver.dispatch({ kind: 'closed', session: 11, reason: 'its connection broke' });
-    expect(onlyRejection(driver).message).toBe(
-      'worker worker-1 (rank 1) was lost at step 0: its connection broke',
-    );
-  });
 });
 
 describe('stopping', () => {
@@ -205,21 +223,14 @@ describe('stopping', () => {
     const driver = driveMembership({ worldSize: 1 });
     if (when === 'before the start') driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
     driver.dispatch({ kind: 'start', start: { step: 6, source: 'checkpoint' } });
-    if (when === 'while preparing') driver.say(10, registerMessage('worker-0', 7000));
+    if (when === 'while preparing') join(driver, 10, 'worker-0');
     if (when !== 'before the start') {
       expect(driver.of('resolved')).toEqual([]);
       driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
     }
     expect(driver.of('resolved').map(({ result }) => result)).toEqual([
-      { step: 6, stopped: true, metrics: { published: 0, dropped: 0 } },
+      { step: 6, stopped: true, stateLost: false, metrics: { published: 0, dropped: 0 } },
     ]);
-  });
-
-  it('notices a loss as before', () => {
-    const driver = driveRunning();
-    driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
-    driver.dispatch({ kind: 'closed', session: 10, reason: 'its connection broke' });
-    expect(onlyRejection(driver).message).toMatch(/worker-0 \(rank 0\) was lost at step 0/);
   });
 });
 
@@ -257,15 +268,12 @@ describe('starting again', () => {
     ]);
   });
 
-  it('fails when a worker has left meanwhile', () => {
+  it('goes on with those that are left', () => {
     const driver = driveFinished();
     driver.dispatch({ kind: 'closed', session: sessionOf(1), reason: 'its stream ended' });
     driver.dispatch(again);
-    expect(onlyRejection(driver)).toMatchObject({
-      code: 'unavailable',
-      message: '1 of 2 workers left before step 7',
-      remedy: 'coordinator start --resume run',
-    });
+    expect(driver.state).toMatchObject({ kind: 'preparing', generation: { number: 2n, startStep: 7 } });
+    expect(driver.of('assigned').map(({ generation }) => generation.places.length)).toEqual([2, 1]);
   });
 });
 

@@ -173,7 +173,7 @@ describe('reports of the ranks', () => {
     expect(driver.of('resolved')).toEqual([]);
     driver.say(11, finishedMessage(1));
     expect(driver.of('resolved').map(({ result }) => result)).toEqual([
-      { step: 1, stopped: false, metrics: { published: 6, dropped: 2 } },
+      { step: 1, stopped: false, stateLost: false, metrics: { published: 6, dropped: 2 } },
     ]);
     expect(driver.of('dismiss')).toEqual([]);
     driver.dispatch({ kind: 'close', ok: true, reason: 'done' });

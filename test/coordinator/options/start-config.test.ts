@@ -34,6 +34,9 @@ describe('defaults', () => {
     expect(runtime).toEqual({
       workers: 1,
       localWorkers: 1,
+      minWorkers: 1,
+      maxWorkers: 1024,
+      silenceMs: 5_000,
       cacheGib: 20,
       nats: null,
       listen: '127.0.0.1:0',
@@ -174,6 +177,9 @@ describe('values', () => {
     [{ workers: null }, '--workers is null'],
     [{ 'local-workers': 3, workers: 2 }, '--local-workers is 3, which is more than --workers 2'],
     [{ 'local-workers': 3 }, '--local-workers is 3, which is more than --workers 1'],
+    [{ 'min-workers': 3, workers: 2 }, '--min-workers is 3, which is more than --workers 2'],
+    [{ 'max-workers': 1, workers: 2 }, '--max-workers is 1, which is less than --workers 2'],
+    [{ 'silence-limit': 0.1 }, '--silence-limit is 0.1, but must be a number of seconds from 0.5'],
     [{ data: ' ' }, '--data is " "'],
     [{ data: 'x', 'label-pattern': '(' }, '--label-pattern'],
     [{ data: 'x', 'label-pattern': 'no-group' }, 'exactly one capture group'],
@@ -251,8 +257,7 @@ describe('resuming', () => {
     expect(resolveStart({ resume: 'first', workers: '3', size: '96', pretrained: 'none' })).toMatchObject({
       kind: 'resume',
       run: 'first',
-      workers: 3,
-      localWorkers: undefined,
+      workers: { workers: 3, localWorkers: undefined },
       given: { size: 96, pretrained: null },
     });
   });

@@ -11,7 +11,12 @@ import { RondoError } from '../../../runtime/errors.js';
 import { fakeKernels } from '../../support/kernels.js';
 import { tinyConfig, tinyDataset } from '../../support/tiny-run.js';
 
-const result: ClusterResult = { step: 0, stopped: false, metrics: { published: 0, dropped: 0 } };
+const result: ClusterResult = {
+  step: 0,
+  stopped: false,
+  stateLost: false,
+  metrics: { published: 0, dropped: 0 },
+};
 
 type Opened = Parameters<RunServices['openCluster']>[0];
 
@@ -19,7 +24,7 @@ type Opened = Parameters<RunServices['openCluster']>[0];
 function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
   const calls: string[] = [];
   const logDirs: string[] = [];
-  const outcome = createDeferred<ClusterResult>();
+  let outcome = createDeferred<ClusterResult>();
   const started = createDeferred<void>();
   const services: Pick<RunServices, 'openCluster' | 'launchWorkers'> = {
     async openCluster(opened) {
@@ -29,10 +34,12 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         run({ step, source }) {
           calls.push(`run from step ${step}, ${source}`);
           started.resolve();
+          outcome = createDeferred<ClusterResult>();
           run(opened).then(outcome.resolve, outcome.reject);
           return outcome.promise;
         },
         stop: () => calls.push('stop'),
+        fail: (error) => outcome.reject(error),
         workerExited: (error) => outcome.reject(error),
         async close(ok) {
           calls.push(`close cluster ${ok}`);
@@ -46,8 +53,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
       logDirs.push(logDir);
       writeFileSync(join(logDir, 'worker-0.log'), 'a line');
       return {
-        exited: Promise.resolve(),
-        failed: new Promise(() => {}),
+        exited: async () => {},
         close: async () => void calls.push('close workers'),
         destroy: () => calls.push('destroy workers'),
       };
@@ -131,22 +137,25 @@ describe('runTask', () => {
     });
   });
 
-  it.each([
-    [3, 600_000],
-    [2, null],
-    [0, null],
-  ])(
-    'gives workers time to register when all are its own: %i of 3, %s ms',
-    async (localWorkers, timeoutMs) => {
-      const given: (number | null)[] = [];
-      const fixture = openFixture(async (opened) => {
-        given.push(opened.gathering?.timeoutMs ?? null);
-        return result;
-      });
-      await fixture.operate({}, localWorkers);
-      expect(given).toEqual([timeoutMs]);
-    },
-  );
+  it.each([3, 2, 0])('says which %i workers are its own', async (localWorkers) => {
+    const given: (readonly string[])[] = [];
+    const fixture = openFixture(async (opened) => {
+      given.push(opened.launched.workerIds);
+      return result;
+    });
+    await fixture.operate({}, localWorkers);
+    expect(given).toEqual([['worker-0', 'worker-1', 'worker-2'].slice(0, localWorkers)]);
+  });
+
+  it('begins again when all workers that held the state are lost', async () => {
+    let runs = 0;
+    const fixture = openFixture(async () => {
+      runs += 1;
+      return { ...result, stateLost: runs === 1 };
+    });
+    expect(await fixture.operate()).toEqual(result);
+    expect(runs).toBe(2);
+  });
 
   it('keeps the logs of a failure, for its message names them, but not the token', async () => {
     const lost = new RondoError('unavailable', 'worker-1 was lost');

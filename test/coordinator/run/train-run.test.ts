@@ -167,6 +167,22 @@ describe('a run that is stopped', () => {
   });
 });
 
+describe('a run whose workers are lost, all that held its state', () => {
+  it.each([
+    [7, 6, [...fakeState(6).values]],
+    [1, 0, []],
+  ])('at step %i goes back to step %i and on to its end', async (loseStateAt, toStep, state) => {
+    const runs = temporaryFolder();
+    const { code, loaded, events, summary, path } = await runStart(runs, fresh, { loseStateAt });
+    expect([code, loaded]).toEqual([0, state]);
+    expect(events).toContainEqual({ kind: 'rolled-back', fromStep: loseStateAt, toStep });
+    expect(summary).toMatchObject({ status: 'completed', steps: 9, recoveries: 1 });
+    expect(summary.epochs).toHaveLength(3);
+    expect(readJsonLines(join(path, 'ledger.jsonl'))).toContainEqual({ kind: 'rollback', toStep });
+    expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 3, rollbacks: 1 });
+  });
+});
+
 describe('a run that fails', () => {
   it('names the lost worker, keeps its checkpoint, and goes on from it', async () => {
     const runs = temporaryFolder();

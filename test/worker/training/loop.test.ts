@@ -23,6 +23,19 @@ describe('train', () => {
     }
   });
 
+  it.each([
+    [3, ['snapshot', 'evaluation', 'step', 'step', 'step', 'snapshot', 'evaluation']],
+    [6, ['snapshot', 'evaluation']],
+  ])('ends the epoch before step %i first, where that is still due', async (startStep, kinds) => {
+    for (const { events, end } of await runWorld(config, 2, { startStep, epochEndDue: true })) {
+      expect(events.map(({ kind }) => kind)).toEqual(kinds);
+      const epoch = startStep / 3 - 1;
+      expect(events[0]).toMatchObject({ epoch, whole: true, snapshot: { step: startStep } });
+      expect(events[1]).toMatchObject({ epoch, step: startStep });
+      expect(end).toMatchObject({ step: 6, stopped: false });
+    }
+  });
+
   it.each([2, 3, 5])('mixes the same samples in the same proportions on %i ranks', async (worldSize) => {
     const mixing = runConfig({ mixup: 0.4 });
     const [alone] = await runWorld(mixing, 1);

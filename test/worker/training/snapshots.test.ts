@@ -28,6 +28,16 @@ describe('snapshots', () => {
     expect(snapshots.lend(19)).toBeDefined();
   });
 
+  it('takes the current state once, and forgets what it held for a step that comes anew', async () => {
+    const compute = createFakeCompute();
+    const snapshots = createSnapshots(compute, fakeShape.state);
+    const first = await snapshots.hold(3);
+    expect(await snapshots.hold(3)).toBe(first);
+    compute.state.fill(7);
+    await snapshots.put(3, (values) => compute.save(values));
+    expect(snapshots.lend(3)?.snapshot.values[0]).toBe(7);
+  });
+
   it('does not lend what could not be filled', async () => {
     const snapshots = createSnapshots(createFakeCompute(), fakeShape.state);
     await expect(snapshots.put(3, () => Promise.reject(new Error('broken stream')))).rejects.toThrow(

@@ -1,0 +1,104 @@
+import { StateSource } from '../../proto/gen/coordinator.js';
+import type { WorkerPlace } from './cluster-events.js';
+import type { Effect, Transition } from './membership-events.js';
+import type {
+  Candidate,
+  Change,
+  EndedGeneration,
+  Gathering,
+  Generation,
+  Member,
+  Preparing,
+  Progress,
+  Start,
+  StateOrigin,
+} from './membership-state.js';
+import type { Rules } from './rules.js';
+import { beginPace } from './stall.js';
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+const stateSources: Record<StateOrigin['kind'], StateSource> = {
+  fresh: StateSource.STATE_SOURCE_FRESH,
+  checkpoint: StateSource.STATE_SOURCE_CHECKPOINT,
+  own: StateSource.STATE_SOURCE_OWN,
+  peer: StateSource.STATE_SOURCE_PEER,
+};
+
+/** Candidates that a generation can take, in the order of their ranks. */
+export function findReady(candidates: readonly Candidate[]): Candidate[] {
+  return candidates
+    .filter(({ readiness, leaving }) => readiness.kind === 'standby' && !leaving)
+    .toSorted(byWorkerId);
+}
+
+/**
+ * Leaves gathering as soon as the run was started and there are workers enough: all of them at first, as many
+ * as are needed when it is started again.
+ */
+export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transition {
+  const { start, lastGeneration, members, checkedAtMs } = state;
+  const ready = findReady(members);
+  const needed = lastGeneration === 0n ? rules.worldSize : rules.minWorkers;
+  if (start === null || ready.length < needed) return { state, effects: [] };
+  const generation = {
+    ...{ number: lastGeneration + 1n, startStep: start.step, epochEndDue: false },
+    ...{ places: placesOf(ready), origins: ready.map((): StateOrigin => ({ kind: start.source })) },
+  };
+  const closedEpoch = Math.floor(start.step / rules.stepsPerEpoch) - 1;
+  const progress = {
+    ...{ committed: start.step, fruitless: 0 },
+    ...{ evaluatedEpoch: closedEpoch, digestedEpoch: closedEpoch },
+  };
+  const standby = members.filter((member) => !ready.includes(member));
+  return prepare({
+    ...{ checkedAtMs, generation, members: ready, standby, progress },
+    ...{ start, change: null, ended: null, stopRequested: null, nowMs },
+  });
+}
+
+/** Sends every rank its assignment. */
+export function prepare(o: {
+  readonly checkedAtMs: number;
+  readonly generation: Generation;
+  /** In rank order. */
+  readonly members: readonly Candidate[];
+  readonly standby: readonly Candidate[];
+  readonly progress: Progress;
+  readonly start: Start | null;
+  readonly change: Change | null;
+  readonly ended: EndedGeneration | null;
+  readonly stopRequested: string | null;
+  readonly nowMs: number;
+}): Transition {
+  const { generation, nowMs, ...kept } = o;
+  const members = o.members.map(({ readiness: _, ...member }): Member => member);
+  const state: Preparing = {
+    ...kept,
+    ...{ kind: 'preparing', generation, members, pace: beginPace(nowMs) },
+    digests: members.map(() => null),
+    copies: members.map(() => null),
+  };
+  const assignments = members.map(({ session }, rank): Effect => {
+    const origin = generation.origins[rank]!;
+    const value = {
+      ...{ generation: generation.number, rank, worldSize: members.length },
+      peerAddresses: generation.places.map(({ address }) => address),
+      startStep: BigInt(generation.startStep),
+      stateSource: stateSources[origin.kind],
+      statePeerAddress: origin.kind === 'peer' ? origin.address : '',
+      epochEndDue: generation.epochEndDue,
+    };
+    return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
+  });
+  return { state, effects: [{ kind: 'assigned', generation }, ...assignments] };
+}
+
+export function placesOf(members: readonly Member[]): WorkerPlace[] {
+  return members.map(({ workerId, address, pid, host }, rank) => ({ workerId, rank, address, pid, host }));
+}
+
+/** Ranks follow the worker ids, worker-2 before worker-10, so that they do not depend on who came first. */
+function byWorkerId(a: Member, b: Member): number {
+  return collator.compare(a.workerId, b.workerId) || (a.workerId < b.workerId ? -1 : 1);
+}

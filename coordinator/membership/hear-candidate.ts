@@ -1,0 +1,129 @@
+import type { Standby, WorkerMessage } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { generationOf } from './end.js';
+import { formFirst } from './generation.js';
+import { hearCandidateFailure, loseMember } from './loss.js';
+import { candidatesOf, replaceMember } from './members.js';
+import type { Effect, Transition } from './membership-events.js';
+import type { Alive, Candidate, Membership, Regrouping } from './membership-state.js';
+import { refuseLateComer, register } from './registration.js';
+import { considerChange, settle } from './regrouping.js';
+import { reportBy } from './reports.js';
+import type { Rules } from './rules.js';
+import { noteProgress } from './stall.js';
+
+type Message = NonNullable<WorkerMessage['message']>;
+
+/** A session that is not a member's: its first message must be Register. */
+export function meet(
+  rules: Rules,
+  state: Membership,
+  session: number,
+  message: Message | undefined,
+  nowMs: number,
+): Transition {
+  // A member that was dismissed or lost may still be speaking.
+  if (message?.$case !== 'register') return { state, effects: [] };
+  if (state.kind === 'failed' || state.kind === 'finished') {
+    const error = refuseLateComer(message.value.workerId, 'the run is over');
+    return { state, effects: [{ kind: 'refuse', session, error }] };
+  }
+  const present = 'standby' in state ? [...state.members, ...state.standby] : state.members;
+  const { workerId, pid, peerAddress } = message.value;
+  const earlier = present.find(
+    (each) => each.workerId === workerId && each.pid === pid && each.address === peerAddress,
+  );
+  if (earlier !== undefined) {
+    // Its connection broke, and that was not noticed here yet.
+    const refusal = new RondoError('failed-precondition', `worker ${workerId} has joined anew`);
+    const lost = loseMember(rules, state, earlier.session, refusal.message, nowMs, refusal);
+    const next = meet(rules, lost.state, session, message, nowMs);
+    return { state: next.state, effects: [...lost.effects, ...next.effects] };
+  }
+  const { candidate, effects } = register(rules, present, session, message.value, nowMs);
+  if (candidate === null) return { state, effects };
+  if ('standby' in state) {
+    return { state: { ...state, standby: [...state.standby, candidate] }, effects };
+  }
+  return { state: { ...state, members: [...state.members, candidate] }, effects };
+}
+
+/** What a member without a rank says. */
+export function hearCandidate(
+  rules: Rules,
+  state: Alive,
+  candidate: Candidate,
+  message: Message,
+  nowMs: number,
+): Transition {
+  switch (message.$case) {
+    case 'heartbeat': {
+      const { activity, evaluated } = message.value;
+      return { state: replaceMember(state, { ...candidate, activity, evaluated }), effects: [] };
+    }
+    case 'standby':
+      return hearStandby(rules, state, candidate, message.value, nowMs);
+    case 'failed':
+      return hearCandidateFailure(rules, state, candidate, message.value, nowMs);
+    default:
+      return state.kind === 'regrouping'
+        ? hearLate(rules, state, candidate, message)
+        : { state, effects: [] };
+  }
+}
+
+/** What a rank did before it heard that its generation was interrupted still counts. */
+function hearLate(
+  rules: Rules,
+  state: Regrouping,
+  { workerId, readiness }: Candidate,
+  message: Message,
+): Transition {
+  const { ended, progress } = state;
+  const rank = ended?.generation.places.findIndex((place) => place.workerId === workerId) ?? -1;
+  if (ended === null || rank < 0 || readiness.kind !== 'interrupted') return { state, effects: [] };
+  const advanced = reportBy(rules, { ...ended, progress }, rank, message);
+  if (advanced === null) return { state, effects: [] };
+  const { effects, reports, progress: next } = advanced;
+  return { state: { ...state, ended: { ...ended, reports }, progress: next }, effects };
+}
+
+function hearStandby(
+  rules: Rules,
+  before: Alive,
+  candidate: Candidate,
+  { generation, held }: Standby,
+  nowMs: number,
+): Transition {
+  const wasInterrupted = candidate.readiness.kind === 'interrupted';
+  if (generation !== (wasInterrupted ? generationOf(before) : 0n)) return { state: before, effects: [] };
+  const state = replaceMember(before, {
+    ...candidate,
+    readiness: {
+      kind: 'standby',
+      held:
+        wasInterrupted && held !== undefined ? { step: Number(held.step), digest: held.stateDigest } : null,
+    },
+  });
+  if (state.kind === 'gathering') return formFirst(rules, state, nowMs);
+  if (state.kind === 'regrouping') return settle(rules, noteProgress(state, nowMs), nowMs);
+  return state.kind === 'running' ? considerChange(rules, state, nowMs) : { state, effects: [] };
+}
+
+/** A worker was asked to end: the generation ends with the step under way, and goes on without it. */
+export function hearLeave(rules: Rules, before: Alive, session: number, nowMs: number): Transition {
+  const leaver = [...before.members, ...candidatesOf(before)].find((each) => each.session === session)!;
+  const leaving = { ...leaver, leaving: true };
+  const isNeeded = 'generation' in before ? before.members.includes(leaver) : before.kind === 'regrouping';
+  const state = replaceMember(before, leaving);
+  if (!isNeeded) {
+    const goodbye: Effect = { kind: 'dismiss', session, ok: true, reason: 'it asked to leave' };
+    const next = loseMember(rules, state, session, 'it asked to leave', nowMs);
+    return { state: next.state, effects: [goodbye, ...next.effects] };
+  }
+  if (state.kind === 'regrouping') {
+    const causes = [...state.change.causes, { kind: 'leave' as const, workerId: leaver.workerId }];
+    return settle(rules, { ...state, change: { ...state.change, causes } }, nowMs);
+  }
+  return state.kind === 'running' ? considerChange(rules, state, nowMs) : { state, effects: [] };
+}

@@ -1,0 +1,205 @@
+import type { CoordinatorMessage } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
+import { largest } from '../../runtime/extremes.js';
+import type { ChangeCause } from '../telemetry/run-events.js';
+import type { CommittedStep } from './cluster-events.js';
+import { commitFromSome } from './commit-step.js';
+import { describeDisagreement } from './disagreement.js';
+import { fail } from './end.js';
+import { findReady, formFirst, placesOf, prepare } from './generation.js';
+import type { Effect, Transition } from './membership-events.js';
+import type {
+  Candidate,
+  Change,
+  Gathering,
+  HeldState,
+  Preparing,
+  Regrouping,
+  Running,
+  StateOrigin,
+  Stopping,
+} from './membership-state.js';
+import type { Rules } from './rules.js';
+
+type Engaged = Preparing | Running | Stopping;
+
+/** So many generations in a row that commit nothing end the run, when it is peers that do not reach each other. */
+const mostFruitless = 5;
+
+/** Ends a generation where it is: every survivor is asked which state it holds. */
+export function interrupt(rules: Rules, state: Engaged, change: Change, nowMs: number): Transition {
+  const fruitless = state.progress.fruitless + 1;
+  const complaint = change.causes.find(({ kind }) => kind === 'complaint');
+  if (complaint?.kind === 'complaint' && fruitless > mostFruitless) {
+    const text = `${fruitless} times in a row no step was taken, because workers do not reach each other: ${complaint.workerId}: ${complaint.reason}`;
+    return fail(state, new RondoError('unavailable', text, { remedy: rules.endRemedy }));
+  }
+  const { generation, standby, checkedAtMs, progress, pace } = state;
+  const before = state.kind === 'preparing' ? state : null;
+  const regrouping: Regrouping = {
+    ...{ kind: 'regrouping', checkedAtMs, interrupted: generation, change, isShort: false },
+    ended: 'reports' in state ? { generation, reports: state.reports } : state.ended,
+    start: before?.start ?? null,
+    members: [
+      ...state.members.map((member): Candidate => ({ ...member, readiness: { kind: 'interrupted' } })),
+      ...standby,
+    ],
+    pace: { ...pace, progressedAtMs: nowMs },
+    progress: { ...progress, fruitless },
+    stopRequested: stopRequestOf(state),
+  };
+  const message = { $case: 'interrupt' as const, value: { generation: generation.number } };
+  const settled = settle(rules, regrouping, nowMs);
+  return { state: settled.state, effects: [...tell(state.members, message), ...settled.effects] };
+}
+
+function stopRequestOf(state: Engaged): string | null {
+  if (state.kind === 'preparing') return state.stopRequested;
+  return state.kind === 'stopping' && state.purpose.kind === 'end' ? state.purpose.reason : null;
+}
+
+/** The cause of a change that is under way already, or of a new one. */
+export function addCause(change: Change | null, cause: ChangeCause, cutStep: boolean, nowMs: number): Change {
+  if (change === null) return { causes: [cause], sinceMs: nowMs, cutStep };
+  return { ...change, causes: [...change.causes, cause], cutStep: change.cutStep || cutStep };
+}
+
+/**
+ * Has a running generation end with the step under way when a worker waits to take part, or wants to leave.
+ */
+export function considerChange(rules: Rules, state: Running, nowMs: number): Transition {
+  const leaving = state.members.filter((member) => member.leaving);
+  const joining = findReady(state.standby);
+  if (leaving.length + joining.length === 0 || rules.restoresState) return { state, effects: [] };
+  const causes: ChangeCause[] = [
+    ...leaving.map(({ workerId }) => ({ kind: 'leave' as const, workerId })),
+    ...joining.map(({ workerId }) => ({ kind: 'join' as const, workerId })),
+  ];
+  const change = { causes, sinceMs: nowMs, cutStep: false };
+  const value = { generation: state.generation.number, reason: 'the membership changes' };
+  return {
+    state: { ...state, kind: 'stopping', purpose: { kind: 'regroup', change } },
+    effects: tell(state.members, { $case: 'stop', value }),
+  };
+}
+
+/**
+ * Once every survivor has said which state it holds: the most advanced one is adopted, and the next generation
+ * is formed when there are workers enough.
+ */
+export function settle(rules: Rules, state: Regrouping, nowMs: number): Transition {
+  const { members } = state;
+  if (members.some(({ readiness }) => readiness.kind === 'interrupted')) return { state, effects: [] };
+  const holders = members.filter((member) => heldBy(member) !== null);
+  if (holders.length === 0) return loseState(rules, state, nowMs);
+  const step = largest(holders.map((member) => heldBy(member)!.step));
+  const sources = holders.filter((member) => heldBy(member)!.step === step);
+  requireSameState(rules, state, sources, step);
+  const closed = Math.min(state.progress.evaluatedEpoch, state.progress.digestedEpoch);
+  const [ended, isEpochEnd] = [Math.floor(step / rules.stepsPerEpoch) - 1, step % rules.stepsPerEpoch === 0];
+  // An evaluation was lost, and nobody holds the state that it was of any more.
+  if (closed < ended - (isEpochEnd ? 1 : 0)) return loseState(rules, state, nowMs);
+
+  const ready = findReady(members);
+  const dispensable = members.filter(
+    (member) => member.leaving && sources.some((source) => !source.leaving && source !== member),
+  );
+  const goodbyes = dispensable.map(sayGoodbye);
+  const staying = members.filter((member) => !dispensable.includes(member));
+  const needed = state.stopRequested === null ? rules.minWorkers : 1;
+  if (ready.length < needed)
+    return waitForMore({ ...state, members: staying }, ready.length, needed, goodbyes);
+
+  const origins = ready.map((member, rank): StateOrigin => {
+    if (sources.includes(member)) return { kind: 'own' };
+    const { workerId, address } = sources[rank % sources.length]!;
+    return { kind: 'peer', workerId, address };
+  });
+  const { checkedAtMs, interrupted, progress, start, change, ended: before, stopRequested } = state;
+  const number = interrupted.number + 1n;
+  const epochEndDue = isEpochEnd && closed < ended;
+  const next = prepare({
+    generation: { number, startStep: step, epochEndDue, places: placesOf(ready), origins },
+    ...{ checkedAtMs, members: ready, standby: staying.filter((member) => !ready.includes(member)) },
+    ...{ progress, start, change, ended: before, stopRequested, nowMs },
+  });
+  return { state: next.state, effects: [...goodbyes, ...next.effects] };
+}
+
+/** The steps that the state of a new generation contains and the ledger does not yet. */
+export function stepsToCommit(rules: Rules, { generation, ended, progress }: Preparing): CommittedStep[] {
+  const missing = Math.max(0, generation.startStep - progress.committed);
+  return Array.from({ length: missing }, (_, index) =>
+    commitFromSome(rules, ended!.generation, ended!.reports, progress.committed + index),
+  );
+}
+
+export function sayGoodbye({ session }: Candidate): Effect {
+  return { kind: 'dismiss', session, ok: true, reason: 'it asked to leave' };
+}
+
+/** Nobody holds a state of the run: it must be started again, from a checkpoint or where it began. */
+function loseState(rules: Rules, state: Regrouping, nowMs: number): Transition {
+  const { checkedAtMs, interrupted, members, start, stopRequested, progress } = state;
+  const gathering: Gathering = {
+    ...{ kind: 'gathering', checkedAtMs, lastGeneration: interrupted.number, start },
+    members: members.map((member): Candidate => {
+      return member.readiness.kind === 'standby'
+        ? { ...member, readiness: { kind: 'standby', held: null } }
+        : member;
+    }),
+    ...{ startedAtMs: nowMs, stopped: stopRequested !== null },
+  };
+  if (start !== null) {
+    const formed = formFirst(rules, gathering, nowMs);
+    const missing: Effect[] =
+      formed.state.kind === 'gathering'
+        ? [{ kind: 'short', workers: findReady(members).length, needed: rules.minWorkers }]
+        : [];
+    return { state: formed.state, effects: [...missing, ...formed.effects] };
+  }
+  const result = {
+    ...{ step: progress.committed, stopped: stopRequested !== null, stateLost: true },
+    metrics: { published: 0, dropped: 0 },
+  };
+  return { state: gathering, effects: [{ kind: 'resolved', result }] };
+}
+
+function waitForMore(
+  state: Regrouping,
+  workers: number,
+  needed: number,
+  effects: readonly Effect[],
+): Transition {
+  if (state.isShort) return { state, effects };
+  return { state: { ...state, isShort: true }, effects: [...effects, { kind: 'short', workers, needed }] };
+}
+
+function requireSameState(
+  { endRemedy }: Rules,
+  { interrupted }: Regrouping,
+  sources: readonly Candidate[],
+  step: number,
+): void {
+  const difference = describeDisagreement(
+    sources.map(({ workerId }) => {
+      return { workerId, rank: interrupted.places.findIndex((place) => place.workerId === workerId) };
+    }),
+    sources.map((source) => `state ${heldBy(source)!.digest}`),
+  );
+  if (difference === null) return;
+  throw new RondoError('data-loss', `the workers hold different states after step ${step}: ${difference}`, {
+    remedy: endRemedy,
+  });
+}
+
+function heldBy({ readiness }: Candidate): HeldState | null {
+  return readiness.kind === 'standby' ? readiness.held : null;
+}
+
+export function tell(
+  members: readonly { readonly session: number }[],
+  message: NonNullable<CoordinatorMessage['message']>,
+): readonly Effect[] {
+  return members.map(({ session }): Effect => ({ kind: 'send', session, message: { message } }));
+}

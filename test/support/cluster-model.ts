@@ -1,0 +1,341 @@
+import { expect } from 'vitest';
+import type { Effect, RunResult } from '../../coordinator/membership/membership-events.js';
+import type { Assignment, CoordinatorMessage } from '../../proto/gen/coordinator.js';
+import { StateSource } from '../../proto/gen/coordinator.js';
+import {
+  type Driver,
+  driveMembership,
+  epochMessage,
+  evaluationMessage,
+  failedMessage,
+  finishedMessage,
+  heartbeatMessage,
+  type Message,
+  readyMessage,
+  registerMessage,
+  standbyMessage,
+  stepMessage,
+} from './membership-driver.js';
+
+/** As the driver's rules have it. */
+const stepsPerEpoch = 4;
+const validCount = 4;
+
+/** What may happen to a cluster; `worker` counts the processes' ids. */
+export type Happening =
+  /** The worker does the next thing that it can do. */
+  | { readonly kind: 'act'; readonly worker: number }
+  | { readonly kind: 'start'; readonly worker: number }
+  | { readonly kind: 'kill'; readonly worker: number }
+  /** It is neither heard nor hears; its process lives. */
+  | { readonly kind: 'hang'; readonly worker: number }
+  | { readonly kind: 'leave'; readonly worker: number }
+  | { readonly kind: 'complain'; readonly worker: number }
+  | { readonly kind: 'wait'; readonly ms: number };
+
+/** What a worker is at. */
+type Occupation =
+  | { readonly kind: 'opening' }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'loading'; readonly assignment: Assignment }
+  | { readonly kind: 'ready'; readonly assignment: Assignment }
+  | { readonly kind: 'training'; readonly assignment: Assignment; readonly todo: readonly Message[] }
+  | { readonly kind: 'summing'; readonly assignment: Assignment }
+  | { readonly kind: 'ended'; readonly assignment: Assignment };
+
+interface Process {
+  readonly id: string;
+  readonly session: number;
+  hung: boolean;
+  /** It was told to end, and does so when it has waited long enough for Goodbye. */
+  leaving: boolean;
+  occupation: Occupation;
+  /** After how many steps its state is. */
+  held: number | null;
+  stopVote: boolean;
+}
+
+/**
+ * Workers that behave as real ones do, one small action at a time, around a real reducer: steps are taken by
+ * all ranks or broken off, states are copied from peers that live.
+ */
+export interface ClusterModel {
+  readonly driver: Driver;
+  happen(happening: Happening): void;
+  /** Everybody does all there is to do, and workers that are gone are started again, until the run has ended. */
+  finish(): void;
+  readonly result: RunResult | null;
+  /** Steps that count, in order. */
+  readonly committed: readonly number[];
+  /** Epochs whose evaluation and digests are there, in order. */
+  readonly closedEpochs: readonly number[];
+}
+
+export function openClusterModel(o: {
+  workers: number;
+  minWorkers: number;
+  totalSteps: number;
+}): ClusterModel {
+  const { workers, minWorkers, totalSteps } = o;
+  const driver = driveMembership({ worldSize: workers, minWorkers, maxWorkers: workers });
+  const processes = new Map<string, Process>();
+  /** What ranks have put into the sum of a step, by generation and step: by rank, whether it votes to stop. */
+  const sums = new Map<string, Map<number, boolean>>();
+  const committed: number[] = [];
+  const [evaluated, digested] = [new Set<number>(), new Set<number>()];
+  const closedEpochs: number[] = [];
+  const closed = new Set<number>();
+  let [nextSession, newestGeneration] = [1, 0n];
+  let result: RunResult | null = null;
+
+  const say = (process: Process, message: Message) => {
+    if (!process.hung && !closed.has(process.session)) perform(driver.say(process.session, message));
+  };
+  const perform = (effects: readonly Effect[]) => {
+    for (const effect of effects) {
+      if (effect.kind === 'send') deliver(effect.session, effect.message);
+      if (effect.kind === 'dismiss' || effect.kind === 'refuse') end(effect.session);
+      if (effect.kind === 'assigned') {
+        expect(effect.generation.number).toBeGreaterThan(newestGeneration);
+        newestGeneration = effect.generation.number;
+      }
+      if (effect.kind === 'stepCommitted') {
+        const { step, shares, samples } = effect.value;
+        expect(step).toBe(committed.length);
+        expect(shares.reduce((sum, share) => sum + share.length, 0)).toBe(samples);
+        committed.push(step);
+      }
+      if (effect.kind === 'evaluated') close(evaluated, effect.value.epoch, effect.value.step);
+      if (effect.kind === 'epochCompleted' && effect.value.whole) {
+        close(digested, effect.value.epoch, effect.value.step);
+      }
+      if (effect.kind === 'resolved') {
+        if (effect.result.stateLost) goBack();
+        else result = effect.result;
+      }
+    }
+  };
+  const close = (side: Set<number>, epoch: number, step: number) => {
+    expect(step).toBe((epoch + 1) * stepsPerEpoch);
+    side.add(epoch);
+    if (!evaluated.has(epoch) || !digested.has(epoch) || closedEpochs.includes(epoch)) return;
+    expect(epoch).toBe(closedEpochs.length);
+    closedEpochs.push(epoch);
+  };
+  /** As a run does: to the newest checkpoint, which the model has after every epoch that was closed. */
+  const goBack = () => {
+    const step = closedEpochs.length * stepsPerEpoch;
+    committed.length = step;
+    for (const side of [evaluated, digested]) side.delete(closedEpochs.length);
+    perform(driver.dispatch({ kind: 'start', start: { step, source: step === 0 ? 'fresh' : 'checkpoint' } }));
+  };
+  /** The coordinator ended the session: the process ends, unless it does not hear it. */
+  const end = (session: number) => {
+    expect(closed).not.toContain(session);
+    closed.add(session);
+    for (const process of processes.values()) {
+      if (process.session === session && !process.hung) processes.delete(process.id);
+    }
+  };
+  const deliver = (session: number, { message }: CoordinatorMessage) => {
+    expect(closed).not.toContain(session);
+    const process = [...processes.values()].find((each) => each.session === session);
+    if (process === undefined || process.hung || message === undefined) return;
+    const { occupation } = process;
+    if (message.$case === 'assignment') {
+      expect(occupation.kind).toMatch(/idle|ended/);
+      process.occupation = { kind: 'loading', assignment: message.value };
+      process.stopVote = false;
+    }
+    if (message.$case === 'begin' && occupation.kind === 'ready') {
+      expect(process.held).toBe(Number(occupation.assignment.startStep));
+      const { assignment } = occupation;
+      process.occupation = { kind: 'training', assignment, todo: beginWith(assignment) };
+    }
+    if (message.$case === 'stop') process.stopVote = true;
+    if (message.$case === 'interrupt') interrupted.push({ process, generation: message.value.generation });
+  };
+  /** Those that have been told to end their generation and have not answered yet. */
+  const interrupted: { process: Process; generation: bigint }[] = [];
+
+  const answerInterrupt = (process: Process): boolean => {
+    const at = interrupted.findIndex((each) => each.process === process);
+    if (at < 0) return false;
+    const { generation } = interrupted[at]!;
+    interrupted.splice(at, 1);
+    process.occupation = { kind: 'idle' };
+    say(process, standbyMessage(generation, process.held ?? undefined));
+    return true;
+  };
+  const act = (process: Process): boolean => {
+    if (process.hung) return false;
+    const { occupation } = process;
+    // It may hear of the interruption only after the next thing that it does.
+    const isLate = occupation.kind === 'summing' && canApply(process, occupation.assignment);
+    if (!isLate && answerInterrupt(process)) return true;
+    switch (occupation.kind) {
+      case 'opening':
+        process.occupation = { kind: 'idle' };
+        say(process, standbyMessage());
+        return true;
+      case 'loading':
+        return load(process, occupation.assignment);
+      case 'training':
+        return train(process, occupation);
+      case 'summing':
+        return apply(process, occupation.assignment);
+      default:
+        return false;
+    }
+  };
+  const load = (process: Process, assignment: Assignment): boolean => {
+    const { stateSource, statePeerAddress, generation } = assignment;
+    const step = Number(assignment.startStep);
+    if (stateSource === StateSource.STATE_SOURCE_OWN) expect(process.held).toBe(step);
+    if (stateSource === StateSource.STATE_SOURCE_PEER) {
+      const source = [...processes.values()].find((each) => addressOf(each) === statePeerAddress);
+      if (source === undefined || source.held !== step) {
+        process.occupation = { kind: 'ended', assignment };
+        say(process, failedMessage('unavailable', 'nobody to copy from', generation));
+        return true;
+      }
+      // One that hangs sends nothing; the coordinator will notice.
+      if (source.hung) return false;
+    }
+    process.held = step;
+    process.occupation = { kind: 'ready', assignment };
+    say(process, readyMessage(`state-${step}`, step, generation));
+    return true;
+  };
+  const train = (process: Process, { assignment, todo }: Extract<Occupation, { kind: 'training' }>) => {
+    const [message, ...rest] = todo;
+    if (message !== undefined) {
+      process.occupation =
+        message.$case === 'finished'
+          ? { kind: 'ended', assignment }
+          : { kind: 'training', assignment, todo: rest };
+      say(process, message);
+      return true;
+    }
+    const key = `${assignment.generation}/${process.held}`;
+    const sum = sums.get(key) ?? new Map<number, boolean>();
+    sums.set(key, sum.set(assignment.rank, process.stopVote));
+    process.occupation = { kind: 'summing', assignment };
+    return true;
+  };
+  const canApply = ({ held }: Process, { generation, worldSize }: Assignment) =>
+    sums.get(`${generation}/${held}`)!.size === worldSize;
+  const apply = (process: Process, assignment: Assignment): boolean => {
+    const { generation, rank, worldSize } = assignment;
+    const step = process.held!;
+    if (!canApply(process, assignment)) return false;
+    const votes = [...sums.get(`${generation}/${step}`)!.values()];
+    const taken = step + 1;
+    process.held = taken;
+    const stops = votes.includes(true) && taken < totalSteps;
+    const ends: Message[] = [];
+    if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(assignment, taken));
+    else if (stops) ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
+    if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
+    process.occupation = { kind: 'training', assignment, todo: ends };
+    say(process, stepMessage(rank, step, worldSize, { generation }));
+    return true;
+  };
+  const epochEnd = ({ generation, rank, worldSize }: Assignment, step: number): Message[] => {
+    const ids = Array.from({ length: validCount }, (_, id) => id).filter((id) => id % worldSize === rank);
+    const evaluation = evaluationMessage(rank, step, ids);
+    const epoch = epochOf(step);
+    return [
+      epochMessage(rank, step, { generation, epoch }),
+      { ...evaluation, value: { ...evaluation.value, generation, epoch } } as Message,
+    ];
+  };
+  const beginWith = (assignment: Assignment): Message[] => {
+    const step = Number(assignment.startStep);
+    const due = assignment.epochEndDue ? epochEnd(assignment, step) : [];
+    return step === totalSteps ? [...due, finishedMessage(step, false, assignment.generation)] : due;
+  };
+
+  const start = (worker: number) => {
+    const id = `worker-${worker}`;
+    if (processes.has(id) || result !== null) return;
+    const process: Process = {
+      ...{ id, session: nextSession, hung: false, leaving: false, held: null, stopVote: false },
+      occupation: { kind: 'opening' },
+    };
+    nextSession += 1;
+    processes.set(id, process);
+    perform(driver.say(process.session, registerMessage(id, portOf(process))));
+  };
+  const kill = (process: Process) => {
+    processes.delete(process.id);
+    if (closed.has(process.session)) return;
+    closed.add(process.session);
+    perform(driver.dispatch({ kind: 'closed', session: process.session, reason: 'gone' }));
+  };
+  const beat = () => {
+    for (const process of [...processes.values()]) say(process, heartbeatMessage());
+  };
+
+  perform(driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } }));
+  for (let worker = 0; worker < workers; worker += 1) start(worker);
+
+  return {
+    driver,
+    get result() {
+      return result;
+    },
+    committed,
+    closedEpochs,
+    happen(happening) {
+      if (result !== null) return;
+      if (happening.kind === 'wait') {
+        beat();
+        perform(driver.wait(happening.ms));
+        return;
+      }
+      if (happening.kind === 'start') return start(happening.worker);
+      const process = processes.get(`worker-${happening.worker}`);
+      if (process === undefined) return;
+      if (happening.kind === 'act') act(process);
+      if (happening.kind === 'kill') kill(process);
+      if (happening.kind === 'hang') process.hung = true;
+      if (happening.kind === 'leave') {
+        process.leaving = true;
+        say(process, { $case: 'leave', value: {} });
+      }
+      if (happening.kind === 'complain' && process.occupation.kind === 'summing') {
+        const { assignment } = process.occupation;
+        process.occupation = { kind: 'ended', assignment };
+        say(process, failedMessage('unavailable', 'a peer', assignment.generation));
+      }
+    },
+    finish() {
+      for (let round = 0; round < 2_000 && result === null && driver.state.kind !== 'failed'; round += 1) {
+        let moved = false;
+        for (const process of [...processes.values()]) moved = act(process) || moved;
+        if (moved) continue;
+        beat();
+        // Long enough for those that hang to be noticed.
+        for (let waited = 0; waited < 6_000; waited += 1_000) {
+          beat();
+          perform(driver.wait(1_000));
+        }
+        for (const process of [...processes.values()]) if (process.hung || process.leaving) kill(process);
+        for (let worker = 0; worker < workers; worker += 1) start(worker);
+      }
+    },
+  };
+}
+
+function epochOf(step: number): number {
+  return Math.ceil(step / stepsPerEpoch) - 1;
+}
+
+function portOf({ session }: Process): number {
+  return 7000 + session;
+}
+
+function addressOf(process: Process): string {
+  return `127.0.0.1:${portOf(process)}`;
+}

@@ -1,0 +1,131 @@
+import { trainableSets } from '../../plan/phases.js';
+import { runConfigSchema, type Trainable } from '../../plan/run-config.js';
+import type { Welcome } from '../../proto/gen/coordinator.js';
+import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
+import { parseJson } from '../../runtime/parse-json.js';
+import { adoptMemory } from '../arithmetic/reduction-vector.js';
+import { type LaneThread, startLaneThread } from '../collective/lanes.js';
+import { type Loader, openLoader } from '../data/loader.js';
+import { programOptions } from '../model/program-options.js';
+import { createSnapshots, type Snapshots } from '../training/snapshots.js';
+import { type WatchedLoader, watchLoader } from './activity.js';
+import type { CoordinatorSession } from './coordinator-session.js';
+import type { WorkerResources } from './generation.js';
+import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
+
+const publisherCloseTimeoutMs = 3000;
+
+const fromCoordinator = {
+  name: "the coordinator's run configuration",
+  code: 'failed-precondition',
+  remedy: 'coordinator and workers must be of the same version of Rondo',
+} as const;
+
+/** What a worker is given that decides neither the run nor where its coordinator is. */
+export interface EquipmentOptions {
+  /** The run's token. */
+  readonly token: string;
+  /** HOST:PORT to serve peers on; port 0 takes a free one. */
+  readonly listen: string;
+  readonly workerId: string;
+  /** Folder whose sub-folder `pixels` keeps decoded images for all workers and later runs. */
+  readonly cacheDir: string;
+  /** Memory budget for decoded pixels, in bytes. */
+  readonly cacheBytes: number;
+  /** Bound of the decoded images on disk, in bytes, of all data sets together. */
+  readonly diskCacheBytes: number;
+}
+
+/** What the run's configuration decides, and what outlives a session. */
+export interface Equipment {
+  readonly resources: Omit<WorkerResources, 'session'>;
+  readonly runId: string;
+  readonly publisher: MetricsPublisher;
+  /** Sends what metrics are still waiting and counts them. */
+  settleMetrics(): Promise<{ published: number; dropped: number }>;
+}
+
+/** What has been opened and must be closed, in the order of opening. */
+export interface Opened {
+  snapshots?: Snapshots;
+  loader?: Loader;
+  watched?: WatchedLoader;
+  publisher?: MetricsPublisher;
+  /** Metrics could not be published in time: there is no use in waiting once more. */
+  waitedForMetrics?: boolean;
+  readonly lanes: LaneThread[];
+}
+
+/**
+ * Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset
+ * arrives.
+ */
+export async function equip(
+  welcome: Welcome,
+  options: EquipmentOptions,
+  base: Pick<WorkerResources, 'credentials' | 'compute' | 'exchange'> & {
+    readonly session: CoordinatorSession;
+  },
+  opened: Opened,
+): Promise<Equipment> {
+  const { session, ...kept } = base;
+  const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
+  const { runId, natsUrl, natsToken } = welcome;
+  const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
+  const trainable = trainableSets(config);
+  useThreads(config.threads);
+  const [shape, dataset] = await Promise.all([
+    kept.compute.open(programOptions(config, trainable)),
+    session.fetchDataset(),
+    openLanes(config.lanes - 1, options, opened.lanes),
+  ]);
+  const vectors: Partial<Record<Trainable, Float32Array>> = {};
+  for (const set of trainable) {
+    const memory = adoptMemory(shape.vectors[set]!, 0);
+    vectors[set] = new Float32Array(memory, 0, shape.reductions[set]!.length);
+  }
+  const snapshots = createSnapshots(kept.compute, shape.state);
+  const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheBytes });
+  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
+  const watched = watchLoader(loader);
+  Object.assign(opened, { snapshots, loader, watched, publisher });
+  const held = { step: null };
+  return {
+    ...{ runId, publisher },
+    resources: { ...kept, config, lanes: opened.lanes, shape, snapshots, held, loader: watched, vectors },
+    async settleMetrics() {
+      // Not closed: the coordinator may have the run go on with another phase.
+      const left = await publisher.settle({ timeoutMs: publisherCloseTimeoutMs });
+      opened.waitedForMetrics = left > 0;
+      const { published, dropped } = publisher.counts();
+      return { published, dropped: dropped + left };
+    },
+  };
+}
+
+/**
+ * Has TensorFlow, which reads it when it is loaded, divide its operations among so many threads: their results'
+ * last bits depend on it, so that it is the run's to say, however the worker was started.
+ */
+function useThreads(threads: number): void {
+  process.env.TF_NUM_INTRAOP_THREADS = String(threads);
+  process.env.OMP_NUM_THREADS = String(threads);
+}
+
+/** Closes what `equip` opened, but for what is the whole process's. */
+export async function closeEquipment({ publisher, loader, waitedForMetrics = false }: Opened): Promise<void> {
+  await publisher?.close({ timeoutMs: waitedForMetrics ? 0 : publisherCloseTimeoutMs });
+  await loader?.close();
+}
+
+/** Threads for the lanes beside the main thread's, in order. */
+async function openLanes(
+  count: number,
+  { listen, token }: EquipmentOptions,
+  opened: LaneThread[],
+): Promise<void> {
+  const { host } = parseHostPort(listen);
+  for (let lane = 0; lane < count; lane += 1) {
+    opened.push(await startLaneThread({ address: formatHostPort({ host, port: 0 }), token }));
+  }
+}
