@@ -67,7 +67,7 @@ describe('coordinator start', () => {
         .map((line) => JSON.parse(line) as Record<string, unknown>);
       expect(lines.every((line) => line.program === 'worker' && line.worker === worker)).toBe(true);
       const events = lines.map(({ event }) => event);
-      expect(events.slice(0, 3)).toEqual(['register', 'welcome', 'assignment']);
+      expect(events.slice(0, 3)).toEqual(['register', 'welcome', 'standby']);
       expect(events.at(-1)).toBe('goodbye');
       const committed = lines.filter(({ event }) => event === 'stepCommitted');
       expect(committed.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, step) => step));
