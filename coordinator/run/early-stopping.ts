@@ -101,6 +101,9 @@ async function goBack(work: PhaseWork): Promise<void> {
   work.stoppedEarly = resumed.stoppedEarly;
 }
 
+/** So often the state that a phase ended with may be missed before the run fails. */
+const mostMissed = 3;
+
 /**
  * Trains to the end of the run, or to a stop. When all workers that held the run's state are lost, it goes on
  * from its newest checkpoint. When a phase ends early, the workers stop some steps later;
@@ -111,6 +114,7 @@ export async function trainPhases(
   cluster: Pick<RunningCluster, 'run'>,
 ): Promise<ClusterResult['metrics']> {
   const { run, context, recorder, checkpoints } = work;
+  let missed = 0;
   for (;;) {
     const source = work.start === null ? 'fresh' : 'checkpoint';
     const { metrics, stateLost } = await cluster.run({ step: recorder.nextStep, source });
@@ -119,9 +123,18 @@ export async function trainPhases(
       continue;
     }
     const { phaseEnd } = work;
-    if (phaseEnd === null || recorder.nextStep === totalSteps(run.config)) return metrics;
+    if (phaseEnd === null) return metrics;
     const unsaved = await checkpoints.settle();
-    if (unsaved !== null) throw unsaved;
+    if (unsaved !== null) {
+      const isHolders = unsaved.code === 'not-found' || unsaved.code === 'unavailable';
+      if (!isHolders || missed === mostMissed) throw unsaved;
+      // The worker went on and no longer holds that state, or is gone. Trained again, it is the same state.
+      missed += 1;
+      if (context.signals.signal.aborted) return metrics;
+      await goBack(work);
+      continue;
+    }
+    if (recorder.nextStep === totalSteps(run.config)) return metrics;
     if (context.signals.signal.aborted) return metrics;
     const name = nameCheckpoint({ epoch: phaseEnd.epoch, step: 0, whole: true });
     work.start = await readCheckpointRecord(join(run.directory.checkpoints, name));

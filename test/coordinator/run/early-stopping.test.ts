@@ -137,6 +137,53 @@ describe('a run that stops early', () => {
       expect(await verifyRun('mine', runs)).toMatchObject({ ok: true, epochs: 7, steps: 21 });
     });
 
+    it.each([
+      ['that has gone on', 'not-found'],
+      ['that is gone', 'unavailable'],
+    ] as const)(
+      'comes to its end once more when that was copied too late from a worker %s',
+      async (_, code) => {
+        const missed = new Set<number>();
+        const run = await runStart(
+          temporaryFolder(),
+          { ...phases, pretrained: weights() },
+          {
+            ...faults,
+            async pullState(_, { step }) {
+              if (step !== 9 || missed.size > 0) return fakeState(step);
+              missed.add(step);
+              throw new RondoError(code, `no state after step ${step}`);
+            },
+          },
+        );
+        expect(run.code).toBe(0);
+        expect(run.events).toContainEqual({ kind: 'rolled-back', fromStep: 12, toStep: 6 });
+        expect(run.loaded).toEqual([...fakeState(6).values, ...fakeState(9).values]);
+        expect(run.summary).toMatchObject({
+          ...{ status: 'completed', earlyStopped: true, steps: 21, parameterDigest: 'parameters-24' },
+        });
+        expect(run.summary.epochs.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 4, 5, 6, 7]);
+      },
+    );
+
+    it('fails when that can never be copied', async () => {
+      let tries = 0;
+      const run = await runStart(
+        temporaryFolder(),
+        { ...phases, pretrained: weights() },
+        {
+          ...faults,
+          async pullState(_, { step }) {
+            if (step !== 9) return fakeState(step);
+            tries += 1;
+            throw new RondoError('unavailable', 'no way to the worker');
+          },
+        },
+      );
+      expect(run.summary).toMatchObject({ status: 'failed', error: { message: 'no way to the worker' } });
+      expect(tries).toBe(4);
+    });
+
     it('can be stopped by a signal while the phases change', async () => {
       const signals = new Signals();
       const runs = temporaryFolder();
