@@ -17,8 +17,6 @@ import { type Finding, openVerificationRecord } from './verification-record.js';
 const probeSide = 16;
 /** What sharp says when libvips failed without a message. */
 const lostMessage = 'Unknown error';
-/** Of decoding a file whose failure says nothing about it. */
-const mostTries = 4;
 /** Short: a disk may have many faults, and the pass goes on without the files. */
 const readWaitsMs = [50, 100, 150];
 
@@ -95,26 +93,28 @@ async function verifyImage(
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
   if (bytes.length === 0) return unusable('is empty');
-  // libvips keeps one message for all threads: another file's failure can take it away, and then a second try
-  // has it.
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const { width, height } = await decodeSize(bytes, pool);
-      const digest = createHash('sha256').update(bytes).digest('hex');
-      return { finding: { usable: true, width, height, digest }, lasting: true };
-    } catch (error) {
-      const { message } = error as Error;
-      if (message === lostMessage && tries < mostTries) continue;
-      const saysNothing = message === lostMessage || /memory/i.test(message);
-      return { ...unusable(describeFault(bytes, message)), lasting: !saysNothing };
-    }
-  }
+  const look = async (alone: boolean): Promise<Verdict> => {
+    const { width, height } = await decodeSize(bytes, pool, alone);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    return { finding: { usable: true, width, height, digest }, lasting: true };
+  };
+  // libvips keeps one message for all threads, so another file's failure can replace it: what fails is looked at
+  // again while nothing else is decoded.
+  return look(false)
+    .catch(() => look(true))
+    .catch((error: Error) => {
+      const saysNothing = error.message === lostMessage || /memory/i.test(error.message);
+      return { ...unusable(describeFault(bytes, error.message)), lasting: !saysNothing };
+    });
 }
 
-/** An image's size, once all of it has been decoded. Rejects with the decoder's error. */
-async function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
-  const size = await readSize(bytes);
-  await pool.pixels(size.width * size.height, () =>
+/**
+ * An image's size, once all of it has been decoded; with nothing else of the pool beside it if it is to be
+ * alone. Rejects with the decoder's error.
+ */
+async function decodeSize(bytes: Buffer, pool: DecodePool, alone: boolean): Promise<ImageSize> {
+  const size = await pool.pixels(alone ? Number.POSITIVE_INFINITY : 1, () => readSize(bytes));
+  await pool.pixels(alone ? Number.POSITIVE_INFINITY : size.width * size.height, () =>
     decodeSound(bytes, (strict) => decodeWhole(bytes, strict)),
   );
   return size;

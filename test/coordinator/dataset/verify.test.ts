@@ -150,6 +150,17 @@ describe('what is usable', () => {
     const { findings } = await verify(Object.fromEntries(halves));
     for (const name of Object.keys(kinds)) expect(findings[name]).toEqual(expect.any(String));
   });
+
+  it('gives each of many at a time the reason of its own', async () => {
+    const [jpeg, png] = await Promise.all([noiseImage().jpeg().toBuffer(), noiseImage().png().toBuffer()]);
+    const kinds = [jpeg.subarray(0, 3000), png.subarray(0, 9000), Buffer.from('hello')];
+    const alone: unknown[] = [];
+    for (const bytes of kinds) alone.push((await verify({ 'one.jpg': bytes })).findings['one.jpg']);
+    expect(new Set(alone).size).toBe(3);
+    const files = Array.from({ length: 120 }, (_, index) => [`${index}.jpg`, kinds[index % 3]!] as const);
+    const { findings } = await verify(Object.fromEntries(files));
+    for (const [index, [name]] of files.entries()) expect(findings[name]).toBe(alone[index % 3]);
+  });
 });
 
 describe('a file that cannot be read', () => {
