@@ -57,6 +57,18 @@ export function createDecodePool(): DecodePool {
   };
 }
 
+/**
+ * What `decode` makes of an image with the room that it asks for in `pool`. When it fails, again while the pool
+ * decodes nothing else: libvips keeps one message for all threads, so that another image's failure can replace
+ * it. Rejects with what that second time threw.
+ */
+export async function retryAlone<T>(
+  { pixels }: DecodePool,
+  decode: (inTurn: WeightedLimiter) => Promise<T>,
+): Promise<T> {
+  return decode(pixels).catch(() => decode((_weight, task) => pixels(Number.POSITIVE_INFINITY, task)));
+}
+
 /** As `opening`, for a first look at a file: what is merely odd fails too. */
 const strictOpening: SharpOptions = { ...opening, failOn: 'warning' };
 

@@ -7,6 +7,7 @@ import {
   type ImageSize,
   openImage,
   readSize,
+  retryAlone,
 } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 import { type ReadFile, readPatiently } from '../../runtime/read-file.js';
@@ -93,31 +94,24 @@ async function verifyImage(
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
   if (bytes.length === 0) return unusable('is empty');
-  const look = async (alone: boolean): Promise<Verdict> => {
-    const { width, height } = await decodeSize(bytes, pool, alone);
+  try {
+    const { width, height } = await decodeSize(bytes, pool);
     const digest = createHash('sha256').update(bytes).digest('hex');
     return { finding: { usable: true, width, height, digest }, lasting: true };
-  };
-  // libvips keeps one message for all threads, so another file's failure can replace it: what fails is looked at
-  // again while nothing else is decoded.
-  return look(false)
-    .catch(() => look(true))
-    .catch((error: Error) => {
-      const saysNothing = error.message === lostMessage || /memory/i.test(error.message);
-      return { ...unusable(describeFault(bytes, error.message)), lasting: !saysNothing };
-    });
+  } catch (error) {
+    const { message } = error as Error;
+    const saysNothing = message === lostMessage || /memory/i.test(message);
+    return { ...unusable(describeFault(bytes, message)), lasting: !saysNothing };
+  }
 }
 
-/**
- * An image's size, once all of it has been decoded; with nothing else of the pool beside it if it is to be
- * alone. Rejects with the decoder's error.
- */
-async function decodeSize(bytes: Buffer, pool: DecodePool, alone: boolean): Promise<ImageSize> {
-  const size = await pool.pixels(alone ? Number.POSITIVE_INFINITY : 1, () => readSize(bytes));
-  await pool.pixels(alone ? Number.POSITIVE_INFINITY : size.width * size.height, () =>
-    decodeSound(bytes, (strict) => decodeWhole(bytes, strict)),
-  );
-  return size;
+/** An image's size, once all of it has been decoded. Rejects with the decoder's error. */
+function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
+  return retryAlone(pool, async (inTurn) => {
+    const size = await inTurn(1, () => readSize(bytes));
+    await inTurn(size.width * size.height, () => decodeSound(bytes, (strict) => decodeWhole(bytes, strict)));
+    return size;
+  });
 }
 
 async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {

@@ -1,6 +1,13 @@
 import type { Sharp } from 'sharp';
 import { type StoredShape, storedShape } from '../../plan/stored-image.js';
-import { type DecodePool, decodeSound, type ImageSize, openImage, readSize } from '../../runtime/images.js';
+import {
+  type DecodePool,
+  decodeSound,
+  type ImageSize,
+  openImage,
+  readSize,
+  retryAlone,
+} from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 
 /**
@@ -29,12 +36,14 @@ export interface DecodedImage extends ImageSize {
  * `decodePixels` for a file that no index knows: its size is read, and it must be whole, as the files of an
  * index are.
  */
-export async function decodeImage(bytes: Buffer, presize: number, pool: DecodePool): Promise<DecodedImage> {
-  const size = await readSize(bytes);
-  const shape = storedShape(size.width / size.height, presize);
-  const decode = (strict: boolean) => resize(openImage(bytes, { strict }), shape);
-  const pixels = await pool.pixels(size.width * size.height, () => decodeSound(bytes, decode));
-  return { pixels, ...size };
+export function decodeImage(bytes: Buffer, presize: number, pool: DecodePool): Promise<DecodedImage> {
+  return retryAlone(pool, async (inTurn) => {
+    const size = await inTurn(1, () => readSize(bytes));
+    const shape = storedShape(size.width / size.height, presize);
+    const decode = (strict: boolean) => resize(openImage(bytes, { strict }), shape);
+    const pixels = await inTurn(size.width * size.height, () => decodeSound(bytes, decode));
+    return { pixels, ...size };
+  });
 }
 
 async function resize(image: Sharp, { rows, columns, turned }: StoredShape): Promise<Uint8Array> {

@@ -80,6 +80,29 @@ describe('loadFileBatches', () => {
     }
   });
 
+  it('gives each of many that are none the reason of its own', async () => {
+    const root = await makeFolder();
+    const kinds = { cut: (await jpegBytes(0, 240, 240)).subarray(0, 1500), text: 'no image' };
+    const names = Array.from(
+      { length: 60 },
+      (_, index) => `${index}-${index % 2 === 0 ? 'cut' : 'text'}.jpg`,
+    );
+    const bytesOf = (name: string) => (name.endsWith('cut.jpg') ? kinds.cut : kinds.text);
+    await writeFiles(root, Object.fromEntries(names.map((name) => [name, bytesOf(name)])));
+    const reasonsOf = async (some: readonly string[], batch: number) => {
+      const files = some.map((name) => path.join(root, name));
+      const reasons: string[] = [];
+      for await (const each of loadFileBatches(files, { ...options, batch, depth: 1 })) {
+        reasons.push(...each.unreadable.map(({ reason }) => reason));
+        each.release();
+      }
+      return reasons;
+    };
+    const alone = await reasonsOf(names.slice(0, 2), 1);
+    expect(new Set(alone).size).toBe(2);
+    expect(await reasonsOf(names, 60)).toEqual(names.map((_, index) => alone[index % 2]));
+  });
+
   it('ends when the signal comes', async () => {
     const batches = loadFileBatches(['a.jpg'], { ...options, signal: AbortSignal.abort() });
     const first = batches[Symbol.asyncIterator]().next();
