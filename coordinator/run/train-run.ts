@@ -8,7 +8,6 @@ import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './early-stopping.js';
 import { reportRun, summarize } from './finish-run.js';
 import {
   closeResources,
@@ -24,6 +23,7 @@ import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
 import { divergedRemedy, requireUpdates } from './skipped-steps.js';
+import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
 /** How long a failed run waits for a checkpoint that is still being copied from a surviving worker. */
 const lastCheckpointMs = 1_500;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countSinceBest, findBestEpoch } from '../../../coordinator/checkpoints/best-epoch.js';
-import { decideEarlyStop } from '../../../coordinator/run/early-stopping.js';
+import { decideEarlyStop } from '../../../coordinator/run/train-phases.js';
 import type { EpochRecord } from '../../../coordinator/run-store/epoch-record.js';
 import type { PhaseConfig } from '../../../plan/run-config.js';
 
