@@ -32,32 +32,21 @@ const inputs = (out: string, ...more: string[]) =>
   ['lr-find', '--data', data, '--run-dir', runs.root, '--out', out, ...recipe, ...more] as const;
 
 describe('coordinator lr-find', () => {
-  it('draws the same curve on 1 and 4 workers, and leaves the state as it was', {
+  it('draws the same curve on one and two workers, bit for bit, and leaves the state as it was', {
     timeout: 600_000,
   }, async () => {
-    const [alone, four] = [await search(1), await search(4)];
+    const [alone, two] = [await search(1), await search(2)];
 
     // Each worker's digest after the test was compared with the one before it; both worlds begin with the
     // same state.
     expect(alone.stateDigest).toMatch(/^[0-9a-f]{64}$/);
-    expect(four.stateDigest).toBe(alone.stateDigest);
+    expect(two.stateDigest).toBe(alone.stateDigest);
 
     expect(alone.diverged).toBe(true);
-    expect(four.diverged).toBe(true);
-    // Where the loss explodes it grows tenfold with each step: rounding moves the end by a step or two at
-    // most.
-    expect(Math.abs(alone.points.length - four.points.length)).toBeLessThanOrEqual(2);
-    const shared = Math.min(alone.points.length, four.points.length);
-    for (let step = 0; step < shared; step++) {
-      const [one, other] = [alone.points[step], four.points[step]];
-      expect(other.learningRates).toEqual(one.learningRates);
-      expect(one.learningRates[2] / one.learningRates[0]).toBeCloseTo(100, 9);
-    }
-    // While the rates are small, nothing but the order of summation differs; later training itself is
-    // chaotic.
-    for (let step = 0; step < 9; step++) {
-      const [one, other] = [alone.points[step].loss!, four.points[step].loss!];
-      expect(Math.abs(one - other) / one, `loss of step ${step}`).toBeLessThan(1e-4);
+    expect(two.diverged).toBe(true);
+    expect(two.points).toEqual(alone.points);
+    for (const { learningRates } of alone.points) {
+      expect(learningRates[2] / learningRates[0]).toBeCloseTo(100, 9);
     }
     expect(alone.points[0].learningRate).toBe(1e-7);
     expect(alone.points[0].loss).not.toBe(alone.points[8].loss);

@@ -75,10 +75,10 @@ const elsewhere = ['-rm', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@
 const canBeElsewhere = spawnSync('unshare', [...elsewhere, 'true']).status === 0;
 
 /** Four workers, of which two share memory with each other alone: their neighbours reach them over gRPC. */
-async function trainApart(): Promise<Trained> {
+async function trainApart(choice: readonly string[]): Promise<Trained> {
   const ended: Promise<unknown>[] = [];
   const workers = ['--workers', '4', '--local-workers', '2'];
-  const trained = await train('apart', workers, [], (address, tokenFile) => {
+  const trained = await train('apart', workers, choice, (address, tokenFile) => {
     const inputs = ['join', '--coordinator', address, '--token-file', tokenFile];
     const command = [process.execPath, worker, ...inputs, '--id'];
     const child = spawn(
@@ -99,11 +99,14 @@ async function trainApart(): Promise<Trained> {
 it.each(['float32', 'bfloat16'])(
   'one, two, three and four workers train to the same state, bit for bit, wherever they are (%s)',
   async (wire) => {
+    // On one wire each: four that share memory, and four of which only two pairs do.
+    const apart = wire === 'bfloat16' && canBeElsewhere;
+    const choice = ['--wire', wire];
     const trained: Trained[] = [];
-    for (const world of [1, 2, 3, 4]) {
-      trained.push(await train(`${wire}-${world}`, ['--workers', `${world}`], ['--wire', wire]));
+    for (const world of apart ? [1, 2, 3] : [1, 2, 3, 4]) {
+      trained.push(await train(`${wire}-${world}`, ['--workers', `${world}`], choice));
     }
-    if (wire === 'float32' && canBeElsewhere) trained.push(await trainApart());
+    if (apart) trained.push(await trainApart(choice));
     for (const other of trained.slice(1)) expect(other).toEqual(trained[0]);
     expect(new Set(trained[0]!.states).size).toBe(2);
   },

@@ -41,7 +41,6 @@ function open(changes: Partial<typeof options>) {
 }
 
 const steps: readonly [Trainable, readonly number[]][] = [
-  ['frozen', [4]],
   ['frozen', [4, 3]],
   ['all', [4, 6, 3]],
   ['all', [5]],
