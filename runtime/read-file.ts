@@ -10,6 +10,15 @@ const passingFaults = new Set([
 /** Reads a whole file; tests bring a file system with faults. */
 export type ReadFile = (file: string) => Promise<Buffer>;
 
+/**
+ * Where nothing can go on without the file: 15 s in all, for a disk or a share may be away for a moment, and a
+ * run that reads nothing for a minute counts as stalled.
+ */
+export const patientWaitsMs = [100, 300, 1_000, 3_000, 10_000] as const;
+
+/** Where a file can be left out: short, for a disk may have many faults. */
+export const briefWaitsMs = [50, 100, 150] as const;
+
 export interface Patience {
   /** Before each further try, in ms. */
   readonly waitsMs: readonly number[];

@@ -10,7 +10,7 @@ import {
   retryAlone,
 } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
-import { type ReadFile, readPatiently } from '../../runtime/read-file.js';
+import { briefWaitsMs, type ReadFile, readPatiently } from '../../runtime/read-file.js';
 import { describeUnreadable, type ImageFile } from './image-files.js';
 import { type Finding, openVerificationRecord } from './verification-record.js';
 
@@ -18,8 +18,6 @@ import { type Finding, openVerificationRecord } from './verification-record.js';
 const probeSide = 16;
 /** What sharp says when libvips failed without a message. */
 const lostMessage = 'Unknown error';
-/** Short: a disk may have many faults, and the pass goes on without the files. */
-const readWaitsMs = [50, 100, 150];
 
 /** First bytes of what is often found under an image's name. */
 const contents: readonly (readonly [name: string, test: RegExp])[] = [
@@ -89,7 +87,7 @@ async function verifyImage(
 ): Promise<Verdict> {
   let bytes: Buffer;
   try {
-    bytes = await readPatiently(file, { waitsMs: readWaitsMs, signal, read });
+    bytes = await readPatiently(file, { waitsMs: briefWaitsMs, signal, read });
   } catch (error) {
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }

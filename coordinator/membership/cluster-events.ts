@@ -1,5 +1,5 @@
 import type { Kernels } from '../../proto/gen/coordinator.js';
-import type { ChangeCause, CopiedState } from '../telemetry/run-events.js';
+import type { RecoveredEvent } from '../telemetry/run-events.js';
 
 /** Who holds which rank of a generation. */
 export interface WorkerPlace {
@@ -74,17 +74,8 @@ export interface WorkerLoss {
 }
 
 /** A generation took over from one that was interrupted. */
-export interface Recovery {
+export interface Recovery extends Omit<RecoveredEvent, 'generation'> {
   readonly generation: bigint;
-  readonly worldSize: number;
-  /** The step it goes on with, counted from 0 over the run. */
-  readonly step: number;
-  readonly causes: readonly ChangeCause[];
-  /** From the first cause's detection until every rank was ready. */
-  readonly seconds: number;
-  /** Steps that were under way and are taken again: 0 or 1. */
-  readonly stepsRedone: number;
-  readonly copies: readonly CopiedState[];
 }
 
 /** Receives what happens in the cluster, in order; an error that a listener throws ends the run. */

@@ -1,6 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { RondoError } from '../../runtime/errors.js';
-import { type DecodePool, decoderVersion, openImage } from '../../runtime/images.js';
+import { type DecodePool, decoderVersion, openImage, retryAlone } from '../../runtime/images.js';
 
 /** How images are changed on their way into shards. */
 export interface Encoding {
@@ -57,13 +57,15 @@ export async function encodeImage(
   if (size === null) return { bytes, width, height, digest, ending: endingOf(bytes) };
   const quality = encoding.quality ?? defaultQuality;
   try {
-    const encoded = await pool.pixels(width * height, () =>
-      openImage(bytes)
-        .resize(size.width, size.height, { fit: 'fill' })
-        .flatten({ background: 'white' })
-        .toColourspace('srgb')
-        .jpeg({ quality })
-        .toBuffer(),
+    const encoded = await retryAlone(pool, (inTurn) =>
+      inTurn(width * height, () =>
+        openImage(bytes)
+          .resize(size.width, size.height, { fit: 'fill' })
+          .flatten({ background: 'white' })
+          .toColourspace('srgb')
+          .jpeg({ quality })
+          .toBuffer(),
+      ),
     );
     return {
       bytes: encoded,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
-import { readPatiently } from '../../runtime/read-file.js';
+import { patientWaitsMs, readPatiently } from '../../runtime/read-file.js';
 import type { IndexedImage } from '../dataset/dataset.js';
 import {
   blockBytes,
@@ -20,9 +20,6 @@ import { encodeFiles, endBytes } from './tar.js';
 
 /** Images in hand: for each thread of libuv's pool, and in bytes of their files. */
 const [imagesPerThread, bytesInHand] = [4, 1 << 28];
-
-/** Faults of disks and shares that pass are waited for, 15 s at most. */
-const readWaitsMs = [250, 1_000, 4_000, 10_000];
 
 /** The samples of one set, in the order in which they are packed. */
 export interface ShardSeries {
@@ -163,7 +160,7 @@ function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOpt
 async function readSource({ path, set }: IndexedImage, { roots, signal }: WriteOptions): Promise<Buffer> {
   const file = join(set === 'valid' ? roots.valid : roots.train, path);
   try {
-    return await readPatiently(file, { waitsMs: readWaitsMs, signal });
+    return await readPatiently(file, { waitsMs: patientWaitsMs, signal });
   } catch (error) {
     signal.throwIfAborted();
     const { code, message } = RondoError.from(error);

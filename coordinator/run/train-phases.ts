@@ -106,8 +106,8 @@ const mostMissed = 3;
 
 /**
  * Trains to the end of the run, or to a stop. When all workers that held the run's state are lost, it goes on
- * from its newest checkpoint. When a phase ends early, the workers stop some steps later;
- * they then take up the state that the phase ended with, and go on with the next phase.
+ * from its newest checkpoint. When a phase ends early, the workers stop some steps later; they then take up the
+ * state that the phase ended with, and go on with the next phase.
  */
 export async function trainPhases(
   work: PhaseWork,
@@ -134,8 +134,7 @@ export async function trainPhases(
       await goBack(work);
       continue;
     }
-    if (recorder.nextStep === totalSteps(run.config)) return metrics;
-    if (context.signals.signal.aborted) return metrics;
+    if (recorder.nextStep === totalSteps(run.config) || context.signals.signal.aborted) return metrics;
     const name = nameCheckpoint({ epoch: phaseEnd.epoch, step: 0, whole: true });
     work.start = await readCheckpointRecord(join(run.directory.checkpoints, name));
     work.phaseEnd = null;

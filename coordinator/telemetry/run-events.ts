@@ -132,11 +132,12 @@ export interface CopiedState {
 export interface RecoveredEvent {
   readonly generation: number;
   readonly worldSize: number;
-  /** The step that follows. */
+  /** The step it goes on with, counted from 0 over the run. */
   readonly step: number;
   readonly causes: readonly ChangeCause[];
   /** From the first cause's detection until all workers were ready. */
   readonly seconds: number;
+  /** Steps that were under way and are taken again: 0 or 1. */
   readonly stepsRedone: number;
   readonly copies: readonly CopiedState[];
 }

@@ -4,14 +4,11 @@ import type { Range } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
-import { readPatiently } from '../../runtime/read-file.js';
+import { briefWaitsMs, readPatiently } from '../../runtime/read-file.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { type DecodedImage, decodeImage, imagesInHand } from './decode.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { copyWindow, mostRows } from './windows.js';
-
-/** Of files that are left out when they cannot be read. */
-const readWaitsMs = [50, 100, 150];
 
 /** A file that is no image, or could not be read. */
 export interface Unreadable {
@@ -68,7 +65,7 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
         const { size: bytes } = await stat(files[index]!);
         return await decodes.bytes(bytes, async () =>
           decodeImage(
-            await readPatiently(files[index]!, { waitsMs: readWaitsMs, signal: stop }),
+            await readPatiently(files[index]!, { waitsMs: briefWaitsMs, signal: stop }),
             presize,
             decodes,
           ),

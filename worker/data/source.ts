@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { type Patience, readPatiently } from '../../runtime/read-file.js';
+import { type Patience, patientWaitsMs, readPatiently } from '../../runtime/read-file.js';
 
 export type Split = 'train' | 'valid';
 
@@ -13,8 +13,6 @@ export interface Source {
   name(split: Split, id: number): string;
 }
 
-/** A disk or a share may be away for a moment; a run that reads nothing for a minute counts as stalled. */
-const readWaitsMs = [100, 300, 1_000, 3_000, 10_000];
 /** Shorter waits are not worth a word. */
 const toldWaitMs = 1_000;
 
@@ -48,7 +46,7 @@ export function openFolderSource(dataset: Dataset, o: FolderSourceOptions = {}):
         o.warn?.(`cannot read image ${file}: ${error.message}; trying again in ${waitMs / 1_000} s`);
       };
       try {
-        return await readPatiently(file, { waitsMs: readWaitsMs, ...o, signal, onFault });
+        return await readPatiently(file, { waitsMs: patientWaitsMs, ...o, signal, onFault });
       } catch (error) {
         throw signal?.aborted ? error : unreadable(file, error);
       }
