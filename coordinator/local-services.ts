@@ -6,6 +6,7 @@ import { tokenCredentials } from '../runtime/grpc/credentials.js';
 import { installation, version } from '../runtime/installation.js';
 import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
 import { openCluster } from './cluster/cluster.js';
+import { serveControl } from './cluster/control.js';
 import { pullState } from './cluster/pull-state.js';
 import { openData } from './dataset/open-data.js';
 import { findGpus } from './launch/gpus.js';
@@ -65,6 +66,7 @@ export const localServices: RunServices = {
       arguments: ['--cache-gib', String(cacheGib)],
     });
   },
+  serveControl,
   pullState: (address, { token, ...options }) =>
     pullState(address, { ...options, credentials: tokenCredentials(token) }),
   async writeReport(content) {

@@ -83,7 +83,8 @@ function quotaOf(folder: string, unified: boolean, read: (path: string) => strin
   return quota! > 0 && period! > 0 ? quota! / period! : null;
 }
 
-function readIfThere(path: string): string | null {
+/** A file's text; null where there is none. */
+export function readIfThere(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
   } catch {

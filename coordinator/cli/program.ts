@@ -7,8 +7,10 @@ import { lrFindCommand } from './lr-find.js';
 import { packCommand } from './pack.js';
 import { predictCommand } from './predict.js';
 import { runsCommand } from './runs.js';
+import { scaleCommand } from './scale.js';
 import { showBatchCommand } from './show-batch.js';
 import { type StartEnvironment, startCommand } from './start.js';
+import { statusCommand } from './status.js';
 import { verifyRunCommand } from './verify-run.js';
 
 /** The coordinator's command line. It writes to `environment.output` and throws instead of exiting. */
@@ -20,6 +22,8 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(startCommand(environment));
   program.addCommand(verifyRunCommand(environment));
   program.addCommand(runsCommand(environment));
+  program.addCommand(statusCommand(environment));
+  program.addCommand(scaleCommand(environment));
   program.addCommand(lrFindCommand(environment));
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));

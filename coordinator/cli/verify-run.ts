@@ -8,8 +8,8 @@ import { type LedgerLine, readLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { readSummary } from '../run-store/summary.js';
 import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.js';
-import { type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
-import { formatCount } from '../terminal/figures.js';
+import { type StepRange, type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
+import { alignColumns, formatCount } from '../terminal/figures.js';
 import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
 import { commandOnRun, movedDataOption, movedValidOption, runDirOption } from './command-options.js';
@@ -133,7 +133,7 @@ export function describeVerdict(run: string, verdict: RunVerdict): string {
     const where = verdict.line === null ? '' : `, ledger line ${verdict.line}`;
     return `${run}${where}: ${verdict.difference}`;
   }
-  const { epochs, steps, samples, worldSizes, rollbacks, skipped, images } = verdict;
+  const { epochs, steps, samples, worldSizes, ranges, rollbacks, skipped, images } = verdict;
   const sentences = [
     `${run}: each sample is used exactly once in ${formatCount(epochs, 'whole epoch')}; ${formatCount(steps, 'step')} ` +
       `(${formatCount(samples, 'sample')}) as planned, world size ${worldSizes.join(', ')}`,
@@ -142,5 +142,17 @@ export function describeVerdict(run: string, verdict: RunVerdict): string {
   if (skipped > 0) sentences.push(`${formatCount(skipped, 'step')} skipped by all workers as not finite`);
   if (images?.status === 'unchanged') sentences.push(`${formatCount(images.count, 'image')} unchanged`);
   if (images?.status === 'unavailable') sentences.push(`the images were not verified: ${images.reason}`);
-  return sentences.join('; ');
+  return [sentences.join('; '), ...describeRanges(ranges)].join('\n');
+}
+
+/** Who took which steps, where that changed. */
+function describeRanges(ranges: readonly StepRange[]): string[] {
+  if (ranges.length < 2) return [];
+  const rows = ranges.map(({ first, last, generation, worldSize, attempt }) => [
+    first === last ? `step ${first}` : `steps ${first} to ${last}`,
+    `generation ${generation}`,
+    formatCount(worldSize, 'worker'),
+    attempt === 1 ? '' : `attempt ${attempt}`,
+  ]);
+  return alignColumns(rows).map((line) => `  ${line}`);
 }

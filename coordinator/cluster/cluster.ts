@@ -11,9 +11,11 @@ import { beginMembership, reduce } from '../membership/membership.js';
 import type { Effect, Event, RunResult } from '../membership/membership-events.js';
 import type { Membership, Start } from '../membership/membership-state.js';
 import type { Rules, StallRules } from '../membership/rules.js';
+import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { listen } from './listen.js';
 import { createSessions, type Sessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
+import { followWorkers } from './worker-figures.js';
 
 /** A step may take twenty times as long as usual. */
 const stallMultiple = 20;
@@ -70,6 +72,8 @@ export interface Cluster {
   fail(error: RondoError): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
+  /** What it is at, and how fast its workers are. */
+  status(): ClusterStatus;
   /** Goodbye to all, then the server ends; bounded in time. */
   close(ok: boolean, reason: string): Promise<void>;
   /** Closes all connections at once. */
@@ -116,10 +120,17 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       dispatch({ kind: 'abort', error: RondoError.from(error) });
     }
   };
+  const figures = followWorkers();
   const sessions = createSessions(
     {
-      message: (session, message) => dispatch({ kind: 'message', session, message }),
-      closed: (session, reason) => dispatch({ kind: 'closed', session, reason }),
+      message(session, message) {
+        figures.hear(session, message);
+        dispatch({ kind: 'message', session, message });
+      },
+      closed(session, reason) {
+        figures.forget(session);
+        dispatch({ kind: 'closed', session, reason });
+      },
     },
     deadlines.registerMs,
   );
@@ -140,6 +151,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     stop: (reason) => dispatch({ kind: 'stop', reason }),
     fail: (error) => dispatch({ kind: 'abort', error }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
+    status: () => describeCluster(membership, figures, performance.now()),
     async close(ok, reason) {
       clearInterval(timer);
       dispatch({ kind: 'close', ok, reason });

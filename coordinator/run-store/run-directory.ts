@@ -23,6 +23,8 @@ export interface RunDirectory {
   readonly initialWeights: string;
   readonly logs: string;
   readonly nats: string;
+  /** Where the run can be asked for its status, and with which secret, while it goes on. */
+  readonly control: string;
   /** What `worker join` must know, while workers that were not launched here may join. */
   readonly token: string;
   /** The digest of every image that the run trains and validates on. */
@@ -87,6 +89,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     initialWeights: join(path, 'initial.safetensors'),
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
+    control: join(path, 'control.json'),
     token: join(path, 'token'),
     images: join(path, 'images.sha256'),
     summary: join(path, 'summary.json'),

@@ -2,6 +2,16 @@ import { nextPhaseStep, plannedShare, planStep, stepsPerEpoch, totalSteps } from
 import type { RunConfig } from '../../plan/run-config.js';
 import type { LedgerLine, StepLine } from './ledger.js';
 
+/** Steps in a row that the same generation took, at the same attempt. */
+export interface StepRange {
+  readonly first: number;
+  readonly last: number;
+  readonly generation: number;
+  readonly worldSize: number;
+  /** How often each was begun: more than once where it was cut off. */
+  readonly attempt: number;
+}
+
 export type Verdict =
   | {
       readonly ok: true;
@@ -12,6 +22,8 @@ export type Verdict =
       readonly samples: number;
       readonly rollbacks: number;
       readonly worldSizes: readonly number[];
+      /** All steps that count, in order. */
+      readonly ranges: readonly StepRange[];
       /** Steps that were committed without an update, because the loss or a gradient was not finite. */
       readonly skipped: number;
     }
@@ -66,8 +78,8 @@ export async function verifyLedger(
   }
   const counted = await countSteps(config, read, lineOf);
   if (counted.difference !== null) return { ok: false, line: null, difference: counted.difference };
-  const { epochs, samples, worldSizes, skipped } = counted;
-  return { ok: true, epochs, steps: counted.steps, samples, rollbacks, worldSizes: [...worldSizes], skipped };
+  const { difference: _, worldSizes, ...figures } = counted;
+  return { ok: true, ...figures, rollbacks, worldSizes: [...worldSizes] };
 }
 
 /** Counts without the plan, over the lines that count: a mistake in the plan would show here. */
@@ -84,6 +96,7 @@ async function countSteps(
     samples: 0,
     worldSizes: new Set<number>(),
     skipped: 0,
+    ranges: [] as StepRange[],
   };
   const uses = new Uint32Array(config.trainCount);
   let count = 0;
@@ -94,6 +107,7 @@ async function countSteps(
     counted.samples += line.samples;
     counted.worldSizes.add(line.worldSize);
     if (line.skipped) counted.skipped += 1;
+    addStep(counted.ranges, line);
     const epoch = Math.floor(line.step / perEpoch);
     const closes = (line.step + 1) % perEpoch === 0;
     if (closes) counted.epochs += 1;
@@ -103,6 +117,13 @@ async function countSteps(
     }
   }
   return counted;
+}
+
+function addStep(ranges: StepRange[], { step, generation, worldSize, attempt }: StepLine): void {
+  const last = ranges.at(-1);
+  const isNext = last?.last === step - 1 && last.generation === generation && last.worldSize === worldSize;
+  if (isNext && last.attempt === attempt) ranges[ranges.length - 1] = { ...last, last: step };
+  else ranges.push({ first: step, last: step, generation, worldSize, attempt });
 }
 
 interface Expectation {

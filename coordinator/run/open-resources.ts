@@ -1,5 +1,11 @@
 import { withDeadline } from '../../runtime/deadline.js';
-import type { LaunchedWorkers, MetricsCollector, MetricsServer, RunningCluster } from './services.js';
+import type {
+  ControlServer,
+  LaunchedWorkers,
+  MetricsCollector,
+  MetricsServer,
+  RunningCluster,
+} from './services.js';
 
 /** What a run has open; set one by one as they open, so that they can be closed at any moment. */
 export interface OpenResources {
@@ -7,6 +13,7 @@ export interface OpenResources {
   collector: MetricsCollector | null;
   cluster: RunningCluster | null;
   workers: LaunchedWorkers | null;
+  control: ControlServer | null;
 }
 
 /** How long closing waits, in milliseconds. */
@@ -25,7 +32,7 @@ export const fullDeadlines: CloseDeadlines = { goodbyeMs: 10_000, closeMs: 5_000
 export const shortDeadlines: CloseDeadlines = { goodbyeMs: 800, closeMs: 800, settleMs: 200 };
 
 export function noResources(): OpenResources {
-  return { server: null, collector: null, cluster: null, workers: null };
+  return { server: null, collector: null, cluster: null, workers: null, control: null };
 }
 
 /**
@@ -38,8 +45,9 @@ export async function closeResources(
   reason: string,
   deadlines: CloseDeadlines,
 ): Promise<void> {
-  const { server, collector, cluster, workers } = resources;
+  const { server, collector, cluster, workers, control } = resources;
   const { goodbyeMs, closeMs, settleMs } = deadlines;
+  control?.destroy();
   if (cluster !== null) {
     const closed = await inTime(cluster.close(ok, reason), goodbyeMs);
     if (!closed) cluster.destroy();
@@ -57,7 +65,8 @@ export async function closeResources(
 }
 
 /** Synchronous: for a process that is about to exit. */
-export function destroyResources({ server, cluster, workers }: OpenResources): void {
+export function destroyResources({ server, cluster, workers, control }: OpenResources): void {
+  control?.destroy();
   workers?.destroy();
   cluster?.destroy();
   server?.destroy();

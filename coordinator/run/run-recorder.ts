@@ -6,7 +6,6 @@ import type {
   CommittedStep,
   EpochEnd,
   EvaluationResult,
-  WorkerPlace,
 } from '../membership/cluster-events.js';
 import { type EpochRecord, type History, recordEpoch } from '../run-store/epoch-record.js';
 import {
@@ -46,6 +45,8 @@ export interface RunRecorder extends ClusterListener {
   readonly worldSize: number;
   /** Generations that took over from one that had begun, since the run was last started or resumed. */
   readonly recoveries: number;
+  /** How often the next step is begun, once it is. */
+  readonly attempt: number;
   /** The run goes on from its state after `toStep` steps: what was recorded since counts no longer. */
   rollBack(toStep: number): void;
   /** The phase ends with `epoch`: steps that workers take until the next generation are not recorded. */
@@ -129,23 +130,17 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     get recoveries() {
       return recoveries;
     },
+    get attempt() {
+      return attempt;
+    },
     assigned(generation, workers) {
       phaseEnded = false;
       worldSize = workers.length;
-      const named = workers.map(({ workerId, rank, host }: WorkerPlace) => ({
-        worker: workerId,
-        rank,
-        host,
-      }));
+      const named = workers.map(({ workerId: worker, rank, host }) => ({ worker, rank, host }));
       o.report({ kind: 'assigned', generation: Number(generation), workers: named });
       for (const { worker, rank } of named) {
-        o.publish({
-          kind: 'event',
-          event: 'worker-joined',
-          worker,
-          detail: `rank ${rank}`,
-          step: nextStep,
-        });
+        const detail = `rank ${rank}`;
+        o.publish({ kind: 'event', event: 'worker-joined', worker, detail, step: nextStep });
       }
     },
     ready({ generation, workerId: worker, rank, host, kernels }) {

@@ -4,6 +4,8 @@ import type { CoordinatorMetric, Metric } from '../../proto/metrics.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { PullState } from '../checkpoints/checkpoint-keeper.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
+import type { ClusterStatus } from '../cluster/cluster-status.js';
+import type { RunControl, Scaling } from '../cluster/control.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { SplitKind } from '../dataset/split.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
@@ -33,11 +35,16 @@ export interface RunningCluster {
   fail(error: RondoError): void;
   /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
+  status(): ClusterStatus;
   close(ok: boolean, reason: string): Promise<void>;
   destroy(): void;
 }
 
 export interface LaunchedWorkers {
+  /** Of those that are not asked to end. */
+  readonly workerIds: readonly string[];
+  /** Starts workers, or has some leave, until so many are left. */
+  scale(count: number): Scaling;
   /** From now on none is started again; resolves when all have ended. */
   exited(): Promise<unknown>;
   close(graceMs: number): Promise<void>;
@@ -50,6 +57,13 @@ export interface MetricsServer {
   readonly url: string;
   readonly token: string;
   close(): Promise<void>;
+  destroy(): void;
+}
+
+/** Where a run is asked what it is at, and told how many workers to have. */
+export interface ControlServer {
+  readonly address: string;
+  close(graceMs: number): Promise<void>;
   destroy(): void;
 }
 
@@ -127,6 +141,7 @@ export interface RunServices {
     /** A worker ended badly and is not started again. */
     onFailure(error: RondoError): void;
   }): LaunchedWorkers;
+  serveControl(control: RunControl, token: string): Promise<ControlServer>;
   readonly pullState: PullState;
   /** Writes the report of an evaluation into the run's directory and returns the path of its page. */
   writeReport(content: {

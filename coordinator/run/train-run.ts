@@ -8,6 +8,7 @@ import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import type { RunEvent } from '../telemetry/run-events.js';
+import { controlOf, measurePace, openControl } from './control-run.js';
 import { reportRun, summarize } from './finish-run.js';
 import {
   closeResources,
@@ -183,16 +184,29 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   signal.throwIfAborted();
   considerResumed(active);
   if (recorder.nextStep === totalSteps(config)) return noMetrics;
+  const pace = measurePace();
+  const { minWorkers, maxWorkers } = runtime;
+  const controlled = { config, counts: { minWorkers, maxWorkers }, recorder, resumptions: run.resumptions };
   return runOnCluster({
     task: { ...runtime, config, dataset, pretrainedPath },
-    ...{ minWorkers: runtime.minWorkers, maxWorkers: runtime.maxWorkers, silenceMs: runtime.silenceMs },
+    ...{ minWorkers, maxWorkers, silenceMs: runtime.silenceMs },
     ...{ token, nats, services, report, signal, resources },
     tokenFile: directory.token,
     logDir: directory.logs,
-    listener: recorder,
+    listener: {
+      ...recorder,
+      stepCommitted(step) {
+        pace.committed(services.nowMs());
+        recorder.stepCommitted(step);
+      },
+    },
     endRemedy: `go on with: ${resume}`,
     checkpoint: () => active.start!,
-    work: (cluster) => trainPhases(active, cluster),
+    async work(cluster) {
+      const control = controlOf({ ...controlled, resources }, pace);
+      await openControl(control, directory.control, resources, context);
+      return trainPhases(active, cluster);
+    },
     onAbort(cluster) {
       report({ kind: 'stopping', reason: RondoError.from(signal.reason).message });
       cluster.stop('the coordinator was asked to stop');

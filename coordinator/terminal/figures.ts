@@ -1,6 +1,23 @@
+import { largest } from '../../runtime/extremes.js';
+
 /** "1 epoch", "3 epochs". */
 export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Rows as lines whose cells stand below each other; `right` says which columns are flush right. */
+export function alignColumns(
+  rows: readonly (readonly string[])[],
+  right: (column: number) => boolean = () => false,
+): string[] {
+  const widthOf = (column: number) => largest(rows.map((row) => row[column]!.length));
+  const widths = (rows[0] ?? []).map((_, column) => widthOf(column));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (right(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd(),
+  );
 }
 
 /** mm:ss, as fastai prints it, or h:mm:ss from an hour on. */

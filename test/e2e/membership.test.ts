@@ -29,12 +29,36 @@ afterAll(() => {
   rmSync(data, { recursive: true, force: true });
 });
 
-it('a worker joins a run of one, is stopped for a while, joins anew, and leaves', async () => {
+it('a run is scaled up and down; a worker joins it, is stopped for a while, joins anew, and leaves', async () => {
   // It is stopped when all has been seen, long before its last epoch.
+  const command = (name: string, ...more: string[]) =>
+    runCoordinator([name, 'open', ...more, '--run-dir', runs.root, '--json']);
   const endless = ['--workers', '1', '--max-workers', '2', '--epochs', '500'];
   const coordinator = startCoordinator(runs.start('open', data, ...endless));
   const { address, tokenFile } = await coordinator.event(({ kind }) => kind === 'waiting');
   await coordinator.event(({ kind }) => kind === 'step');
+
+  const grown = await command('scale', '2');
+  expect(grown.code, grown.stderr).toBe(0);
+  expect(grown.events).toMatchObject([
+    { kind: 'scaling', before: 1, workers: 2, starting: ['worker-1'], stopping: [] },
+    { kind: 'scaled', worldSize: 2 },
+  ]);
+  const { generation, steps } = grown.events[1]!;
+  await coordinator.event((event) => event.kind === 'step' && Number(event.step) > Number(steps) + 1);
+  const { events: said } = await command('status');
+  expect(said).toMatchObject([
+    {
+      ...{ kind: 'status', phase: 'training', generation, worldSize: 2, totalSteps: 3_000 },
+      members: [
+        { worker: 'worker-0', rank: 0, local: true, step: { own: expect.any(Number) } },
+        { worker: 'worker-1', rank: 1, local: true, step: { cores: expect.any(Number) } },
+      ],
+    },
+  ]);
+  const shrunk = await command('scale', '1');
+  expect(shrunk.events, shrunk.stderr).toMatchObject([{ stopping: ['worker-1'] }, { worldSize: 1 }]);
+
   const inputs = [
     'join',
     '--coordinator',
@@ -69,17 +93,25 @@ it('a worker joins a run of one, is stopped for a while, joins anew, and leaves'
 
   guest.kill('SIGTERM');
   expect(await changed('leave')).toMatchObject({ worldSize: 1 });
-  expect(await exited).toBe(0);
+  // It does not wait for Goodbye for ever, on a machine that is too busy.
+  expect([0, 130]).toContain(await exited);
 
   coordinator.kill('SIGINT');
   const { code, events, stderr } = await coordinator.exited;
   expect(code, stderr).toBe(130);
+  const all = events.flatMap((event) => (event.kind === 'recovered' ? (event.causes as Cause[]) : []));
+  expect(all.slice(0, 2)).toEqual([
+    { kind: 'join', workerId: 'worker-1' },
+    { kind: 'leave', workerId: 'worker-1' },
+  ]);
   for (const { causes, stepsRedone } of events.filter(({ kind }) => kind === 'recovered')) {
-    // Only a loss cuts a step off.
-    const isCut = (causes as readonly Cause[]).some(({ kind }) => kind === 'loss' || kind === 'complaint');
+    // Joining cuts no step off; leaving does on a machine that is too busy for it.
+    const isCut = (causes as readonly Cause[]).some(({ kind }) => kind !== 'join');
     expect(stepsRedone).toBeLessThanOrEqual(isCut ? 1 : 0);
   }
   const verified = await runCoordinator(['verify-run', runs.run('open')]);
   expect(verified.code, verified.stdout + verified.stderr).toBe(0);
   expect(verified.stdout).toMatch(/world size (1, 2|2, 1)/);
+  expect(verified.stdout).toMatch(/\n {2}steps? \d+.* generation 2 +2 workers\n/);
+  expect(await command('status')).toMatchObject({ code: 3, events: [{ kind: 'error' }] });
 });

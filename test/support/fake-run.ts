@@ -125,13 +125,20 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         },
         fail: () => {},
         workerExited: () => {},
+        status: () => ({ phase: 'training', generation: 1, worldSize, members: [] }),
         ...closing('cluster'),
       };
     },
     launchWorkers: ({ count }) => {
       calls.push(`launch ${count}`);
-      return { exited: async () => {}, ...closing('workers') };
+      return {
+        workerIds: Array.from({ length: count }, (_, index) => `worker-${index}`),
+        scale: () => ({ starting: [], stopping: [] }),
+        exited: async () => {},
+        ...closing('workers'),
+      };
     },
+    serveControl: async () => ({ address: '127.0.0.1:3', close: async () => {}, destroy() {} }),
     pullState: (address, options) =>
       pullState(address, options).catch((error: unknown) => {
         settled.add(options.step);

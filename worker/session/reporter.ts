@@ -16,9 +16,12 @@ export function createReporter(
   publisher: MetricsPublisher,
   { runId, workerId }: { runId: string; workerId: string },
 ): Reporter {
+  let before = cpuSeconds();
   return {
     report(event, generation) {
-      session.send(messageOf(event, generation));
+      const now = cpuSeconds();
+      session.send(messageOf(event, generation, now - before));
+      before = now;
       if (event.kind !== 'step') return;
       const subject = subjects.step(runId, workerId);
       const id = `${workerId}/${process.pid}/${generation.number}/${event.plan.step}`;
@@ -29,19 +32,29 @@ export function createReporter(
   };
 }
 
+/** Of processors, by all threads of this process. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+/** @param cpu of processors, in seconds, since the event before. */
 function messageOf(
   event: TaskEvent,
   { number, rank }: Generation,
+  cpu: number,
 ): Parameters<CoordinatorSession['send']>[0] {
   switch (event.kind) {
     case 'step': {
-      const { plan, outcome, sampleIds, seconds } = event;
+      const { plan, outcome, sampleIds, seconds, cost, waitDataSeconds: data } = event;
+      const times = { data, compute: cost.gradients + cost.apply, wait: cost.ringExposed, cpu };
       const { loss, correct, samples, skipped } = outcome;
       return {
         $case: 'stepCommitted',
         value: {
           ...{ generation: number, step: BigInt(plan.step), rank, loss, correct, samples, skipped, seconds },
           sampleIds: [...sampleIds],
+          times,
         },
       };
     }

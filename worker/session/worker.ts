@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { version } from '../../runtime/installation.js';
@@ -52,6 +53,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     openSession(options.coordinator, credentials, { register, timeoutMs }, () => ({
       ...position,
       activity: activityOf(compute, opened.watched),
+      cpuQuota: cpuQuota(readIfThere) ?? undefined,
     }));
   /** Null when the session broke, and another may follow. */
   const attend = async (session: CoordinatorSession): Promise<Goodbye | null> => {

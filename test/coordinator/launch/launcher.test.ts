@@ -208,6 +208,38 @@ describe('launchWorkers', () => {
     expect(process.listeners('exit')).toEqual(before);
   });
 
+  it('starts and stops workers while others go on, and starts none again that it stopped', async () => {
+    const launched = launch('polite');
+    const first = await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    expect(launched.scale(4)).toEqual({ starting: ['worker-2', 'worker-3'], stopping: [] });
+    const added = await Promise.all([readReport('worker-2'), readReport('worker-3')]);
+    expect(launched.workerIds).toEqual(['worker-0', 'worker-1', 'worker-2', 'worker-3']);
+    expect(launched.scale(1)).toEqual({ starting: [], stopping: ['worker-1', 'worker-2', 'worker-3'] });
+    expect(launched.workerIds).toEqual(['worker-0']);
+    await expect.poll(() => launched.pids, { timeout: 20_000 }).toEqual([first[0].pid]);
+    await rm(join(folder, 'worker-1.json'));
+    expect(launched.scale(2)).toEqual({ starting: ['worker-1'], stopping: [] });
+    const again = await readReport('worker-1');
+    expect(again.pid).not.toBe(first[1].pid);
+    expect(launched.scale(2)).toEqual({ starting: [], stopping: [] });
+    await launched.close(20_000);
+    const ids = (await launched.exited()).map(({ workerId }) => workerId);
+    expect(ids).toEqual(['worker-0', 'worker-1', 'worker-2', 'worker-3']);
+    for (const { pid } of [...first, ...added, again]) expect(isAlive(pid)).toBe(false);
+    expect([restarts, failures]).toEqual([[], []]);
+    expect(() => launched.scale(3)).toThrowError(/the run is ending/);
+  });
+
+  it('gives one that is on its way out no successor of the same name', async () => {
+    const launched = launch('stubborn');
+    await Promise.all([readReport('worker-0'), readReport('worker-1')]);
+    launched.scale(1);
+    expect(launched.scale(2)).toEqual({ starting: ['worker-2'], stopping: [] });
+    await readReport('worker-2');
+    await launched.close(0);
+    expect((await launched.exited()).map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL', 'SIGKILL']);
+  });
+
   it('starts nothing when logs cannot be written', async () => {
     await writeFile(join(folder, 'logs'), 'a file, not a folder');
     expect(() => launch('polite')).toThrowError(expect.objectContaining({ name: 'RondoError' }));

@@ -28,6 +28,7 @@ describe('what is right', () => {
       samples: 66,
       rollbacks: 0,
       worldSizes: [worldSize],
+      ranges: [{ first: 0, last: 8, generation: 1, worldSize, attempt: 1 }],
       skipped: 0,
     });
   });
@@ -47,6 +48,22 @@ describe('what is right', () => {
     expect(verdict).toMatchObject({ ok: true, epochs: 3, steps: 9, rollbacks: 1, worldSizes: [2, 3] });
     const { steps, rollbacks } = await settleLedger(lines);
     expect([steps.map(({ step }) => step), rollbacks]).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], 1]);
+  });
+});
+
+it('says who took which steps, and which were begun again', async () => {
+  const lines = wholeLedger(config, 2).map((line, step) => {
+    if (line.kind !== 'step' || step < 4) return line;
+    return { ...stepLine(config, step, step < 7 ? 1 : 3, step < 7 ? 2 : 4), attempt: step === 4 ? 2 : 1 };
+  });
+  expect(await verifyLedger(config, () => lines, complete)).toMatchObject({
+    ok: true,
+    ranges: [
+      { first: 0, last: 3, generation: 1, worldSize: 2, attempt: 1 },
+      { first: 4, last: 4, generation: 2, worldSize: 1, attempt: 2 },
+      { first: 5, last: 6, generation: 2, worldSize: 1, attempt: 1 },
+      { first: 7, last: 8, generation: 4, worldSize: 3, attempt: 1 },
+    ],
   });
 });
 

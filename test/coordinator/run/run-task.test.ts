@@ -41,6 +41,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         stop: () => calls.push('stop'),
         fail: (error) => outcome.reject(error),
         workerExited: (error) => outcome.reject(error),
+        status: () => ({ phase: 'training', generation: 1, worldSize: 3, members: [] }),
         async close(ok) {
           calls.push(`close cluster ${ok}`);
           outcome.reject(new RondoError('cancelled', 'the cluster was closed'));
@@ -53,6 +54,8 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
       logDirs.push(logDir);
       writeFileSync(join(logDir, 'worker-0.log'), 'a line');
       return {
+        workerIds: [],
+        scale: () => ({ starting: [], stopping: [] }),
         exited: async () => {},
         close: async () => void calls.push('close workers'),
         destroy: () => calls.push('destroy workers'),

@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RondoError } from '../../runtime/errors.js';
+import { tokenVariable } from '../../runtime/grpc/credentials.js';
+import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
+
+/** What every worker of a run is started with. */
+export interface WorkerProcessOptions {
+  readonly coordinatorAddress: string;
+  /** The run's. It goes by the environment, which only this user reads; on a command line everybody would. */
+  readonly token: string;
+  /** Added to this process's environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Receives worker-N.log: what each worker prints. */
+  readonly logDir: string;
+  readonly threadsPerWorker: number;
+  /** Values for CUDA_VISIBLE_DEVICES, one per worker in turn; none for the CPU. */
+  readonly gpus: readonly string[];
+  /** The worker's compiled program; found beside this one unless given. */
+  readonly program?: string;
+  /** Further arguments of `worker join`. */
+  readonly arguments?: readonly string[];
+}
+
+export interface WorkerExit {
+  readonly workerId: string;
+  readonly pid: number | undefined;
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Launched {
+  readonly child: ChildProcess;
+  /** `error` names the log and has its last lines; null when it ended well. */
+  readonly exit: Promise<WorkerExit & { readonly error: RondoError | null }>;
+}
+
+/** Of a log, at most. */
+const tailBytes = 4_096;
+const tailLines = 15;
+
+/** dist/coordinator/launch/worker-process.js → dist/worker/main.js */
+const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.url));
+
+/** The id of the worker that is launched as number `index`. */
+export function nameLaunched(index: number): string {
+  return `worker-${index}`;
+}
+
+/**
+ * Starts worker-`index`, in a process group of its own. @throws RondoError when its log cannot be written.
+ */
+export function launchWorker(options: WorkerProcessOptions, index: number): Launched {
+  const workerId = nameLaunched(index);
+  const logPath = join(options.logDir, `${workerId}.log`);
+  const log = openSync(logPath, 'a');
+  const logStart = fstatSync(log).size;
+  const program = options.program ?? workerProgram;
+  const child = spawn(
+    process.execPath,
+    [
+      ...workerNodeArguments,
+      program,
+      'join',
+      '--coordinator',
+      options.coordinatorAddress,
+      '--id',
+      workerId,
+      ...(options.arguments ?? []),
+    ],
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: workerEnvironment(
+        { ...process.env, ...options.env, [tokenVariable]: options.token },
+        { index, threads: options.threadsPerWorker, gpus: options.gpus },
+      ),
+    },
+  );
+  closeSync(log);
+
+  const exit = new Promise<Awaited<Launched['exit']>>((resolve) => {
+    const end = (exitCode: number | null, signal: NodeJS.Signals | null, reason: string) => {
+      const error =
+        exitCode === 0 ? null : describeExit(workerId, reason, readLogTail(logPath, logStart), logPath);
+      resolve({ workerId, pid: child.pid, exitCode, signal, error });
+    };
+    child.once('error', (error) => end(null, null, `could not be started (${error.message})`));
+    child.once('exit', (code, signal) =>
+      end(code, signal, signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`),
+    );
+  });
+  return { child, exit };
+}
+
+function describeExit(workerId: string, reason: string, lines: string, logPath: string): RondoError {
+  const said = lines === '' ? 'It printed nothing.' : `Its last lines:\n${lines}`;
+  return new RondoError('unavailable', `${workerId} ${reason}. ${said}`, {
+    remedy: `all it printed is in ${logPath}`,
+  });
+}
+
+/** The last lines of what was written to a file from byte `start` on; empty when it cannot be read. */
+function readLogTail(path: string, start: number): string {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const { size } = fstatSync(file);
+    const from = Math.max(start, size - tailBytes);
+    const buffer = Buffer.alloc(Math.max(0, size - from));
+    const length = readSync(file, buffer, 0, buffer.length, from);
+    return buffer.toString('utf8', 0, length).trimEnd().split('\n').slice(-tailLines).join('\n');
+  } catch {
+    return '';
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
