@@ -77,15 +77,27 @@ export const exportJob = {
 export type ExportRequest = Readonly<z.infer<typeof exportJob.request>>;
 export type ExportResult = Readonly<z.infer<typeof exportJob.result>>;
 
-/** Classifies files as validation does. */
+const shard = z.object({ name: z.string(), digest: z.string() });
+const shardRange = z.object({ shard: count, block: count, bytes: count });
+
+/** Classifies images as validation does. */
 export const predictJob = {
   name: 'predict',
   request: z.object({
     config: runConfigSchema,
     /** A checkpoint's state.safetensors. */
     state: z.string(),
-    /** Paths of images. */
-    files: strings,
+    /** Paths of images, and images of `packs`. */
+    files: z
+      .array(
+        z.union([
+          z.string(),
+          z.object({ pack: count, path: z.string(), digest: z.string(), range: shardRange }),
+        ]),
+      )
+      .readonly(),
+    /** Where packed images are: a folder or a URL, and the shards there. */
+    packs: z.array(z.object({ root: z.string(), shards: z.array(shard).readonly() })).readonly(),
     /** Images of one forward pass. */
     batch: z.int().positive(),
     /** How many classes to name for each image. */
@@ -110,7 +122,10 @@ export type PredictItem = Readonly<z.infer<typeof predictJob.item>>;
 export type PredictResult = Readonly<z.infer<typeof predictJob.result>>;
 
 const samples = z.array(
-  z.object({ path: z.string(), label: count, width: count, height: count, digest: z.string() }),
+  z.object({
+    ...{ path: z.string(), label: count, width: count, height: count, digest: z.string() },
+    range: shardRange.optional(),
+  }),
 );
 const dataset: z.ZodType<Dataset> = z.object({
   root: z.string(),
@@ -119,6 +134,7 @@ const dataset: z.ZodType<Dataset> = z.object({
   valid: samples,
   digest: z.string(),
   validRoot: z.string().optional(),
+  shards: z.object({ shards: z.array(shard) }).optional(),
 });
 
 /** Writes training images as the network is given them. */

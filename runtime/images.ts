@@ -1,4 +1,5 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import { RondoError } from './errors.js';
 import { createWeightedLimiter, threadPoolSize, type WeightedLimiter } from './limiter.js';
 
 // Parallelism comes from many images at once on libuv's pool, so one image gets one thread; nothing is read
@@ -60,13 +61,16 @@ export function createDecodePool(): DecodePool {
 /**
  * What `decode` makes of an image with the room that it asks for in `pool`. When it fails, again while the pool
  * decodes nothing else: libvips keeps one message for all threads, so that another image's failure can replace
- * it. Rejects with what that second time threw.
+ * it. Rejects with what that second time threw, or with a RondoError of the first, which is none of the decoder's.
  */
 export async function retryAlone<T>(
   { pixels }: DecodePool,
   decode: (inTurn: WeightedLimiter) => Promise<T>,
 ): Promise<T> {
-  return decode(pixels).catch(() => decode((_weight, task) => pixels(Number.POSITIVE_INFINITY, task)));
+  return decode(pixels).catch((error: unknown) => {
+    if (error instanceof RondoError) throw error;
+    return decode((_weight, task) => pixels(Number.POSITIVE_INFINITY, task));
+  });
 }
 
 /** As `opening`, for a first look at a file: what is merely odd fails too. */

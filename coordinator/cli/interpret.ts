@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { printableJson } from '../../runtime/printable.js';
 import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
+import { resolvePlace } from '../options/value-types.js';
 import { renderInterpretation } from '../report/interpretation-table.js';
 import { reportDefaults, writeReport } from '../report/write-report.js';
 import { readLedger, settleLedger } from '../run-store/ledger.js';
@@ -94,7 +95,7 @@ async function interpretRun(
       tta,
       ...(checkpoint === undefined ? {} : { checkpoint }),
       moved: {
-        ...(data === undefined ? {} : { data: resolve(data) }),
+        ...(data === undefined ? {} : { data: resolvePlace(data) }),
         ...(valid === undefined ? {} : { valid: resolve(valid) }),
         ...(labels === undefined ? {} : { labels: resolve(labels) }),
       },
@@ -105,8 +106,7 @@ async function interpretRun(
     const written = await writeReport({
       ...{ directory, evaluation, minCount, topCount: top },
       history: await settleLedger(readLedger(directory.ledger)),
-      root: evaluation.dataset.validRoot ?? evaluation.dataset.root,
-      valid: evaluation.dataset.valid,
+      dataset: evaluation.dataset,
       origin: describeOrigin(evaluation, tta),
     });
     reporter.close();

@@ -32,7 +32,8 @@ Examples:
 Shards are tar files as WebDataset reads them: of each sample KEY.jpg (or .png, .webp, .gif, .tif, .avif, by what the
 file is) and KEY.cls, the number of its class. README.md names the classes; index.rondo says where each image is, with
 its label and SHA-256. The same images and options give the same bytes, on any machine; with --resize or --quality, on
-any with the same version of libvips. Rondo itself trains on the folder that was packed, not on shards.
+any with the same version of libvips. \`coordinator start --data packed\` trains on them: the run is the same, bit for
+bit, as on what was packed, unless images were encoded anew.
 
 Images are checked first, as \`coordinator start\` does. Ctrl-C or a crash loses no more than the shard that is being
 written: the same command goes on after the finished ones, which it knows by their digests, and writes none of them
@@ -54,7 +55,10 @@ interface PackFlags {
 export function packCommand(environment: StartEnvironment): Command {
   const command = new Command('pack')
     .description('Packs a data set into tar shards that WebDataset reads, with an index and a card.')
-    .argument('<DATA>', 'what --data of `coordinator start` takes: a folder, or the name of a data set')
+    .argument(
+      '<DATA>',
+      'what --data of `coordinator start` takes: a folder, packed images, or the name of a data set',
+    )
     .requiredOption('--out <DIR>', 'folder for the shards: a new or empty one, or one to go on with');
   const shared = pickStartOptions(['labelPattern', 'labels']);
   for (const option of shared) command.addOption(option);

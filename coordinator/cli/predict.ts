@@ -47,7 +47,7 @@ interface PredictFlags {
 
 export function predictCommand(environment: NetworkEnvironment): Command {
   return commandOnRun('predict', 'Classifies images with the network of a run.')
-    .argument('<image...>', 'image files, and folders of them')
+    .argument('<image...>', 'image files, folders of them, and packed images')
     .option('--top <K>', 'how many classes to name for each image', wholeNumber(1, 1000), 3)
     .option('--batch <N>', 'images that go through the network together', wholeNumber(1, 1024), 32)
     .addOption(checkpointOption())
@@ -75,7 +75,7 @@ async function predict(
     const checkpoint = await chooseCheckpoint(directory, wanted);
     const skipped = describeSkipped(checkpoint);
     if (skipped !== null) writeLines(process.stderr, [`warning: ${skipped}`]);
-    const { files, broken, remarks } = await listImages(images, lifecycle.signal);
+    const { files, packs, broken, remarks } = await listImages(images, lifecycle.signal);
     for (const { level, ...remark } of remarks) {
       if (json) writeLines(output, [printableJson({ kind: level, ...remark })]);
       else writeLines(process.stderr, [remark.text]);
@@ -86,7 +86,7 @@ async function predict(
       if (json) writeLines(output, [printableJson(result)]);
     };
     const seconds = await predictImages({
-      ...{ config, files, top, batch, tta, signal: lifecycle.signal, state: checkpoint.state },
+      ...{ config, files, packs, top, batch, tta, signal: lifecycle.signal, state: checkpoint.state },
       ...{
         onResult: tell,
         onProgress: progress.report,

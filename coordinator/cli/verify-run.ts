@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
 import { printableJson } from '../../runtime/printable.js';
+import { findPack } from '../dataset/packed-images.js';
 import { resolveFolder } from '../dataset/requirements.js';
+import { resolvePlace } from '../options/value-types.js';
 import { describeChanges } from '../run-store/image-record.js';
 import { type LedgerLine, readLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
@@ -52,7 +54,7 @@ When something differs it says the first difference in the ledger, or the images
       try {
         const verdict = await verifyRun(run, runDir, {
           images,
-          ...(data === undefined ? {} : { data: resolve(data) }),
+          ...(data === undefined ? {} : { data: resolvePlace(data) }),
           ...(valid === undefined ? {} : { valid: resolve(valid) }),
           signal: lifecycle.signal,
           onProgress: (done, total) => progress.report({ done, total }),
@@ -98,7 +100,9 @@ export async function verifyRun(
   const verdict = await verifyLedger(record.config, readTwice(directory.ledger, o.signal), { complete });
   if (!verdict.ok || !o.images) return verdict;
   const moved = {
-    ...(o.data === undefined ? {} : { data: await resolveFolder(o.data, 'data') }),
+    ...(o.data === undefined
+      ? {}
+      : { data: (await findPack(o.data)) ?? (await resolveFolder(o.data, 'data')) }),
     ...(o.valid === undefined ? {} : { valid: await resolveFolder(o.valid, 'valid') }),
   };
   const images = await verifyRunImages(directory, record, {

@@ -4,8 +4,10 @@ import { RondoError } from '../../runtime/errors.js';
 import { chooseLabels } from './choose-labels.js';
 import { digestSamples } from './digest.js';
 import type { ImageFile, Quarantined } from './image-files.js';
+import type { DatasetProgress, IndexedImages, IndexOptions } from './indexed-images.js';
 import { labelPaths } from './labels.js';
 import { compareText } from './order.js';
+import { findPack, indexPack } from './packed-images.js';
 import {
   type DataRemark,
   remarkClasses,
@@ -23,65 +25,14 @@ import {
 import { drawSample } from './sample.js';
 import type { SetName } from './set-column.js';
 import { type ListedImage, listSets } from './sets.js';
-import { type GivenSplit, type SplitKind, splitAsGiven, splitByClass, splitSamples } from './split.js';
+import { splitAsGiven, splitByClass, splitSamples } from './split.js';
 import type { Finding } from './verification-record.js';
 import { verifyImages } from './verify.js';
-
-export interface IndexOptions {
-  /** A folder, or 'sample' for the data set that Rondo draws itself. */
-  readonly data: string;
-  /**
-   * Regular expression with one capture group, matched against '/' + relative path; the parent folder's name
-   * by default.
-   */
-  readonly labelPattern?: string;
-  /** CSV file with paths and labels, in place of both; images that it does not name are left out. */
-  readonly labelsFile?: string;
-  /** Folder of images to validate on, in place of a share of `data`. */
-  readonly validDir?: string;
-  /** `auto` by default. */
-  readonly split?: SplitKind;
-  /** Leaves unusable images out however many they are. */
-  readonly skipBroken?: boolean;
-  readonly cacheDir: string;
-  /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
-  onProgress(progress: DatasetProgress): void;
-  /**
-   * Called with all images that are left out as unusable, before it is decided whether they are too many.
-   */
-  onQuarantined?(files: readonly Quarantined[]): void;
-  readonly signal: AbortSignal;
-}
 
 export interface DatasetOptions extends IndexOptions {
   /** Share of the images to validate on where they are drawn, between 0 and 1. */
   readonly validPct: number;
   readonly seed: number;
-}
-
-export interface DatasetProgress {
-  readonly phase: 'drawing' | 'listing' | 'verifying';
-  readonly done: number;
-  readonly total: number;
-}
-
-/** An image that can be used, and the set that its folder or its line in the table puts it into. */
-export interface IndexedImage extends Sample {
-  readonly set: SetName | undefined;
-}
-
-/** The images of a data set that can be used, before it is decided which of them validate. */
-export interface IndexedImages {
-  readonly root: string;
-  /** Folder that the paths of images of the set `valid` are relative to. */
-  readonly validRoot: string;
-  readonly classes: readonly string[];
-  /** Their positions are the ids that a split is made of. */
-  readonly images: readonly IndexedImage[];
-  /** What gives the validation set: the images of the set `valid`; null when it is to be drawn. */
-  readonly validation: GivenSplit | null;
-  readonly quarantined: readonly Quarantined[];
-  readonly remarks: readonly DataRemark[];
 }
 
 export interface OpenedDataset {
@@ -98,7 +49,8 @@ export interface OpenedDataset {
  * would be too small.
  */
 export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
-  const { root, validRoot, classes, images, validation, quarantined, remarks } = await indexImages(o);
+  const indexed = await indexImages(o);
+  const { root, validRoot, shards, classes, images, validation, quarantined, remarks } = indexed;
   const samples = images.map(({ set, ...sample }): Sample => sample);
   const labels = images.map(({ label }) => label);
   const split = validation
@@ -114,6 +66,7 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
     valid: pick(split.valid),
     digest: digestSamples(classes, samples, validation ? split.valid : undefined),
     ...(validRoot === root ? {} : { validRoot }),
+    ...(shards.length === 0 ? {} : { shards: { shards: [...shards] } }),
   };
   return {
     dataset,
@@ -128,12 +81,13 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
 }
 
 /**
- * Indexes a folder of images: labels, sets, and a pass that decodes every file, so that a broken one is found
+ * Indexes images: of a pack what its index says; of a folder labels, sets, and a pass that decodes every file, so that a broken one is found
  * before training. Throws RondoError, with a remedy, for whatever makes the folder unfit.
  */
 export async function indexImages(o: IndexOptions): Promise<IndexedImages> {
   try {
-    return await indexFolder(o);
+    const pack = o.data === 'sample' ? null : await findPack(o.data);
+    return await (pack === null ? indexFolder(o) : indexPack(pack, o));
   } catch (error) {
     if (!o.signal.aborted) throw error;
     throw new RondoError('cancelled', 'indexing the data set was cancelled', { cause: error });
@@ -155,7 +109,7 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   });
   const { broken, unlisted, validRoot } = listed;
   if (!o.skipBroken) requireListed(unlisted, root);
-  requireImages(listed.files, root, listed.others);
+  requireImages(listed.files, root);
   const { labeller, files, validation, remarks } = await chooseLabels(o, listed);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
   const findings = await verifySets(files, o, report('verifying'));
@@ -176,7 +130,7 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   const images = usable.map(({ path, width, height, digest, set }, id) => ({
     ...{ path, label: labels[id]!, width, height, digest, set },
   }));
-  return { root, validRoot, classes, images, validation, quarantined, remarks };
+  return { root, validRoot, shards: [], classes, images, validation, quarantined, remarks };
 }
 
 interface UsableImage extends Extract<Finding, { readonly usable: true }> {

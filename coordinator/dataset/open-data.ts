@@ -1,12 +1,5 @@
-import {
-  type DatasetOptions,
-  type DatasetProgress,
-  type IndexedImages,
-  type IndexOptions,
-  indexImages,
-  type OpenedDataset,
-  openDataset,
-} from './dataset.js';
+import { type DatasetOptions, indexImages, type OpenedDataset, openDataset } from './dataset.js';
+import type { DatasetProgress, IndexedImages, IndexOptions } from './indexed-images.js';
 import { type NamedData, type NamedDataProgress, namedData, openNamedData } from './named-data.js';
 
 /** Fetching a published data set counts bytes; what follows, and other data, counts images. */

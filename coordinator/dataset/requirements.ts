@@ -3,7 +3,6 @@ import { RondoError } from '../../runtime/errors.js';
 import { imageEndings } from '../../runtime/images.js';
 import { printable } from '../../runtime/printable.js';
 import type { ImageFile, Quarantined } from './image-files.js';
-import { indexName } from './shard-index.js';
 
 /** When at least this share of the files is unusable, something is wrong with the whole folder. */
 const maxQuarantinedShare = 0.01;
@@ -14,7 +13,7 @@ const namedFiles = 5;
 export async function resolveFolder(folder: string, option: 'data' | 'valid'): Promise<string> {
   const remedy =
     option === 'data'
-      ? 'give a folder with one sub-folder of images per class, or sample, the data set that Rondo draws itself'
+      ? 'give a folder with one sub-folder of images per class, the folder of packed images, or sample, the data set that Rondo draws itself'
       : 'give --valid a folder with one sub-folder of images per class, or leave it out';
   try {
     const root = await realpath(folder);
@@ -30,14 +29,9 @@ export async function resolveFolder(folder: string, option: 'data' | 'valid'): P
   throw new RondoError('invalid-argument', `${folder} is not a folder`, { remedy });
 }
 
-/** Throws when there are no images. `others` are the files beside them. */
-export function requireImages(files: readonly ImageFile[], root: string, others: readonly string[]): void {
+/** Throws when there are no images. */
+export function requireImages(files: readonly ImageFile[], root: string): void {
   if (files.length > 0) return;
-  if (others.includes(indexName)) {
-    throw new RondoError('invalid-argument', `${root} holds packed images, which only other programs read`, {
-      remedy: 'give the folder that they were packed from',
-    });
-  }
   throw new RondoError('invalid-argument', `there are no images in ${root}`, {
     remedy: `files that end in ${imageEndings} are looked for in the folder and everything below it, hidden ones aside`,
   });

@@ -1,13 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
 import { parseJson } from '../../runtime/parse-json.js';
 
 /** Name of the index in a folder of shards. */
 export const indexName = 'index.rondo';
-/** A tar file's unit: every file in it begins at a multiple of this. */
-export const blockBytes = 512;
 
 const magic = 'RONDOIDX';
 /** Raised when the layout below changes. */
@@ -121,6 +119,13 @@ export function* encodeIndex(header: IndexHeader, columns: SampleColumns, paths:
   yield hash.digest();
 }
 
+/** A file that is read from its start on. */
+interface IndexFile {
+  readonly bytes: number;
+  /** Fills a part of `into`, and tells how much; 0 at the end. */
+  read(into: Uint8Array, at: number, length: number): Promise<number>;
+}
+
 /**
  * Reads an index, `withPaths` or only what reading samples needs. Throws data-loss for a file that is not
  * whole, invalid-argument for another kind or version of file, and what the file system throws.
@@ -128,16 +133,37 @@ export function* encodeIndex(header: IndexHeader, columns: SampleColumns, paths:
 export async function readIndex(path: string, { withPaths = false } = {}): Promise<ShardIndex> {
   const file = await open(path);
   try {
-    return await readOpened(file, path, withPaths);
-  } catch (error) {
-    if (error instanceof RondoError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
-    throw damaged(path, error);
+    const { size } = await file.stat();
+    const read = async (into: Uint8Array, at: number, length: number) =>
+      (await file.read(into, at, length)).bytesRead;
+    return await decode({ bytes: size, read }, path, withPaths);
   } finally {
     await file.close();
   }
 }
 
-async function readOpened(file: FileHandle, path: string, withPaths: boolean): Promise<ShardIndex> {
+/** `readIndex` with paths, of a whole index in memory; `name` is for messages. */
+export function decodeIndex(bytes: Uint8Array, name: string): Promise<ShardIndex> {
+  let from = 0;
+  const read = async (into: Uint8Array, at: number, length: number) => {
+    const part = bytes.subarray(from, from + length);
+    into.set(part, at);
+    from += part.length;
+    return part.length;
+  };
+  return decode({ bytes: bytes.length, read }, name, true);
+}
+
+async function decode(file: IndexFile, name: string, withPaths: boolean): Promise<ShardIndex> {
+  try {
+    return await readOpened(file, name, withPaths);
+  } catch (error) {
+    if (error instanceof RondoError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
+    throw damaged(name, error);
+  }
+}
+
+async function readOpened(file: IndexFile, path: string, withPaths: boolean): Promise<ShardIndex> {
   const hash = createHash('sha256');
   const read = (into: Uint8Array) => readExactly(file, path, into, hash);
   const lead = Buffer.from(await read(new Uint8Array(16)));
@@ -152,7 +178,7 @@ async function readOpened(file: FileHandle, path: string, withPaths: boolean): P
       remedy: 'pack the images anew, or use the version of Rondo that packed them',
     });
   }
-  const { size } = await file.stat();
+  const size = file.bytes;
   const headerBytes = lead.readUInt32LE(12);
   if (headerBytes > Math.min(size, maxHeaderBytes)) throw damaged(path);
   const text = Buffer.from(await read(new Uint8Array(headerBytes))).toString();
@@ -186,15 +212,15 @@ export function decodePaths({ lengths, bytes }: NonNullable<ShardIndex['paths']>
 }
 
 async function readExactly<T extends Uint8Array>(
-  file: FileHandle,
+  file: IndexFile,
   path: string,
   into: T,
   hash?: Hash,
 ): Promise<T> {
   for (let at = 0; at < into.length; ) {
-    const { bytesRead } = await file.read(into, at, Math.min(into.length - at, 1 << 30));
-    if (bytesRead === 0) throw damaged(path);
-    at += bytesRead;
+    const read = await file.read(into, at, Math.min(into.length - at, 1 << 30));
+    if (read === 0) throw damaged(path);
+    at += read;
   }
   hash?.update(into);
   return into;

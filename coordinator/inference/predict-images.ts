@@ -5,6 +5,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
 import { imageEndings } from '../../runtime/images.js';
 import { listImageFiles } from '../dataset/image-files.js';
+import { findPack, indexPack } from '../dataset/packed-images.js';
 import { type DataRemark, remarkPassedOver } from '../dataset/remarks.js';
 import type { JobRunner } from '../launch/run-job.js';
 
@@ -34,16 +35,16 @@ export interface PredictOptions extends PredictRequest {
  * the network took.
  */
 export async function predictImages(o: PredictOptions): Promise<number> {
-  const { config, state, files, batch, tta } = o;
+  const { config, state, files, packs, batch, tta } = o;
   const { classes } = config;
   const top = Math.min(o.top, classes.length);
   const { seconds } = await o.runJob(
-    { config, state, files, batch, top, tta },
+    { config, state, files, packs, batch, top, tta },
     {
       signal: o.signal,
       onProgress: o.onProgress,
       onItem(told) {
-        const image = files[told.index]!;
+        const image = nameOf(files[told.index]!, packs);
         if ('reason' in told) return o.onResult({ kind: 'unreadable', image, reason: told.reason });
         const named = told.top.map(({ label, probability }) => ({ class: classes[label]!, probability }));
         o.onResult({ kind: 'prediction', image, top: named });
@@ -53,9 +54,12 @@ export async function predictImages(o: PredictOptions): Promise<number> {
   return seconds;
 }
 
-export interface ImageList {
-  /** As the person can find them: what was given, or a path below it. */
-  readonly files: readonly string[];
+/** An image as the person can find it: what was given, or a path below it. */
+function nameOf(file: PredictRequest['files'][number], packs: PredictRequest['packs']): string {
+  return typeof file === 'string' ? file : `${packs[file.pack]!.root}/${file.path}`;
+}
+
+export interface ImageList extends Pick<PredictRequest, 'files' | 'packs'> {
   /** What a folder holds that leads nowhere. */
   readonly broken: readonly { readonly image: string; readonly reason: string }[];
   /** What the folders hold beside them. */
@@ -63,14 +67,24 @@ export interface ImageList {
 }
 
 /**
- * Files as they are given, whatever they hold, and every image of the folders among them, sorted by path.
- * Throws not-found when that is none.
+ * Files as they are given, whatever they hold, and every image of the folders and packs among them, sorted by
+ * path. Throws not-found when that is none.
  */
 export async function listImages(inputs: readonly string[], signal: AbortSignal): Promise<ImageList> {
-  const files: string[] = [];
+  const files: PredictRequest['files'][number][] = [];
+  const packs: PredictRequest['packs'][number][] = [];
   const broken: { image: string; reason: string }[] = [];
   const remarks: DataRemark[] = [];
   for (const input of inputs) {
+    const pack = await findPack(input);
+    if (pack !== null) {
+      const { root, shards, images } = await indexPack(pack, { signal, onProgress() {} });
+      for (const { path, digest, range } of images) {
+        files.push({ pack: packs.length, path, digest, range: range! });
+      }
+      packs.push({ root, shards });
+      continue;
+    }
     const found = await stat(input).catch(() => null);
     if (!found?.isDirectory()) {
       files.push(input);
@@ -89,7 +103,7 @@ export async function listImages(inputs: readonly string[], signal: AbortSignal)
       remedy: `a folder is searched for files that end in ${imageEndings}, its own folders included`,
     });
   }
-  return { files, broken, remarks };
+  return { files, packs, broken, remarks };
 }
 
 /** One line for each image: its name, then the likeliest classes with their probabilities. */

@@ -5,14 +5,14 @@ import { capturingPattern, flag, integer, number, oneOf, path } from './value-ty
 
 /** What is trained on. */
 export const dataOptions = {
-  /** Absolute path of a folder, 'sample', or the name of a published data set. */
+  /** Absolute path of a folder, a URL, 'sample', or the name of a published data set. */
   data: trainingOption({
-    value: 'DIR|NAME',
+    value: 'DIR|URL|NAME',
     text:
-      'folder with one sub-folder of images per class; or sample, which Rondo draws itself; or ' +
+      'folder with one sub-folder of images per class; or what `coordinator pack` wrote; or sample, which Rondo draws itself; or ' +
       describeNamedData(),
     type: path(
-      'a folder, "sample", or the name of a data set',
+      'a folder, a URL, "sample", or the name of a data set',
       (name) => name === 'sample' || Object.hasOwn(namedData, name),
     ),
     default: 'sample',

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { LearningRateSpec } from '../../plan/learning-rates.js';
+import { isUrl } from '../../runtime/storage/store.js';
 
 /** How an option's value is read: from text on the command line, and from YAML's types in a config file. */
 export interface ValueType<V> {
@@ -16,16 +17,21 @@ export function text(expected: string): ValueType<string> {
   };
 }
 
-/** Text that names a file or folder, as an absolute path; `isName` says which texts are no paths. */
+/** Text that names a file or folder, as an absolute path, or a URL; `isName` says which texts are neither. */
 export function path(expected: string, isName: (value: string) => boolean = () => false): ValueType<string> {
   const { read } = text(expected);
   return {
     expected,
     read(value) {
       const given = read(value);
-      return given === undefined || isName(given) ? given : resolve(given);
+      return given === undefined || isName(given) ? given : resolvePlace(given);
     },
   };
+}
+
+/** An absolute path, or the URL that is given. */
+export function resolvePlace(place: string): string {
+  return isUrl(place) ? place : resolve(place);
 }
 
 export function number(expected: string, accepts: (value: number) => boolean): ValueType<number> {

@@ -31,14 +31,13 @@ interface SourceImage {
   readonly path: string;
   readonly width: number;
   readonly height: number;
-  /** SHA-256 of the file's bytes, in hex. */
+  /** SHA-256 of `bytes`, in hex. */
   readonly digest: string;
 }
 
 /**
  * One image as it is packed: its file's bytes, or a JPEG of it, upright, in sRGB, on white where it was
- * transparent. Throws failed-precondition for bytes that are no longer those that were indexed, data-loss for
- * an image that cannot be decoded.
+ * transparent. Throws data-loss for an image that cannot be decoded.
  */
 export async function encodeImage(
   bytes: Buffer,
@@ -47,14 +46,10 @@ export async function encodeImage(
   pool: DecodePool,
 ): Promise<PackedImage> {
   const { path, width, height } = image;
-  const digest = await digestOf(bytes);
-  if (digest.toString('hex') !== image.digest) {
-    throw new RondoError('failed-precondition', `image ${path} changed while it was packed`, {
-      remedy: 'leave the images alone until they are packed; the same command looks at them anew',
-    });
-  }
   const size = chooseSize(image, encoding);
-  if (size === null) return { bytes, width, height, digest, ending: endingOf(bytes) };
+  if (size === null) {
+    return { bytes, width, height, digest: Buffer.from(image.digest, 'hex'), ending: endingOf(bytes) };
+  }
   const quality = encoding.quality ?? defaultQuality;
   try {
     const encoded = await retryAlone(pool, (inTurn) =>

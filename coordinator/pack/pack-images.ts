@@ -1,6 +1,7 @@
 import { RondoError } from '../../runtime/errors.js';
-import type { IndexedImages } from '../dataset/dataset.js';
+import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import { digestSamples } from '../dataset/digest.js';
+import type { IndexedImages } from '../dataset/indexed-images.js';
 import { allocateColumns, encodeIndex, type ShardRecord } from '../dataset/shard-index.js';
 import { writeCard } from './card.js';
 import { nameSamples } from './keys.js';
@@ -29,7 +30,7 @@ export interface PackResult {
  * is. Throws RondoError with a remedy; `cancelled` when the signal comes.
  */
 export async function packImages(o: PackRequest): Promise<PackResult> {
-  const { root, validRoot, classes, images, validation } = o.images;
+  const { root, validRoot, shards: sourceShards, classes, images, validation } = o.images;
   const isValid = (position: number) => validation !== null && images[position]!.set === 'valid';
   const positions = images.map((_, position) => position);
   const digest = digestSamples(classes, images, validation ? positions.filter(isValid) : undefined);
@@ -44,6 +45,10 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
         orderSeries('valid', positions.filter(isValid), o),
       ]
     : [orderSeries(null, positions, o)];
+  const sources = {
+    train: openSampleReader(root, sourceShards),
+    valid: openSampleReader(validRoot, sourceShards),
+  };
   const output = await openOutput(o.out, plan);
   const columns = allocateColumns(images.length);
   const header = { plan, classes: [...classes], validation: validation?.source ?? null };
@@ -54,7 +59,7 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
     for (const part of series) {
       const at = shards.reduce((sum, shard) => sum + shard.samples, 0);
       const written = await writeSeries(part, {
-        ...{ images, roots: { train: root, valid: validRoot }, output, header, columns, at },
+        ...{ images, sources, output, header, columns, at },
         ...{ shardBytes: o.shardBytes, resize: o.resize, quality: o.quality, signal: o.signal },
         onPacked(samples) {
           done += samples;
@@ -75,6 +80,7 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
     throw sayHowToGoOn(error, o.signal);
   } finally {
     output.close();
+    await Promise.all([sources.train.close(), sources.valid.close()]);
   }
 }
 

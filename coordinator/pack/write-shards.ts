@@ -2,10 +2,9 @@ import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
-import { patientWaitsMs, readPatiently } from '../../runtime/read-file.js';
-import type { IndexedImage } from '../dataset/dataset.js';
+import { blockBytes, type SampleReader } from '../../runtime/storage/sample-reader.js';
+import type { IndexedImage } from '../dataset/indexed-images.js';
 import {
-  blockBytes,
   copyColumns,
   type IndexHeader,
   type SampleColumns,
@@ -32,7 +31,8 @@ export interface ShardSeries {
 
 export interface WriteOptions extends Encoding {
   readonly images: readonly IndexedImage[];
-  readonly roots: { readonly train: string; readonly valid: string };
+  /** Of each set: what reads its images. */
+  readonly sources: { readonly train: SampleReader; readonly valid: SampleReader };
   readonly shardBytes: number;
   readonly output: OutputFolder;
   /** Of every shard's note, beside the shard itself. */
@@ -157,17 +157,22 @@ function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOpt
   };
 }
 
-async function readSource({ path, set }: IndexedImage, { roots, signal }: WriteOptions): Promise<Buffer> {
-  const file = join(set === 'valid' ? roots.valid : roots.train, path);
+async function readSource(image: IndexedImage, { sources, signal }: WriteOptions): Promise<Buffer> {
+  const source = image.set === 'valid' ? sources.valid : sources.train;
   try {
-    return await readPatiently(file, { waitsMs: patientWaitsMs, signal });
+    return await source.read(image, signal);
   } catch (error) {
     signal.throwIfAborted();
     const { code, message } = RondoError.from(error);
-    throw new RondoError(code, `cannot read image ${file}: ${message}`, {
-      remedy: 'leave the images alone until they are packed; the same command looks at them anew',
-      cause: error,
-    });
+    const changed = code === 'failed-precondition';
+    throw new RondoError(
+      code,
+      changed ? `image ${source.nameOf(image)} changed while it was packed` : message,
+      {
+        remedy: 'leave the images alone until they are packed; the same command looks at them anew',
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import sharp from 'sharp';
 import { openImage } from '../../runtime/images.js';
 import { formatLoss } from '../terminal/figures.js';
@@ -85,12 +83,12 @@ function drawCaption(
 }
 
 /**
- * The centre square of an image, as the network sees it, as JPEG; null when the file cannot be read any more.
+ * The centre square of an image, as the network sees it, as JPEG; null when it cannot be read any more, or has
+ * changed.
  */
-export async function readThumbnail(root: string, relativePath: string): Promise<Buffer | null> {
+export async function readThumbnail(read: () => Promise<Buffer>): Promise<Buffer | null> {
   try {
-    const bytes = await readFile(path.join(root, relativePath));
-    return await openImage(bytes)
+    return await openImage(await read())
       .resize(thumbnailSide, thumbnailSide, { fit: 'cover' })
       .flatten({ background: 'white' })
       .toColourspace('srgb')

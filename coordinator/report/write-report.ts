@@ -1,6 +1,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { replaceFolder, temporaryName } from '../../runtime/durable-file.js';
+import { briefWaitsMs } from '../../runtime/read-file.js';
+import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
 import { type RunDirectory, readRunRecord } from '../run-store/run-directory.js';
@@ -12,14 +15,13 @@ import { renderPage } from './page/page.js';
 import { drawPanels } from './panel.js';
 import { encodePredictions, type InterpretationRecord, recordInterpretation } from './record-files.js';
 import { schedulePanels } from './schedule-charts.js';
-import { drawTopLosses, readThumbnail } from './top-losses-picture.js';
+import { drawTopLosses, type PicturedLoss, readThumbnail } from './top-losses-picture.js';
 
 export interface ReportRequest extends InterpretOptions {
   readonly directory: RunDirectory;
   readonly history: History;
-  /** Of the data set that was evaluated: its folder and, by sample id, path and label. */
-  readonly root: string;
-  readonly valid: readonly { readonly path: string; readonly label: number }[];
+  /** The data set whose validation samples were evaluated. */
+  readonly dataset: Pick<Dataset, 'root' | 'validRoot' | 'shards' | 'valid'>;
   readonly evaluation: Omit<EvaluationResult, 'epoch' | 'step'>;
   /** Which state was evaluated, such as "after epoch 3". */
   readonly origin: string;
@@ -42,7 +44,9 @@ export const reportDefaults: InterpretOptions = { topCount: 12, minCount: 2 };
  * figures as JSON. The folder appears whole or not at all.
  */
 export async function writeReport(request: ReportRequest): Promise<WrittenReport> {
-  const { directory, history, root, valid, evaluation, origin, minCount } = request;
+  const { directory, history, dataset, evaluation, origin, minCount } = request;
+  const { valid } = dataset;
+  const root = dataset.validRoot ?? dataset.root;
   const record = readRunRecord(directory);
   const { config } = record;
   const { sampleIds, predictions, losses, labelRanks, probabilities } = evaluation;
@@ -58,12 +62,7 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
     probabilities,
   };
   const interpretation = interpret(evaluated, request);
-  const pictured = await Promise.all(
-    interpretation.topLosses.map(async (image) => ({
-      ...image,
-      thumbnail: await readThumbnail(root, image.path),
-    })),
-  );
+  const pictured = await readThumbnails(interpretation.topLosses, samples, root, dataset.shards);
   const content = { record, history, interpretation, losses: pictured, origin, root, minCount };
   const [confusion, curves, schedule, topLosses] = await Promise.all([
     renderPng(drawConfusion(interpretation)),
@@ -87,6 +86,26 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
     figures,
     unreadable: pictured.filter(({ thumbnail }) => thumbnail === null).map(({ path }) => path),
   };
+}
+
+/** `losses` with their pictures, which are among `samples`. */
+async function readThumbnails(
+  losses: Interpretation['topLosses'],
+  samples: readonly Sample[],
+  root: string,
+  shards: Dataset['shards'],
+): Promise<PicturedLoss[]> {
+  const byPath = new Map(samples.map((sample) => [sample.path, sample]));
+  const reader = openSampleReader(root, shards?.shards ?? [], { waitsMs: briefWaitsMs });
+  try {
+    const pictured = losses.map(async (loss) => ({
+      ...loss,
+      thumbnail: await readThumbnail(() => reader.read(byPath.get(loss.path)!)),
+    }));
+    return await Promise.all(pictured);
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Readers of the folder that is replaced see it until the new one is whole. */

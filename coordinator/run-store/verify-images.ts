@@ -1,7 +1,10 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { threadPoolSize } from '../../runtime/limiter.js';
+import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import { statImageFile } from '../dataset/image-files.js';
+import { findPack, indexPack } from '../dataset/packed-images.js';
 import { verifyImages } from '../dataset/verify.js';
 import { compareImages, type ImageChanges, readImageRecord, wayTo } from './image-record.js';
 import type { RunDirectory, RunRecord } from './run-directory.js';
@@ -38,6 +41,8 @@ export async function verifyRunImages(
     return { status: 'unavailable', reason: 'the run did not record their digests' };
   }
   const data = o.moved.data ?? dataRoot;
+  const pack = data === undefined ? null : await findPack(data);
+  if (pack !== null) return verifyPack(pack, recorded, o);
   const valid = o.moved.valid ?? validRoot;
   if (data === undefined || !(await isFolder(data))) return away(data, '--data');
   if (valid !== undefined && !(await isFolder(valid))) return away(valid, '--valid');
@@ -69,6 +74,43 @@ export async function verifyRunImages(
   if (way !== null) await look(valid!, way, names.filter(isValid));
   const { changed, missing } = compareImages(recorded, digests);
   if (changed.length + missing.length > 0) return { status: 'changed', changed, missing };
+  return { status: 'unchanged', count: recorded.size };
+}
+
+/** The images of a pack were decoded when they were packed: their bytes tell whether they are the same. */
+async function verifyPack(
+  place: string,
+  recorded: ReadonlyMap<string, string>,
+  { signal, onProgress }: VerifyImagesOptions,
+): Promise<ImagesVerdict> {
+  const { images, shards } = await indexPack(place, { signal, onProgress() {} });
+  const wanted = images.filter(({ path, digest }) => recorded.get(path) === digest);
+  const changed: string[] = [];
+  const reader = openSampleReader(place, shards);
+  const queue = wanted.values();
+  let done = 0;
+  onProgress(done, wanted.length);
+  const readRest = async () => {
+    for (const image of queue) {
+      signal.throwIfAborted();
+      await reader.read(image, signal).catch((error: unknown) => {
+        if (!(error instanceof RondoError) || error.code !== 'failed-precondition') throw error;
+        changed.push(image.path);
+      });
+      done += 1;
+      onProgress(done, wanted.length);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: threadPoolSize() }, readRest));
+  } finally {
+    await reader.close();
+  }
+  const there = new Set(images.map(({ path }) => path));
+  const same = new Set(wanted.map(({ path }) => path));
+  for (const path of recorded.keys()) if (there.has(path) && !same.has(path)) changed.push(path);
+  const missing = [...recorded.keys()].filter((path) => !there.has(path));
+  if (changed.length + missing.length > 0) return { status: 'changed', changed: changed.sort(), missing };
   return { status: 'unchanged', count: recorded.size };
 }
 

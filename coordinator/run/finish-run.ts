@@ -66,8 +66,7 @@ export async function reportRun(
     return await context.services.writeReport({
       directory,
       history,
-      root: dataset.validRoot ?? dataset.root,
-      valid: dataset.valid,
+      dataset,
       evaluation,
       origin: `after epoch ${evaluation.epoch + 1}`,
     });

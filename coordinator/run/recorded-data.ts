@@ -1,4 +1,7 @@
+import { isAbsolute } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { isUrl } from '../../runtime/storage/store.js';
+import { findPack } from '../dataset/packed-images.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { compareImages, describeChanges, digestsOf, readImageRecord } from '../run-store/image-record.js';
 import type { RunDirectory, RunRecord } from '../run-store/run-directory.js';
@@ -27,7 +30,8 @@ export async function indexRecordedData(
   context: IndexContext,
   moved: Places = {},
 ): ReturnType<typeof indexData> {
-  const indexed = await indexData({ ...training, ...moved }, context).catch((error: unknown) => {
+  const asked = await withoutLabels({ ...training, ...moved });
+  const indexed = await indexData(asked, context).catch((error: unknown) => {
     throw isAway(error) ? nameTheWay(error, moved) : error;
   });
   if (indexed.dataset.digest === datasetDigest) return indexed;
@@ -49,6 +53,13 @@ export async function indexRecordedData(
           : `give --data the folder that holds them now, at the same paths inside; ${training.data} was theirs`,
     },
   );
+}
+
+/** Packed images have their labels and sets with them; the run's digest tells whether they are the same. */
+async function withoutLabels(training: TrainingOptions): Promise<TrainingOptions> {
+  const { data } = training;
+  const isPack = (isAbsolute(data) || isUrl(data)) && (await findPack(data)) !== null;
+  return isPack ? { ...training, labelPattern: null, labels: null, valid: null } : training;
 }
 
 function isAway(error: unknown): error is RondoError {

@@ -155,7 +155,8 @@ async function rememberPlaces(
   if (Object.keys(moved).length === 0) return;
   await writeImageRecord(directory.images, dataset);
   const training = { ...record.training, ...moved };
-  await writeRunRecord(directory, { ...record, training, ...rootsOf(dataset) });
+  const { validRoot: _, ...rest } = record;
+  await writeRunRecord(directory, { ...rest, training, ...rootsOf(dataset) });
 }
 
 /** Returns what the ledger holds up to a step, with the rollback that this resumption adds. */

@@ -147,9 +147,8 @@ export interface RunServices {
   writeReport(content: {
     directory: RunDirectory;
     history: History;
-    /** Of the data set: its folder, and its validation samples by id. */
-    root: string;
-    valid: Dataset['valid'];
+    /** Whose validation samples were evaluated. */
+    dataset: Dataset;
     evaluation: EvaluationResult;
     /** Which state was evaluated, such as "after epoch 3". */
     origin: string;

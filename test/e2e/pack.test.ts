@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +9,8 @@ import {
   startCoordinator,
 } from '../support/coordinator-process.js';
 import { digestFolder } from '../support/packing.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { mountTinyDisk, whyWithoutTinyDisk } from '../support/tiny-disk.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 
@@ -112,5 +114,38 @@ describe('coordinator pack', () => {
     const { code, events } = await runCoordinator(pack(out, '--json'), environment);
     expect([code, events.at(-1)!.found]).toEqual([0, expect.toSatisfy((found: number) => found > 0)]);
     expect(await digestFolder(out)).toEqual(await digestFolder(whole));
+  });
+
+  it('is trained on to the same bits as the folder', async () => {
+    const runs = openQuickRuns();
+    try {
+      const packed = path.join(work, 'trained-on');
+      expect((await runCoordinator(pack(packed), environment)).code).toBe(0);
+      const train = (name: string, from: string, workers: string) =>
+        runCoordinator(
+          runs.start(name, from, '--epochs', '1', '--threads', '1', '--workers', workers),
+          environment,
+        );
+      expect((await train('folder', data, '1')).code).toBe(0);
+      const { code, events } = await train('packed', packed, '2');
+      expect(code).toBe(0);
+      expect(events.filter(({ phase }) => phase === 'verifying')).toEqual([]);
+      const [own, other] = [runs.run('packed'), runs.run('folder')];
+      const samplesOf = (run: string) => readCommittedSteps(run).map(({ shares }) => shares.flat());
+      expect(samplesOf(own)).toEqual(samplesOf(other));
+      expect(samplesOf(own).flat()).toHaveLength(144);
+      const digestOf = (run: string) => readSummaryFile(run).parameterDigest;
+      expect(digestOf(own)).toMatch(/^[0-9a-f]{64}$/);
+      expect(digestOf(own)).toBe(digestOf(other));
+      expect(readFileSync(path.join(own, 'report', 'index.html'), 'utf8')).toContain('data:image/jpeg');
+
+      const check = (run: string, ...more: string[]) =>
+        runCoordinator(['verify-run', run, ...more, '--run-dir', runs.root], environment);
+      for (const { stdout, code } of [await check('packed'), await check('folder', '--data', packed)]) {
+        expect([code, stdout]).toEqual([0, expect.stringContaining('180 images unchanged')]);
+      }
+    } finally {
+      runs.remove();
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type IndexOptions, indexImages } from '../../coordinator/dataset/dataset.js';
+import { indexImages } from '../../coordinator/dataset/dataset.js';
+import type { IndexOptions } from '../../coordinator/dataset/indexed-images.js';
 import { type PackRequest, packImages } from '../../coordinator/pack/pack-images.js';
 import type { PackOptions } from '../../coordinator/pack/plan.js';
 import { sha256 } from './images.js';

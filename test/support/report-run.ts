@@ -6,7 +6,7 @@ import { type RunRecord, runDirectoryAt } from '../../coordinator/run-store/run-
 import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import { openStream } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import { jpegBytes, writeFiles } from './images.js';
+import { jpegBytes, sha256, writeFiles } from './images.js';
 import { fakeKernels } from './kernels.js';
 import { lossOf, tinyConfig } from './tiny-run.js';
 
@@ -83,8 +83,12 @@ export async function makeReportRequest(folder: string, config = reportConfig())
   return {
     directory,
     history: historyOf(config),
-    root,
-    valid: paths.map((name, id) => ({ path: name, label: labels[id]! })),
+    dataset: {
+      root,
+      valid: paths.map((name, id) => ({
+        ...{ path: name, label: labels[id]!, width: 64, height: 64, digest: sha256(bytes) },
+      })),
+    },
     evaluation: {
       sampleIds: Uint32Array.from(labels, (_, id) => id),
       predictions,

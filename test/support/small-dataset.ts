@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { type DatasetOptions, type DatasetProgress, openDataset } from '../../coordinator/dataset/dataset.js';
+import { type DatasetOptions, openDataset } from '../../coordinator/dataset/dataset.js';
+import type { DatasetProgress } from '../../coordinator/dataset/indexed-images.js';
 import { jpegBytes, makeFolder, writeFiles } from './images.js';
 
 export const jpeg = await jpegBytes(0, 64, 64);

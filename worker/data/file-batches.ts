@@ -10,6 +10,21 @@ import { type DecodedImage, decodeImage, imagesInHand } from './decode.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { copyWindow, mostRows } from './windows.js';
 
+/** What is to be classified. Rejections are told as the reason why it cannot be. */
+export interface ImageToRead {
+  /** In bytes. */
+  size(): Promise<number>;
+  read(signal: AbortSignal): Promise<Buffer>;
+}
+
+/** A file on this machine. */
+export function localFile(file: string): ImageToRead {
+  return {
+    size: async () => (await stat(file)).size,
+    read: (signal) => readPatiently(file, { waitsMs: briefWaitsMs, signal }),
+  };
+}
+
 /** A file that is no image, or could not be read. */
 export interface Unreadable {
   /** Position in the list of files. */
@@ -48,7 +63,10 @@ export interface FileBatchOptions {
  * Decodes files the way validation images are: presized, then the middle of them. In order, read ahead; what
  * cannot be read or decoded is left out of its batch and named there. Rejects only when the signal comes.
  */
-export function loadFileBatches(files: readonly string[], o: FileBatchOptions): AsyncIterable<FileBatch> {
+export function loadFileBatches(
+  files: readonly ImageToRead[],
+  o: FileBatchOptions,
+): AsyncIterable<FileBatch> {
   const { size, presize, batch, depth, signal, views = [null] } = o;
   const pool = createBufferPool(presize, Math.min(batch, files.length));
   const limit = createLimiter(imagesInHand());
@@ -62,13 +80,9 @@ export function loadFileBatches(files: readonly string[], o: FileBatchOptions): 
     limit(async (): Promise<DecodedImage | Unreadable> => {
       throwIfAborted(stop);
       try {
-        const { size: bytes } = await stat(files[index]!);
-        return await decodes.bytes(bytes, async () =>
-          decodeImage(
-            await readPatiently(files[index]!, { waitsMs: briefWaitsMs, signal: stop }),
-            presize,
-            decodes,
-          ),
+        const file = files[index]!;
+        return await decodes.bytes(await file.size(), async () =>
+          decodeImage(await file.read(stop), presize, decodes),
         );
       } catch (error) {
         return { index, reason: describeFault(error) };

@@ -1,16 +1,15 @@
-import { createHash } from 'node:crypto';
 import { type Augmentation, augmentSample, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { testTimeViews } from '../../plan/test-time.js';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { createDecodePool } from '../../runtime/images.js';
+import { createDecodePool, retryAlone } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
-import { openFolderSource, type Source, type Split } from './source.js';
+import { openSource, type Source, type Split } from './source.js';
 import { copyWindow, mostRows } from './windows.js';
 
 /** One micro-batch, ready for the network. Its arrays may be reused after `release`. */
@@ -51,7 +50,7 @@ export interface LoaderOptions {
   /** Bound of the decoded pixels on disk, of all data sets. */
   readonly diskCacheBytes: number;
   readonly signal?: AbortSignal;
-  /** Where bytes come from; the dataset's folder by default. */
+  /** Where bytes come from, and closed with the loader; where the dataset says by default. */
   readonly source?: Source;
   /** Told when the disk cannot cache, and when a file is waited for; standard error by default. */
   readonly warn?: (message: string) => void;
@@ -64,7 +63,7 @@ export interface LoaderOptions {
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
   const warn = o.warn ?? ((message: string) => void process.stderr.write(`${message}\n`));
-  const source = o.source ?? openFolderSource(o.dataset, { warn });
+  const source = o.source ?? openSource(o.dataset, { warn });
   const opening = openPixelCache({
     dataset: o.dataset,
     presize,
@@ -92,13 +91,18 @@ export function openLoader(o: LoaderOptions): Loader {
     const cache = await opening;
     if (await cache.read(split, id, use)) return;
     const sample = o.dataset[split][id]!;
-    // Before it is read: a file's bytes are in proportion to its pixels.
-    const pixels = await decodes.pixels(sample.width * sample.height, async () => {
-      const bytes = await source.read(split, id, signal);
-      requireSame(bytes, sample, source.name(split, id));
-      return decodePixels(bytes, sample, presize).catch((error: unknown) => {
-        throw undecodable(source.name(split, id), error);
-      });
+    let bytes: Uint8Array | undefined;
+    const decode = retryAlone(decodes, (inTurn) =>
+      // Before it is read: a file's bytes are in proportion to its pixels.
+      inTurn(sample.width * sample.height, async () => {
+        bytes ??= await source.read(split, id, signal);
+        return decodePixels(bytes, sample, presize);
+      }),
+    );
+    const pixels = await decode.catch((error: unknown) => {
+      throw bytes === undefined || error instanceof RondoError
+        ? error
+        : undecodable(source.name(split, id), error);
     });
     use(pixels);
     await cache.keep(split, id, pixels);
@@ -162,17 +166,9 @@ export function openLoader(o: LoaderOptions): Loader {
         (cache) => cache.close(),
         () => {},
       );
+      await source.close();
     },
   };
-}
-
-/** Throws unless a file still holds what it held when it was indexed. */
-function requireSame(bytes: Uint8Array, { digest }: Sample, file: string): void {
-  if (createHash('sha256').update(bytes).digest('hex') === digest) return;
-  throw new RondoError('failed-precondition', `image ${file} is not what it was when the run began`, {
-    remedy:
-      'restore the file and resume the run, or start a new one; images must not change while a run reads them',
-  });
 }
 
 function undecodable(file: string, error: unknown): RondoError {

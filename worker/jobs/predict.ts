@@ -1,8 +1,10 @@
 import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
 import type { PredictItem, PredictRequest, PredictResult } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
+import { briefWaitsMs } from '../../runtime/read-file.js';
+import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
-import { loadFileBatches } from '../data/file-batches.js';
+import { type ImageToRead, loadFileBatches, localFile } from '../data/file-batches.js';
 import { programOptions } from '../model/program-options.js';
 import { readNetworkState } from './checkpoint-tensors.js';
 import type { JobContext } from './serve-job.js';
@@ -12,10 +14,16 @@ const depth = 3;
 
 /** Classifies files as validation does, batch by batch, while the next ones are decoded. */
 export async function predict(
-  { config, state, files, batch, top, tta }: PredictRequest,
+  { config, state, files, packs, batch, top, tta }: PredictRequest,
   { progress, item, signal }: JobContext<PredictItem>,
 ): Promise<PredictResult> {
   const compute = startComputeThread();
+  const readers = packs.map(({ root, shards }) => openSampleReader(root, shards, { waitsMs: briefWaitsMs }));
+  const images = files.map((file): ImageToRead => {
+    if (typeof file === 'string') return localFile(file);
+    const { range, pack } = file;
+    return { size: async () => range.bytes, read: (stop) => readers[pack]!.read(file, stop) };
+  });
   try {
     const { state: layout } = await compute.open(programOptions(config, []));
     await compute.load(await readNetworkState(state, layout));
@@ -24,7 +32,7 @@ export async function predict(
     progress(done, files.length);
     const started = performance.now();
     const views = tta ? testTimeViews(config.augment, config.seed) : [null];
-    for await (const loaded of loadFileBatches(files, { size, presize, views, batch, depth, signal })) {
+    for await (const loaded of loadFileBatches(images, { size, presize, views, batch, depth, signal })) {
       const { pixels, ids, unreadable } = loaded;
       const indices = Array.from(ids);
       const answers: Float32Array[] = [];
@@ -47,6 +55,7 @@ export async function predict(
     return { seconds: (performance.now() - started) / 1000 };
   } finally {
     await compute.destroy();
+    await Promise.all(readers.map((reader) => reader.close()));
   }
 }
 

@@ -2,11 +2,37 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { listImages, renderPredictions } from '../../../coordinator/inference/predict-images.js';
+import { openSampleReader } from '../../../runtime/storage/sample-reader.js';
+import { jpegBytes, writeFiles } from '../../support/images.js';
+import { packFolder } from '../../support/packing.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
 
 const never = new AbortController().signal;
 
 describe('listImages', () => {
+  it('takes the images of a pack where they lie in its shards', async () => {
+    const root = temporaryFolder();
+    const [data, packed] = [join(root, 'photos'), join(root, 'packed')];
+    const bytes = await Promise.all([0, 1, 2].map((variant) => jpegBytes(variant)));
+    await writeFiles(data, { 'a/1.jpg': bytes[0]!, 'a/2.jpg': bytes[1]!, 'b/1.jpg': bytes[2]! });
+    await packFolder(data, packed);
+    const { files, packs } = await listImages([join(data, 'a', '1.jpg'), packed], never);
+    expect(files).toHaveLength(4);
+    expect(packs).toEqual([
+      {
+        root: packed,
+        shards: [{ name: 'images-000000.tar', digest: expect.stringMatching(/^[0-9a-f]{64}$/) }],
+      },
+    ]);
+    const reader = openSampleReader(packed, packs[0]!.shards);
+    for (const [index, file] of files.slice(1).entries()) {
+      if (typeof file === 'string') throw new Error('a packed image is no path');
+      expect(file).toMatchObject({ pack: 0, path: ['a/1.jpg', 'a/2.jpg', 'b/1.jpg'][index] });
+      expect(await reader.read(file)).toEqual(bytes[index]);
+    }
+    await reader.close();
+  });
+
   it('takes files as they are given, and the images of folders in order of their paths', async () => {
     const root = temporaryFolder();
     mkdirSync(join(root, 'in', 'deep'), { recursive: true });

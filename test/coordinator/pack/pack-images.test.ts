@@ -3,7 +3,8 @@ import { copyFile, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { type IndexedImages, indexImages } from '../../../coordinator/dataset/dataset.js';
+import { indexImages } from '../../../coordinator/dataset/dataset.js';
+import type { IndexedImages } from '../../../coordinator/dataset/indexed-images.js';
 import { decodePaths, readIndex } from '../../../coordinator/dataset/shard-index.js';
 import { sampleOrders } from '../../../coordinator/pack/order.js';
 import { packImages } from '../../../coordinator/pack/pack-images.js';
@@ -298,10 +299,6 @@ describe('packImages', () => {
       expect(await readdir(other)).toEqual(['thesis.tex']);
       const packed = await makeOut();
       await packFolder(data, packed);
-      await expect(packFolder(packed, await makeOut())).rejects.toMatchObject({
-        message: `${packed} holds packed images, which only other programs read`,
-        remedy: 'give the folder that they were packed from',
-      });
       const busy = await makeOut();
       await mkdir(path.join(busy, '.pack'), { recursive: true });
       const unlock = tryLock(path.join(busy, '.pack', 'lock'))!;

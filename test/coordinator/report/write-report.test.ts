@@ -46,7 +46,7 @@ describe('writeReport', () => {
     const lines = readJsonLines<Record<string, unknown>>(path.join(folder, 'predictions.jsonl'));
     const { predictions, losses, probabilities } = request.evaluation;
     expect(lines).toEqual(
-      request.valid.map(({ path: name, label }, id) => ({
+      request.dataset.valid.map(({ path: name, label }, id) => ({
         path: name,
         actual: roughClasses[label],
         predicted: roughClasses[predictions[id]!],
@@ -68,15 +68,17 @@ describe('writeReport', () => {
     const evaluation = { ...request.evaluation, sampleIds: sampleIds.toReversed() };
     await writeReport({ ...request, evaluation });
     const lines = readJsonLines<{ path: string }>(path.join(request.directory.report, 'predictions.jsonl'));
-    expect(lines.map((line) => line.path)).toEqual(request.valid.map((sample) => sample.path).toReversed());
+    expect(lines.map((line) => line.path)).toEqual(
+      request.dataset.valid.map((sample) => sample.path).toReversed(),
+    );
   });
 
   it('says which images are gone, and shows the rest', async () => {
     const request = await makeReportRequest(temporaryFolder());
     const { figures } = await writeReport(request);
     const [gone, broken] = figures.topLosses.map((loss) => loss.path);
-    rmSync(path.join(request.root, gone!));
-    writeFileSync(path.join(request.root, broken!), 'no image');
+    rmSync(path.join(request.dataset.root, gone!));
+    writeFileSync(path.join(request.dataset.root, broken!), 'no image');
     const { index, unreadable } = await writeReport(request);
     expect(unreadable).toEqual([gone, broken]);
     const page = parseStrictHtml(readFileSync(index, 'utf8'));

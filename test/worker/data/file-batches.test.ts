@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { windowedTransforms } from '../../../plan/augmentation.js';
 import { createDecodePool } from '../../../runtime/images.js';
 import { decodeImage } from '../../../worker/data/decode.js';
-import { loadFileBatches } from '../../../worker/data/file-batches.js';
+import { loadFileBatches, localFile } from '../../../worker/data/file-batches.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
 
 const never = new AbortController().signal;
@@ -26,7 +26,7 @@ describe('loadFileBatches', () => {
     const found: { id: number; pixels: Uint8Array; transform: number[] }[] = [];
     const unreadable: { index: number; reason: string }[] = [];
     let batches = 0;
-    for await (const batch of loadFileBatches(files, options)) {
+    for await (const batch of loadFileBatches(files.map(localFile), options)) {
       batches += 1;
       unreadable.push(...batch.unreadable);
       const bytes = batch.pixels.length / batch.ids.length;
@@ -69,7 +69,7 @@ describe('loadFileBatches', () => {
     const stray = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(40, 0x41), whole.subarray(-2)]);
     await writeFiles(root, { '0.jpg': whole, '1.jpg': cut, '2.jpg': stray });
     const files = ['0.jpg', '1.jpg', '2.jpg'].map((name) => path.join(root, name));
-    for await (const { ids, pixels, unreadable, release } of loadFileBatches(files, options)) {
+    for await (const { ids, pixels, unreadable, release } of loadFileBatches(files.map(localFile), options)) {
       expect(unreadable).toEqual([
         { index: 1, reason: expect.stringMatching(/^[45]\d % of the picture is missing$/) },
       ]);
@@ -92,7 +92,7 @@ describe('loadFileBatches', () => {
     const reasonsOf = async (some: readonly string[], batch: number) => {
       const files = some.map((name) => path.join(root, name));
       const reasons: string[] = [];
-      for await (const each of loadFileBatches(files, { ...options, batch, depth: 1 })) {
+      for await (const each of loadFileBatches(files.map(localFile), { ...options, batch, depth: 1 })) {
         reasons.push(...each.unreadable.map(({ reason }) => reason));
         each.release();
       }
@@ -104,7 +104,7 @@ describe('loadFileBatches', () => {
   });
 
   it('ends when the signal comes', async () => {
-    const batches = loadFileBatches(['a.jpg'], { ...options, signal: AbortSignal.abort() });
+    const batches = loadFileBatches([localFile('a.jpg')], { ...options, signal: AbortSignal.abort() });
     const first = batches[Symbol.asyncIterator]().next();
     await expect(first).rejects.toMatchObject({ code: 'cancelled' });
   });

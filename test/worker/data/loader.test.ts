@@ -5,7 +5,7 @@ import { drawAugmentation, lighting, windowedTransforms } from '../../../plan/au
 import { testTimeViews } from '../../../plan/test-time.js';
 import { decodePixels } from '../../../worker/data/decode.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
-import { openFolderSource, type Source } from '../../../worker/data/source.js';
+import { openSource, type Source } from '../../../worker/data/source.js';
 import { makeFolder, sha256, writeDataset } from '../../support/images.js';
 
 const config = { seed: 7, size: 12, presize: 16, microBatch: 4, augment: 'fastai' } as const;
@@ -16,10 +16,10 @@ const never = new AbortController().signal;
 async function makeLoader(o: Partial<LoaderOptions> = {}) {
   const root = await makeFolder();
   const dataset = await writeDataset(path.join(root, 'images'), 14, 4);
-  const folder = openFolderSource(dataset);
+  const folder = openSource(dataset);
   const reads: string[] = [];
   const source: Source = {
-    name: folder.name,
+    ...folder,
     read: (split, id) => {
       reads.push(`${split} ${id}`);
       return folder.read(split, id);
@@ -252,7 +252,7 @@ describe('openLoader', () => {
       remedy: expect.any(String),
     });
     const gone = { ...dataset, valid: [{ ...dataset.valid[0]!, path: 'a/gone.jpg' }] };
-    const loader = open({ dataset: gone, source: openFolderSource(gone) });
+    const loader = open({ dataset: gone, source: openSource(gone) });
     await expect(collect(loader, [request([0], null, 'valid')])).rejects.toMatchObject({
       code: 'not-found',
       message: expect.stringContaining('gone.jpg'),
@@ -267,7 +267,7 @@ describe('openLoader', () => {
       const gate = makeGate();
       const reading = makeGate();
       const source: Source = {
-        name: folder.name,
+        ...folder,
         read: async (split, id) => {
           reading.open();
           await gate.opened;

@@ -1,37 +1,41 @@
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openFolderSource } from '../../../worker/data/source.js';
-import { makeFolder, writeFiles } from '../../support/images.js';
+import { openSource } from '../../../worker/data/source.js';
+import { makeFolder, sha256, writeFiles } from '../../support/images.js';
+
+/** What the files hold that are read. */
+const contents: Readonly<Record<string, string>> = { 'a/..x.jpg': 'one', 'b/2.jpg': 'two', 'a.jpg': 'one' };
 
 function dataset(root: string, ...paths: string[]) {
+  const digest = (name: string) => sha256(Buffer.from(contents[name] ?? ''));
   return {
     root,
     classes: ['a'],
-    train: paths.map((name) => ({ path: name, label: 0, width: 8, height: 8, digest: '' })),
+    train: paths.map((name) => ({ path: name, label: 0, width: 8, height: 8, digest: digest(name) })),
     valid: [],
     digest: '',
   };
 }
 
-describe('openFolderSource', () => {
+describe('openSource', () => {
   it('reads the file of a sample', async () => {
     const root = await makeFolder();
     await writeFiles(root, { 'a/..x.jpg': 'one', 'b/2.jpg': 'two' });
-    const source = openFolderSource(dataset(root, 'a/..x.jpg', 'b/2.jpg'));
+    const source = openSource(dataset(root, 'a/..x.jpg', 'b/2.jpg'));
     expect(Buffer.from(await source.read('train', 0)).toString()).toBe('one');
     expect(Buffer.from(await source.read('train', 1)).toString()).toBe('two');
   });
 
   it('reads the images to validate on from a folder of their own', async () => {
     const [root, validRoot] = [await makeFolder(), await makeFolder()];
-    await writeFiles(root, { 'a/1.jpg': 'train' });
-    await writeFiles(validRoot, { 'a/1.jpg': 'valid', 'b/2.jpg': 'more' });
-    const { train } = dataset(root, 'a/1.jpg');
-    const valid = dataset(root, 'a/1.jpg', '../2.jpg').train;
-    const source = openFolderSource({ ...dataset(root), train, valid, validRoot });
-    expect(Buffer.from(await source.read('train', 0)).toString()).toBe('train');
-    expect(Buffer.from(await source.read('valid', 0)).toString()).toBe('valid');
+    await writeFiles(root, { 'a.jpg': 'one' });
+    await writeFiles(validRoot, { 'b/2.jpg': 'two' });
+    const { train } = dataset(root, 'a.jpg');
+    const valid = dataset(root, 'b/2.jpg', '../2.jpg').train;
+    const source = openSource({ ...dataset(root), train, valid, validRoot });
+    expect(Buffer.from(await source.read('train', 0)).toString()).toBe('one');
+    expect(Buffer.from(await source.read('valid', 0)).toString()).toBe('two');
     await expect(source.read('valid', 1)).rejects.toMatchObject({ code: 'permission-denied' });
   });
 
@@ -41,14 +45,14 @@ describe('openFolderSource', () => {
       const root = path.join(await makeFolder(), 'root');
       await writeFiles(root, { 'a.jpg': 'a' });
       await writeFile(path.join(root, '../secret.jpg'), 'secret');
-      await expect(openFolderSource(dataset(root, name)).read('train', 0)).rejects.toMatchObject({
+      await expect(openSource(dataset(root, name)).read('train', 0)).rejects.toMatchObject({
         code: 'permission-denied',
       });
     },
   );
 
   it('refuses an id that does not exist', async () => {
-    const source = openFolderSource(dataset(await makeFolder(), 'a.jpg'));
+    const source = openSource(dataset(await makeFolder(), 'a.jpg'));
     await expect(source.read('valid', 0)).rejects.toMatchObject({ code: 'invalid-argument' });
   });
 });
@@ -59,7 +63,7 @@ describe('a file that cannot be read', () => {
     const root = await makeFolder();
     await writeFiles(root, { 'a.jpg': 'one' });
     const [reads, warnings]: string[][] = [[], []];
-    const source = openFolderSource(dataset(root, 'a.jpg'), {
+    const source = openSource(dataset(root, 'a.jpg'), {
       waitsMs,
       warn: (message) => warnings!.push(message),
       read: (file) => {
@@ -114,7 +118,7 @@ describe('a file that cannot be read', () => {
     const root = await makeFolder();
     // Nothing is mapped at address 0.
     await symlink('/proc/self/mem', path.join(root, 'a.jpg'));
-    const source = openFolderSource(dataset(root, 'a.jpg'), { waitsMs: [1, 1] });
+    const source = openSource(dataset(root, 'a.jpg'), { waitsMs: [1, 1] });
     await expect(source.read('train', 0)).rejects.toMatchObject({
       code: 'data-loss',
       message: expect.stringMatching(/cannot read image .*a\.jpg: EIO/),

@@ -5,7 +5,7 @@ import { drawAugmentation, lighting, projectiveTransform } from '../../../plan/a
 import type { Dataset, Sample } from '../../../proto/gen/coordinator.js';
 import { createDecodePool } from '../../../runtime/images.js';
 import { decodeImage } from '../../../worker/data/decode.js';
-import { loadFileBatches } from '../../../worker/data/file-batches.js';
+import { loadFileBatches, localFile } from '../../../worker/data/file-batches.js';
 import { openLoader } from '../../../worker/data/loader.js';
 import { openInputProgram } from '../../../worker/model/input-program.js';
 import { makeFolder, sha256, writeFiles } from '../../support/images.js';
@@ -71,7 +71,7 @@ async function writePictures(pictures: readonly Picture[]) {
 async function predictInput(files: readonly string[], batch = files.length): Promise<Float32Array[]> {
   const images: Float32Array[] = [];
   const options = { size, presize, batch, depth: 2, signal: never };
-  for await (const loaded of loadFileBatches(files, options)) {
+  for await (const loaded of loadFileBatches(files.map(localFile), options)) {
     images.push(...split(program.images(loaded), loaded.ids.length));
     loaded.release();
   }
