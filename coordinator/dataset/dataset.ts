@@ -1,6 +1,13 @@
 import path from 'node:path';
 import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import {
+  requireClasses,
+  requireImages,
+  requireListed,
+  requireMostUsable,
+  resolveFolder,
+} from './check-dataset.js';
 import { chooseLabels } from './choose-labels.js';
 import { digestSamples } from './digest.js';
 import type { ImageFile, Quarantined } from './image-files.js';
@@ -15,13 +22,6 @@ import {
   remarkGivenSplit,
   remarkOverlap,
 } from './remarks.js';
-import {
-  requireClasses,
-  requireImages,
-  requireListed,
-  requireMostUsable,
-  resolveFolder,
-} from './requirements.js';
 import { drawSample } from './sample.js';
 import type { SetName } from './set-column.js';
 import { type ListedImage, listSets } from './sets.js';

@@ -10,9 +10,15 @@ import { startComputeThread } from '../compute/threaded-compute.js';
 import type { GenerationServices, Position } from './active-generation.js';
 import { activityOf } from './activity.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
-import { closeEquipment, type Equipment, type EquipmentOptions, equip, type Opened } from './equipment.js';
 import { followCoordinator, mayJoinAnew } from './follow-coordinator.js';
 import { createReporter } from './reporter.js';
+import {
+  closeRunResources,
+  type Opened,
+  openRunResources,
+  type RunResources,
+  type RunResourcesOptions,
+} from './run-resources.js';
 import { sendState } from './state-transfer.js';
 
 /** How long a coordinator may take to answer: at first, and when its connection broke. */
@@ -20,7 +26,7 @@ const connectMs = { first: 30_000, again: 2_000 };
 /** How long a worker that is told to end waits for Goodbye: less than `endInTime` gives the process. */
 const leaveMs = 8_000;
 
-export interface WorkerOptions extends EquipmentOptions {
+export interface WorkerOptions extends RunResourcesOptions {
   /** HOST:PORT of the coordinator. */
   readonly coordinator: string;
   /** Called when nothing is left to be done but to end. */
@@ -47,7 +53,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
   const { workerId } = options;
   const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
-  let equipment: Promise<Equipment> | undefined;
+  let run: Promise<RunResources> | undefined;
 
   const open = (timeoutMs: number) =>
     openSession(options.coordinator, credentials, { register, timeoutMs }, () => ({
@@ -65,8 +71,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
     const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
-      equipment ??= equip(welcome, options, { credentials, session, compute, exchange }, opened);
-      const { resources, runId, publisher, settleMetrics } = await equipment;
+      run ??= openRunResources(welcome, options, { credentials, session, compute, exchange }, opened);
+      const { resources, runId, publisher, settleMetrics } = await run;
       // What it held may be of steps that the others have taken otherwise meanwhile.
       resources.held.step = null;
       return {
@@ -78,7 +84,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     try {
       return await followCoordinator(session, position, prepare, () => options.onEnding?.());
     } catch (thrown) {
-      if (signal.aborted || equipment === undefined || !mayJoinAnew(thrown)) throw thrown;
+      if (signal.aborted || run === undefined || !mayJoinAnew(thrown)) throw thrown;
       process.stderr.write(`worker: ${RondoError.from(thrown).message}; joining anew\n`);
       return null;
     } finally {
@@ -96,7 +102,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
   } finally {
     options.onEnding?.();
-    await closeEquipment(opened);
+    await closeRunResources(opened);
     peers.destroy();
     exchange.close();
     await Promise.all(opened.lanes.map((lane) => lane.destroy()));

@@ -22,7 +22,7 @@ const fromCoordinator = {
 } as const;
 
 /** What a worker is given that decides neither the run nor where its coordinator is. */
-export interface EquipmentOptions {
+export interface RunResourcesOptions {
   /** The run's token. */
   readonly token: string;
   /** HOST:PORT to serve peers on; port 0 takes a free one. */
@@ -37,7 +37,7 @@ export interface EquipmentOptions {
 }
 
 /** What the run's configuration decides, and what outlives a session. */
-export interface Equipment {
+export interface RunResources {
   readonly resources: Omit<WorkerResources, 'session'>;
   readonly runId: string;
   readonly publisher: MetricsPublisher;
@@ -60,14 +60,14 @@ export interface Opened {
  * Opens everything that the run's configuration decides. TensorFlow builds its program while the dataset
  * arrives.
  */
-export async function equip(
+export async function openRunResources(
   welcome: Welcome,
-  options: EquipmentOptions,
+  options: RunResourcesOptions,
   base: Pick<WorkerResources, 'credentials' | 'compute' | 'exchange'> & {
     readonly session: CoordinatorSession;
   },
   opened: Opened,
-): Promise<Equipment> {
+): Promise<RunResources> {
   const { session, ...kept } = base;
   const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
   const { runId, natsUrl, natsToken } = welcome;
@@ -112,8 +112,12 @@ function useThreads(threads: number): void {
   process.env.OMP_NUM_THREADS = String(threads);
 }
 
-/** Closes what `equip` opened, but for what is the whole process's. */
-export async function closeEquipment({ publisher, loader, waitedForMetrics = false }: Opened): Promise<void> {
+/** Closes what `openRunResources` opened, but for what is the whole process's. */
+export async function closeRunResources({
+  publisher,
+  loader,
+  waitedForMetrics = false,
+}: Opened): Promise<void> {
   await publisher?.close({ timeoutMs: waitedForMetrics ? 0 : publisherCloseTimeoutMs });
   await loader?.close();
 }
@@ -121,7 +125,7 @@ export async function closeEquipment({ publisher, loader, waitedForMetrics = fal
 /** Threads for the lanes beside the main thread's, in order. */
 async function openLanes(
   count: number,
-  { listen, token }: EquipmentOptions,
+  { listen, token }: RunResourcesOptions,
   opened: LaneThread[],
 ): Promise<void> {
   const { host } = parseHostPort(listen);
