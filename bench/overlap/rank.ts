@@ -63,7 +63,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     config: { seed: 1, mixup: 0, emaDecay: null },
     compute: overlapped ? compute : allAtOnce(compute),
     ...{ ring, layout, vector, signal },
-    stopRequested: () => false,
+    requests: () => ({ stop: false, snapshot: false }),
   };
   const times: StepTimes[] = [];
   const cpuBefore = process.cpuUsage();

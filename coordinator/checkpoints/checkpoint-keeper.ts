@@ -17,10 +17,12 @@ export interface SavedEnd {
   readonly step: number;
   /** False for a state inside the epoch. */
   readonly whole: boolean;
+  /** The run was stopped with it. */
+  readonly stopped: boolean;
   /** Its phase ends with it, earlier than planned. */
   readonly endsPhase: boolean;
-  /** Who serves it, in which generation. */
-  readonly holderAddress: string;
+  /** Who serves it, HOST:PORT, in which generation. */
+  readonly holders: readonly string[];
   readonly generation: bigint;
 }
 
@@ -34,6 +36,8 @@ export interface CheckpointKeeperOptions {
   readonly config: RunConfig;
   /** The measure whose best epoch is marked; null to mark none. */
   readonly keepBest: EpochMeasure | null;
+  /** How many of the newest are kept. */
+  readonly keep: number;
   /** Of checkpoints. */
   readonly folder: string;
   readonly pullState: PullState;
@@ -64,7 +68,7 @@ export function keepCheckpoints(o: CheckpointKeeperOptions): LatestQueue<SavedEn
 
 async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointKeeperOptions): Promise<void> {
   const { config, keepBest, folder } = o;
-  const { header, values } = await o.pullState(end.holderAddress, { ...end, token: o.token, signal });
+  const { header, values } = await pullFromAny(end, signal, o);
   // A checkpoint promises the steps before it: they must be on the disk first.
   o.ledger.sync();
   // `stage-N` first: after a crash between the two, a run resumed from the epoch's checkpoint would never
@@ -78,7 +82,30 @@ async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointK
     o.report({ kind: 'checkpoint', name, step: end.step });
     o.publish({ kind: 'event', event: 'checkpoint', detail: name, step: end.step });
   }
-  await pruneCheckpoints(folder, o.epochs(), keepBest ?? undefined);
+  await pruneCheckpoints(folder, {
+    epochs: o.epochs(),
+    measure: keepBest ?? undefined,
+    keep: o.keep,
+    step: end.step,
+  });
+}
+
+/** All holders have the same bytes: where one is gone, or went on and forgot them, the next is asked. */
+async function pullFromAny(
+  { holders, generation, step }: SavedEnd,
+  signal: AbortSignal,
+  { pullState, token }: CheckpointKeeperOptions,
+): ReturnType<PullState> {
+  let failure = new RondoError('unavailable', `nobody holds the state after step ${step}`);
+  for (const address of holders) {
+    try {
+      return await pullState(address, { token, generation, step, signal });
+    } catch (thrown) {
+      failure = RondoError.from(thrown);
+      if (signal.aborted) break;
+    }
+  }
+  throw failure;
 }
 
 /**

@@ -4,11 +4,23 @@ import { planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { realFiles, replaceFolder, syncDirectory, temporaryName } from '../../runtime/durable-file.js';
 
-/** `epoch-0003`: after the epoch counted 3 from 0. `stopped-000042`: inside an epoch, after 42 steps. */
-export function nameCheckpoint(end: { epoch: number; step: number; whole: boolean }): string {
-  return end.whole
-    ? `epoch-${String(end.epoch).padStart(4, '0')}`
-    : `stopped-${String(end.step).padStart(6, '0')}`;
+/**
+ * `epoch-0003`: after the epoch counted 3 from 0. `step-000042`: inside an epoch, after 42 steps;
+ * `stopped-000042` where the run was stopped there.
+ */
+export function nameCheckpoint(end: {
+  readonly epoch: number;
+  readonly step: number;
+  readonly whole: boolean;
+  readonly stopped?: boolean;
+}): string {
+  if (end.whole) return `epoch-${String(end.epoch).padStart(4, '0')}`;
+  return `${end.stopped ? 'stopped' : 'step'}-${String(end.step).padStart(6, '0')}`;
+}
+
+/** Whether a folder of this name holds a checkpoint under its first name. */
+export function isCheckpointName(name: string): boolean {
+  return /^(epoch|step|stopped)-\d+$/.test(name);
 }
 
 /**

@@ -64,7 +64,11 @@ async function findBest(
     const path = join(checkpoints, nameCheckpoint({ epoch: best.epoch, step: best.step, whole: true }));
     if (existsSync(path)) return readWhole(path);
   }
-  const newest = existsSync(checkpoints) ? await findNewestCheckpoint(checkpoints) : null;
+  const refuse = (damage: RondoError) => {
+    const remedy = 'name another one with --checkpoint';
+    throw new RondoError(damage.code, damage.message, { remedy, cause: damage });
+  };
+  const newest = existsSync(checkpoints) ? await findNewestCheckpoint(checkpoints, refuse) : null;
   if (newest !== null) return newest;
   throw new RondoError('not-found', `run ${runId} has no checkpoint yet`, {
     remedy: 'a run writes one at the end of each epoch, and when it is stopped',

@@ -48,6 +48,8 @@ export interface ClusterOptions {
   readonly launched?: { readonly workerIds: readonly string[]; readonly logDir: string };
   /** A worker silent for so long is lost, and every other wait follows; 5 s unless given. */
   readonly silenceMs?: number;
+  /** A snapshot is taken after every so many steps; none but those of epochs unless given. */
+  readonly snapshotSteps?: number;
   /** Parts of the stall rule that a test changes. */
   readonly stall?: Partial<StallRules>;
 }
@@ -68,6 +70,8 @@ export interface Cluster {
   run(start: Start): Promise<RunResult>;
   /** Every worker finishes its step, then `run` resolves. */
   stop(reason: string): void;
+  /** Every worker takes a snapshot after the step under way or the next, if they are training. */
+  snapshot(): void;
   /** Ends the run with `error`. */
   fail(error: RondoError): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
@@ -149,6 +153,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       return outcome.promise;
     },
     stop: (reason) => dispatch({ kind: 'stop', reason }),
+    snapshot: () => dispatch({ kind: 'snapshot' }),
     fail: (error) => dispatch({ kind: 'abort', error }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
     status: () => describeCluster(membership, figures, performance.now()),
@@ -185,6 +190,7 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
     welcome: {
       ...{ runId: config.runId, runConfigJson: JSON.stringify(config), maxWorkers, ...welcome },
       heartbeatSeconds: heartbeatMs / 1_000,
+      snapshotSteps: BigInt(options.snapshotSteps ?? 0),
     },
     validCount: config.validCount,
     stepsPerEpoch: stepsPerEpoch(config),

@@ -53,16 +53,19 @@ export interface EvaluationResult {
   readonly probabilities: Float32Array;
 }
 
-/** All ranks hold the same state after `step` steps; `holderAddress` serves it by Peer.CopyState. */
+/** All ranks hold the same state after `step` steps, and serve it by Peer.CopyState. */
 export interface EpochEnd {
   readonly epoch: number;
   readonly step: number;
   readonly stateDigest: string;
   readonly parameterDigest: string;
-  readonly holderAddress: string;
+  /** Of every rank, HOST:PORT. */
+  readonly holders: readonly string[];
   readonly generation: bigint;
-  /** False when the run was stopped inside the epoch. */
+  /** False inside the epoch. */
   readonly whole: boolean;
+  /** The ranks take no more steps, and only therefore hold it. */
+  readonly stopped: boolean;
 }
 
 export interface WorkerLoss {

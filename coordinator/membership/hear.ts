@@ -87,9 +87,9 @@ function advance(
   return finish(next, result);
 }
 
-/** The state inside an epoch is not saved when only the membership changes, unless nobody would hold it. */
+/** The state that a stop leaves is not saved when only the membership changes, unless nobody would hold it. */
 function isWorthKeeping(state: Running | Stopping, effect: Effect): boolean {
-  if (effect.kind !== 'epochCompleted' || effect.value.whole || state.kind === 'running') return true;
+  if (effect.kind !== 'epochCompleted' || !effect.value.stopped || state.kind === 'running') return true;
   return state.purpose.kind === 'end' || state.members.every(({ leaving }) => leaving);
 }
 

@@ -19,6 +19,8 @@ export type Event =
   /** The coordinator itself cannot go on. */
   | { readonly kind: 'abort'; readonly error: RondoError }
   | { readonly kind: 'stop'; readonly reason: string }
+  /** The ranks are to hold a state inside the epoch too. */
+  | { readonly kind: 'snapshot' }
   | { readonly kind: 'close'; readonly ok: boolean; readonly reason: string }
   | { readonly kind: 'tick' };
 

@@ -90,7 +90,8 @@ export interface Reports {
   readonly reported: readonly number[];
   readonly steps: AnswersByRank<StepCommitted>;
   readonly evaluations: AnswersByRank<Evaluation>;
-  readonly epochs: AnswersByRank<EpochCompleted>;
+  /** By the steps that the state comes after. */
+  readonly states: AnswersByRank<EpochCompleted>;
   readonly finished: AnswersByRank<FinishedReport>;
 }
 

@@ -6,7 +6,7 @@ import { hear } from './hear.js';
 import { checkTime, hearExit, loseMember } from './loss.js';
 import type { Event, Transition } from './membership-events.js';
 import type { Alive, Gathering, Membership, Start } from './membership-state.js';
-import { settle } from './regrouping.js';
+import { settle, tell } from './regrouping.js';
 import type { Rules } from './rules.js';
 
 /** A cluster without workers. */
@@ -49,6 +49,8 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
       return fail(state, event.error);
     case 'stop':
       return stop(rules, state, event.reason, nowMs);
+    case 'snapshot':
+      return askForSnapshot(state);
     case 'close':
       return close(state, event.ok, event.reason);
     case 'tick':
@@ -88,6 +90,13 @@ function stop(rules: Rules, state: Membership, reason: string, nowMs: number): T
     default:
       return { state, effects: [] };
   }
+}
+
+/** Whoever asks for it asks again later: a generation that has not begun, or is ending, takes none. */
+function askForSnapshot(state: Membership): Transition {
+  if (state.kind !== 'running') return { state, effects: [] };
+  const value = { generation: state.generation.number };
+  return { state, effects: tell(state.members, { $case: 'snapshot', value }) };
 }
 
 function endBeforeFirstStep(state: Alive, step: number): Transition {

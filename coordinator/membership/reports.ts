@@ -34,7 +34,7 @@ export function noReports(generation: Generation, startDigest: string): Reports 
     reported: generation.places.map(() => generation.startStep),
     steps: new Map(),
     evaluations: new Map(),
-    epochs: new Map(),
+    states: new Map(),
     finished: new Map(),
   };
 }
@@ -90,47 +90,37 @@ function reportEvaluation(
 }
 
 /**
- * A rank's digest at the end of an epoch.
+ * A rank's digest of a state that all ranks hold.
  *
  * @throws RondoError data-loss, naming who differs, when the replicas are not identical.
  */
-function reportEpoch(
+function reportState(
   { generation, reports, progress }: Begun,
   rank: number,
   report: EpochCompleted,
 ): Advance {
-  const { epoch, whole, stateDigest, parameterDigest } = report;
-  const answered = addAnswer(reports.epochs, epoch, rank, report, generation.places.length);
-  if (answered.repeated) throw violation(generation, rank, `the end of epoch ${epoch} twice`);
-  const next = { ...reports, epochs: answered.answers };
+  const { epoch, whole, stopped, stateDigest, parameterDigest } = report;
+  const step = Number(report.step);
+  const answered = addAnswer(reports.states, step, rank, report, generation.places.length);
+  if (answered.repeated) throw violation(generation, rank, `the state after step ${step} twice`);
+  const next = { ...reports, states: answered.answers };
   if (answered.complete === null) return { reports: next, progress, effects: [] };
 
   requireAgreement(
     generation.places,
     answered.complete.map(
       (r) =>
-        `state ${r.stateDigest}, parameters ${r.parameterDigest} after step ${r.step}${r.whole ? '' : ' (stopped)'}`,
+        `state ${r.stateDigest}, parameters ${r.parameterDigest}${r.whole ? '' : ' inside the epoch'}${r.stopped ? ' (stopped)' : ''}`,
     ),
-    `the replicas differ at the end of epoch ${epoch}`,
+    whole ? `the replicas differ at the end of epoch ${epoch}` : `the replicas differ after step ${step}`,
   );
-  const step = Number(report.step);
-  // A worker may digest its snapshot while it goes on; it cannot end an epoch that it has not reached.
+  // A worker may digest its snapshot while it goes on; it cannot hold a state that it has not reached.
   if (step > progress.committed) {
-    throw violation(
-      generation,
-      rank,
-      `epoch ${epoch} after step ${step}, with ${progress.committed} committed`,
-    );
+    throw violation(generation, rank, `the state after step ${step}, with ${progress.committed} committed`);
   }
-  const holderAddress = generation.places[0]!.address;
   const value = {
-    epoch,
-    step,
-    whole,
-    stateDigest,
-    parameterDigest,
-    holderAddress,
-    generation: generation.number,
+    ...{ epoch, step, whole, stopped, stateDigest, parameterDigest, generation: generation.number },
+    holders: generation.places.map(({ address }) => address),
   };
   return {
     reports: next,
@@ -166,12 +156,12 @@ export function reportFinished(
     'the workers end at different steps',
   );
   if (restoresState) requireRestored(generation, reports.startDigest, answered.complete);
-  const open = [...next.evaluations.keys(), ...next.epochs.keys()];
-  if (open.length > 0) {
-    throw new RondoError(
-      'data-loss',
-      `the workers finished, but some left epoch ${open[0]} without a report`,
-    );
+  const owed = [
+    ...[...next.evaluations.keys()].map((epoch) => `an evaluation of epoch ${epoch}`),
+    ...[...next.states.keys()].map((after) => `a digest of the state after step ${after}`),
+  ];
+  if (owed.length > 0) {
+    throw new RondoError('data-loss', `the workers finished, but some still owe ${owed[0]}`);
   }
   const metrics = { published: 0, dropped: 0 };
   for (const { metrics: counted } of answered.complete) {
@@ -209,5 +199,5 @@ export function reportBy(
   }
   if (message.$case === 'stepCommitted') return reportStep(rules, begun, rank, message.value);
   if (message.$case === 'evaluation') return reportEvaluation(rules, begun, rank, message.value);
-  return message.$case === 'epochCompleted' ? reportEpoch(begun, rank, message.value) : null;
+  return message.$case === 'epochCompleted' ? reportState(begun, rank, message.value) : null;
 }

@@ -1,7 +1,7 @@
 import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
-import { duration, flag, hostPort, integer, natsUrl, oneOf, plainName, text } from './value-types.js';
+import { duration, flag, hostPort, integer, natsUrl, number, oneOf, plainName, text } from './value-types.js';
 
 /** Defaults that other commands share with `coordinator start`. */
 export const defaults = {
@@ -10,6 +10,7 @@ export const defaults = {
   maxWorkers: 1024,
   /** Of a worker, in seconds. */
   silenceLimit: 5,
+  keepCheckpoints: 2,
   listen: '127.0.0.1:0',
   runDir: 'runs',
 } as const;
@@ -116,6 +117,24 @@ export const runOptions = {
     type: oneOf(epochMeasures),
     default: ({ earlyStopping }) => (earlyStopping === null ? null : 'valid_loss'),
     defaultText: 'valid_loss with --early-stopping, else none',
+  }),
+  checkpointSteps: runtimeOption({
+    value: 'N',
+    text: 'also saves a checkpoint after every N steps, counted over the run, as checkpoints/step-NNNNNN; training does not wait for it',
+    type: integer(1, 1_000_000_000),
+    defaultText: 'at the ends of epochs alone',
+  }),
+  checkpointMinutes: runtimeOption({
+    value: 'MINUTES',
+    text: 'also saves one when so long has passed since the last',
+    type: number('a number of minutes from 0.01 to 100000', (n) => n >= 0.01 && n <= 100_000),
+    defaultText: 'never',
+  }),
+  keepCheckpoints: runtimeOption({
+    value: 'N',
+    text: 'how many of the newest checkpoints are kept: N of epochs, and N inside them since; those named best and stage stay too',
+    type: integer(1, 10_000),
+    default: defaults.keepCheckpoints,
   }),
   runDir: runtimeOption({
     value: 'DIR',

@@ -17,10 +17,21 @@ export interface WorkerCounts {
   readonly maxWorkers: number;
 }
 
+/** When states are saved beside those at the ends of epochs, and how many are kept. */
+export interface CheckpointOptions {
+  /** After every so many steps; null for never. */
+  readonly everySteps: number | null;
+  /** When so long has passed since the last; null for never. */
+  readonly everyMs: number | null;
+  /** So many of the newest. */
+  readonly keep: number;
+}
+
 /** Where and how a run is computed; may differ each time that it is resumed. */
 export interface RuntimeOptions extends WorkerCounts {
   /** A worker silent for so long is lost, and every other wait of the cluster follows. */
   readonly silenceMs: number;
+  readonly checkpoints: CheckpointOptions;
   /** Disk for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly nats: string | null;
@@ -56,6 +67,11 @@ export function resolveStart(raw: RawStart): StartConfig {
   const parsed = parseStart(raw);
   const places = {
     silenceMs: 1_000 * (parsed.silenceLimit ?? defaults.silenceLimit),
+    checkpoints: {
+      everySteps: parsed.checkpointSteps ?? null,
+      everyMs: parsed.checkpointMinutes === undefined ? null : 60_000 * parsed.checkpointMinutes,
+      keep: parsed.keepCheckpoints ?? defaults.keepCheckpoints,
+    },
     cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,

@@ -7,7 +7,7 @@ import { digestFile } from '../../runtime/file-digest.js';
 import { version } from '../../runtime/installation.js';
 import { shellWord } from '../../runtime/printable.js';
 import { type Checkpoint, digestRunConfig } from '../checkpoints/checkpoint-file.js';
-import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
+import { describeDamage, findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
 import { dashed } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
@@ -45,8 +45,8 @@ export type Resumed =
 /**
  * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that
  * step. Data and weights may lie elsewhere now: where they do is recorded, and need not be said again. Throws
- * when another process works on the run, when an option or the data differ from the run's, and data-loss for a
- * damaged checkpoint.
+ * when another process works on the run, when an option or the data differ from the run's, and data-loss when
+ * all checkpoints are damaged.
  */
 export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
   const directory = findRunDirectory(start.run, start.runtime.runDir);
@@ -56,7 +56,9 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     requireSame(start.given, record);
     const runtime = resolveRuntime(start, record);
     await restoreReplaced(directory.checkpoints);
-    const checkpoint = await findNewestCheckpoint(directory.checkpoints);
+    const checkpoint = await findNewestCheckpoint(directory.checkpoints, (damage, instead) =>
+      context.report({ kind: 'warning', text: describeDamage(damage, instead) }),
+    );
     if (checkpoint !== null) requireOwn(checkpoint, record);
     const step = checkpoint?.record.step ?? 0;
     const summary = await readSummary(directory);

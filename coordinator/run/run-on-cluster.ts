@@ -52,6 +52,8 @@ export interface RunOnClusterOptions<Result> {
   readonly maxWorkers: number;
   /** A worker silent for so long is lost, and every other wait follows. */
   readonly silenceMs: number;
+  /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
+  readonly snapshotSteps: number;
   readonly token: string;
   /** Holds the token while workers from elsewhere may join, and is gone afterwards. */
   readonly tokenFile: string;
@@ -82,7 +84,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
   const { task, token, services, resources, signal, nats, logDir, minWorkers, maxWorkers, silenceMs } = o;
   const { config, dataset, pretrainedPath, workers, localWorkers, cacheGib, listen } = task;
   const cluster = await services.openCluster({
-    ...{ config, dataset, pretrainedPath, listen, token, silenceMs },
+    ...{ config, dataset, pretrainedPath, listen, token, silenceMs, snapshotSteps: o.snapshotSteps },
     ...{ worldSize: workers, minWorkers, maxWorkers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     checkpoint: () => streamCheckpoint(o.checkpoint()),

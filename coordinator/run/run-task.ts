@@ -75,6 +75,7 @@ async function gatherAndRun(
     return await runOnCluster({
       ...{ task: work, services, report, signal, resources, logDir },
       ...{ minWorkers: 1, maxWorkers: work.workers, silenceMs: 1_000 * defaults.silenceLimit },
+      snapshotSteps: 0,
       token: createRunToken(),
       tokenFile: join(logDir, 'token'),
       nats: { url: '', token: '' },

@@ -31,6 +31,8 @@ export interface RunningCluster {
   run(start: { step: number; source: 'fresh' | 'checkpoint' }): Promise<ClusterResult>;
   /** Ends the run after the current step. */
   stop(reason: string): void;
+  /** Has the workers hold a state inside the epoch too, if they are training. */
+  snapshot(): void;
   /** Ends the run with `error`. */
   fail(error: RondoError): void;
   /** A worker that was launched here ended badly and is not started again. */
@@ -117,6 +119,8 @@ export interface RunServices {
     minWorkers: number;
     maxWorkers: number;
     silenceMs: number;
+    /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
+    snapshotSteps: number;
     welcome: { natsUrl: string; natsToken: string };
     dataset: Dataset;
     pretrainedPath: string | null;

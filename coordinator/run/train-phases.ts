@@ -3,7 +3,7 @@ import { totalSteps } from '../../plan/phases.js';
 import type { PhaseConfig } from '../../plan/run-config.js';
 import { countSinceBest, findBestEpoch } from '../checkpoints/best-epoch.js';
 import { type Checkpoint, readCheckpointRecord } from '../checkpoints/checkpoint-file.js';
-import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
+import { describeDamage, findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import type { LatestQueue, SavedEnd } from '../checkpoints/checkpoint-keeper.js';
 import { nameCheckpoint } from '../checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../run-store/epoch-record.js';
@@ -89,10 +89,12 @@ export function considerResumed(work: PhaseWork): void {
 
 /** Has the run go on from its newest checkpoint, or from its beginning where there is none. */
 async function goBack(work: PhaseWork): Promise<void> {
-  const { run, recorder, checkpoints } = work;
+  const { run, recorder, checkpoints, context } = work;
   // One that was being copied from a worker may be lost with it.
   await checkpoints.settle();
-  work.start = await findNewestCheckpoint(run.directory.checkpoints);
+  work.start = await findNewestCheckpoint(run.directory.checkpoints, (damage, instead) =>
+    context.report({ kind: 'warning', text: describeDamage(damage, instead) }),
+  );
   recorder.rollBack(work.start?.record.step ?? 0);
   work.phaseEnd = null;
   // There is no generation to be stopped.

@@ -46,6 +46,8 @@ interface ActiveRun extends PhaseWork {
   readonly resources: OpenResources;
   readonly ledger: LineFile;
   readonly metrics: LineFile;
+  /** When a state was last saved, or asked for inside an epoch. */
+  savedAtMs: number;
 }
 
 /**
@@ -106,7 +108,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const publish: MetricsCollector['publish'] = (metric) => resources.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
     ...{ config: run.config, keepBest: run.training.keepBest, folder: run.directory.checkpoints },
-    ...{ token, ledger, report, publish },
+    ...{ token, ledger, report, publish, keep: run.runtime.checkpoints.keep },
     pullState: services.pullState,
     epochs: () => recorder.epochs,
   });
@@ -118,6 +120,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
     report,
     publish,
     checkpoint(end) {
+      active.savedAtMs = services.nowMs();
       const endsPhase = end.whole && considerStopping(active);
       checkpoints.push({ ...end, endsPhase });
     },
@@ -132,6 +135,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
     metrics: openLineFile(run.directory.metrics),
     recorder,
     checkpoints,
+    savedAtMs: services.nowMs(),
     start: run.checkpoint,
     phaseEnd: null,
     stoppedEarly: run.restored.earlyStops.length > 0,
@@ -166,6 +170,16 @@ async function operate(active: ActiveRun): Promise<Ending> {
   }
 }
 
+/** Has the workers hold a state inside the epoch for a checkpoint, when the last one is old enough. */
+function considerSaving(active: ActiveRun): void {
+  const { run, context, resources } = active;
+  const { everyMs } = run.runtime.checkpoints;
+  const nowMs = context.services.nowMs();
+  if (everyMs === null || nowMs - active.savedAtMs < everyMs) return;
+  active.savedAtMs = nowMs;
+  resources.cluster?.snapshot();
+}
+
 /** Adds the command that resumes the run to the error, unless the error says so already. */
 function addResumeRemedy(error: RondoError, { recorder, context }: ActiveRun): RondoError {
   const { remedy } = error;
@@ -193,11 +207,13 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
     ...{ token, nats, services, report, signal, resources },
     tokenFile: directory.token,
     logDir: directory.logs,
+    snapshotSteps: runtime.checkpoints.everySteps ?? 0,
     listener: {
       ...recorder,
       stepCommitted(step) {
         pace.committed(services.nowMs());
         recorder.stepCommitted(step);
+        considerSaving(active);
       },
     },
     endRemedy: `go on with: ${resume}`,

@@ -26,8 +26,8 @@ afterAll(() => {
 });
 
 /** Goes on with a run and expects it to end where the uninterrupted one did. */
-async function resumeToTheSameEnd(name: string): Promise<void> {
-  const { code, stderr } = await runCoordinator(runs.resume(name));
+async function resumeToTheSameEnd(name: string, ...more: string[]): Promise<void> {
+  const { code, stderr } = await runCoordinator(runs.resume(name, ...more));
   expect(code, stderr).toBe(0);
   expect(readSummaryFile(runs.run(name))).toMatchObject({
     status: 'completed',
@@ -48,9 +48,10 @@ async function killWorker(coordinator: number, id: string): Promise<void> {
 }
 
 describe('a run that is interrupted', () => {
-  it('ends at the same weights when the coordinator is killed after two epochs and resumed', async () => {
-    const coordinator = startCoordinator(runs.start('killed', data, '--workers', '2', '--epochs', '3'));
-    await coordinator.event((event) => event.kind === 'checkpoint' && event.step === 12);
+  it('ends at the same weights when all of it is killed inside an epoch, and resumed by other workers', async () => {
+    const often = ['--workers', '2', '--epochs', '3', '--checkpoint-steps', '4'];
+    const coordinator = startCoordinator(runs.start('killed', data, ...often));
+    await coordinator.event(({ kind, name }) => kind === 'checkpoint' && name === 'step-000008');
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGKILL');
     await coordinator.exited;
@@ -59,7 +60,7 @@ describe('a run that is interrupted', () => {
     await expect.poll(() => workers.some(({ pid }) => isAlive(pid)), { timeout: 60_000 }).toBe(false);
     for (const { pid, command } of processes)
       if (command.includes('nats-server') && isAlive(pid)) process.kill(pid);
-    await resumeToTheSameEnd('killed');
+    await resumeToTheSameEnd('killed', '--workers', '1');
   });
 
   it('goes on when its workers are killed, one after the other, and takes each step once', async () => {

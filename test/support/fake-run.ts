@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { localServices } from '../../coordinator/local-services.js';
 import type {
   ClusterListener,
+  EpochEnd,
   EvaluationResult,
   WorkerPlace,
 } from '../../coordinator/membership/cluster-events.js';
@@ -50,6 +51,8 @@ export interface Faults {
   /** All workers are lost at this step, once. */
   loseStateAt?: number;
   pullState?: RunServices['pullState'];
+  /** How far the run's clock is ahead. */
+  aheadMs?(): number;
   /**
    * Goes on without waiting until an epoch's checkpoint is saved or has failed; real epochs take longer than
    * that.
@@ -107,14 +110,19 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       };
       return { publish, ...closing('collector') };
     },
-    async openCluster({ config, worldSize, listener, checkpoint, welcome }) {
+    async openCluster({ config, worldSize, listener, checkpoint, welcome, snapshotSteps }) {
       welcomes.push(welcome);
       faults.openCluster?.();
-      let stopping = false;
+      let [stopping, snapshotDue] = [false, false];
+      const takeSnapshot = (step: number) => {
+        const isDue = snapshotDue || (snapshotSteps > 0 && step % snapshotSteps === 0);
+        snapshotDue = false;
+        return isDue;
+      };
       const run = async ({ step, source }: { step: number; source: 'fresh' | 'checkpoint' }) => {
         stopping = false;
         if (source === 'checkpoint') loaded.push(...(await readValues(checkpoint(step))));
-        const o = { config, worldSize, listener, faults, stopping: () => stopping, settled };
+        const o = { config, worldSize, listener, faults, stopping: () => stopping, takeSnapshot, settled };
         return runFakeCluster(step, o);
       };
       return {
@@ -122,6 +130,9 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         run,
         stop: () => {
           stopping = true;
+        },
+        snapshot: () => {
+          snapshotDue = true;
         },
         fail: () => {},
         workerExited: () => {},
@@ -145,7 +156,10 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         throw error;
       }),
     writeReport: localServices.writeReport,
-    nowMs: () => (time += 10),
+    nowMs() {
+      time += 10;
+      return time + (faults.aheadMs?.() ?? 0);
+    },
   };
   return { services, calls, loaded, welcomes };
 }
@@ -163,12 +177,14 @@ interface FakeRunOptions {
   readonly listener: ClusterListener;
   readonly faults: Faults;
   stopping(): boolean;
+  /** Whether a snapshot is due after so many steps. */
+  takeSnapshot(step: number): boolean;
   readonly settled: ReadonlySet<number>;
 }
 
 async function runFakeCluster(
   start: number,
-  { config, worldSize, listener, faults, stopping, settled }: FakeRunOptions,
+  { config, worldSize, listener, faults, stopping, takeSnapshot, settled }: FakeRunOptions,
 ): Promise<ClusterResult> {
   const places = Array.from(
     { length: worldSize },
@@ -206,7 +222,9 @@ async function runFakeCluster(
     if (plan.lastOfEpoch || stopped) {
       endEpoch(listener, plan.epoch, step + 1, plan.lastOfEpoch, faults.validLoss?.(plan.epoch) ?? 3);
     }
-    while (plan.lastOfEpoch && !faults.eager && !settled.has(step + 1)) await setImmediate();
+    const inside = !plan.lastOfEpoch && !stopped && takeSnapshot(step + 1);
+    if (inside) listener.epochCompleted({ ...endOf(plan.epoch, step + 1, false), stopped: false });
+    while ((plan.lastOfEpoch || inside) && !faults.eager && !settled.has(step + 1)) await setImmediate();
     if (stopped) return { ...result, step: step + 1, stopped: true };
   }
   if (kind === 'evaluate') {
@@ -225,19 +243,16 @@ function endEpoch(
   whole: boolean,
   validLoss: number,
 ): void {
-  const { stateDigest, parameterDigest } = fakeState(step).header;
-  const end = {
-    epoch,
-    step,
-    whole,
-    stateDigest,
-    parameterDigest,
-    holderAddress: '127.0.0.1:0',
-    generation: 1n,
-  };
-  listener.epochCompleted(end);
+  listener.epochCompleted(endOf(epoch, step, whole));
   if (!whole) return;
   listener.evaluated(evaluationOf(epoch, step, validLoss));
+}
+
+function endOf(epoch: number, step: number, whole: boolean): EpochEnd {
+  const { stateDigest, parameterDigest } = fakeState(step).header;
+  const digests = { stateDigest, parameterDigest };
+  const holders = ['127.0.0.1:0', '127.0.0.1:1'];
+  return { ...{ epoch, step, whole, stopped: !whole }, ...digests, holders, generation: 1n };
 }
 
 function evaluationOf(epoch: number, step: number, validLoss: number): EvaluationResult {

@@ -108,7 +108,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (whole)
       say({ $case: 'evaluation', value: { ...at, ...evaluate(config.validCount, rank, worldSize) } });
     const digests = { stateDigest: stateDigest(step), parameterDigest: `parameters-${step}` };
-    say({ $case: 'epochCompleted', value: { ...at, whole, ...digests } });
+    say({ $case: 'epochCompleted', value: { ...at, whole, stopped: !whole, ...digests } });
   };
   const train = async (assignment: Assignment) => {
     const { rank, worldSize, startStep } = assignment;

@@ -33,6 +33,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
       natsToken: '',
       maxWorkers: 2,
       heartbeatSeconds: 1,
+      snapshotSteps: 0n,
     },
     validCount: 4,
     stepsPerEpoch: 4,
@@ -137,7 +138,8 @@ export function epochMessage(
   change: Partial<Extract<Message, { $case: 'epochCompleted' }>['value']> = {},
 ): Message {
   const digests = { stateDigest: `state-${step}`, parameterDigest: `parameters-${step}` };
-  const value = { generation: 1n, epoch: 0, step: BigInt(step), rank, whole: true, ...digests, ...change };
+  const at = { generation: 1n, epoch: 0, step: BigInt(step), rank };
+  const value = { ...at, whole: true, stopped: change.whole === false, ...digests, ...change };
   return { $case: 'epochCompleted', value };
 }
 

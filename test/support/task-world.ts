@@ -23,6 +23,8 @@ export interface RankOutcome {
 export interface WorldOptions {
   /** Rank 1 (or the only one) asks to stop during that step, counted from the first one taken. */
   readonly stopAt?: number;
+  /** The same rank asks for snapshots after so many steps, counted over the run. */
+  readonly snapshotsAfter?: readonly number[];
   readonly startStep?: number;
   readonly epochEndDue?: boolean;
   /** The label whose gradient is NaN. */
@@ -39,7 +41,7 @@ export function runWorld(
   worldSize: number,
   options: WorldOptions = {},
 ): Promise<RankOutcome[]> {
-  const { startStep = 0, epochEndDue = false, stopAt, poison, state, lossAt } = options;
+  const { startStep = 0, epochEndDue = false, stopAt, snapshotsAfter = [], poison, state, lossAt } = options;
   return Promise.all(
     createFakeRings(worldSize).map(async (ring, rank) => {
       const fake = createFakeCompute(poison === undefined ? {} : { poison });
@@ -51,8 +53,11 @@ export function runWorld(
       const { signal } = new AbortController();
       const events: TaskEvent[] = [];
       const evaluated: number[] = [];
-      const stopRequested = () =>
-        rank === Math.min(1, worldSize - 1) && events.filter((e) => e.kind === 'step').length === stopAt;
+      const isAsking = rank === Math.min(1, worldSize - 1);
+      const requests = (step: number) => ({
+        stop: isAsking && events.filter((e) => e.kind === 'step').length === stopAt,
+        snapshot: isAsking && snapshotsAfter.includes(step + 1),
+      });
       const run = performTask({
         ...{
           config,
@@ -66,7 +71,7 @@ export function runWorld(
           onEvaluated: (images) => evaluated.push(images),
         },
         snapshots: createSnapshots(compute, fakeShape.state),
-        context: () => ({ config, compute, ring, layout, vector, stopRequested, signal }),
+        context: () => ({ config, compute, ring, layout, vector, requests, signal }),
       });
       let next = await run.next();
       for (; !next.done; next = await run.next()) events.push(next.value);

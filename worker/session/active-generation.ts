@@ -27,6 +27,8 @@ export interface ActiveGeneration {
   begin(): void;
   /** Votes to stop after the current step. */
   requestStop(): void;
+  /** Votes for a snapshot after the current step. */
+  requestSnapshot(): void;
   /** Ends the generation where it is; resolves when nothing of it runs any more. Safe to call twice. */
   abort(): Promise<void>;
 }
@@ -42,7 +44,7 @@ export function startGeneration(
 ): ActiveGeneration {
   const aborting = new AbortController();
   const { signal } = aborting;
-  let stopRequested = false;
+  let [stopRequested, snapshotRequested] = [false, false];
   let begin = () => {};
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
@@ -51,7 +53,7 @@ export function startGeneration(
 
   const carryOut = async () => {
     const { resources, reporter, settleMetrics } = await services;
-    const { session } = resources;
+    const { session, snapshotSteps } = resources;
     try {
       const generation = await prepareGeneration(assignment, resources, signal);
       const { number, startStep, stateDigest, copy } = generation;
@@ -65,7 +67,10 @@ export function startGeneration(
       signal.throwIfAborted();
 
       const events = generation.perform({
-        stopRequested: () => stopRequested,
+        requests: (step) => ({
+          stop: stopRequested,
+          snapshot: snapshotRequested || (snapshotSteps > 0 && (step + 1) % snapshotSteps === 0),
+        }),
         onEvaluated: (images) => {
           position.evaluated = images;
         },
@@ -75,6 +80,7 @@ export function startGeneration(
         if (next.value.kind === 'step') {
           resources.held.step = next.value.plan.step + 1;
           position.step = BigInt(resources.held.step);
+          if (next.value.outcome.snapshot) snapshotRequested = false;
         }
         reporter.report(next.value, generation);
       }
@@ -105,6 +111,9 @@ export function startGeneration(
     begin,
     requestStop() {
       stopRequested = true;
+    },
+    requestSnapshot() {
+      snapshotRequested = true;
     },
     async abort() {
       aborting.abort();

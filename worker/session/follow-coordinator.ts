@@ -58,6 +58,9 @@ export async function followCoordinator(
         case 'stop':
           active?.requestStop();
           break;
+        case 'snapshot':
+          active?.requestSnapshot();
+          break;
         case 'interrupt': {
           // Not waited for: a compute thread that hangs must not keep this from hearing Goodbye.
           const { generation } = message.value;

@@ -10,6 +10,7 @@ import type { Exchange } from '../collective/transport/grpc/grpc-link.js';
 import type { BatchLoader } from '../training/batches.js';
 import type { Compute, ComputeShape, Digests } from '../training/compute.js';
 import { performTask } from '../training/perform-task.js';
+import type { Requests } from '../training/reduce-parts.js';
 import type { Snapshots } from '../training/snapshots.js';
 import type { TaskRun } from '../training/task.js';
 import type { CoordinatorSession } from './coordinator-session.js';
@@ -31,6 +32,8 @@ export interface WorkerResources {
   readonly snapshots: Snapshots;
   /** After how many steps the state is that TensorFlow holds; null for none, or for one that is half loaded. */
   readonly held: { step: number | null };
+  /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
+  readonly snapshotSteps: number;
   readonly loader: BatchLoader;
   /** The reduction vector of each set of trainable parameters, in shared memory. */
   readonly vectors: Readonly<Partial<Record<Trainable, Float32Array>>>;
@@ -46,7 +49,7 @@ export interface Generation {
   /** Of the state, when it came from a peer. */
   readonly copy: StateCopy | undefined;
   /** The run's task, once. */
-  perform(o: { stopRequested(): boolean; onEvaluated(images: number): void }): TaskRun;
+  perform(o: { requests(step: number): Requests; onEvaluated(images: number): void }): TaskRun;
 }
 
 /** Loads the state that `assignment` names and joins its ring. */
@@ -75,7 +78,7 @@ export async function prepareGeneration(
     startStep,
     stateDigest: digests.state,
     copy,
-    perform: ({ stopRequested, onEvaluated }) =>
+    perform: ({ requests, onEvaluated }) =>
       performTask({
         ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
         epochEndDue: assignment.epochEndDue,
@@ -85,7 +88,7 @@ export async function prepareGeneration(
           const [layout, vector] = [shape.reductions[trainable]!, vectors[trainable]!];
           // What a bfloat16 wire rounds, a world of one rounds too.
           const alone = worldSize === 1 && config.wire === 'float32';
-          return { config, compute, ring: alone ? null : ring, layout, vector, stopRequested, signal };
+          return { config, compute, ring: alone ? null : ring, layout, vector, requests, signal };
         },
       }),
   };

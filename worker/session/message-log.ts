@@ -70,6 +70,8 @@ function describeReceived({ $case, value }: Downward): Line {
       return ['info', { worldSize: value.worldSize, startStep: Number(value.startStep) }];
     case 'begin':
       return ['info', {}];
+    case 'snapshot':
+      return ['info', {}];
     case 'interrupt':
       return ['info', { generation: Number(value.generation) }];
     case 'stop':

@@ -77,7 +77,8 @@ function messageOf(
       return {
         $case: 'epochCompleted',
         value: {
-          ...{ generation: number, epoch: event.epoch, step: BigInt(step), rank, whole: event.whole },
+          ...{ generation: number, epoch: event.epoch, step: BigInt(step), rank },
+          ...{ whole: event.whole, stopped: event.stopped },
           stateDigest: digests.state,
           parameterDigest: digests.parameters,
         },

@@ -38,7 +38,7 @@ export interface RunResourcesOptions {
 
 /** What the run's configuration decides, and what outlives a session. */
 export interface RunResources {
-  readonly resources: Omit<WorkerResources, 'session'>;
+  readonly resources: Omit<WorkerResources, 'session' | 'snapshotSteps'>;
   readonly runId: string;
   readonly publisher: MetricsPublisher;
   /** Sends what metrics are still waiting and counts them. */

@@ -76,7 +76,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       // What it held may be of steps that the others have taken otherwise meanwhile.
       resources.held.step = null;
       return {
-        resources: { ...resources, session },
+        resources: { ...resources, session, snapshotSteps: Number(welcome.snapshotSteps) },
         reporter: createReporter(session, publisher, { runId, workerId }),
         settleMetrics,
       };

@@ -1,29 +1,43 @@
 import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import { evaluateShare } from './evaluate.js';
 import { takeSteps } from './step-sequence.js';
-import type { TaskEvent, TaskOptions, TaskRun } from './task.js';
+import type { SnapshotEvent, TaskEvent, TaskOptions, TaskRun } from './task.js';
 
 /**
  * Trains from `startStep` on: the steps, a snapshot and this rank's share of the validation set after every
- * epoch, and first of all where those of the epoch before are still due. `stopped` when the ranks agreed to
- * end before the last step.
+ * epoch, and first of all where those of the epoch before are still due. A snapshot that was asked for inside an
+ * epoch comes with the step after it, which does not wait for it. `stopped` when the ranks agreed to end before
+ * the last step.
  */
 export async function* train(options: TaskOptions): TaskRun {
   const { config, startStep, snapshots } = options;
   if (options.epochEndDue) {
     const epoch = startStep / stepsPerEpoch(config) - 1;
-    yield { kind: 'snapshot', epoch, whole: true, snapshot: await snapshots.hold(startStep) };
+    const snapshot = await snapshots.hold(startStep);
+    yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot };
     yield await evaluate(options, epoch, startStep);
   }
+  let taking: Promise<SnapshotEvent> | null = null;
   for await (const event of takeSteps(options)) {
     yield event;
+    if (taking !== null) yield await taking;
+    taking = null;
     const { plan, outcome } = event;
     const step = plan.step + 1;
-    if (plan.lastOfEpoch || outcome.stop) {
-      const snapshot = await snapshots.take(step);
-      yield { kind: 'snapshot', epoch: plan.epoch, whole: plan.lastOfEpoch, snapshot };
+    const [epoch, whole] = [plan.epoch, plan.lastOfEpoch];
+    if (whole || outcome.stop || outcome.snapshot) {
+      const stopped = !whole && !outcome.snapshot;
+      taking = snapshots.take(step).then((snapshot) => {
+        return { kind: 'snapshot', epoch, whole, stopped, snapshot };
+      });
+      // The generation may end before anybody asks for it.
+      taking.catch(() => {});
     }
-    if (plan.lastOfEpoch) yield await evaluate(options, plan.epoch, step);
+    if (taking !== null && (whole || outcome.stop)) {
+      yield await taking;
+      taking = null;
+    }
+    if (whole) yield await evaluate(options, epoch, step);
     if (outcome.stop && !plan.lastOfRun) return { step, stopped: true, restoredDigest: null };
   }
   return { step: totalSteps(config), stopped: false, restoredDigest: null };

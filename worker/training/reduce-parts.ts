@@ -9,11 +9,17 @@ export interface StepRing {
   allGather(bytes: Uint8Array, options: { signal: AbortSignal }): Promise<Uint8Array[]>;
 }
 
-export interface ReducedParts {
+/** What a rank asks of all ranks at a step's end; one that asks is enough. */
+export interface Requests {
+  /** To take no more steps. */
+  readonly stop: boolean;
+  /** To take a snapshot. */
+  readonly snapshot: boolean;
+}
+
+export interface ReducedParts extends Requests {
   /** All ranks', by rank. */
   readonly summaries: readonly Summary[];
-  /** Whether some rank asks to stop. */
-  readonly stop: boolean;
   /** How long the ring was at work. */
   readonly ringSeconds: number;
 }
@@ -21,7 +27,7 @@ export interface ReducedParts {
 /**
  * Sums a step's vector over all ranks part by part, each as soon as `computing` says that this rank's is there
  * and the one before has been summed; then the ranks tell each other their summaries, with which the last part
- * comes, and whether they want to stop, so that all learn of it at the same step.
+ * comes, and what they ask of all, so that all learn of it at the same step.
  *
  * @throws what the first part that could not be computed threw, what the ring threw, or the signal's reason;
  * at once, though later parts may still be computed.
@@ -34,7 +40,7 @@ export async function reduceParts(
     vector,
     signal,
   }: { ring: StepRing; layout: ReductionLayout; vector: Float32Array; signal: AbortSignal },
-  stopRequested: () => boolean,
+  requests: () => Requests,
 ): Promise<ReducedParts> {
   const ending = new AbortController();
   const onAbort = () => ending.abort(signal.reason);
@@ -57,12 +63,13 @@ export async function reduceParts(
       await timed(() => ring.allReduce(part, { signal: ending.signal }));
     }
     signal.throwIfAborted();
-    const message = encodeMessage(own!, stopRequested());
+    const message = encodeMessage(own!, requests());
     const told = await timed(() => ring.allGather(message, { signal: ending.signal }));
     const messages = told.map((bytes) => decodeMessage(bytes, gradients.length));
     return {
       summaries: messages.map(({ summary }) => summary),
       stop: messages.some(({ stop }) => stop),
+      snapshot: messages.some(({ snapshot }) => snapshot),
       ringSeconds: ringMs / 1000,
     };
   } finally {
@@ -70,17 +77,17 @@ export async function reduceParts(
   }
 }
 
-/** float32: 1 to stop, else 0; the magnitudes; the rows. */
-function encodeMessage({ largest, rows }: Summary, stop: boolean): Uint8Array {
-  const message = new Float32Array(1 + largest.length + rows.length);
-  message[0] = stop ? 1 : 0;
-  message.set(largest, 1);
-  message.set(rows, 1 + largest.length);
+/** float32: 1 to stop, else 0; the same for a snapshot; the magnitudes; the rows. */
+function encodeMessage({ largest, rows }: Summary, { stop, snapshot }: Requests): Uint8Array {
+  const message = new Float32Array(2 + largest.length + rows.length);
+  message.set([stop ? 1 : 0, snapshot ? 1 : 0]);
+  message.set(largest, 2);
+  message.set(rows, 2 + largest.length);
   return new Uint8Array(message.buffer);
 }
 
-function decodeMessage(bytes: Uint8Array, gradients: number): { summary: Summary; stop: boolean } {
+function decodeMessage(bytes: Uint8Array, gradients: number): Requests & { readonly summary: Summary } {
   const message = new Float32Array(bytes.slice().buffer);
-  const [largest, rows] = [message.subarray(1, 1 + gradients), message.subarray(1 + gradients)];
-  return { summary: { largest, rows }, stop: message[0] === 1 };
+  const [largest, rows] = [message.subarray(2, 2 + gradients), message.subarray(2 + gradients)];
+  return { summary: { largest, rows }, stop: message[0] === 1, snapshot: message[1] === 1 };
 }

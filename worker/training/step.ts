@@ -8,7 +8,7 @@ import { RondoError } from '../../runtime/errors.js';
 import type { ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
 import type { Applied, Compute, GradientRequest, KeyedBatch } from './compute.js';
-import { type ReducedParts, reduceParts, type StepRing } from './reduce-parts.js';
+import { type ReducedParts, type Requests, reduceParts, type StepRing } from './reduce-parts.js';
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */
 export interface StepCost {
@@ -26,7 +26,7 @@ export interface StepCost {
 }
 
 /** What every rank learns from a step: the same numbers everywhere. */
-export interface StepOutcome {
+export interface StepOutcome extends Requests {
   /**
    * Mean over the global batch, as training has it: smoothed, weighted and mixed where the run asks for it.
    */
@@ -35,8 +35,6 @@ export interface StepOutcome {
   readonly samples: number;
   /** Something in the sum was not finite: no rank updated its state. */
   readonly skipped: boolean;
-  /** A rank was asked to stop: every rank stops after this step. */
-  readonly stop: boolean;
 }
 
 /** What a step needs of its plan. */
@@ -53,7 +51,8 @@ export interface StepContext {
   readonly layout: ReductionLayout;
   /** Of `compute`: this rank's part of the sum, then the sum over ranks; `layout.length` values. */
   readonly vector: Float32Array;
-  stopRequested(): boolean;
+  /** What this rank asks of all at the end of `step`. */
+  requests(step: number): Requests;
   readonly signal: AbortSignal;
 }
 
@@ -93,8 +92,7 @@ export async function takeStep(
 }
 
 /** What became of a sum, and its times in seconds. */
-interface Attempt extends Omit<StepCost, 'tensorHandles'> {
-  readonly stop: boolean;
+interface Attempt extends Omit<StepCost, 'tensorHandles'>, Requests {
   readonly applied: Applied;
 }
 
@@ -107,7 +105,12 @@ async function tryStep(
   const { config, compute } = context;
   const started = performance.now();
   const request = { trainable: plan.trainable, microBatches: plan.microBatches.length, largest };
-  const { summaries, stop, ringSeconds, computedAt } = await sumUp(keyed, request, context);
+  const { summaries, stop, snapshot, ringSeconds, computedAt } = await sumUp(
+    plan.step,
+    keyed,
+    request,
+    context,
+  );
   const reducedAt = performance.now();
   const applied = await compute.apply(summaries, {
     trainable: plan.trainable,
@@ -116,8 +119,7 @@ async function tryStep(
     averageDecay: config.emaDecay === null ? null : averageDecay(config.emaDecay, plan.step),
   });
   return {
-    applied,
-    stop,
+    ...{ applied, stop, snapshot },
     gradients: (computedAt - started) / 1000,
     ring: ringSeconds,
     ringExposed: (reducedAt - computedAt) / 1000,
@@ -127,6 +129,7 @@ async function tryStep(
 
 /** The step's sum, in the vector; when it ends, well or not, nothing of it runs any more. */
 async function sumUp(
+  step: number,
   keyed: readonly KeyedBatch[],
   request: GradientRequest,
   context: StepContext,
@@ -136,12 +139,12 @@ async function sumUp(
     const summary = await compute.sumAlone(keyed, request);
     signal.throwIfAborted();
     const computedAt = performance.now();
-    return { summaries: [summary], stop: context.stopRequested(), ringSeconds: 0, computedAt };
+    return { summaries: [summary], ...context.requests(step), ringSeconds: 0, computedAt };
   }
   // All at once: the compute thread goes from one to the next while the ring carries what is known.
   const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, request));
   const computed = Promise.allSettled(parts).then(() => performance.now());
-  const reducing = reduceParts(parts, { ...context, ring }, () => context.stopRequested());
+  const reducing = reduceParts(parts, { ...context, ring }, () => context.requests(step));
   const reduced = await reducing.finally(() => computed);
   return { ...reduced, computedAt: await computed };
 }
@@ -160,6 +163,7 @@ function resultOf(
       samples: vector[tail.samples],
       skipped: applied.outcome === 'skipped',
       stop: last.stop,
+      snapshot: last.snapshot,
     },
     cost: {
       gradients: timeOf('gradients'),

@@ -36,15 +36,19 @@ export interface StepEvent {
   readonly waitDataSeconds: number;
 }
 
+export interface SnapshotEvent {
+  readonly kind: 'snapshot';
+  readonly epoch: number;
+  /** False inside the epoch. */
+  readonly whole: boolean;
+  /** It was taken because no more steps follow. */
+  readonly stopped: boolean;
+  readonly snapshot: Snapshot;
+}
+
 export type TaskEvent =
   | StepEvent
-  | {
-      readonly kind: 'snapshot';
-      readonly epoch: number;
-      /** False when the run stops inside the epoch. */
-      readonly whole: boolean;
-      readonly snapshot: Snapshot;
-    }
+  | SnapshotEvent
   | {
       readonly kind: 'evaluation';
       readonly epoch: number;

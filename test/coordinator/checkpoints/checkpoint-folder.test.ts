@@ -9,13 +9,16 @@ import {
   writeCheckpoint,
 } from '../../../coordinator/checkpoints/checkpoint-file.js';
 import {
-  droppableCheckpoints,
+  describeDamage,
   findNewestCheckpoint,
+  keptCheckpoints,
+  pruneCheckpoints,
 } from '../../../coordinator/checkpoints/checkpoint-folder.js';
 import { nameCheckpoint } from '../../../coordinator/checkpoints/checkpoint-names.js';
 import type { EpochRecord } from '../../../coordinator/run-store/epoch-record.js';
 import type { StateChunk } from '../../../proto/gen/coordinator.js';
 import { type DurableFiles, realFiles, restoreReplaced } from '../../../runtime/durable-file.js';
+import type { RondoError } from '../../../runtime/errors.js';
 import { parseSafetensorsHeader } from '../../../runtime/safetensors.js';
 import { fakeState } from '../../support/fake-run.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
@@ -28,6 +31,8 @@ function writeEpoch(folder: string, epoch: number) {
   const path = join(folder, nameCheckpoint({ epoch, step: 0, whole: true }));
   return writeCheckpoint(path, source(3 * (epoch + 1), epoch));
 }
+
+const nothingIsDamaged = ({ message }: RondoError) => expect.unreachable(message);
 
 /** A file system on which one kind of call fails. */
 function failing(call: keyof DurableFiles, code: string): DurableFiles {
@@ -117,7 +122,7 @@ describe('writeCheckpoint', () => {
     const failed = writeCheckpoint(join(folder, 'epoch-0001'), source(6, 1), failing(call, code));
     await expect(failed).rejects.toMatchObject({ code: expected });
     expect(readdirSync(folder)).toEqual(['epoch-0000']);
-    expect((await findNewestCheckpoint(folder))?.record.step).toBe(3);
+    expect((await findNewestCheckpoint(folder, nothingIsDamaged))?.record.step).toBe(3);
   });
 
   it('does not exist under its name before everything is synced', async () => {
@@ -150,7 +155,7 @@ describe('writeCheckpoint', () => {
 
 describe('findNewestCheckpoint', () => {
   it('is null without one', async () => {
-    expect(await findNewestCheckpoint(temporaryFolder())).toBeNull();
+    expect(await findNewestCheckpoint(temporaryFolder(), nothingIsDamaged)).toBeNull();
   });
 
   it('goes by steps, and passes over what a crash left unfinished', async () => {
@@ -159,7 +164,10 @@ describe('findNewestCheckpoint', () => {
     await writeEpoch(folder, 1);
     await writeCheckpoint(join(folder, 'stopped-000005'), { ...source(5, 1), whole: false });
     mkdirSync(join(folder, '.epoch-0002.abcd.tmp'));
-    expect((await findNewestCheckpoint(folder))?.record).toMatchObject({ step: 6, epoch: 1 });
+    expect((await findNewestCheckpoint(folder, nothingIsDamaged))?.record).toMatchObject({
+      step: 6,
+      epoch: 1,
+    });
     await restoreReplaced(folder);
     expect(readdirSync(folder).sort()).toEqual(['epoch-0000', 'epoch-0001', 'stopped-000005']);
   });
@@ -171,29 +179,55 @@ describe('findNewestCheckpoint', () => {
     ['a missing state', (path) => rmSync(join(path, 'state.safetensors'))],
     ['a missing record', (path) => rmSync(join(path, 'checkpoint.json'))],
     ['a record that is not one', (path) => writeFileSync(join(path, 'checkpoint.json'), '{}')],
-  ])('refuses %s, names the file, and the whole one before it', async (_, damage) => {
+  ])('passes over %s, names the file, and takes the whole one before it', async (_, damage) => {
     const folder = temporaryFolder();
-    await writeEpoch(folder, 0);
+    const before = await writeEpoch(folder, 0);
     const { path } = await writeEpoch(folder, 1);
     damage(path);
-    await expect(findNewestCheckpoint(folder)).rejects.toMatchObject({
-      code: 'data-loss',
-      message: expect.stringContaining(path),
-      remedy: expect.stringContaining(`${join(folder, 'epoch-0000')} (step 3)`),
-    });
+    const warnings: string[] = [];
+    const found = await findNewestCheckpoint(folder, (...damaged) =>
+      warnings.push(describeDamage(...damaged)),
+    );
+    expect(found).toEqual(before);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(path);
+    expect(warnings[0]).toContain(`going on from ${before.path} (step 3)`);
+  });
+
+  it('passes over as many as are damaged', async () => {
+    const folder = temporaryFolder();
+    const before = await writeEpoch(folder, 0);
+    for (const epoch of [1, 2]) {
+      const { path } = await writeEpoch(folder, epoch);
+      truncateSync(join(path, 'state.safetensors'), 100);
+    }
+    const warned: string[] = [];
+    const found = await findNewestCheckpoint(folder, ({ message }) => warned.push(message));
+    expect(found).toEqual(before);
+    expect(warned.map((text) => /epoch-\d+/.exec(text)![0])).toEqual(['epoch-0002', 'epoch-0001']);
   });
 
   it('says so when no other is whole', async () => {
     const folder = temporaryFolder();
     const { path } = await writeEpoch(folder, 0);
     flipByte(join(path, 'state.safetensors'), 200);
-    await expect(findNewestCheckpoint(folder)).rejects.toMatchObject({
+    await expect(findNewestCheckpoint(folder, nothingIsDamaged)).rejects.toMatchObject({
       remedy: expect.stringContaining('no other checkpoint is whole'),
     });
   });
 });
 
-describe('droppableCheckpoints', () => {
+describe('pruneCheckpoints', () => {
+  it('removes what cannot be read, and what is of later steps than the run has come to again', async () => {
+    const folder = temporaryFolder();
+    for (const epoch of [0, 1, 2]) await writeEpoch(folder, epoch);
+    rmSync(join(folder, 'epoch-0001', 'checkpoint.json'));
+    await pruneCheckpoints(folder, { epochs: [], keep: 2, step: 5 });
+    expect(readdirSync(folder)).toEqual(['epoch-0000']);
+  });
+});
+
+describe('keptCheckpoints', () => {
   const epochs = [0.5, 0.1, 0.3, 0.4].map(
     (error_rate, epoch): EpochRecord => ({
       epoch,
@@ -208,11 +242,25 @@ describe('droppableCheckpoints', () => {
     }),
   );
 
-  it('keeps the two newest and the best', () => {
+  it('keeps the newest and the best', () => {
     const names = ['epoch-0003', 'epoch-0002', 'epoch-0001', 'stopped-000002', 'epoch-0000'];
-    expect(droppableCheckpoints(names, epochs)).toEqual(['stopped-000002', 'epoch-0000']);
-    expect(droppableCheckpoints(names.slice(0, 2), epochs)).toEqual([]);
-    expect(droppableCheckpoints(names, [])).toEqual(['epoch-0001', 'stopped-000002', 'epoch-0000']);
+    const newest = ['epoch-0003', 'epoch-0002'];
+    expect(keptCheckpoints(names, { epochs, keep: 2 })).toEqual([...newest, 'epoch-0001']);
+    expect(keptCheckpoints(newest, { epochs, keep: 2 })).toEqual(newest);
+    expect(keptCheckpoints(names, { epochs: [], keep: 2 })).toEqual(newest);
+    expect(keptCheckpoints(names, { epochs: [], keep: 4 })).toEqual(names);
+  });
+
+  it('keeps as many inside epochs, as long as they are among the newest', () => {
+    const inside = ['step-000015', 'step-000014', 'stopped-000013'];
+    const names = [...inside, 'epoch-0003', 'step-000011', 'epoch-0002', 'step-000008', 'epoch-0001'];
+    expect(keptCheckpoints(names, { epochs: [], keep: 2 })).toEqual([
+      ...['step-000015', 'step-000014', 'epoch-0003', 'epoch-0002'],
+    ]);
+    const after = ['epoch-0004', 'step-000015', 'epoch-0003', 'step-000011', 'epoch-0002', 'step-000008'];
+    expect(keptCheckpoints(after, { epochs: [], keep: 2 })).toEqual([
+      ...['epoch-0004', 'step-000015', 'epoch-0003'],
+    ]);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   failedMessage,
   finishedMessage,
   onlyRejection,
+  sent,
   sessionOf,
   stepMessage,
 } from '../../support/membership-driver.js';
@@ -74,7 +75,7 @@ describe('reports of the ranks', () => {
     ['speaks as another rank', [stepMessage(1, 0)], /as rank 1/],
     ['finishes twice', [finishedMessage(0), finishedMessage(0)], /twice that it has finished/],
     ['evaluates twice', [evaluationMessage(0, 0, [0]), evaluationMessage(0, 0, [0])], /epoch 0 twice/],
-    ['ends an epoch twice', [epochMessage(0, 0), epochMessage(0, 0)], /end of epoch 0 twice/],
+    ['holds a state twice', [epochMessage(0, 0), epochMessage(0, 0)], /the state after step 0 twice/],
     ['ends before its last step', [finishedMessage(1)], /its end after step 1, having taken 0/],
   ])('ends the run for a worker that %s', (_, messages, reason) => {
     const driver = driveRunning();
@@ -112,10 +113,37 @@ describe('reports of the ranks', () => {
       step: 1,
       stateDigest: 'state-1',
       parameterDigest: 'parameters-1',
-      holderAddress: '127.0.0.1:7000',
+      holders: ['127.0.0.1:7000', '127.0.0.1:7001'],
+      stopped: false,
       generation: 1n,
       whole: true,
     });
+  });
+
+  it('takes the states inside an epoch for what they are, in whatever order ranks are heard', () => {
+    const driver = driveRunning();
+    const inside = { whole: false, stopped: false };
+    for (const rank of [0, 1]) {
+      for (const step of [0, 1, 2, 3]) {
+        driver.say(sessionOf(rank), stepMessage(rank, step));
+        if (step > 0) driver.say(sessionOf(rank), epochMessage(rank, step + 1, step < 3 ? inside : {}));
+      }
+    }
+    const taken = driver.of('epochCompleted').map(({ value }) => [value.step, value.whole, value.stopped]);
+    expect(taken).toEqual([
+      [2, false, false],
+      [3, false, false],
+      [4, true, false],
+    ]);
+  });
+
+  it('asks for a state inside the epoch while it runs, and only then', () => {
+    const driver = driveRunning();
+    driver.dispatch({ kind: 'snapshot' });
+    expect(sent(driver, 'snapshot')).toEqual([10, 11]);
+    driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
+    driver.dispatch({ kind: 'snapshot' });
+    expect(sent(driver, 'snapshot')).toHaveLength(2);
   });
 
   it.each([
@@ -184,11 +212,11 @@ describe('reports of the ranks', () => {
     expect(driver.of('rejected')).toEqual([]);
   });
 
-  it('does not resolve while an epoch lacks a report', () => {
+  it('does not resolve while a rank owes a digest', () => {
     const driver = driveRunning();
     for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
     driver.say(10, epochMessage(0, 1));
     for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1));
-    expect(onlyRejection(driver).message).toMatch(/left epoch 0 without a report/);
+    expect(onlyRejection(driver).message).toMatch(/some still owe a digest of the state after step 1/);
   });
 });

@@ -37,6 +37,7 @@ describe('defaults', () => {
       minWorkers: 1,
       maxWorkers: 1024,
       silenceMs: 5_000,
+      checkpoints: { everySteps: null, everyMs: null, keep: 2 },
       cacheGib: 20,
       nats: null,
       listen: '127.0.0.1:0',

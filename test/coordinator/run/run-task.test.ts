@@ -39,6 +39,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
           return outcome.promise;
         },
         stop: () => calls.push('stop'),
+        snapshot: () => {},
         fail: (error) => outcome.reject(error),
         workerExited: (error) => outcome.reject(error),
         status: () => ({ phase: 'training', generation: 1, worldSize: 3, members: [] }),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { totalSteps } from '../../../plan/phases.js';
 import { runConfig } from '../../support/run-config.js';
-import { runWorld, stepsOf as steps } from '../../support/task-world.js';
+import { type RankOutcome, runWorld, stepsOf as steps } from '../../support/task-world.js';
 
 describe('train', () => {
   const config = runConfig();
@@ -85,6 +85,43 @@ describe('train', () => {
         expect(rank.end).toMatchObject({ step: 5, stopped: true });
         expect(rank.events.at(-1)).toMatchObject({ kind: 'snapshot', whole: false, snapshot: { step: 5 } });
         expect(rank.state).toEqual(world[0].state);
+      }
+    }
+  });
+
+  it('takes snapshots on every rank after steps in which one asks for it, and goes on meanwhile', async () => {
+    const [plain] = await runWorld(config, 1);
+    const takenBy = ({ events }: RankOutcome) =>
+      events.flatMap((event) =>
+        event.kind === 'snapshot' ? [[event.snapshot.step, event.whole, event.stopped]] : [],
+      );
+    const digestsBy = ({ events }: RankOutcome) =>
+      events.flatMap((event) => (event.kind === 'snapshot' ? [event.snapshot.digests.state] : []));
+    for (const worldSize of [1, 3]) {
+      const world = await runWorld(config, worldSize, { snapshotsAfter: [1, 3, 5] });
+      const stopped = await runWorld(config, worldSize, { stopAt: 1, snapshotsAfter: [1, 2] });
+      for (const rank of world) {
+        expect(rank.state).toEqual(plain.state);
+        expect(rank.events.map(({ kind }) => kind).join(' ')).toBe(
+          'step step snapshot step snapshot evaluation step step step snapshot snapshot evaluation',
+        );
+        expect(takenBy(rank)).toEqual([
+          ...[
+            [1, false, false],
+            [3, true, false],
+            [5, false, false],
+            [6, true, false],
+          ],
+        ]);
+      }
+      for (const rank of stopped) {
+        expect(takenBy(rank)).toEqual([
+          [1, false, false],
+          [2, false, false],
+        ]);
+        expect(rank.end).toMatchObject({ step: 2, stopped: true });
+        // Of the state as it was after the first step, although the second was under way.
+        expect(digestsBy(rank)[0]).toBe(digestsBy(world[0])[0]);
       }
     }
   });

@@ -42,7 +42,7 @@ function setUp() {
   const reducing = reduceParts(
     parts.map(({ promise }) => promise),
     { ring, layout, vector, signal: aborting.signal },
-    () => true,
+    () => ({ stop: true, snapshot: false }),
   );
   reducing.catch(() => {});
   return { parts, sums, told, aborting, reducing };
@@ -76,18 +76,20 @@ describe('reduceParts', () => {
   it.each([
     [[false, false, false], false],
     [[false, true, false], true],
-  ])('stops all ranks when one asks for it: %j', async (asked, expected) => {
+    [[true, true, true], true],
+  ])('tells all ranks what one asks for: %j', async (asked, expected) => {
     const rings = createFakeRings(3);
     const results = await Promise.all(
       rings.map((ring, rank) => {
         const own = { largest: Float32Array.of(rank), rows: new Float32Array(4 * rank).fill(rank) };
         const parts = [null, null, own].map((part) => Promise.resolve(part));
         const context = { ring, layout, vector: new Float32Array(9), signal: new AbortController().signal };
-        return reduceParts(parts, context, () => asked[rank]!);
+        return reduceParts(parts, context, () => ({ stop: asked[rank]!, snapshot: !asked[rank] }));
       }),
     );
-    for (const { stop, summaries } of results) {
+    for (const { stop, snapshot, summaries } of results) {
       expect(stop).toBe(expected);
+      expect(snapshot).toBe(asked.includes(false));
       expect(summaries.map(({ largest }) => [...largest])).toEqual([[0], [1], [2]]);
       expect(summaries.map(({ rows }) => [...rows])).toEqual([[], [1, 1, 1, 1], [2, 2, 2, 2, 2, 2, 2, 2]]);
     }

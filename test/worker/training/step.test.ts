@@ -33,7 +33,15 @@ function step(compute: FakeCompute, ring: StepRing | null, signal = new AbortCon
     release: () => released.push('batch'),
   };
   const { vector } = compute;
-  const context = { config, compute, ring, layout, vector, stopRequested: () => true, signal };
+  const context = {
+    config,
+    compute,
+    ring,
+    layout,
+    vector,
+    requests: () => ({ stop: true, snapshot: false }),
+    signal,
+  };
   return { released, taking: takeStep(planStep(config, 0), [batch], 0, context) };
 }
 
