@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type RunControl, serveControl } from '../../../coordinator/cluster/control.js';
 import { CoordinatorClient } from '../../../proto/gen/coordinator.js';
 import { PeerClient, PeerService } from '../../../proto/gen/peer.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -80,12 +81,20 @@ function callRaw(
   }).finally(() => client.close());
 }
 
+/** What nobody reaches without the token. */
+const refuseControl: RunControl = {
+  status: () => expect.fail('nobody may ask'),
+  scale: () => expect.fail('nobody may scale'),
+};
+
 describe('every RPC of every service', () => {
   it('is refused without the run’s token, and the run goes on meanwhile', async () => {
     const fixture = await openFixture(2);
     const peers = await startPeers(2);
     const links = await openLinks(peers, 1n);
+    const control = await serveControl(refuseControl, testToken);
     const served: Record<string, string[]> = {
+      'rondo.control.v1.Control': [control.address],
       'rondo.coordinator.v1.Coordinator': [fixture.cluster.address],
       'grpc.health.v1.Health': [fixture.cluster.address],
       'rondo.peer.v1.Peer': peers.map(({ address }) => address),
@@ -120,6 +129,7 @@ describe('every RPC of every service', () => {
     await attack();
     expect(attacked).toBeGreaterThanOrEqual(2 * wrongMetadata.length * (4 + 2 + 2 * 2));
     for (const link of links) link.close();
+    control.destroy();
   });
 
   it('is answered with it: otherwise the refusals above would prove nothing', async () => {
