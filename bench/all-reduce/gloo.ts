@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { python } from '../support/python.js';
-import { type Implementation, mergeRanks, type RankFigures } from './implementation.js';
+import { type Implementation, mergeRanks, rankFiguresSchema } from './implementation.js';
 
 /** torch.distributed's gloo: one Python process per rank. Its wire is float32 always. */
 export async function openGloo(worldSize: number): Promise<Implementation> {
@@ -18,7 +18,7 @@ export async function openGloo(worldSize: number): Promise<Implementation> {
   return {
     name: 'gloo',
     async measure(task) {
-      const figures = await Promise.all(ranks.map((rank) => rank.ask<RankFigures>(task)));
+      const figures = await Promise.all(ranks.map((rank) => rank.ask(rankFiguresSchema, task)));
       return mergeRanks(figures, task.rounds);
     },
     async close() {

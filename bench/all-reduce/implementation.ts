@@ -1,19 +1,22 @@
-import type { FloatType } from '../../plan/run-config.js';
+import { z } from 'zod';
+import { floatTypes } from '../../plan/run-config.js';
 import { largest } from '../../runtime/extremes.js';
 
+const count = z.int().positive();
+
+export const taskSchema = z.object({ length: count, wire: z.enum(floatTypes), rounds: count });
+
 /** What one rank is asked: so many rounds over a float32 vector of `length`. */
-export interface Task {
-  readonly length: number;
-  readonly wire: FloatType;
-  readonly rounds: number;
-}
+export type Task = Readonly<z.infer<typeof taskSchema>>;
+
+export const rankFiguresSchema = z.object({
+  seconds: z.array(z.number()),
+  /** Processor time of the rank's process over all rounds. */
+  cpuSeconds: z.number(),
+});
 
 /** What one rank answers. A round begins when all ranks are ready for it. */
-export interface RankFigures {
-  readonly seconds: readonly number[];
-  /** Processor time of the rank's process over all rounds. */
-  readonly cpuSeconds: number;
-}
+export type RankFigures = Readonly<z.infer<typeof rankFiguresSchema>>;
 
 export interface Figures {
   /** Of each round, the slowest rank's. */

@@ -1,6 +1,6 @@
-// One rank in a process of its own, as a worker has it. Speaks with the bench over IPC. Arguments: the way
-// (rondo.ts), and the number of lanes.
+// One rank in a process of its own, as a worker has it. Answers a line of JSON to each on standard input.
 import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
 import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../../worker/collective/lanes.js';
 import { openRing } from '../../worker/collective/open-ring.js';
@@ -8,38 +8,29 @@ import type { Ring } from '../../worker/collective/rounds.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
 import { benchCredentials, benchToken } from '../support/credentials.js';
-import type { RankFigures, Task } from './implementation.js';
-
-export type ToRank =
-  | { readonly kind: 'join'; readonly rank: number; readonly addresses: readonly string[] }
-  | { readonly kind: 'measure'; readonly task: Task };
-
-export type FromRank =
-  | { readonly kind: 'listening'; readonly address: string }
-  | { readonly kind: 'measured'; readonly figures: RankFigures };
+import { answerLines, readPlace } from '../support/line-process.js';
+import type { RankFigures } from './implementation.js';
+import { type Measurement, placeSchema, questionSchema } from './rondo.js';
 
 const { signal } = new AbortController();
-const [way, laneCount] = process.argv.slice(2);
+const { way, lanes: laneCount } = readPlace(placeSchema);
 const exchange = createExchange(benchCredentials, way === 'grpc' ? { sharedMemory: null } : {});
 const lanes: LaneThread[] = [];
-for (let lane = 1; lane < Number(laneCount); lane += 1) {
+for (let lane = 1; lane < laneCount; lane += 1) {
   lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken }));
 }
 /** Meetings before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;
-let join: Extract<ToRank, { kind: 'join' }>;
 let generation = 0n;
 
-process.on('message', (message: ToRank) => {
-  if (message.kind === 'join') join = message;
-  else void measure(message.task).then((figures) => answer({ kind: 'measured', figures }));
-});
-process.on('disconnect', () => process.exit(0));
-answer({ kind: 'listening', address: await listen() });
-
-function answer(message: FromRank): void {
-  process.send?.(message);
-}
+const lines = createInterface({ input: process.stdin });
+// Also in the midst of a measurement: the others may be gone.
+lines.once('close', () => process.exit(0));
+await answerLines(
+  questionSchema,
+  async (question) => (question.kind === 'listen' ? { address: await listen() } : measure(question)),
+  lines,
+);
 
 async function listen(): Promise<string> {
   const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };
@@ -48,8 +39,8 @@ async function listen(): Promise<string> {
 }
 
 /** Every measurement is a generation of its own. */
-async function measure({ length, wire, rounds }: Task): Promise<RankFigures> {
-  const { rank, addresses } = join;
+async function measure({ rank, addresses, task }: Measurement): Promise<RankFigures> {
+  const { length, wire, rounds } = task;
   const worldSize = addresses.length;
   generation += 1n;
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];

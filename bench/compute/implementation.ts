@@ -1,6 +1,6 @@
-import type { Trainable } from '../../plan/run-config.js';
+import { z } from 'zod';
 import type { LineProcess } from '../support/line-process.js';
-import { type Span, throughputOf } from './throughput.js';
+import { spanSchema, throughputOf } from './throughput.js';
 
 /**
  * Of the network's layers; weights and statistics stay float32. On a GPU, `tf32` lets tensor cores round
@@ -18,40 +18,50 @@ export function precisionEnvironment({
   return precision === 'float32' && device === 'gpu' ? { NVIDIA_TF32_OVERRIDE: '0' } : {};
 }
 
-/** What every process of a implementation is opened with, as JSON in its first argument. */
-export interface Setting {
-  readonly arch: 'resnet18' | 'resnet34';
+const count = z.int().positive();
+
+export const settingSchema = z.object({
+  arch: z.enum(['resnet18', 'resnet34']),
   /** Side of the network's input, in pixels. */
-  readonly size: number;
-  readonly batch: number;
-  readonly classes: number;
-  readonly threads: number;
-  readonly precision: Precision;
-  readonly device: 'cpu' | 'gpu';
+  size: count,
+  batch: count,
+  classes: count,
+  threads: count,
+  precision: z.enum(precisions),
+  device: z.enum(['cpu', 'gpu']),
   /** `pixels`: Rondo augments and normalises in its graph; `normalized`: it is fed as its peer is. */
-  readonly input: 'pixels' | 'normalized';
-}
+  input: z.enum(['pixels', 'normalized']),
+});
+
+/** What every process of an implementation is opened with, as JSON in its first argument. */
+export type Setting = Readonly<z.infer<typeof settingSchema>>;
+
+const workSchema = z.enum(['all', 'frozen', 'predict']);
 
 /** Training all parameters, or those of the frozen phase; or probabilities in evaluation mode. */
-export type Work = Trainable | 'predict';
+export type Work = z.infer<typeof workSchema>;
+
+export const taskSchema = z.object({
+  steps: count,
+  work: workSchema,
+  /** Samples of each step; those of the setting unless given. */
+  batch: count.optional(),
+});
 
 /** What one process is asked: so many steps, one after the other. A step of `predict` is one forward pass. */
-export interface Task {
-  readonly steps: number;
-  readonly work: Work;
-  /** Samples of each step; those of the setting unless given. */
-  readonly batch?: number;
-}
+export type Task = Readonly<z.infer<typeof taskSchema>>;
+
+const answerSchema = z.object({
+  /** Of each step, on the machine's monotonic clock. */
+  spans: z.array(spanSchema),
+  /** Processor time of the process over all steps. */
+  cpuSeconds: z.number(),
+  /** Of the last step, or the first probability, to show that something was computed: null is not finite. */
+  loss: z.number().nullable(),
+});
 
 /** What one process answers. */
-export interface Answer {
-  /** Of each step, on the machine's monotonic clock. */
-  readonly spans: readonly Span[];
-  /** Processor time of the process over all steps. */
-  readonly cpuSeconds: number;
-  /** Of the last step, or the first probability, to show that something was computed. */
-  readonly loss: number;
-}
+export type Answer = z.input<typeof answerSchema>;
 
 export interface Figure {
   /** Of all processes together, over the time in which all of them compute. */
@@ -75,9 +85,10 @@ export function createImplementation(
     name,
     async measure(task) {
       const { batch = setting.batch } = task;
-      const answers = await Promise.all(processes.map((process) => process.ask<Answer>(task)));
-      const lost = answers.find(({ loss }) => !Number.isFinite(loss));
-      if (lost !== undefined) throw new Error(`${name} computed a loss of ${lost.loss}`);
+      const answers = await Promise.all(processes.map((process) => process.ask(answerSchema, task)));
+      // JSON has no NaN and no infinity: it says null.
+      if (answers.some(({ loss }) => loss === null))
+        throw new Error(`${name} computed a loss that is not finite`);
       const cpuSeconds = answers.reduce((sum, answer) => sum + answer.cpuSeconds, 0);
       return {
         imagesPerSecond: batch * throughputOf(answers.map(({ spans }) => spans)),

@@ -1,11 +1,12 @@
+import type { z } from 'zod';
 import type { LineProcess } from '../support/line-process.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import { precisionEnvironment, type Setting } from './implementation.js';
+import { precisionEnvironment, type Setting, settingSchema } from './implementation.js';
+
+export const placeSchema = settingSchema.extend({ processes: settingSchema.shape.threads });
 
 /** What a process is opened with: its setting, and how many of them compute. */
-export interface Place extends Setting {
-  readonly processes: number;
-}
+export type Place = Readonly<z.infer<typeof placeSchema>>;
 
 /**
  * Node processes that compute, each with a local worker's environment and `extra`: on the machine's first

@@ -1,6 +1,5 @@
 // One worker's compute in a process of its own: what a step asks of TensorFlow, without a loader and without
 // a ring. Answers a line of JSON to each task on standard input.
-import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import type { Trainable } from '../../plan/run-config.js';
@@ -15,12 +14,13 @@ import {
   type Program,
   type ProgramOptions,
 } from '../../worker/model/program.js';
+import { answerLines, readPlace } from '../support/line-process.js';
 import { sumAlone } from '../support/lone-sum.js';
-import type { Answer, Task } from './implementation.js';
-import type { Place } from './node-processes.js';
+import { type Answer, type Task, taskSchema } from './implementation.js';
+import { placeSchema } from './node-processes.js';
 import type { Span } from './throughput.js';
 
-const setting = JSON.parse(process.argv[2]!) as Place;
+const setting = readPlace(placeSchema);
 const { arch, size, classes, input, precision } = setting;
 const presize = presizeFor(size);
 const options: ProgramOptions & { input?: undefined } = {
@@ -36,9 +36,7 @@ const carryOut =
     ? openWork(openProgram(options), pixelBatch)
     : openWork(openProgram({ ...options, input }), normalizedBatch);
 
-for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(carryOut(JSON.parse(line) as Task))}\n`);
-}
+await answerLines(taskSchema, carryOut);
 
 function openWork<B extends ImageBatch | NormalizedBatch>(
   program: Program<B>,

@@ -1,6 +1,10 @@
+import { z } from 'zod';
 import { largest, smallest } from '../../runtime/extremes.js';
+
+export const spanSchema = z.tuple([z.number(), z.number()]).readonly();
+
 /** When a step began and ended, in seconds. */
-export type Span = readonly [start: number, end: number];
+export type Span = z.infer<typeof spanSchema>;
 
 /**
  * Steps per second of several processes together, over the time in which all of them compute: from the last

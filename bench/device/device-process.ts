@@ -1,7 +1,6 @@
 // A worker's program on the device that its environment shows, for checks: answers a line of JSON to each
 // question on standard input.
 import { createHash } from 'node:crypto';
-import { createInterface } from 'node:readline';
 import { presizeFor } from '../../coordinator/run/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
@@ -11,12 +10,20 @@ import type { TensorSpec } from '../../worker/model/layout.js';
 import { volume } from '../../worker/model/parameters.js';
 import { type ImageBatch, type Keyed, openProgram, type Program } from '../../worker/model/program.js';
 import { loadBinding } from '../../worker/tensorflow/binding.js';
+import { answerLines, readPlace } from '../support/line-process.js';
 import { sumAlone } from '../support/lone-sum.js';
 import { caseBatches } from './case.js';
 import { type CaseFigures, figuresOf } from './figures.js';
-import { type Answers, type HandOverTimes, type Place, programPrecision, type Question } from './place.js';
+import {
+  type Answers,
+  type HandOverTimes,
+  placeSchema,
+  programPrecision,
+  type Question,
+  questionSchema,
+} from './place.js';
 
-const place = JSON.parse(process.argv[2]!) as Place;
+const place = readPlace(placeSchema);
 const presize = presizeFor(place.size);
 const seed = 1;
 const update = { trainable: 'all', learningRates: [1e-3, 1e-3, 1e-3], momentum: 0.9 } as const;
@@ -161,7 +168,5 @@ function answer(question: Question): Answers[keyof Answers] {
   return timeHandOver(question.batch, question.rounds);
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(answer(JSON.parse(line) as Question))}\n`);
-}
+await answerLines(questionSchema, answer);
 opened?.close();

@@ -1,6 +1,7 @@
 // `npm run bench -- device`: whether this machine's device computes what a CPU does, whether it repeats
 // itself, how fast it is beside PyTorch, and what the way to it costs. Made for a machine that is at hand for
 // a quarter of an hour: --minutes bounds it, and the file of the report holds what was measured until then.
+import type { z } from 'zod';
 import { findGpus } from '../../coordinator/launch/gpus.js';
 import { RondoError } from '../../runtime/errors.js';
 import { precisionEnvironment } from '../compute/implementation.js';
@@ -12,8 +13,8 @@ import { runMain } from '../support/run-main.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { type DeviceArguments, parseDeviceArguments } from './arguments.js';
 import { compareCase } from './compare-case.js';
-import { type CaseFigures, caseSchema } from './figures.js';
-import { type Answers, type Place, type Question, script } from './place.js';
+import type { CaseFigures } from './figures.js';
+import { answerSchemas, type Place, type Question, script } from './place.js';
 import { probeDevice } from './probe.js';
 import { type DeviceReport, formatReport } from './report.js';
 import { deterministic, measureSpeed } from './speed.js';
@@ -28,7 +29,7 @@ await runMain(async (args) => {
     precision: 'float32',
   };
   if (o.store !== null) {
-    const figures = await ask({ ...place, precision: 'float64' }, { kind: 'case' });
+    const figures = await ask({ ...place, precision: 'float64' }, answerSchemas.case, { kind: 'case' });
     return writeStored(o.store, figures);
   }
   const file = o.json ? undefined : reportFile('device');
@@ -93,7 +94,11 @@ async function measure(
   }
   await part('measuring the hand-over', async () => {
     const batch = o.batches[0]!;
-    const times = await ask(place, { kind: 'handOver', batch, rounds: 3 * o.repeats });
+    const times = await ask(place, answerSchemas.handOver, {
+      kind: 'handOver',
+      batch,
+      rounds: 3 * o.repeats,
+    });
     return { handOver: { batch, times } };
   });
   for (const precision of o.precisions) {
@@ -120,8 +125,8 @@ async function inTwoProcesses(
 ): Promise<readonly [CaseFigures, string, string]> {
   const pair = [openProcess(place, extra), openProcess(place, extra)] as const;
   try {
-    const digests = await Promise.all(pair.map((each) => each.ask<Answers['digest']>({ kind: 'digest' })));
-    const figures = caseSchema.parse(await pair[0].ask({ kind: 'case' }));
+    const digests = await Promise.all(pair.map((each) => each.ask(answerSchemas.digest, { kind: 'digest' })));
+    const figures = await pair[0].ask(answerSchemas.case, { kind: 'case' });
     return [figures, digests[0]!.sha256, digests[1]!.sha256];
   } finally {
     await Promise.all(pair.map((each) => each.close()));
@@ -129,10 +134,10 @@ async function inTwoProcesses(
 }
 
 /** Asks a process of its own. */
-async function ask<Q extends Question>(place: Place, question: Q): Promise<Answers[Q['kind']]> {
+async function ask<Answer>(place: Place, answer: z.ZodType<Answer>, question: Question): Promise<Answer> {
   const opened = openProcess(place);
   try {
-    return await opened.ask<Answers[Q['kind']]>(question);
+    return await opened.ask(answer, question);
   } finally {
     await opened.close();
   }

@@ -1,51 +1,58 @@
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import type { FloatType } from '../../plan/run-config.js';
-import type { Precision } from '../compute/implementation.js';
-import type { CaseFigures } from './figures.js';
+import { precisions, settingSchema } from '../compute/implementation.js';
+import { caseSchema } from './figures.js';
+
+export const placeSchema = settingSchema
+  .pick({ arch: true, classes: true, size: true, threads: true, device: true })
+  .extend({
+    /** `float64` is for the stored results, on a CPU. */
+    precision: z.enum([...precisions, 'float64']),
+  });
 
 /** What a process of this bench is opened with, as JSON in its first argument. */
-export interface Place {
-  readonly arch: 'resnet18' | 'resnet34';
-  readonly classes: number;
-  /** Side of the network's input, in pixels. */
-  readonly size: number;
-  readonly threads: number;
-  readonly device: 'cpu' | 'gpu';
-  /** `float64` is for the stored results, on a CPU. */
-  readonly precision: Precision | 'float64';
-}
+export type Place = Readonly<z.infer<typeof placeSchema>>;
 
 /** What the program computes in. */
 export function programPrecision({ precision }: Place): FloatType | 'float64' {
   return precision === 'tf32' ? 'float32' : precision;
 }
 
-/** What such a process can be asked. */
-export interface Answers {
-  probe: { readonly version: string; readonly usesGpu: boolean };
-  /** The case of case.ts. */
-  case: CaseFigures;
-  /** SHA-256 of the state after three steps of it. */
-  digest: { readonly sha256: string };
-  handOver: HandOverTimes;
-}
+const count = z.int().positive();
+const milliseconds = z.array(z.number());
 
-export type Question =
-  | { readonly kind: 'probe' }
-  | { readonly kind: 'case' }
-  | { readonly kind: 'digest' }
-  | { readonly kind: 'handOver'; readonly batch: number; readonly rounds: number };
+/** What such a process answers, by the kind of question. */
+export const answerSchemas = {
+  probe: z.object({ version: z.string(), usesGpu: z.boolean() }),
+  /** The case of case.ts. */
+  case: caseSchema,
+  /** SHA-256 of the state after three steps of it. */
+  digest: z.object({ sha256: z.string() }),
+  handOver: z.object({
+    stateBytes: count,
+    vectorBytes: count,
+    /** The whole state, out of the session and into it. */
+    save: milliseconds,
+    load: milliseconds,
+    /** Gradients with their way to the host; the check and the update with the sum's way back. */
+    gradients: milliseconds,
+    update: milliseconds,
+  }),
+};
+
+export type Answers = { [Kind in keyof typeof answerSchemas]: z.infer<(typeof answerSchemas)[Kind]> };
 
 /** Milliseconds of each round; vectors are those of all parameters. */
-export interface HandOverTimes {
-  readonly stateBytes: number;
-  readonly vectorBytes: number;
-  /** The whole state, out of the session and into it. */
-  readonly save: readonly number[];
-  readonly load: readonly number[];
-  /** Gradients with their way to the host; the check and the update with the sum's way back. */
-  readonly gradients: readonly number[];
-  readonly update: readonly number[];
-}
+export type HandOverTimes = Answers['handOver'];
+
+/** What such a process can be asked. */
+export const questionSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('probe') }),
+  z.object({ kind: z.literal('case') }),
+  z.object({ kind: z.literal('digest') }),
+  z.object({ kind: z.literal('handOver'), batch: count, rounds: count }),
+]);
+export type Question = z.infer<typeof questionSchema>;
 
 export const script = fileURLToPath(new URL('device-process.js', import.meta.url));

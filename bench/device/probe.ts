@@ -1,8 +1,8 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { workerEnvironment } from '../../coordinator/launch/worker-environment.js';
-import { type Place, script } from './place.js';
+import { parseJson } from '../../runtime/parse-json.js';
+import { answerSchemas, type Place, script } from './place.js';
 
 /** What there is to compute on, and whether TensorFlow takes it. */
 export interface Probe {
@@ -14,7 +14,6 @@ export interface Probe {
   readonly obstacles: readonly string[];
 }
 
-const answerSchema = z.object({ version: z.string(), usesGpu: z.boolean() });
 const telling = { TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_MAX_VLOG_LEVEL: '1' };
 const aboutGpus =
   /dlerror|could not load|cannot dlopen|skipping registering|CUDA_ERROR|failed call to cuInit|no CUDA-capable|created device|loaded cuDNN/i;
@@ -36,7 +35,9 @@ export async function probeDevice(wanted: boolean, place: Place): Promise<Probe>
   if (error !== undefined || status !== 0) {
     throw new Error(`TensorFlow cannot be loaded: ${error?.message ?? stderr.slice(-2000)}`);
   }
-  const { version, usesGpu } = answerSchema.parse(JSON.parse(stdout));
+  const { version, usesGpu } = parseJson(answerSchemas.probe, stdout, {
+    name: 'what TensorFlow says of the device',
+  });
   const said = stderr.split('\n').filter((line) => aboutGpus.test(line));
   return {
     device: usesGpu ? 'gpu' : 'cpu',

@@ -1,32 +1,26 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 import { peerScript } from '../support/peer-script.js';
 import { type CaseFigures, caseSchema } from './figures.js';
 
-const storedSchema = z.object({ arch: z.string(), classes: z.int(), size: z.int(), figures: caseSchema });
-
 /** The network whose results are stored. */
 export const storedNetwork = { arch: 'resnet34', classes: 37, size: 224 } as const;
+
+const storedSchema = z.object({
+  arch: z.literal(storedNetwork.arch),
+  classes: z.literal(storedNetwork.classes),
+  size: z.literal(storedNetwork.size),
+  figures: caseSchema,
+});
 
 const place = () => peerScript('device', 'stored-case.json');
 
 /** What a CPU computed in float64. @throws RondoError when it is not there, or not of this network. */
 export function readStored(): CaseFigures {
   const file = place();
-  const parsed = storedSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
-  const { arch, classes, size } = storedNetwork;
-  if (
-    parsed.success &&
-    parsed.data.arch === arch &&
-    parsed.data.classes === classes &&
-    parsed.data.size === size
-  ) {
-    return parsed.data.figures;
-  }
-  throw new RondoError('failed-precondition', `${file} does not hold the case's results.`, {
-    remedy: 'Make it anew on a CPU: npm run bench -- device --store FILE',
-  });
+  const remedy = 'make it anew on a CPU: npm run bench -- device --store FILE';
+  return parseJson(storedSchema, readFileSync(file, 'utf8'), { name: file, remedy }).figures;
 }
 
 /** Numbers are rounded to what comparing them needs. */

@@ -3,26 +3,24 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Loader, openLoader } from '../../worker/data/loader.js';
+import { answerLines, readPlace } from '../support/line-process.js';
 import { pictureSize } from '../support/pictures.js';
-import type { Pass, Place, Span } from './task.js';
+import { type Pass, passSchema, placeSchema, type Span } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
 const depth = 8;
 
-const { files, presize, microBatch, workers, rank } = JSON.parse(process.argv[2]!) as Place;
+const { files, presize, microBatch, workers, rank } = readPlace(placeSchema);
 
 /** Taken before anything is timed, as the coordinator's index brings them. */
 const digests = files.map((file) => createHash('sha256').update(readFileSync(file)).digest('hex'));
 
 /** Opened by the pass over the files, for that over the memory. */
 let loader: Loader | null = null;
-for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await load(JSON.parse(line) as Pass))}\n`);
-}
+await answerLines(passSchema, load);
 
 async function load({ from, cacheDir }: Pass): Promise<Span> {
   switch (from) {

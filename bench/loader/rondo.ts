@@ -4,7 +4,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { largest, smallest } from '../../runtime/extremes.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import type { Implementation, Pass, Pictures, Place, Span, Speeds } from './task.js';
+import {
+  type Implementation,
+  type Pass,
+  type Pictures,
+  type Place,
+  type Speeds,
+  spanSchema,
+} from './task.js';
 
 const names: Readonly<Record<Pass['from'], string>> = {
   files: 'first epoch (decode, cache)',
@@ -25,7 +32,7 @@ export function openRondo(pictures: Pictures): Implementation {
     return openWorkerProcess(script, place, { index: rank, threads, gpus: [] });
   });
   const time = async (pass: Pass): Promise<number> => {
-    const spans = await Promise.all(workers.map((worker) => worker.ask<Span>(pass)));
+    const spans = await Promise.all(workers.map((worker) => worker.ask(spanSchema, pass)));
     const from = smallest(spans.map(([start]) => start));
     const to = largest(spans.map(([, end]) => end));
     return pictures.files.length / (to - from);

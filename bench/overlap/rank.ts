@@ -13,9 +13,10 @@ import type { LoadedBatch } from '../../worker/training/batches.js';
 import type { Compute } from '../../worker/training/compute.js';
 import { type StepSettings, takeStep } from '../../worker/training/step.js';
 import { benchCredentials } from '../support/credentials.js';
-import type { Answer, Setting, StepTimes, Task } from './task.js';
+import { answerLines, readPlace } from '../support/line-process.js';
+import { type Answer, type StepTimes, settingSchema, type Task, taskSchema } from './task.js';
 
-const { rank, addresses, arch, size, batch } = JSON.parse(process.argv[2]!) as Setting;
+const { rank, addresses, arch, size, batch } = readPlace(settingSchema);
 const classes = 37;
 const presize = Math.round(size * 1.15);
 const worldSize = addresses.length;
@@ -38,9 +39,7 @@ let [generation, stepsTaken] = [0n, 0];
 const lines = createInterface({ input: process.stdin });
 // Also in the midst of a task: the others may be gone.
 lines.once('close', () => process.exit(0));
-for await (const line of lines) {
-  process.stdout.write(`${JSON.stringify(await measure(JSON.parse(line) as Task))}\n`);
-}
+await answerLines(taskSchema, measure, lines);
 
 async function listen(address: string): Promise<void> {
   const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };

@@ -1,39 +1,50 @@
-import type { Arch, FloatType } from '../../plan/run-config.js';
+import { z } from 'zod';
+import { archs, floatTypes } from '../../plan/run-config.js';
 import { largest, smallest } from '../../runtime/extremes.js';
 
-/** What a rank is started with. */
-export interface Setting {
-  readonly rank: number;
+const count = z.int().positive();
+
+export const settingSchema = z.object({
+  rank: z.int().nonnegative(),
   /** By rank. */
-  readonly addresses: readonly string[];
-  readonly arch: Arch;
-  readonly size: number;
-  readonly batch: number;
-}
+  addresses: z.array(z.string()),
+  arch: z.enum(archs),
+  size: count,
+  batch: count,
+});
+
+/** What a rank is started with. */
+export type Setting = Readonly<z.infer<typeof settingSchema>>;
+
+export const taskSchema = z.object({
+  wire: z.enum(floatTypes),
+  overlapped: z.boolean(),
+  steps: count,
+});
 
 /** What it is asked: so many steps with its parts overlapped, or with the ring after all of them. */
-export interface Task {
-  readonly wire: FloatType;
-  readonly overlapped: boolean;
-  readonly steps: number;
-}
+export type Task = Readonly<z.infer<typeof taskSchema>>;
+
+const stepTimesSchema = z.object({
+  gradients: z.number(),
+  ring: z.number(),
+  ringExposed: z.number(),
+  step: z.number(),
+});
 
 /** Seconds of one step. */
-export interface StepTimes {
-  readonly gradients: number;
-  readonly ring: number;
-  readonly ringExposed: number;
-  readonly step: number;
-}
+export type StepTimes = Readonly<z.infer<typeof stepTimesSchema>>;
+
+export const answerSchema = z.object({
+  times: z.array(stepTimesSchema),
+  /** Processor time of the process, per step. */
+  cpuSeconds: z.number(),
+  /** Of the state after the last step: the same on all ranks. */
+  digest: z.string(),
+});
 
 /** What it answers. */
-export interface Answer {
-  readonly times: readonly StepTimes[];
-  /** Processor time of the process, per step. */
-  readonly cpuSeconds: number;
-  /** Of the state after the last step: the same on all ranks. */
-  readonly digest: string;
-}
+export type Answer = z.infer<typeof answerSchema>;
 
 /**
  * One step of all ranks. The gradients are known when the slowest rank has them, and only then is a wait for

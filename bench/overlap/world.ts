@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import type { Network } from './network.js';
-import { type Answer, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
+import { answerSchema, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
 
 const port = 7000;
 
@@ -32,7 +32,7 @@ export function openWorld(
   });
   return {
     async measure(task) {
-      const answers = await Promise.all(ranks.map((rank) => rank.ask<Answer>(task)));
+      const answers = await Promise.all(ranks.map((rank) => rank.ask(answerSchema, task)));
       if (new Set(answers.map(({ digest }) => digest)).size > 1) {
         throw new RondoError('data-loss', 'the ranks have come to different states');
       }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { archs } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 
 const count = z.int().positive();
 const figures = z.object({ norm: z.number(), first: z.array(z.number()).max(3) });
@@ -53,15 +54,6 @@ export async function readReference(file: string): Promise<Reference> {
 }
 
 export function parseReference(text: string, file: string): Reference {
-  const remedy = 'Give a file that make_parity.py printed.';
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new RondoError('invalid-argument', `${file} is not JSON.`, { remedy, cause });
-  }
-  const parsed = referenceSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const wrong = parsed.error.issues.slice(0, 3).map(({ path, message }) => [...path, message].join(': '));
-  throw new RondoError('invalid-argument', `${file} is not a parity file: ${wrong.join('; ')}.`, { remedy });
+  const remedy = 'give a file that make_parity.py printed';
+  return parseJson(referenceSchema, text, { name: file, code: 'invalid-argument', remedy });
 }

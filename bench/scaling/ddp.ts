@@ -4,7 +4,7 @@ import path from 'node:path';
 import { openLineProcess } from '../support/line-process.js';
 import { peerScript } from '../support/peer-script.js';
 import { python } from '../support/python.js';
-import { type Made, type Setting, type Speeds, speedsOf } from './speeds.js';
+import { madeSchema, type Setting, type Speeds, speedsOf } from './speeds.js';
 
 /** PyTorch's DistributedDataParallel over gloo: a Python process for each worker, as torchrun starts them. */
 export async function runDdp(setting: Setting): Promise<Speeds> {
@@ -15,7 +15,7 @@ export async function runDdp(setting: Setting): Promise<Speeds> {
     return openLineProcess(python, [peerScript('scaling', 'ddp.py'), argument], env);
   });
   try {
-    const [made] = await Promise.all(ranks.map((rank) => rank.ask<Made[]>({ epochs: 2 })));
+    const [made] = await Promise.all(ranks.map((rank) => rank.ask(madeSchema.array(), { epochs: 2 })));
     return speedsOf(made!);
   } finally {
     await Promise.all(ranks.map((rank) => rank.close()));

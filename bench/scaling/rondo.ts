@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { z } from 'zod';
 import { readLines } from '../../coordinator/run-store/line-file.js';
 import { metricSchema, type WorkerStepMetric } from '../../proto/metrics.js';
+import { parseValue } from '../../runtime/parse-json.js';
 import { runCoordinator } from '../support/coordinator-run.js';
 import { type Shares, sharesOf } from './shares.js';
-import { type Made, type Setting, type Speeds, speedsOf } from './speeds.js';
+import { type Made, madeSchema, type Setting, type Speeds, speedsOf } from './speeds.js';
+
+/** Of the event of a step, which also says how long it took by itself. */
+const stepSchema = madeSchema.omit({ seconds: true }).extend({ step: z.int(), skipped: z.boolean() });
 
 export interface RondoRun {
   readonly speeds: Speeds;
@@ -25,8 +30,9 @@ export function runRondo({ workers, threads, size, batch, arch, wire, files }: S
     const made: Made[] = [];
     for await (const { event, seconds } of run.events()) {
       if (event.kind !== 'step') continue;
-      assert(!event.skipped, `step ${event.step} was skipped: without its update it says nothing`);
-      made.push({ epoch: event.epoch, samples: event.samples, seconds });
+      const { step, skipped, ...counts } = parseValue(stepSchema, event, { name: 'the event of a step' });
+      assert(!skipped, `step ${step} was skipped: without its update it says nothing`);
+      made.push({ ...counts, seconds });
     }
     const steps: WorkerStepMetric[] = [];
     for await (const metric of readLines(path.join(folder, 'metrics.jsonl'), metricSchema)) {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { ScalingArguments } from './arguments.js';
 
 /** One run of two epochs that every implementation makes, and the pictures that it trains on. */
@@ -8,14 +9,16 @@ export interface Setting extends Pick<ScalingArguments, 'size' | 'batch' | 'arch
   readonly files: readonly string[];
 }
 
-/** A step that all workers have made. */
-export interface Made {
-  readonly epoch: number;
+export const madeSchema = z.object({
+  epoch: z.int().nonnegative(),
   /** Over all workers. */
-  readonly samples: number;
+  samples: z.int().positive(),
   /** When, on any clock. */
-  readonly seconds: number;
-}
+  seconds: z.number(),
+});
+
+/** A step that all workers have made. */
+export type Made = Readonly<z.infer<typeof madeSchema>>;
 
 /** Images per second of the whole loop, over all workers. */
 export interface Speeds {

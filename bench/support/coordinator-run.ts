@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { RunEvent } from '../../coordinator/telemetry/run-events.js';
+import { z } from 'zod';
+import { parseJson } from '../../runtime/parse-json.js';
+
+const eventSchema = z.looseObject({ kind: z.string() });
 
 /** An event of a run, and when it was heard of: seconds after the program was started. */
 export interface TimedEvent {
-  readonly event: RunEvent;
+  readonly event: z.infer<typeof eventSchema>;
   readonly seconds: number;
 }
 
@@ -55,7 +58,8 @@ export async function runCoordinator<T>(
   const run: CoordinatorRun = {
     async *events() {
       for await (const line of createInterface({ input: child.stdout })) {
-        yield { event: JSON.parse(line) as RunEvent, seconds: (performance.now() - started) / 1000 };
+        const event = parseJson(eventSchema, line, { name: 'an event of coordinator start' });
+        yield { event, seconds: (performance.now() - started) / 1000 };
       }
       const [code] = await exited;
       if (code !== 0 && !interrupted) throw new Error(`coordinator start ended with ${code}:\n${complaints}`);

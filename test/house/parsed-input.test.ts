@@ -9,7 +9,7 @@ import { parseAst } from 'vitest/node';
 // code around it claims: so it is called in one place, which takes a schema.
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const programs = ['coordinator', 'plan', 'proto', 'runtime', 'worker'];
+const programs = ['bench', 'coordinator', 'plan', 'proto', 'runtime', 'worker'];
 const parser = 'runtime/parse-json.ts';
 const threads = 'runtime/thread-calls.ts';
 
@@ -62,7 +62,7 @@ function sources(): { file: string; text: string }[] {
     .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
 }
 
-test('the programs read JSON by a schema, and messages of threads in one place', () => {
+test('the programs and benches read JSON by a schema, and messages of threads in one place', () => {
   const all = sources();
   expect(all.length).toBeGreaterThan(100);
   expect(findUnparsed(all.find(({ file }) => file === parser)!.text).json).toHaveLength(1);

@@ -31,7 +31,7 @@ function altered(change: (reference: Record<keyof Reference, unknown>) => void):
 
 test.each<[string, string, RegExp]>([
   ['no JSON', text.slice(0, 100), /x\.json is not JSON/],
-  ['a list', '[]', /x\.json is not a parity file/],
+  ['a list', '[]', /x\.json: .*expected object/],
   ['another architecture', altered((r) => Object.assign(r, { arch: 'vgg16' })), /arch/],
   ['a missing part', altered((r) => Reflect.deleteProperty(r, 'trace')), /trace/],
   ['no steps', altered((r) => Object.assign(r, { trace: [] })), /trace/],
