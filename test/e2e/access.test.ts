@@ -1,21 +1,22 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
+import { type JsonEvent, killCoordinators, startCoordinator } from '../support/coordinator-process.js';
 import { descendantsOf } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
 
-const worker = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
 const runs = openQuickRuns();
 let data: string;
 
 beforeAll(async () => {
   data = await drawTinyFolder(20); // 48 training images: 3 steps
 });
-afterEach(killCoordinators);
+afterEach(() => {
+  killCoordinators();
+  killWorkers();
+});
 afterAll(() => {
   runs.remove();
   rmSync(data, { recursive: true, force: true });
@@ -29,19 +30,8 @@ const deadProxies = Object.fromEntries(
     .concat(['no_proxy', 'NO_PROXY', 'no_grpc_proxy'].map((name) => [name, ''])),
 );
 
-function join(address: string, inputs: string[], environment: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [worker, 'join', '--coordinator', address, ...inputs], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...deadProxies, ...environment },
-  });
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise<{ code: number | null; stderr: string }>((resolve) =>
-    child.on('close', (code) => resolve({ code, stderr })),
-  );
-}
+const join = (run: JsonEvent | string, inputs: string[], environment: Record<string, string> = {}) =>
+  joinWorker(run, { inputs, environment: { ...deadProxies, ...environment } }).exited;
 
 it('a run behind dead proxies takes in a worker that holds its token, and no other', async () => {
   const coordinator = startCoordinator(
@@ -69,7 +59,7 @@ it('a run behind dead proxies takes in a worker that holds its token, and no oth
     expect(stderr).toMatch(/carries a wrong token.*\n.*--token-file/);
   for (const { stderr } of refusals) expect(stderr).not.toContain(token);
 
-  const joined = join(address, ['--token-file', tokenFile, '--id', 'guest']);
+  const joined = join(waiting, ['--id', 'guest']);
   const { code, stderr, events } = await coordinator.exited;
   expect(code, stderr).toBe(0);
   expect((await joined).code).toBe(0);
@@ -84,5 +74,6 @@ it('a run that nobody may join writes its token nowhere', async () => {
   );
   expect(await coordinator.event(({ kind }) => kind === 'waiting')).toMatchObject({ tokenFile: null });
   expect(existsSync(path.join(runs.run('closed'), 'token'))).toBe(false);
-  expect((await coordinator.exited).code).toBe(0);
+  coordinator.kill('SIGINT');
+  expect((await coordinator.exited).code).toBe(130);
 });

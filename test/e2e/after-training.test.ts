@@ -26,7 +26,7 @@ beforeAll(async () => {
   data = await drawTinyFolder(20, 48);
   const trained = await runCoordinator(runs.start('tiny', data, '--epochs', '2', '--seed', '3'));
   expect(trained.code, trained.stderr).toBe(0);
-}, 120_000);
+});
 afterEach(killCoordinators);
 afterAll(() => {
   runs.remove();
@@ -80,7 +80,7 @@ describe('coordinator predict', () => {
     expect(losses.reduce((sum, loss) => sum + loss, 0) / losses.length).toBeCloseTo(last.valid_loss!, 4);
   });
 
-  it('blends nine views with --tta, as a reference in float64 does', { timeout: 240_000 }, async () => {
+  it('blends nine views with --tta, as a reference in float64 does', async () => {
     const file = path.join(data, 'green', '003.jpg');
     const { code, told, stderr, byKind } = await predict('--checkpoint', 'epoch-0001', '--tta', file);
     expect(code, stderr).toBe(0);

@@ -31,7 +31,7 @@ function isPositive(value: unknown): boolean {
 
 const network = '--arch resnet18 --sizes 32 --batch 4 --workers 1x1 --steps 1 --repeats 1';
 
-describe('npm run bench', { timeout: 120_000 }, () => {
+describe('npm run bench', () => {
   it('measures training steps, frozen ones beside them', async () => {
     const { results } = await reportOf('step', network);
     const [rondo, frozen] = (results as { implementations: unknown[] }[])[0]!.implementations;

@@ -1,21 +1,22 @@
-import { spawn } from 'node:child_process';
 import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
 
-const worker = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
 const runs = openQuickRuns();
 let data: string;
 
 beforeAll(async () => {
   data = await drawTinyFolder(20); // 48 training images: 3 steps
 });
-afterEach(killCoordinators);
+afterEach(() => {
+  killCoordinators();
+  killWorkers();
+});
 afterAll(() => {
   runs.remove();
   rmSync(data, { recursive: true, force: true });
@@ -29,13 +30,9 @@ it('a run whose image is gone ends, names it, and says how to go on', async () =
   const waiting = await coordinator.event(({ kind }) => kind === 'waiting');
   const [folder, away] = [path.join(data, 'green'), path.join(data, '..', `${path.basename(data)}-away`)];
   renameSync(folder, away);
-  const inputs = ['--coordinator', waiting.address as string, '--token-file', waiting.tokenFile as string];
-  const joined = spawn(process.execPath, [worker, 'join', ...inputs, '--cache-gib', '0'], {
-    stdio: 'ignore',
-  });
-  const left = new Promise((resolve) => joined.on('close', resolve));
+  const joined = joinWorker(waiting, { inputs: ['--cache-gib', '0'] });
   const { code, stderr } = await coordinator.exited;
-  await left;
+  await joined.exited;
   rmSync(away, { recursive: true });
 
   expect(code).toBe(2);

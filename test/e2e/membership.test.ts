@@ -1,28 +1,24 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
 import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
 
 interface Cause {
   readonly kind: string;
   readonly workerId: string;
 }
 
-const program = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
 const runs = openQuickRuns();
 let data: string;
-let guest: ChildProcess | undefined;
 
 beforeAll(async () => {
   data = await drawTinyFolder(50);
 });
-afterEach(async () => {
-  guest?.kill('SIGKILL');
-  await killCoordinators();
+afterEach(() => {
+  killCoordinators();
+  killWorkers();
 });
 afterAll(() => {
   runs.remove();
@@ -35,7 +31,7 @@ it('a run is scaled up and down; a worker joins it, is stopped for a while, join
     runCoordinator([name, 'open', ...more, '--run-dir', runs.root, '--json']);
   const endless = ['--workers', '1', '--max-workers', '2', '--epochs', '500'];
   const coordinator = startCoordinator(runs.start('open', data, ...endless));
-  const { address, tokenFile } = await coordinator.event(({ kind }) => kind === 'waiting');
+  const waiting = await coordinator.event(({ kind }) => kind === 'waiting');
   await coordinator.event(({ kind }) => kind === 'step');
 
   const grown = await command('scale', '2');
@@ -59,17 +55,7 @@ it('a run is scaled up and down; a worker joins it, is stopped for a while, join
   const shrunk = await command('scale', '1');
   expect(shrunk.events, shrunk.stderr).toMatchObject([{ stopping: ['worker-1'] }, { worldSize: 1 }]);
 
-  const inputs = [
-    'join',
-    '--coordinator',
-    String(address),
-    '--token-file',
-    String(tokenFile),
-    '--id',
-    'guest',
-  ];
-  guest = spawn(process.execPath, [...workerNodeArguments, program, ...inputs], { stdio: 'ignore' });
-  const exited = new Promise<number | null>((resolve) => guest!.once('exit', resolve));
+  const guest = joinWorker(waiting, { inputs: ['--id', 'guest'] });
 
   /** The n-th change that the guest caused in this way. */
   const changed = (how: string, times = 1) => {
@@ -94,7 +80,7 @@ it('a run is scaled up and down; a worker joins it, is stopped for a while, join
   guest.kill('SIGTERM');
   expect(await changed('leave')).toMatchObject({ worldSize: 1 });
   // It does not wait for Goodbye for ever, on a machine that is too busy.
-  expect([0, 130]).toContain(await exited);
+  expect([0, 130]).toContain((await guest.exited).code);
 
   coordinator.kill('SIGINT');
   const { code, events, stderr } = await coordinator.exited;

@@ -9,7 +9,7 @@ const runs = openQuickRuns();
 let data: string;
 
 beforeAll(async () => {
-  data = await drawTinyFolder(84); // 201 training images: 50 steps of 4 an epoch
+  data = await drawTinyFolder(33); // 79 training images: 20 steps of 4 an epoch, the last one of 3
 });
 afterEach(killCoordinators);
 afterAll(() => {
@@ -17,14 +17,14 @@ afterAll(() => {
   rmSync(data, { recursive: true, force: true });
 });
 
-it('keeps resident memory and TensorFlow handles flat over 500 steps', { timeout: 600_000 }, async () => {
+it('keeps resident memory and TensorFlow handles flat over 160 steps', async () => {
   const inputs = runs.start(
     'long',
     data,
     '--workers',
     '2',
     '--epochs',
-    '10',
+    '8',
     '--batch-size',
     '4',
     '--micro-batch',
@@ -35,17 +35,17 @@ it('keeps resident memory and TensorFlow handles flat over 500 steps', { timeout
   const steps = readMetrics(runs.run('long'), 'worker-step');
   for (const rank of [0, 1]) {
     const own = steps.filter((step) => step.rank === rank);
-    expect(own.length).toBeGreaterThanOrEqual(500);
+    expect(own.length).toBeGreaterThanOrEqual(160);
     expect(new Set(own.map((step) => step.tensorHandles)).size).toBe(1);
     // The first three epochs fill buffers and caches. After them a leak of a step, or of an epoch, makes every
     // epoch's mean greater than the one before. malloc's arenas do not: each TensorFlow thread has one, and it
     // takes memory once, in whichever epoch the thread is first given a large tensor.
-    const means = Array.from({ length: 7 }, (_, epoch) =>
-      mean(own.slice((epoch + 3) * 50, (epoch + 4) * 50).map((step) => step.residentBytes as number)),
+    const means = Array.from({ length: 5 }, (_, epoch) =>
+      mean(own.slice((epoch + 3) * 20, (epoch + 4) * 20).map((step) => step.residentBytes as number)),
     );
     const growths = means.slice(1).map((value, epoch) => value / means[epoch]! - 1);
-    const usual = growths.toSorted((a, b) => a - b)[Math.floor(growths.length / 2)]!;
-    expect(usual, `growth per epoch: ${growths}`).toBeLessThan(0.005);
+    const usual = growths.toSorted((a, b) => a - b)[1]!;
+    expect(usual, `growth per epoch: ${growths}`).toBeLessThan(0.002);
     expect(means.at(-1)! / means[0]!, `bytes: ${means}`).toBeLessThan(1.3);
   }
 });

@@ -49,4 +49,4 @@ it('names the folder for temporary files that is not there', async () => {
   expect(stderr).toContain('set TMPDIR to a folder');
   expect(stderr.trim().split('\n').at(-2)).toMatch(/^error: /);
   expect(code).toBe(3);
-}, 120_000);
+});

@@ -19,6 +19,10 @@ const everything = [
 
 beforeAll(async () => {
   data = await drawTinyFolder(25); // 60 training images: 3 steps an epoch
+  const { code, stderr } = await runCoordinator(
+    runs.start('straight', data, '--workers', '2', ...everything, '--epochs', '2'),
+  );
+  expect(code, stderr).toBe(0);
 });
 afterEach(killCoordinators);
 afterAll(() => {
@@ -33,12 +37,8 @@ const digestOf = (run: string, name: string): string =>
     .stateDigest;
 
 describe('a run with every choice of the recipe', () => {
-  it('ends at the same state after an interruption, moving average included', {
-    timeout: 600_000,
-  }, async () => {
+  it('ends at the same state after an interruption, moving average included', async () => {
     const recipe = [...everything, '--epochs', '2'];
-    const straight = await runCoordinator(runs.start('straight', data, '--workers', '2', ...recipe));
-    expect(straight.code, straight.stderr).toBe(0);
     const interrupted = startCoordinator(runs.start('again', data, '--workers', '2', ...recipe));
     await interrupted.event((event) => event.kind === 'step' && event.step === 2);
     interrupted.kill('SIGINT');
@@ -75,40 +75,23 @@ describe('a run with every choice of the recipe', () => {
 });
 
 describe('early stopping', () => {
-  it('ends all workers, and the run is completed', { timeout: 600_000 }, async () => {
+  it('of frozen epochs has the same workers go on with all layers; of those it completes the run', async () => {
     // At a rate of 10 the loss goes up and never comes back.
-    const bad = ['--epochs', '30', '--lr', '10', '--early-stopping', '1'];
+    const phases = ['--freeze-epochs', '20', '--epochs', '30', '--lr', '10', '--unfreeze-lr', '10'];
+    const recipe = ['--from', runs.run('straight'), '--head', 'linear', ...phases, '--clip-norm', '1'];
     const { code, stderr, events } = await runCoordinator(
-      runs.start('early', data, '--workers', '2', ...bad),
-    );
-    expect(code, stderr).toBe(0);
-    const summary = readSummaryFile(runs.run('early'));
-    expect(summary).toMatchObject({ status: 'completed', earlyStopped: true, resume: null });
-    expect(summary.steps).toBeLessThan(summary.totalSteps);
-    const stop = events.find(({ kind }) => kind === 'early-stop');
-    expect(stop).toMatchObject({ patience: 1, bestEpoch: summary.bestEpoch });
-    const verified = await runCoordinator(['verify-run', runs.run('early')]);
-    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
-  });
-
-  it('of frozen epochs has the same workers go on with all layers, from where those ended', {
-    timeout: 600_000,
-  }, async () => {
-    const first = await runCoordinator(runs.start('begun', data, '--epochs', '1'));
-    expect(first.code, first.stderr).toBe(0);
-    const phases = ['--from', runs.run('begun'), '--freeze-epochs', '20', '--epochs', '1', '--lr', '10'];
-    const recipe = [...phases, '--unfreeze-lr', '1e-7', '--early-stopping', '1', '--clip-norm', '1'];
-    const { code, stderr, events } = await runCoordinator(
-      runs.start('phases', data, '--workers', '2', ...recipe),
+      runs.start('phases', data, '--workers', '2', ...recipe, '--early-stopping', '1'),
     );
     expect(code, stderr).toBe(0);
     const summary = readSummaryFile(runs.run('phases'));
-    const stop = events.find(({ kind }) => kind === 'early-stop');
-    expect(stop).toMatchObject({ phase: 'frozen', nextPhase: 'unfrozen' });
-    expect(summary).toMatchObject({ status: 'completed', earlyStopped: true });
-    expect(summary.epochs.at(-1)!.epoch).toBe(20);
+    expect(summary).toMatchObject({ status: 'completed', earlyStopped: true, resume: null });
+    expect(summary.steps).toBeLessThan(summary.totalSteps);
+    expect(summary.epochs.map(({ epoch }) => epoch)).toContain(20);
     expect(summary.metrics.dropped).toBe(0);
-    // A machine that is very busy may copy the phase's end too late, and go back for it.
+    // When the phase's end is copied too late, the run goes back for it, and stops there again.
+    const stops = events.filter(({ kind }) => kind === 'early-stop');
+    expect(stops[0]).toMatchObject({ phase: 'frozen', nextPhase: 'unfrozen', patience: 1 });
+    expect(stops.at(-1)).toMatchObject({ phase: 'unfrozen', nextPhase: null, patience: 1 });
     expect(events.filter(({ kind }) => kind === 'assigned')).toHaveLength(2 + summary.recoveries);
     expect(existsSync(stateFile('phases', 'stage-1'))).toBe(true);
     const verified = await runCoordinator(['verify-run', runs.run('phases')]);

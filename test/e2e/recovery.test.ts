@@ -1,7 +1,12 @@
 import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import {
+  type JsonEvent,
+  killCoordinators,
+  runCoordinator,
+  startCoordinator,
+} from '../support/coordinator-process.js';
 import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';
@@ -12,7 +17,7 @@ let data: string;
 let uninterruptedDigest: string | null;
 
 beforeAll(async () => {
-  data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
+  data = await drawTinyFolder(42); // 101 training images: 5 steps an epoch, the last one of 21
   const { code, stderr } = await runCoordinator(
     runs.start('straight', data, '--workers', '2', '--epochs', '3'),
   );
@@ -31,7 +36,7 @@ async function resumeToTheSameEnd(name: string, ...more: string[]): Promise<void
   expect(code, stderr).toBe(0);
   expect(readSummaryFile(runs.run(name))).toMatchObject({
     status: 'completed',
-    steps: 18,
+    steps: 15,
     parameterDigest: uninterruptedDigest,
   });
   await expectVerified(name);
@@ -47,11 +52,17 @@ async function killWorker(coordinator: number, id: string): Promise<void> {
   process.kill(worker.pid, 'SIGKILL');
 }
 
+function isRecovery(event: JsonEvent, how: string, worker: string): boolean {
+  if (event.kind !== 'recovered') return false;
+  const causes = event.causes as readonly { kind: string; workerId: string }[];
+  return causes.some(({ kind, workerId }) => kind === how && workerId === worker);
+}
+
 describe('a run that is interrupted', () => {
-  it('ends at the same weights when all of it is killed inside an epoch, and resumed by other workers', async () => {
-    const often = ['--workers', '2', '--epochs', '3', '--checkpoint-steps', '4'];
+  it('ends at the same weights though it is killed in an epoch, resumed, stopped by Ctrl-C and resumed', async () => {
+    const often = ['--workers', '2', '--epochs', '3', '--checkpoint-steps', '3'];
     const coordinator = startCoordinator(runs.start('killed', data, ...often));
-    await coordinator.event(({ kind, name }) => kind === 'checkpoint' && name === 'step-000008');
+    await coordinator.event(({ kind, name }) => kind === 'checkpoint' && name === 'step-000003');
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGKILL');
     await coordinator.exited;
@@ -60,27 +71,39 @@ describe('a run that is interrupted', () => {
     await expect.poll(() => workers.some(({ pid }) => isAlive(pid)), { timeout: 60_000 }).toBe(false);
     for (const { pid, command } of processes)
       if (command.includes('nats-server') && isAlive(pid)) process.kill(pid);
+
+    const resumed = startCoordinator(runs.resume('killed'));
+    await resumed.event((event) => event.kind === 'step' && event.step === 7);
+    const others = descendantsOf(resumed.pid);
+    resumed.kill('SIGINT');
+    const { code, stderr } = await resumed.exited;
+    expect(code, stderr).toBe(130);
+    for (const { pid } of others) expect(isAlive(pid)).toBe(false);
+    const { status, steps } = readSummaryFile(runs.run('killed'));
+    expect(status).toBe('stopped');
+    // The step under way is finished, and kept.
+    expect(steps).toBeGreaterThanOrEqual(8);
+    const checkpoint = `stopped-${String(steps).padStart(6, '0')}`;
+    expect(existsSync(path.join(runs.run('killed'), 'checkpoints', checkpoint))).toBe(true);
+
     await resumeToTheSameEnd('killed', '--workers', '1');
   });
 
   it('goes on when its workers are killed, one after the other, and takes each step once', async () => {
     const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '3'));
-    for (const [worker, step] of [
-      ['worker-1', 4],
-      ['worker-0', 13],
-    ] as const) {
-      await coordinator.event((event) => event.kind === 'step' && event.step === step);
-      await killWorker(coordinator.pid, worker);
-      await coordinator.event((event) => event.kind === 'worker-lost' && event.worker === worker);
-    }
+    await coordinator.event((event) => event.kind === 'step' && event.step === 1);
+    await killWorker(coordinator.pid, 'worker-1');
+    // Not before it is back: the other one holds the only state.
+    await coordinator.event((event) => isRecovery(event, 'join', 'worker-1'));
+    await killWorker(coordinator.pid, 'worker-0');
     const { code, events, stderr } = await coordinator.exited;
     expect(code, stderr).toBe(0);
     const recoveries = events.filter((event) => event.kind === 'recovered');
-    expect(recoveries.length).toBeGreaterThanOrEqual(2);
-    expect(recoveries[0]).toMatchObject({ causes: [{ kind: 'loss', workerId: 'worker-1' }] });
+    expect(recoveries.some((event) => isRecovery(event, 'loss', 'worker-1'))).toBe(true);
+    expect(recoveries.some((event) => isRecovery(event, 'loss', 'worker-0'))).toBe(true);
     for (const { stepsRedone } of recoveries) expect(stepsRedone).toBeLessThanOrEqual(1);
     expect(readSummaryFile(runs.run('lost'))).toMatchObject({
-      ...{ status: 'completed', steps: 18, recoveries: recoveries.length },
+      ...{ status: 'completed', steps: 15, recoveries: recoveries.length },
       parameterDigest: uninterruptedDigest,
     });
     await expectVerified('lost');
@@ -88,39 +111,19 @@ describe('a run that is interrupted', () => {
 
   it('goes back to its newest checkpoint when its only worker is killed', async () => {
     const coordinator = startCoordinator(runs.start('alone', data, '--workers', '1', '--epochs', '2'));
-    await coordinator.event((event) => event.kind === 'step' && event.step === 7);
+    await coordinator.event((event) => event.kind === 'step' && event.step === 6);
     await killWorker(coordinator.pid, 'worker-0');
     const { code, events, stderr } = await coordinator.exited;
     expect(code, stderr).toBe(0);
     // The checkpoint of the first epoch may have been on its way out of the worker.
     const [{ toStep }] = events.filter((event) => event.kind === 'rolled-back');
-    expect([0, 6]).toContain(toStep);
-    expect(readSummaryFile(runs.run('alone'))).toMatchObject({ status: 'completed', steps: 12 });
+    expect([0, 5]).toContain(toStep);
+    expect(readSummaryFile(runs.run('alone'))).toMatchObject({ status: 'completed', steps: 10 });
     await expectVerified('alone');
   });
 
-  it('finishes the step and keeps a checkpoint of it on Ctrl-C', async () => {
-    const coordinator = startCoordinator(runs.start('stopped', data, '--workers', '2', '--epochs', '3'));
-    await coordinator.event((event) => event.kind === 'step' && event.step === 8);
-    const processes = descendantsOf(coordinator.pid);
-    coordinator.kill('SIGINT');
-    const { code, stderr } = await coordinator.exited;
-    expect(code, stderr).toBe(130);
-    for (const { pid } of processes) expect(isAlive(pid)).toBe(false);
-    const { status, steps } = readSummaryFile(runs.run('stopped'));
-    expect(status).toBe('stopped');
-    expect(steps).toBeGreaterThanOrEqual(9);
-    const checkpoint = path.join(
-      runs.run('stopped'),
-      'checkpoints',
-      `stopped-${String(steps).padStart(6, '0')}`,
-    );
-    expect(existsSync(checkpoint)).toBe(true);
-    await resumeToTheSameEnd('stopped');
-  });
-
   it('ends at once on a second Ctrl-C, without an orphan', async () => {
-    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '2', '--epochs', '3'));
+    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '1', '--epochs', '3'));
     await coordinator.event((event) => event.kind === 'assigned');
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGINT');

@@ -1,28 +1,27 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js';
 import { openData } from '../../coordinator/dataset/open-data.js';
-import { workerEnvironment, workerNodeArguments } from '../../coordinator/launch/worker-environment.js';
+import { workerEnvironment } from '../../coordinator/launch/worker-environment.js';
 import type { ClusterListener, WorkerLoss } from '../../coordinator/membership/cluster-events.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { createDeferred } from '../../runtime/deferred.js';
 import { version } from '../../runtime/installation.js';
 import { testCredentials, testToken } from '../support/credentials.js';
 import { runConfig } from '../support/run-config.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers, type WorkerExit } from '../support/worker-process.js';
 
-const program = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
 const wedge = new URL('../support/wedge-compute.mjs', import.meta.url).href;
 const folder = mkdtempSync(path.join(tmpdir(), 'rondo-wedged-'));
-const started: ChildProcess[] = [];
 let data: string;
 let dataset: Dataset;
 let cluster: Cluster | undefined;
 const losses: WorkerLoss[] = [];
+/** Of workers that hang: each takes 10 s to end, in which the next test goes on. */
+const ends: Promise<WorkerExit>[] = [];
 
 beforeAll(async () => {
   data = await drawTinyFolder(20);
@@ -33,9 +32,9 @@ beforeAll(async () => {
 afterEach(() => {
   cluster?.destroy();
   losses.length = 0;
-  for (const child of started.splice(0)) child.kill('SIGKILL');
 });
 afterAll(() => {
+  killWorkers();
   for (const each of [data, folder]) rmSync(each, { recursive: true, force: true });
 });
 
@@ -75,31 +74,19 @@ async function openRun(worldSize: number, listener: Partial<ClusterListener> = {
 function join(id: string, environment: NodeJS.ProcessEnv = {}) {
   // Its own folder: what another test left there need not be read.
   const cacheDir = mkdtempSync(path.join(folder, 'cache-'));
-  const inputs = ['join', '--coordinator', cluster!.address, '--id', id, '--cache-dir', cacheDir];
-  const child = spawn(process.execPath, [...workerNodeArguments, '--import', wedge, program, ...inputs], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: {
-      ...workerEnvironment(process.env, { index: 0, threads: 1, gpus: [] }),
+  const worker = joinWorker(cluster!.address, {
+    inputs: ['--id', id, '--cache-dir', cacheDir],
+    environment: {
+      ...workerEnvironment({}, { index: 0, threads: 1, gpus: [] }),
       ...{ RONDO_TOKEN: testToken, ...environment },
     },
+    preload: wedge,
   });
-  started.push(child);
-  let stderr = '';
-  const hangs = createDeferred<void>();
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-    if (stderr.includes('the compute thread hangs')) hangs.resolve();
-  });
-  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>(
-    (resolve) => child.on('close', (code, signal) => resolve({ code, signal, stderr })),
-  );
-  return { child, hangs: hangs.promise, exited };
+  return { ...worker, hangs: () => worker.printed('the compute thread hangs') };
 }
 
-const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 10 s') };
-
 describe('a worker whose compute thread hangs in native code', () => {
-  it('is named, the others go on, and it ends', async () => {
+  it('is named, and the others go on', async () => {
     const { run } = await openRun(2);
     const result = run({ step: 0, source: 'fresh' });
     join('worker-0');
@@ -113,17 +100,17 @@ describe('a worker whose compute thread hangs in native code', () => {
         reason: expect.stringContaining('its compute thread is still at work'),
       },
     ]);
-    expect(await wedged.exited).toMatchObject(killed);
+    ends.push(wedged.exited);
   });
 
   it('ends on SIGTERM', async () => {
     const { run } = await openRun(1);
     const result = run({ step: 0, source: 'fresh' });
     const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'apply', RONDO_TEST_WEDGE_AT: '3' });
-    await wedged.hangs;
-    wedged.child.kill('SIGTERM');
+    await wedged.hangs();
+    wedged.kill('SIGTERM');
     expect(await result).toMatchObject({ stateLost: true });
-    expect(await wedged.exited).toMatchObject(killed);
+    ends.push(wedged.exited);
   });
 
   it('ends at once on a second SIGTERM', async () => {
@@ -131,11 +118,11 @@ describe('a worker whose compute thread hangs in native code', () => {
     const result = run({ step: 0, source: 'fresh' });
     result.catch(() => {});
     const wedged = join('worker-0', { RONDO_TEST_WEDGE: 'open' });
-    await wedged.hangs;
-    wedged.child.kill('SIGTERM');
+    await wedged.hangs();
+    wedged.kill('SIGTERM');
     // What comes within 300 ms of the first is the same Ctrl-C.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    wedged.child.kill('SIGTERM');
+    wedged.kill('SIGTERM');
     const { code, signal, stderr } = await wedged.exited;
     // The signal may wake the thread: then there is nobody left to kill.
     expect(signal ?? code).toSatisfy((end) => end === 'SIGKILL' || end === 0);
@@ -144,7 +131,7 @@ describe('a worker whose compute thread hangs in native code', () => {
 });
 
 describe('a worker whose file system hangs', () => {
-  it('is named, and ends', async () => {
+  it('is named', async () => {
     // Opening a pipe that nobody writes into never returns.
     const images = [...dataset.train, ...dataset.valid].map((sample) => path.join(dataset.root, sample.path));
     const { run } = await openRun(1, {
@@ -160,6 +147,11 @@ describe('a worker whose file system hangs', () => {
     const { exited } = join('worker-0');
     expect(await result).toMatchObject({ stateLost: true });
     expect(losses).toMatchObject([{ reason: expect.stringContaining('it is still reading images') }]);
-    expect(await exited).toMatchObject(killed);
+    ends.push(exited);
   });
+});
+
+it('a worker of which a thread hangs ends all the same', async () => {
+  const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 10 s') };
+  expect(await Promise.all(ends)).toMatchObject([killed, killed, killed]);
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.js';
 import type { Summary } from '../../../worker/model/exact-sum.js';
 import {
@@ -18,8 +18,8 @@ type PixelOptions = ProgramOptions & { input?: 'pixels' };
 const plain: PixelOptions = {
   arch: 'resnet18',
   classes: 5,
-  size: 64,
-  presize: 72,
+  size: 32,
+  presize: 36,
   precision: 'float32',
   dropout: [0.25, 0.5],
   trainable: ['all'],
@@ -88,62 +88,66 @@ describe.each([
   });
 });
 
-test('a worker that is alone computes them at once, and has what a ring leaves, bit for bit', () => {
-  const program = openProgram(plain);
-  program.load(plausibleState(program.state));
-  const { length, gradients, gradientLength } = program.reduction('all');
-  for (const counts of [[4], [4, 3, 5]]) {
-    const pieces = keyedBatches(plain, counts);
-    const { sums, summary } = sumOf(program, pieces);
+describe('of one program', () => {
+  let program: Program;
+  beforeAll(() => {
+    program = openProgram(plain);
+    program.load(plausibleState(program.state));
+  });
+  afterAll(() => program.close());
+
+  test('a worker that is alone computes them at once, and has what a ring leaves, bit for bit', () => {
+    const { length, gradients, gradientLength } = program.reduction('all');
+    for (const counts of [[4], [4, 3, 5]]) {
+      const pieces = keyedBatches(plain, counts);
+      const { sums, summary } = sumOf(program, pieces);
+      const { vector, scratch } = allocateSumMemory(length);
+      const largest = new Float32Array(gradients.length).fill(50);
+      const request = { trainable: 'all', microBatches: 3, largest, vector, scratch } as const;
+      expect(program.sumAlone(pieces, request)).toEqual(summary);
+      const finished = new Float32Array(new Int32Array(sums.buffer));
+      expect(sameBits(vector.subarray(0, gradientLength), finished)).toBe(true);
+      expect(() => program.sumAlone([], request)).toThrow(
+        'a worker that is alone computes every micro-batch',
+      );
+    }
+  });
+
+  test('a part fills its own place, and no other', () => {
+    const { parts, length, gradientLength } = program.reduction('all');
+    const pieces = keyedBatches(plain, [4]);
     const { vector, scratch } = allocateSumMemory(length);
-    const largest = new Float32Array(gradients.length).fill(50);
-    const request = { trainable: 'all', microBatches: 3, largest, vector, scratch } as const;
-    expect(program.sumAlone(pieces, request)).toEqual(summary);
-    const finished = new Float32Array(new Int32Array(sums.buffer));
-    expect(sameBits(vector.subarray(0, gradientLength), finished)).toBe(true);
-    expect(() => program.sumAlone([], request)).toThrow('a worker that is alone computes every micro-batch');
-  }
-  program.close();
-});
+    const ints = new Int32Array(vector.buffer, 0, length).fill(123_456_789);
+    const request = { trainable: 'all', microBatches: 1, largest: null, vector, scratch } as const;
+    for (const [index, { start, end }] of parts.entries()) {
+      program.gradientPart(index, pieces, request);
+      expect(
+        ints.subarray(start, Math.min(end, gradientLength)).every((value) => value !== 123_456_789),
+      ).toBe(true);
+      expect(ints.subarray(end).every((value) => value === 123_456_789)).toBe(true);
+    }
+  });
 
-test('a part fills its own place, and no other', () => {
-  const program = openProgram(plain);
-  program.load(plausibleState(program.state));
-  const { parts, length, gradientLength } = program.reduction('all');
-  const pieces = keyedBatches(plain, [4]);
-  const { vector, scratch } = allocateSumMemory(length);
-  const ints = new Int32Array(vector.buffer, 0, length).fill(123_456_789);
-  const request = { trainable: 'all', microBatches: 1, largest: null, vector, scratch } as const;
-  for (const [index, { start, end }] of parts.entries()) {
-    program.gradientPart(index, pieces, request);
-    expect(ints.subarray(start, Math.min(end, gradientLength)).every((value) => value !== 123_456_789)).toBe(
-      true,
-    );
-    expect(ints.subarray(end).every((value) => value === 123_456_789)).toBe(true);
-  }
-  program.close();
-});
+  test('parts that are not asked for are forgotten by the next sum', () => {
+    const { length } = program.reduction('all');
+    const [first, second] = [keyedBatches(plain, [4]), keyedBatches(plain, [6, 3])];
+    const expected = sumOf(program, second);
+    const request = {
+      trainable: 'all',
+      microBatches: 1,
+      largest: null,
+      ...allocateSumMemory(length),
+    } as const;
+    program.gradientPart(0, first, request);
+    const found = sumOf(program, second);
+    expect(sameBits(found.sums, expected.sums)).toBe(true);
+    expect(found.summary).toEqual(expected.summary);
+  });
 
-test('parts that are not asked for are forgotten by the next sum', () => {
-  const program = openProgram(plain);
-  program.load(plausibleState(program.state));
-  const { length } = program.reduction('all');
-  const [first, second] = [keyedBatches(plain, [4]), keyedBatches(plain, [6, 3])];
-  const expected = sumOf(program, second);
-  const request = { trainable: 'all', microBatches: 1, largest: null, ...allocateSumMemory(length) } as const;
-  program.gradientPart(0, first, request);
-  const found = sumOf(program, second);
-  expect(sameBits(found.sums, expected.sums)).toBe(true);
-  expect(found.summary).toEqual(expected.summary);
-  program.close();
-});
-
-test('of no micro-batch it is zero, with nothing beside it', () => {
-  const program = openProgram(plain);
-  program.load(plausibleState(program.state));
-  const { sums, summary } = sumOf(program, []);
-  expect(sums.every((value) => Object.is(value, 0))).toBe(true);
-  expect(summary.rows).toHaveLength(0);
-  expect(summary.largest.every((value) => value === 0)).toBe(true);
-  program.close();
+  test('of no micro-batch it is zero, with nothing beside it', () => {
+    const { sums, summary } = sumOf(program, []);
+    expect(sums.every((value) => Object.is(value, 0))).toBe(true);
+    expect(summary.rows).toHaveLength(0);
+    expect(summary.largest.every((value) => value === 0)).toBe(true);
+  });
 });

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { sumAlone } from '../../../bench/support/lone-sum.js';
 import type { Trainable } from '../../../plan/run-config.js';
 import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.js';
@@ -14,7 +14,7 @@ const options: ProgramOptions & { input?: 'pixels' } = {
 };
 
 let opened: Program[] = [];
-afterEach(() => {
+afterAll(() => {
   for (const program of opened) program.close();
   opened = [];
 });
@@ -22,7 +22,6 @@ afterEach(() => {
 function open(changes: Partial<typeof options>) {
   const program = openProgram({ ...options, ...changes });
   opened.push(program);
-  program.load(plausibleState(program.state));
   const memories = {
     all: allocateSumMemory(program.reduction('all').length),
     frozen: allocateSumMemory(program.reduction('frozen').length),
@@ -46,36 +45,34 @@ const steps: readonly [Trainable, readonly number[]][] = [
   ['all', [5]],
 ];
 
-test.each([
-  ['keeps its gradients there', null],
-  ['hands them over, for their norm is bound', 1],
-])(
-  'a worker that is alone on a GPU %s, and comes to the states of one on a CPU, bit for bit',
-  (_, clipNorm) => {
-    const [host, device] = [open({ clipNorm, onGpu: false }), open({ clipNorm, onGpu: true })];
-    for (const [seed, [trainable, counts]] of steps.entries()) {
-      const [expected, found] = [host, device].map(({ step }) => step(trainable, counts, seed + 1));
-      expect(found).toEqual(expected);
-      expect(sameBits(device.program.save(), host.program.save())).toBe(true);
-    }
-  },
-);
+function expectSameSteps(clipNorm: number | null) {
+  const [host, device] = [open({ clipNorm, onGpu: false }), open({ clipNorm, onGpu: true })];
+  for (const { program } of [host, device]) program.load(plausibleState(program.state));
+  for (const [seed, [trainable, counts]] of steps.entries()) {
+    const [expected, found] = [host, device].map(({ step }) => step(trainable, counts, seed + 1));
+    expect(found).toEqual(expected);
+    expect(sameBits(device.program.save(), host.program.save())).toBe(true);
+  }
+  return device;
+}
 
-test('what is kept is judged too, and forgotten by the next sum', () => {
-  const { program, step } = open({ onGpu: true });
-  const memory = allocateSumMemory(program.reduction('all').length);
-  const state = plausibleState(program.state);
-  const broken = state.slice();
-  broken[program.state.parameters.at(-1)!.offset] = Number.POSITIVE_INFINITY;
-  program.load(broken);
-  expect(sumAlone(program, memory, keyedBatches(options, [4]), 'all').verdict).toBe('not-finite');
-  program.load(state);
-  step('all', [4], 1);
-});
+describe('a worker that is alone on a GPU', () => {
+  test('hands its gradients over where their norm is bound, with the states of one on a CPU, bit for bit', () => {
+    expectSameSteps(1);
+  });
 
-test('no step leaves a tensor behind', () => {
-  const { program, step } = open({ onGpu: true });
-  const before = program.tensorHandles();
-  step('all', [4, 3], 1);
-  expect(program.tensorHandles()).toBe(before);
+  test('else keeps them there, with the same bits, judges them, and leaves no tensor behind', () => {
+    const { program, step } = expectSameSteps(null);
+    const memory = allocateSumMemory(program.reduction('all').length);
+    const state = plausibleState(program.state);
+    const broken = state.slice();
+    broken[program.state.parameters.at(-1)!.offset] = Number.POSITIVE_INFINITY;
+    program.load(broken);
+    expect(sumAlone(program, memory, keyedBatches(options, [4]), 'all').verdict).toBe('not-finite');
+    // What was kept then is forgotten by the next sum.
+    program.load(state);
+    const before = program.tensorHandles();
+    step('all', [4, 3], 1);
+    expect(program.tensorHandles()).toBe(before);
+  });
 });

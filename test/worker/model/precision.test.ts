@@ -12,8 +12,19 @@ const batch: NormalizedBatch = {
   labels: Int32Array.from({ length: count }, (_, index) => index % classes),
 };
 
+type Arch = ProgramOptions['arch'];
+type Computed = ReturnType<typeof computeAnew>;
+const computed = new Map<string, Computed>();
+
 /** Logits, loss and the head's and the first layer's gradients. */
-function compute(arch: ProgramOptions['arch'], precision: ProgramOptions['precision']) {
+function compute(arch: Arch, precision: ProgramOptions['precision']): Computed {
+  const key = `${arch} ${precision}`;
+  const found = computed.get(key) ?? computeAnew(arch, precision);
+  computed.set(key, found);
+  return found;
+}
+
+function computeAnew(arch: Arch, precision: ProgramOptions['precision']) {
   const program = openProgram({
     arch,
     classes,

@@ -43,7 +43,7 @@ describe.skipIf(without !== null)(
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), 'rondo-wild-'));
       expected = JSON.parse(runPython(readFileSync(script, 'utf8'), folder)) as typeof expected;
-    }, 240_000);
+    });
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
     it('gives up its body, bit for bit, whatever lies beside it', () => {
@@ -65,6 +65,6 @@ describe.skipIf(without !== null)(
         });
         expect(Object.fromEntries(found), name).toEqual(expected[kind as 'half'] ?? expected.exact);
       }
-    }, 240_000);
+    });
   },
 );
