@@ -26,23 +26,19 @@ const warmupShare = 0.3;
  * else is computed in float32.
  */
 export function measure(reference: Reference): Measured {
-  const exact = withProgram(reference, 'float64', (program) => ({
-    gradients: computeGradients(program, reference),
-    ...trainSteps(program, reference),
-  }));
+  const exact = withProgram(reference, 'float64', trainSteps);
   return withProgram(reference, 'float32', (program) => {
     const evalLogits = computeLogits(program, reference);
-    const gradientDistance = relativeDistance(computeGradients(program, reference), exact.gradients);
+    const { gradients: rounded, trace, statistics } = trainSteps(program, reference);
     const gradients = new Map<string, MeasuredFigures>();
     for (const [name, values] of exact.gradients) gradients.set(name, figuresOf(values));
-    const { trace, statistics } = trainSteps(program, reference);
     return {
       parameters: program.state.parameterLength,
       labels: [...inputsOf(reference).labels],
       evalLogits,
       trainLoss: trace[0]!.loss,
       gradients,
-      gradientDistance,
+      gradientDistance: relativeDistance(rounded, exact.gradients),
       statistics,
       trace: exact.trace,
       float32Losses: trace.map(({ loss }) => loss),
@@ -85,40 +81,39 @@ function computeLogits(program: Program<NormalizedBatch>, reference: Reference):
   return rowsOf(program.logits(inputsOf(reference)), reference.classes);
 }
 
-/** Each parameter's gradient of the mean loss, in PyTorch's layout. */
-function computeGradients(
-  program: Program<NormalizedBatch>,
-  reference: Reference,
-): ReadonlyMap<string, Float32Array> {
-  const reduction = program.reduction('all');
-  const memory = allocateSumMemory(reduction.length);
-  const { units } = sumAlone(program, memory, [{ batch: inputsOf(reference), key: [0, 0] }], 'all');
-  return new Map(
-    reduction.gradients.map(({ name }, index) => [
-      name,
-      gradientOf(reduction, memory.vector, name).values.map((sum) => (sum * units[index]!) / reference.batch),
-    ]),
-  );
-}
-
-/** The optimizer's steps, and what they leave. */
+/**
+ * The optimizer's steps, and what they leave; of the first one also each parameter's gradient of the mean loss,
+ * in PyTorch's layout.
+ */
 function trainSteps(
   program: Program<NormalizedBatch>,
   reference: Reference,
-): Pick<Measured, 'statistics' | 'trace' | 'parametersAfterTrace'> {
+): Pick<Measured, 'statistics' | 'trace' | 'parametersAfterTrace'> & {
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+} {
   const reduction = program.reduction('all');
   const memory = allocateSumMemory(reduction.length);
   const batch = inputsOf(reference);
   const statistics = new Map<string, MeasuredFigures>();
+  const gradients = new Map<string, Float32Array>();
   const trace = planTrace(reference).map(({ momentum, lr }, step) => {
     const found = sumAlone(program, memory, [{ batch, key: [0, 0] }], 'all');
+    if (step === 0) {
+      for (const [index, { name }] of reduction.gradients.entries()) {
+        const { values } = gradientOf(reduction, memory.vector, name);
+        gradients.set(
+          name,
+          values.map((sum) => (sum * found.units[index]!) / reference.batch),
+        );
+      }
+    }
     program.apply(memory.vector, { ...found, trainable: 'all', learningRates: lr, momentum });
     if (step === 0) collect(statistics, program.state.statistics, program.save());
     return { momentum, lr, loss: memory.vector[reduction.tail.lossSum]! / reference.batch };
   });
   const parametersAfterTrace = new Map<string, MeasuredFigures>();
   collect(parametersAfterTrace, program.state.parameters, program.save());
-  return { statistics, trace, parametersAfterTrace };
+  return { gradients, statistics, trace, parametersAfterTrace };
 }
 
 /** |found − expected| / |expected| over all tensors together. */

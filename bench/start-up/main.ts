@@ -2,7 +2,7 @@
 // machine that has the sample set already. Every turn is a run of its own, which is interrupted after that
 // step.
 import { readArguments, toCount } from '../support/arguments.js';
-import { runCoordinator } from '../support/coordinator-run.js';
+import { runCoordinator, type TimedEvent } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
@@ -13,9 +13,11 @@ const usage = 'Usage: npm run bench -- start-up [--workers 4] [--repeats 5] [--j
 await runMain(async (args) => {
   const { workers, repeats, json } = parseStartUpArguments(args);
   // Draws the sample set and has it verified, where that was not done before.
-  await startOnce(workers);
+  await startUntil('prepared', workers);
   const arrivals: Arrivals[] = [];
-  for (let repeat = 0; repeat < repeats; repeat += 1) arrivals.push(await startOnce(workers));
+  for (let repeat = 0; repeat < repeats; repeat += 1) {
+    arrivals.push(arrivalsOf(await startUntil('step', workers)));
+  }
   const report: StartUpReport = {
     ...{ bench: 'start-up', workers, repeats, environment: describeEnvironment() },
     arrivals: summarize(arrivals),
@@ -23,14 +25,15 @@ await runMain(async (args) => {
   publish(report, formatReport(report), json);
 });
 
-function startOnce(workers: number): Promise<Arrivals> {
+/** What is heard of a run that is interrupted at its first event of a kind. */
+function startUntil(kind: string, workers: number): Promise<TimedEvent[]> {
   return runCoordinator(['--workers', String(workers)], { coldCache: false }, async (run) => {
-    const heard = [];
+    const heard: TimedEvent[] = [];
     for await (const each of run.events()) {
       heard.push(each);
-      if (each.event.kind === 'step') run.interrupt();
+      if (each.event.kind === kind) run.interrupt();
     }
-    return arrivalsOf(heard);
+    return heard;
   });
 }
 
