@@ -19,6 +19,14 @@ export function printableLines(text: string): string {
 }
 
 /**
+ * Writes what may hold names and messages that others chose, so that a terminal shows control characters
+ * instead of obeying them.
+ */
+export function writeLines(output: { write(text: string): unknown }, lines: readonly string[]): void {
+  for (const line of lines) output.write(`${printableLines(line)}\n`);
+}
+
+/**
  * JSON on one line that says the same as JSON.stringify's, with escapes for the characters that it leaves as
  * they are.
  */

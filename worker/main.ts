@@ -7,7 +7,7 @@ import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation, version } from '../runtime/installation.js';
 import { type Lifecycle, openLifecycle } from '../runtime/lifecycle.js';
 import { log, openLog } from '../runtime/log.js';
-import { printableLines } from '../runtime/printable.js';
+import { writeLines } from '../runtime/printable.js';
 import { endAtOnce, endInTime } from './end-process.js';
 import { findJob } from './jobs/registry.js';
 import { serveJob } from './jobs/serve-job.js';
@@ -146,8 +146,6 @@ try {
 } catch (thrown) {
   const error = RondoError.from(thrown);
   log('error', 'ended', { ...error.toPlain() });
-  process.stderr.write(
-    printableLines(`worker: ${error.message}\n${error.remedy ? `  ${error.remedy}\n` : ''}`),
-  );
+  writeLines(process.stderr, [`worker: ${error.message}`, ...(error.remedy ? [`  ${error.remedy}`] : [])]);
   process.exit(error.exitCode);
 }

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type ExportFormat, exportFormats, exportJob } from '../../proto/jobs.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { exportRun } from '../inference/export-run.js';
 import { runWorkerJob } from '../launch/run-job.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
-import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
 import { checkpointOption, commandOnRun, runDirOption } from './command-options.js';
 import type { NetworkEnvironment } from './predict.js';
@@ -56,7 +55,7 @@ async function runExport(
   try {
     const checkpoint = await chooseCheckpoint(directory, wanted);
     const skipped = describeSkipped(checkpoint);
-    if (skipped !== null) process.stderr.write(`warning: ${skipped}\n`);
+    if (skipped !== null) writeLines(process.stderr, [`warning: ${skipped}`]);
     const exported = await exportRun({
       ...{
         record,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import { evaluateRun, type RunEvaluation } from '../inference/evaluate-run.js';
 import { resolvePlace } from '../options/value-types.js';
@@ -9,7 +9,7 @@ import { reportDefaults, writeReport } from '../report/write-report.js';
 import { readLedger, settleLedger } from '../run-store/ledger.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/figures.js';
-import { openReporter, writeLines } from '../terminal/reporter.js';
+import { openReporter } from '../terminal/reporter.js';
 import {
   checkpointOption,
   commandOnRun,

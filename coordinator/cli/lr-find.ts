@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { RangeTask } from '../../plan/range-test.js';
 import { RondoError } from '../../runtime/errors.js';
 import { makeFolder } from '../../runtime/make-folder.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import { findRates, findStart, folderOf } from '../lr-find/find-rates.js';
 import { renderCurve, renderSuggestions } from '../lr-find/rate-text.js';
@@ -11,7 +11,7 @@ import { writeSearch } from '../lr-find/write-search.js';
 import { gatherRaw } from '../options/config-file.js';
 import { resolveStart } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
-import { openReporter, writeLines } from '../terminal/reporter.js';
+import { openReporter } from '../terminal/reporter.js';
 import { positiveNumber, startOptions, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
 

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
-import { printable, printableJson, shellWord } from '../../runtime/printable.js';
+import { printable, printableJson, shellWord, writeLines } from '../../runtime/printable.js';
 import type { Quarantined } from '../dataset/image-files.js';
 import { openImages } from '../dataset/open-data.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
@@ -12,7 +12,7 @@ import { type SampleOrder, sampleOrders } from '../pack/order.js';
 import { requireOutput } from '../pack/output-folder.js';
 import { packImages } from '../pack/pack-images.js';
 import { formatCount } from '../terminal/figures.js';
-import { openReporter, writeLines } from '../terminal/reporter.js';
+import { openReporter } from '../terminal/reporter.js';
 import { byteSize, formatBytes, pickStartOptions, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
 

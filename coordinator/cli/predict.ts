@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { predictJob } from '../../proto/jobs.js';
 import { maxImageSize } from '../../runtime/images.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { chooseCheckpoint, describeSkipped } from '../checkpoints/choose-checkpoint.js';
 import {
   listImages,
@@ -13,7 +13,6 @@ import {
 import { runWorkerJob } from '../launch/run-job.js';
 import { findRunDirectory, readRunRecord } from '../run-store/run-directory.js';
 import { formatCount } from '../terminal/figures.js';
-import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
 import { checkpointOption, commandOnRun, runDirOption, ttaOption, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';

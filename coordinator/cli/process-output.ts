@@ -1,7 +1,6 @@
 import { RondoError } from '../../runtime/errors.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { describeError } from '../run-store/summary.js';
-import { writeLines } from '../terminal/reporter.js';
 
 interface OutputStream {
   write(text: string): unknown;

@@ -2,10 +2,9 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { isLocked, listRunNames, readRunRecord, runDirectoryAt } from '../run-store/run-directory.js';
 import { readSummary } from '../run-store/summary.js';
-import { writeLines } from '../terminal/reporter.js';
 import { runDirOption } from './command-options.js';
 import type { VerifyEnvironment } from './verify-run.js';
 

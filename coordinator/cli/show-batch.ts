@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { showBatchJob } from '../../proto/jobs.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { showBatch } from '../inference/show-batch.js';
 import { runWorkerJob } from '../launch/run-job.js';
 import { dataOptions } from '../options/data-options.js';
@@ -8,7 +8,7 @@ import { parseStart, type RawStart } from '../options/start-schema.js';
 import { resolveTraining } from '../options/training-options.js';
 import { indexData } from '../run/prepare-run.js';
 import { formatCount } from '../terminal/figures.js';
-import { openReporter, writeLines } from '../terminal/reporter.js';
+import { openReporter } from '../terminal/reporter.js';
 import { pickStartOptions, wholeNumber } from './command-options.js';
 import type { StartEnvironment } from './start.js';
 

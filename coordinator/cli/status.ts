@@ -1,11 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import type { MemberStatus, RunStatus } from '../../proto/run-status.js';
-import { printableJson, shellWord } from '../../runtime/printable.js';
+import { printableJson, shellWord, writeLines } from '../../runtime/printable.js';
 import { type ControlConnection, connectControl } from '../cluster/control.js';
 import { readControlFile } from '../run-store/control-file.js';
 import { findRunDirectory } from '../run-store/run-directory.js';
 import { alignColumns, formatCount, noFigure } from '../terminal/figures.js';
-import { writeLines } from '../terminal/reporter.js';
 import { commandOnRun, runDirOption } from './command-options.js';
 import type { StartEnvironment } from './start.js';
 

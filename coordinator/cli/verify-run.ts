@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { installation } from '../../runtime/installation.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { resolveFolder } from '../dataset/check-dataset.js';
 import { findPack } from '../dataset/packed-images.js';
 import { resolvePlace } from '../options/value-types.js';
@@ -12,7 +12,6 @@ import { readSummary } from '../run-store/summary.js';
 import { type ImagesVerdict, verifyRunImages } from '../run-store/verify-images.js';
 import { type StepRange, type Verdict, verifyLedger } from '../run-store/verify-ledger.js';
 import { alignColumns, formatCount } from '../terminal/figures.js';
-import { writeLines } from '../terminal/reporter.js';
 import { openWorkProgress } from '../terminal/work-progress.js';
 import { commandOnRun, movedDataOption, movedValidOption, runDirOption } from './command-options.js';
 import type { StartEnvironment } from './start.js';

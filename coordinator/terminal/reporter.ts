@@ -1,5 +1,5 @@
 import { createLogUpdate } from 'log-update';
-import { printableJson, printableLines } from '../../runtime/printable.js';
+import { printableJson, printableLines, writeLines } from '../../runtime/printable.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { logEvent } from '../telemetry/run-events.js';
 import { renderEvent } from './event-lines.js';
@@ -117,12 +117,4 @@ function createThrottle(intervalMs: number, nowMs: () => number) {
     saidAtMs.set(kind, nowMs());
     return true;
   };
-}
-
-/**
- * Writes what may hold names and messages that others chose, so that a terminal shows control characters
- * instead of obeying them.
- */
-export function writeLines(output: { write(text: string): unknown }, lines: readonly string[]): void {
-  for (const line of lines) output.write(`${printableLines(line)}\n`);
 }

@@ -1,4 +1,5 @@
 import { createLogUpdate } from 'log-update';
+import { writeLines } from '../../runtime/printable.js';
 import { renderDataset } from './progress.js';
 import type { Output } from './reporter.js';
 
@@ -42,7 +43,7 @@ export function openWorkProgress(
         { kind: 'dataset', phase, subject, ...(unit && { unit }), done, total, sinceMs: startMs },
         now,
       );
-      if (log === null) output.write(`${line}\n`);
+      if (log === null) writeLines(output, [line]);
       else log([...line].slice(0, (output.columns || defaultColumns) - 1).join(''));
     },
     close() {

@@ -19,7 +19,7 @@ let uninterruptedDigest: string | null;
 beforeAll(async () => {
   data = await drawTinyFolder(42); // 101 training images: 5 steps an epoch, the last one of 21
   const { code, stderr } = await runCoordinator(
-    runs.start('straight', data, '--workers', '2', '--epochs', '3'),
+    runs.start('straight', data, '--workers', '2', '--epochs', '4'),
   );
   expect(code, stderr).toBe(0);
   uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
@@ -36,7 +36,7 @@ async function resumeToTheSameEnd(name: string, ...more: string[]): Promise<void
   expect(code, stderr).toBe(0);
   expect(readSummaryFile(runs.run(name))).toMatchObject({
     status: 'completed',
-    steps: 15,
+    steps: 20,
     parameterDigest: uninterruptedDigest,
   });
   await expectVerified(name);
@@ -60,7 +60,7 @@ function isRecovery(event: JsonEvent, how: string, worker: string): boolean {
 
 describe('a run that is interrupted', () => {
   it('ends at the same weights though it is killed in an epoch, resumed, stopped by Ctrl-C and resumed', async () => {
-    const often = ['--workers', '2', '--epochs', '3', '--checkpoint-steps', '3'];
+    const often = ['--workers', '2', '--epochs', '4', '--checkpoint-steps', '3'];
     const coordinator = startCoordinator(runs.start('killed', data, ...often));
     await coordinator.event(({ kind, name }) => kind === 'checkpoint' && name === 'step-000003');
     const processes = descendantsOf(coordinator.pid);
@@ -90,7 +90,7 @@ describe('a run that is interrupted', () => {
   });
 
   it('goes on when its workers are killed, one after the other, and takes each step once', async () => {
-    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '3'));
+    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '4'));
     await coordinator.event((event) => event.kind === 'step' && event.step === 1);
     await killWorker(coordinator.pid, 'worker-1');
     // Not before it is back: the other one holds the only state.
@@ -103,7 +103,7 @@ describe('a run that is interrupted', () => {
     expect(recoveries.some((event) => isRecovery(event, 'loss', 'worker-0'))).toBe(true);
     for (const { stepsRedone } of recoveries) expect(stepsRedone).toBeLessThanOrEqual(1);
     expect(readSummaryFile(runs.run('lost'))).toMatchObject({
-      ...{ status: 'completed', steps: 15, recoveries: recoveries.length },
+      ...{ status: 'completed', steps: 20, recoveries: recoveries.length },
       parameterDigest: uninterruptedDigest,
     });
     await expectVerified('lost');
@@ -123,7 +123,7 @@ describe('a run that is interrupted', () => {
   });
 
   it('ends at once on a second Ctrl-C, without an orphan', async () => {
-    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '1', '--epochs', '3'));
+    const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '1', '--epochs', '4'));
     await coordinator.event((event) => event.kind === 'assigned');
     const processes = descendantsOf(coordinator.pid);
     coordinator.kill('SIGINT');

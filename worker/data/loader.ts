@@ -5,6 +5,7 @@ import type { Dataset } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool, retryAlone } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
+import { writeLines } from '../../runtime/printable.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
@@ -62,7 +63,7 @@ export interface LoaderOptions {
  */
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
-  const warn = o.warn ?? ((message: string) => void process.stderr.write(`${message}\n`));
+  const warn = o.warn ?? ((message: string) => writeLines(process.stderr, [message]));
   const source = o.source ?? openSource(o.dataset, { warn });
   const opening = openPixelCache({
     dataset: o.dataset,

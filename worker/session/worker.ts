@@ -4,6 +4,7 @@ import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { version } from '../../runtime/installation.js';
+import { writeLines } from '../../runtime/printable.js';
 import { createExchange } from '../collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
@@ -85,7 +86,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       return await followCoordinator(session, position, prepare, () => options.onEnding?.());
     } catch (thrown) {
       if (signal.aborted || run === undefined || !mayJoinAnew(thrown)) throw thrown;
-      process.stderr.write(`worker: ${RondoError.from(thrown).message}; joining anew\n`);
+      writeLines(process.stderr, [`worker: ${RondoError.from(thrown).message}; joining anew`]);
       return null;
     } finally {
       clearTimeout(hangUpTimer);
