@@ -59,23 +59,23 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
     'the sum is wrong',
   );
   vector.fill(0);
-  if (generation === 1n) for (let round = 0; round < warmUpRounds; round += 1) await meet(ring);
+  if (generation === 1n) for (let round = 0; round < warmUpRounds; round += 1) await barrier(ring);
 
   const seconds: number[] = [];
   const cpuBefore = process.cpuUsage();
   for (let round = 0; round < rounds; round += 1) {
-    await meet(ring);
+    await barrier(ring);
     const startMs = performance.now();
     await ring.allReduce(vector, { signal });
     seconds.push((performance.now() - startMs) / 1000);
   }
   const { user, system } = process.cpuUsage(cpuBefore);
-  await meet(ring);
+  await barrier(ring);
   ring.close();
   return { seconds, cpuSeconds: (user + system) / 1e6 };
 }
 
 /** Nobody leaves before all have come. */
-async function meet(ring: Ring): Promise<void> {
+async function barrier(ring: Ring): Promise<void> {
   await ring.allGather(new Uint8Array(0), { signal });
 }

@@ -57,7 +57,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize]!;
   const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
   const ring = createRing({ rank, worldSize, generation, link, wire });
-  const meet = () => ring.allGather(new Uint8Array(0), { signal });
+  const barrier = () => ring.allGather(new Uint8Array(0), { signal });
   const context = {
     config: { seed: 1, mixup: 0, emaDecay: null },
     compute: overlapped ? compute : allAtOnce(compute),
@@ -67,7 +67,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   const times: StepTimes[] = [];
   const cpuBefore = process.cpuUsage();
   for (let index = 0; index < steps; index += 1) {
-    await meet();
+    await barrier();
     const startMs = performance.now();
     const step = stepsTaken++;
     const rates = { learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 };
@@ -78,7 +78,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     times.push({ gradients, ring: atWork, ringExposed, step: (performance.now() - startMs) / 1000 });
   }
   const { user, system } = process.cpuUsage(cpuBefore);
-  await meet();
+  await barrier();
   link.close();
   const { state: digest } = await compute.save(flat);
   return { times, cpuSeconds: (user + system) / 1e6 / steps, digest };

@@ -63,7 +63,7 @@ export function shade(fraction: number): string {
 }
 
 /** Ink that is read well on `shade(fraction)`. */
-export function inkOn(fraction: number): string {
+export function textColorOn(fraction: number): string {
   return fraction > 0.5 ? style.paper : style.ink;
 }
 
@@ -72,7 +72,7 @@ export function drawCell(x: number, y: number, side: number, fraction: number, w
   const square = element('rect', { x, y, width: side, height: side, fill: shade(fraction) });
   if (words === '') return square;
   const size = Math.min(style.tickSize, Math.max(6, (1.5 * side) / Math.max(2, words.length)));
-  const color = inkOn(fraction);
+  const color = textColorOn(fraction);
   return (
     square + drawText(x + side / 2, y + side / 2 + 0.36 * size, words, { size, color, anchor: 'middle' })
   );

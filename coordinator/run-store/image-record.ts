@@ -34,12 +34,12 @@ export async function writeImageRecord(file: string, dataset: Dataset): Promise<
  */
 function splitsOf({ root, validRoot, train, valid }: Dataset): readonly Dataset['train'][] {
   if (validRoot === undefined) return [train, valid];
-  const way = wayTo(root, validRoot);
+  const way = relativeFolder(root, validRoot);
   return [train, valid.map((sample) => ({ ...sample, path: posix.join(way, sample.path) }))];
 }
 
 /** What paths inside `validRoot` begin with in the record, where `root` is the data's folder. */
-export function wayTo(root: string, validRoot: string): string {
+export function relativeFolder(root: string, validRoot: string): string {
   return relative(root, validRoot).split(sep).join('/');
 }
 

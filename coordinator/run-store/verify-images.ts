@@ -6,7 +6,7 @@ import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import { statImageFile } from '../dataset/image-files.js';
 import { findPack, indexPack } from '../dataset/packed-images.js';
 import { verifyImages } from '../dataset/verify.js';
-import { compareImages, type ImageChanges, readImageRecord, wayTo } from './image-record.js';
+import { compareImages, type ImageChanges, readImageRecord, relativeFolder } from './image-record.js';
 import type { RunDirectory, RunRecord } from './run-directory.js';
 
 /** Whether a run's images are still those that it began with. */
@@ -46,7 +46,8 @@ export async function verifyRunImages(
   const valid = o.moved.valid ?? validRoot;
   if (data === undefined || !(await isFolder(data))) return away(data, '--data');
   if (valid !== undefined && !(await isFolder(valid))) return away(valid, '--valid');
-  const way = dataRoot === undefined || validRoot === undefined ? null : `${wayTo(dataRoot, validRoot)}/`;
+  const way =
+    dataRoot === undefined || validRoot === undefined ? null : `${relativeFolder(dataRoot, validRoot)}/`;
   const names = [...recorded.keys()];
   const isValid = (name: string) => way !== null && name.startsWith(way);
   const digests = new Map<string, string>();

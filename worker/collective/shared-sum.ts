@@ -29,28 +29,28 @@ export function createSharedSum(o: SharedSumOptions): Ring {
       if (everyones === null) return o.ring.allReduce(vector, call);
       await sumEverywhere({ ...o, ...call }, everyones);
     },
-    allGather: (bytes, call) => gather({ ...o, ...call, round: meetings * call.round }, bytes),
+    allGather: (bytes, call) => gather({ ...o, ...call, round: barriers * call.round }, bytes),
   });
 }
 
 /** Rounds of `gather` that an all-reduce takes. */
-const meetings = 3n;
+const barriers = 3n;
 
 async function sumEverywhere(o: Sum, vectors: readonly Float32Array[]): Promise<void> {
   const blocks = cutBlocks(vectors[o.rank].length, o.worldSize);
-  const meet = (time: bigint) => gather({ ...o, round: meetings * o.round + time }, nothing);
-  await meet(0n);
+  const barrier = (time: bigint) => gather({ ...o, round: barriers * o.round + time }, nothing);
+  await barrier(0n);
   for (const block of blocks) {
     sumSegment(block, vectors, o);
     await letOthersRun(o.signal);
   }
-  await meet(1n);
+  await barrier(1n);
   for (const block of blocks) {
     copySegments(block, vectors, o);
     await letOthersRun(o.signal);
   }
   // Before that somebody may still be copying from this rank's vector.
-  await meet(2n);
+  await barrier(2n);
 }
 
 /** Sums the segment of a block that a ring would finish here. */

@@ -24,7 +24,7 @@ export const deviation = [0.229, 0.224, 0.225];
 const margin = 1e-7;
 
 /** logit(x) = ln(x / (1 − x)); brightness shifts it, then contrast scales it. */
-export function lightUp(images: Tensor<'float32'>, lighting: Tensor<'float32'>): Tensor<'float32'> {
+export function applyLighting(images: Tensor<'float32'>, lighting: Tensor<'float32'>): Tensor<'float32'> {
   const graph = images.node.graph;
   const number = (value: number) => constant(graph, 'float32', value);
   const perImage = (column: number) => reshape(slice(lighting, [0, column], [null, 1]), [null, 1, 1, 1]);
@@ -54,7 +54,7 @@ export function buildPixelInput(graph: Graph, presize: number, size: number): Te
   return graph.scope('input', () => {
     const images = divideRows(pixels, transforms);
     const sampled = projectiveTransform(cast(images, 'float32'), transforms, size);
-    return normalize(lightUp(multiply(sampled, constant(graph, 'float32', 1 / 255)), lighting));
+    return normalize(applyLighting(multiply(sampled, constant(graph, 'float32', 1 / 255)), lighting));
   });
 }
 

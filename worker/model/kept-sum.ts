@@ -11,7 +11,14 @@ import { rowLength } from '../tensorflow/rows.js';
 import type { Feeds, Session } from '../tensorflow/session.js';
 import type { RunningSum } from './gradient-parts.js';
 import { type ReductionLayout, rowsOf } from './layout.js';
-import { gradientsIn, joinParts, ownersOf, type Reduced, scaleRows, takeTold } from './reduction-graph.js';
+import {
+  gradientsIn,
+  joinParts,
+  ownersOf,
+  type Reduced,
+  scaleRows,
+  splitStatistics,
+} from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
 
 /** What is fetched of one micro-batch. */
@@ -68,7 +75,7 @@ export function keepSum(
         vector,
         scaledGradients: (factors) =>
           gradientsIn(layout, scaleRows(layout, cast(read(kept), 'float32'), factors)),
-        ...takeTold(layout, vector),
+        ...splitStatistics(layout, vector),
       },
     };
   });

@@ -24,7 +24,7 @@ import { blend, buildMixing } from './mixing.js';
 import { buildNetwork } from './network.js';
 import { describeNetwork, type NetworkSpec } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
-import { takeApart } from './reduction-graph.js';
+import { splitVector } from './reduction-graph.js';
 import { buildSampleLosses, buildTrainingLoss, type LossOptions } from './training-loss.js';
 import type { TrainingPass } from './training-pass.js';
 import { buildUpdateGraph, type UpdateGraph } from './update-graph.js';
@@ -120,7 +120,7 @@ function buildTrainableSet(
   const weighted = (o.options.classWeights ?? null) !== null;
   const reduction = layOutReduction(o.network, trainable, { weighted });
   const { onGpu = false, clipNorm = null } = o.options;
-  const reduced = graph.scope(`reduced-${trainable}`, () => takeApart(graph, reduction, onGpu));
+  const reduced = graph.scope(`reduced-${trainable}`, () => splitVector(graph, reduction, onGpu));
   const layouts = { state: o.layout, reduction };
   const set = {
     reduction,

@@ -56,7 +56,7 @@ export interface Reduced {
  *   it takes longer to launch a kernel for each of a hundred tensors than to run it. On a CPU it would only
  *   take memory.
  */
-export function takeApart(graph: Graph, layout: ReductionLayout, atOnce = false): Reduced {
+export function splitVector(graph: Graph, layout: ReductionLayout, atOnce = false): Reduced {
   const { gradientLength, length } = layout;
   const vector = placeholder(graph, 'vector', 'float32', [rowsOf(length), rowLength]);
   const [summed, told] = split(vector, [rowsOf(gradientLength), rowsOf(length - gradientLength)], 0);
@@ -68,12 +68,12 @@ export function takeApart(graph: Graph, layout: ReductionLayout, atOnce = false)
         : gradientsIn(layout, summed!).map((gradient, index) =>
             multiply(gradient, reshape(slice(factors, [index], [1]), [])),
           ),
-    ...takeTold(layout, told!),
+    ...splitStatistics(layout, told!),
   };
 }
 
 /** What is told beside the gradients, from its rows. */
-export function takeTold(
+export function splitStatistics(
   { statistics, tail, gradientLength, length }: ReductionLayout,
   rows: Values,
 ): Pick<Reduced, 'statistics' | 'microBatches'> {

@@ -36,7 +36,7 @@ export function handOver(
     const pieces = length % rowLength === 0 ? piecesOf(vector) : [vector];
     const shape = pieces.length === 1 ? [1, length] : [length / rowLength, rowLength];
     const target = placeholder(graph, name, 'int32', shape);
-    const places = pieces.length === 1 ? [target] : takeApart(target, pieces);
+    const places = pieces.length === 1 ? [target] : splitInto(target, pieces);
     const overwrites = pieces.map((piece, index) => overwrite(places[index]!, bitcast(piece, 'int32')));
     const written = graph.after([...overwrites.map(({ node }) => node), ...alongside], () =>
       identity(target),
@@ -60,7 +60,7 @@ function piecesOf(vector: Tensor<'float32'>): Tensor<'float32'>[] {
 }
 
 /** Where each piece belongs in the target's memory: [1, length]. */
-function takeApart(target: Tensor<'int32'>, pieces: readonly Tensor[]): Tensor<'int32'>[] {
+function splitInto(target: Tensor<'int32'>, pieces: readonly Tensor[]): Tensor<'int32'>[] {
   const lengths = pieces.map(({ shape }) => shape[0]!);
   const sizes = lengths.map((length) => length / rowLength);
   return split(target, sizes, 0).map((rows, index) => reshape(rows, [1, lengths[index]!]));

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { drawCell, drawConfusion, inkOn, shade } from '../../../coordinator/report/confusion-picture.js';
+import {
+  drawCell,
+  drawConfusion,
+  shade,
+  textColorOn,
+} from '../../../coordinator/report/confusion-picture.js';
 
 describe('drawConfusion', () => {
   it('draws more cells than a call takes arguments', () => {
@@ -18,7 +23,7 @@ describe('shade', () => {
         .reduce((sum, part) => sum + part, 0),
     );
     for (let index = 1; index < sums.length; index += 1) expect(sums[index]).toBeLessThan(sums[index - 1]!);
-    expect(inkOn(0)).not.toBe(inkOn(1));
+    expect(textColorOn(0)).not.toBe(textColorOn(1));
     expect(shade(-1)).toBe(shade(0));
     expect(shade(2)).toBe(shade(1));
     expect(shade(Number.NaN)).toBe(shade(0));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { layOutReduction } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
-import { joinParts, takeApart } from '../../../worker/model/reduction-graph.js';
+import { joinParts, splitVector } from '../../../worker/model/reduction-graph.js';
 import { Graph } from '../../../worker/tensorflow/graph.js';
 import { constantArray } from '../../../worker/tensorflow/ops/sources.js';
 import { rowLength } from '../../../worker/tensorflow/rows.js';
@@ -38,7 +38,7 @@ test('tensors are joined at their places, with zeros between', () => {
 
 test.each([false, true])('a fed vector is taken apart into what the layout says; at once: %j', (atOnce) => {
   const graph = new Graph();
-  const { vector, scaledGradients, statistics, microBatches } = takeApart(graph, layout, atOnce);
+  const { vector, scaledGradients, statistics, microBatches } = splitVector(graph, layout, atOnce);
   const factors = Float32Array.from(layout.gradients, (_, index) => 1 + (index % 4));
   const gradients = scaledGradients(constantArray(graph, factors, [factors.length]));
   const session = openSession(graph);

@@ -13,7 +13,7 @@ export interface Window {
 }
 
 /** Side of what a window gives that slides over `size` places. */
-export function slide(size: number | null, window: number, { stride, padding }: Window): number | null {
+export function outputSize(size: number | null, window: number, { stride, padding }: Window): number | null {
   if (size === null) return null;
   return padding === 'SAME' ? Math.ceil(size / stride) : Math.ceil((size - window + 1) / stride);
 }
@@ -37,7 +37,7 @@ function resultShape(op: string, x: Tensor, filter: Tensor, window: Window): Sha
   checkRank(op, 4, filter);
   const [height, width, channels, filters] = filter.shape;
   check(x.shape[3] === channels, op, 'input and filter must have the same channels', x, filter);
-  const sides = [slide(x.shape[1]!, height!, window), slide(x.shape[2]!, width!, window)];
+  const sides = [outputSize(x.shape[1]!, height!, window), outputSize(x.shape[2]!, width!, window)];
   const fits = sides.every((side) => side === null || side > 0);
   check(fits, op, 'the filter is larger than its input', x, filter);
   return [x.shape[0]!, ...sides, filters!];

@@ -1,7 +1,7 @@
 import { type FloatDType, floats } from '../dtype.js';
 import { output, type Tensor } from '../graph.js';
 import { check, checkDType, checkRank, checkSameDType, checkShape } from './checks.js';
-import { slide, type Window } from './convolution.js';
+import { outputSize, type Window } from './convolution.js';
 
 export interface Pool extends Window {
   /** Height and width of the window, in places. */
@@ -23,7 +23,10 @@ function attributesOf(dtype: FloatDType, { window, stride, padding }: Pool) {
 export function maxPool<D extends FloatDType>(x: Tensor<D>, pool: Pool): Tensor<D> {
   checkDType('MaxPool', floats, x);
   checkRank('MaxPool', 4, x);
-  const sides = [slide(x.shape[1]!, pool.window[0], pool), slide(x.shape[2]!, pool.window[1], pool)];
+  const sides = [
+    outputSize(x.shape[1]!, pool.window[0], pool),
+    outputSize(x.shape[2]!, pool.window[1], pool),
+  ];
   const fits = sides.every((side) => side === null || side > 0);
   check(fits, 'MaxPool', `a window of ${pool.window.join('×')} is larger than its input`, x);
   const outputs = [{ dtype: x.dtype, shape: [x.shape[0]!, ...sides, x.shape[3]!] }];
