@@ -43,12 +43,12 @@ program
   .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
   .option(
     '--cache-dir <DIR>',
-    'folder whose sub-folder pixels keeps decoded images, for all workers of this machine and later runs',
+    'folder that keeps decoded images (pixels) and what was fetched from URLs (objects), for all workers of this machine and later runs',
     installation().cacheDir,
   )
   .option(
     '--cache-gib <N>',
-    'disk for decoded images, in GiB, of all data sets together: those used longest ago are removed; 0 keeps none ' +
+    'disk for decoded images, in GiB, of all data sets together: those used longest ago are removed; as much again for what is fetched from URLs; 0 keeps none ' +
       `(default: RONDO_CACHE_GIB, else ${defaultDiskCacheGib})`,
     wholeNumber,
   )

@@ -63,7 +63,10 @@ export function ttaOption(): Option {
 }
 
 export function movedDataOption(): Option {
-  return new Option('--data <DIR>', 'where the images of the run are now, if they have moved');
+  return new Option(
+    '--data <DIR|URL>',
+    'where the images of the run are now, if they have moved: the folder, or a pack of it',
+  );
 }
 
 export function movedValidOption(): Option {

@@ -33,13 +33,15 @@ Examples:
       go on where a run was stopped
 
 Images are files that end in ${imageEndings}, of at most ${maxImageSize} each.
-Others are passed over and named.
+Others are passed over and named. --data also takes what \`coordinator pack\` wrote: its folder, or its URL at a web server
+(http://, https://) or in a bucket (s3://; credentials, region and AWS_ENDPOINT_URL as AWS's tools take them).
 
 RONDO_LOG=info has the coordinator and its workers log what happens, one JSON object a line, on standard error and in
 logs/worker-N.log of the run; debug adds every step.
 
 What is computed or fetched once is kept in RONDO_CACHE (else rondo in XDG_CACHE_HOME or ~/.cache): fetched and drawn data sets, weights,
-what is known of images, and in pixels/ the images that workers decoded, up to --cache-gib. It may be removed at any time.
+what is known of images, in pixels/ the images that workers decoded, up to --cache-gib, and in objects/ as much of what
+they fetched from URLs. It may be removed at any time.
 
 Ctrl-C, SIGTERM or a terminal that is closed (SIGHUP, under nohup too) finish the step and save it; a second Ctrl-C stops at once.`;
 

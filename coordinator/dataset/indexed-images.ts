@@ -1,5 +1,5 @@
 import type { Sample } from '../../proto/gen/coordinator.js';
-import type { StoredShard } from '../../runtime/storage/sample-reader.js';
+import type { StoredShard } from '../../runtime/storage/whole-shards.js';
 import type { Quarantined } from './image-files.js';
 import type { DataRemark } from './remarks.js';
 import type { SetName } from './set-column.js';

@@ -71,7 +71,7 @@ export const clusterOptions = {
     value: 'GIB',
     text:
       'disk of this machine for the images that workers decoded, of all data sets together; those used longest ago are ' +
-      'removed; 0 keeps none',
+      'removed; as much again for what was fetched from URLs; 0 keeps none',
     type: integer(0, 999_999),
     defaultText: `RONDO_CACHE_GIB, else ${defaultDiskCacheGib}`,
   }),

@@ -1,11 +1,17 @@
 import { RondoError } from '../errors.js';
+import { openBucket } from './bucket.js';
 import { openFolder } from './folder.js';
 import { type Store, type StoreOptions, schemeOf } from './store.js';
+import { openWebFolder } from './web-folder.js';
 
 type OpenStore = (place: string, o: StoreOptions) => Store;
 
 /** What opens a place, by the scheme of its URL. */
-const schemes: Readonly<Record<string, OpenStore>> = {};
+const schemes: Readonly<Record<string, OpenStore>> = {
+  http: openWebFolder,
+  https: openWebFolder,
+  s3: openBucket,
+};
 
 /** Opens a folder, or the files under a URL. Throws invalid-argument for a scheme that is not known. */
 export function openStore(place: string, o: StoreOptions = {}): Store {

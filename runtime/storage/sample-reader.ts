@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { RondoError } from '../errors.js';
+import { diskCacheGib, installation } from '../installation.js';
+import { type CacheOptions, openContentCache } from './content-cache.js';
+import { RangesIgnored } from './http-reader.js';
 import { openStore } from './open-store.js';
-import type { StoreOptions } from './store.js';
+import { isRemote, type RemoteStore, type StoreOptions } from './store.js';
+import { openWholeShards, type StoredShard, type WholeShards } from './whole-shards.js';
 
 /** A tar file's unit: every file in it begins at a multiple of this. */
 export const blockBytes = 512;
@@ -12,13 +17,6 @@ export interface StoredSample {
   /** SHA-256 of its bytes, in hex. */
   readonly digest: string;
   readonly range?: { readonly shard: number; readonly block: number; readonly bytes: number } | undefined;
-}
-
-/** A file that holds samples. */
-export interface StoredShard {
-  readonly name: string;
-  /** SHA-256 of the whole file, in hex. */
-  readonly digest: string;
 }
 
 /** Reads samples of one place, whatever it is. */
@@ -33,6 +31,13 @@ export interface SampleReader {
   close(): Promise<void>;
 }
 
+export interface SampleReaderOptions extends StoreOptions {
+  /** Keeps what is fetched from a URL; in Rondo's cache folder by default, and its bound. */
+  readonly cache?: Pick<CacheOptions, 'folder' | 'maxBytes'>;
+  /** Fetch shards whole where they are read in an order that uses them up. */
+  readonly wholeShards?: boolean;
+}
+
 /**
  * @param root a folder or a URL
  * @param shards the files there that hold the samples with a `range`
@@ -40,37 +45,125 @@ export interface SampleReader {
 export function openSampleReader(
   root: string,
   shards: readonly StoredShard[],
-  o: StoreOptions = {},
+  o: SampleReaderOptions = {},
 ): SampleReader {
   const store = openStore(root, o);
-  const fileOf = ({ path, range }: StoredSample): string => {
-    if (range === undefined) return path;
+  const fetcher = isRemote(store) ? openFetcher(store, o) : null;
+  const shardOf = ({ path, range }: StoredSample): StoredShard | null => {
+    if (range === undefined) return null;
     const shard = shards[range.shard];
-    if (shard !== undefined) return shard.name;
+    if (shard !== undefined) return shard;
     throw new RondoError('data-loss', `${path} is in shard ${range.shard}, and there are ${shards.length}`);
   };
   const nameOf = (sample: StoredSample) => {
-    const name = store.nameOf(fileOf(sample));
-    return sample.range === undefined ? name : `${sample.path} in ${name}`;
+    const shard = shardOf(sample);
+    return shard === null ? store.nameOf(sample.path) : `${sample.path} in ${store.nameOf(shard.name)}`;
   };
   return {
     nameOf,
     async read(sample, signal) {
-      const { range } = sample;
+      const { path, range, digest } = sample;
+      const shard = shardOf(sample);
       const start = (range?.block ?? 0) * blockBytes;
-      const part = range === undefined ? null : { start, end: start + range.bytes };
-      const bytes = await store.read(fileOf(sample), part, signal);
-      requireSame(bytes, sample, nameOf(sample));
-      return bytes;
+      const place = {
+        ...{ file: shard?.name ?? path, shard, digest },
+        range: range === undefined ? null : { start, end: start + range.bytes },
+      };
+      const bytes = await (fetcher?.read(place, signal) ?? store.read(place.file, place.range, signal));
+      if (isOf(bytes, digest)) return bytes;
+      throw new RondoError(
+        'failed-precondition',
+        `image ${nameOf(sample)} is not what it was when the run began`,
+        {
+          remedy:
+            'restore the file and resume the run, or start a new one; images must not change while a run reads them',
+        },
+      );
     },
-    close: () => store.close(),
+    async close() {
+      await fetcher?.close();
+      await store.close();
+    },
   };
 }
 
-function requireSame(bytes: Uint8Array, { digest }: StoredSample, name: string): void {
-  if (createHash('sha256').update(bytes).digest('hex') === digest) return;
-  throw new RondoError('failed-precondition', `image ${name} is not what it was when the run began`, {
-    remedy:
-      'restore the file and resume the run, or start a new one; images must not change while a run reads them',
-  });
+interface Place {
+  readonly file: string;
+  readonly shard: StoredShard | null;
+  readonly range: { readonly start: number; readonly end: number } | null;
+  readonly digest: string;
+}
+
+interface Fetcher {
+  /** What the cache has, else the server; once more when it is not what it should be. */
+  read(place: Place, signal?: AbortSignal): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
+  const options = o.cache ?? defaultCache();
+  const cache = openContentCache({ ...options, warn: o.warn });
+  let whole: WholeShards | null = null;
+  let ignoresRanges = false;
+  const readWhole = (place: Place, shard: StoredShard, signal?: AbortSignal): Promise<Buffer> => {
+    if (options.maxBytes === 0) {
+      throw new RondoError(
+        'failed-precondition',
+        `${store.place} gives whole files only, and without a cache each would be fetched for each image`,
+        { remedy: 'give the cache room (--cache-gib, RONDO_CACHE_GIB), or use a server that knows ranges' },
+      );
+    }
+    whole ??= openWholeShards(store, cache, options.folder);
+    return whole.read(shard, place.range!, signal);
+  };
+  const readPart = async (place: Place, signal?: AbortSignal): Promise<Buffer> => {
+    const { shard } = place;
+    if (shard !== null && ignoresRanges) return readWhole(place, shard, signal);
+    try {
+      return await store.read(place.file, place.range, signal);
+    } catch (error) {
+      if (!(error instanceof RangesIgnored) || shard === null) throw error;
+      ignoresRanges = true;
+      return readWhole(place, shard, signal);
+    }
+  };
+  return {
+    async read(place, signal) {
+      const { digest, shard } = place;
+      const held = await cache.read(digest);
+      if (held !== null) {
+        if (isOf(held, digest)) return held;
+        await cache.drop(digest);
+      }
+      if (shard !== null && o.wholeShards === true && options.maxBytes > 0) {
+        const bytes = await readWhole(place, shard, signal);
+        if (isOf(bytes, digest)) return bytes;
+      }
+      const first = await readPart(place, signal);
+      const isRight = isOf(first, digest);
+      if (!isRight && shard !== null && ignoresRanges) await whole?.drop(shard);
+      const bytes = isRight ? first : await readPart(place, signal);
+      if (!ignoresRanges && isOf(bytes, digest)) await cache.keep(digest, bytes);
+      return bytes;
+    },
+    async close() {
+      await whole?.close();
+      await cache.close();
+    },
+  };
+}
+
+/** Of programs that are not told where and how much. */
+function defaultCache(): Pick<CacheOptions, 'folder' | 'maxBytes'> {
+  return {
+    folder: join(installation().cacheDir, objectsFolder),
+    maxBytes: diskCacheGib(process.env) * 2 ** 30,
+  };
+}
+
+/** In the cache folder. */
+export const objectsFolder = 'objects';
+
+function isOf(bytes: Uint8Array, digest: string): boolean {
+  return createHash('sha256').update(bytes).digest('hex') === digest;
 }

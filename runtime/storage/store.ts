@@ -1,5 +1,16 @@
 import type { Patience } from '../read-file.js';
 
+/** How long a server is waited for. */
+export interface HttpPatience {
+  /** Tries in a row that bring nothing. */
+  readonly tries: number;
+  /** Before the second try, doubled with each; of that a random part is waited. */
+  readonly backoffMs: number;
+  readonly maxBackoffMs: number;
+  /** A connection on which nothing arrives for so long is given up. */
+  readonly stallMs: number;
+}
+
 /** Bytes `start` to `end` of a file; `end` does not belong to it. */
 export interface ByteRange {
   readonly start: number;
@@ -19,9 +30,29 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Takes a file's bytes as they arrive. */
+export interface ByteSink {
+  /** They follow what was written before. */
+  write(bytes: Buffer): void | Promise<void>;
+  /** The file has changed meanwhile: all that was written is of no use. */
+  restart(): void | Promise<void>;
+}
+
+/** A store beyond a network, so that what was read is worth keeping. */
+export interface RemoteStore extends Store {
+  /** Brings a whole file, of which the sink has the first `from` bytes. */
+  fetch(file: string, sink: ByteSink, o: { from: number; signal?: AbortSignal }): Promise<void>;
+}
+
 export interface StoreOptions extends Pick<Partial<Patience>, 'waitsMs' | 'read'> {
+  /** Of remote stores. */
+  readonly patience?: HttpPatience;
   /** Told when a file is waited for. */
-  warn?(message: string): void;
+  warn?: ((message: string) => void) | undefined;
+}
+
+export function isRemote(store: Store): store is RemoteStore {
+  return 'fetch' in store;
 }
 
 /** Of a URL, in lower case, such as "s3"; undefined for a folder. */

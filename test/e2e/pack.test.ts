@@ -8,7 +8,8 @@ import {
   runCoordinator,
   startCoordinator,
 } from '../support/coordinator-process.js';
-import { digestFolder } from '../support/packing.js';
+import { startFileServer } from '../support/file-server.js';
+import { digestFolder, packFolder } from '../support/packing.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { mountTinyDisk, whyWithoutTinyDisk } from '../support/tiny-disk.js';
@@ -116,21 +117,28 @@ describe('coordinator pack', () => {
     expect(await digestFolder(out)).toEqual(await digestFolder(whole));
   });
 
-  it('is trained on to the same bits as the folder', async () => {
+  it('is trained on over HTTP to the same bits as the folder', async () => {
     const runs = openQuickRuns();
     try {
       const packed = path.join(work, 'trained-on');
-      expect((await runCoordinator(pack(packed), environment)).code).toBe(0);
+      await packFolder(data, packed);
+      const files = readdirSync(packed).map(
+        (name) => [`/packed/${name}`, readFileSync(path.join(packed, name))] as const,
+      );
+      const server = await startFileServer(Object.fromEntries(files));
+      // A cache of its own: else the decoded images of the folder are found, and nothing is fetched.
       const train = (name: string, from: string, workers: string) =>
-        runCoordinator(
-          runs.start(name, from, '--epochs', '1', '--threads', '1', '--workers', workers),
-          environment,
-        );
+        runCoordinator(runs.start(name, from, '--epochs', '1', '--threads', '1', '--workers', workers), {
+          RONDO_CACHE: path.join(work, `cache-${name}`),
+        });
       expect((await train('folder', data, '1')).code).toBe(0);
-      const { code, events } = await train('packed', packed, '2');
+      const { code, events } = await train('packed', `${server.url}/packed`, '2');
       expect(code).toBe(0);
       expect(events.filter(({ phase }) => phase === 'verifying')).toEqual([]);
       const [own, other] = [runs.run('packed'), runs.run('folder')];
+      // The index and each image once, but for answers so slow that they were asked for twice: a few in a hundred.
+      expect(new Set(server.requests.map(({ path, range }) => `${path} ${range}`)).size).toBe(181);
+      expect(server.requests.length).toBeLessThanOrEqual(181 + 3 * (1 + 0.05 * 181));
       const samplesOf = (run: string) => readCommittedSteps(run).map(({ shares }) => shares.flat());
       expect(samplesOf(own)).toEqual(samplesOf(other));
       expect(samplesOf(own).flat()).toHaveLength(144);
@@ -139,11 +147,11 @@ describe('coordinator pack', () => {
       expect(digestOf(own)).toBe(digestOf(other));
       expect(readFileSync(path.join(own, 'report', 'index.html'), 'utf8')).toContain('data:image/jpeg');
 
-      const check = (run: string, ...more: string[]) =>
-        runCoordinator(['verify-run', run, ...more, '--run-dir', runs.root], environment);
-      for (const { stdout, code } of [await check('packed'), await check('folder', '--data', packed)]) {
-        expect([code, stdout]).toEqual([0, expect.stringContaining('180 images unchanged')]);
-      }
+      const { code: verified, stdout } = await runCoordinator(
+        ['verify-run', 'folder', '--data', packed, '--run-dir', runs.root],
+        environment,
+      );
+      expect([verified, stdout]).toEqual([0, expect.stringContaining('180 images unchanged')]);
     } finally {
       runs.remove();
     }

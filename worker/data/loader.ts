@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { type Augmentation, augmentSample, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { testTimeViews } from '../../plan/test-time.js';
@@ -6,6 +7,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool, retryAlone } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { writeLines } from '../../runtime/printable.js';
+import { objectsFolder } from '../../runtime/storage/sample-reader.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
 import { openPixelCache } from './pixel-cache.js';
@@ -48,7 +50,7 @@ export interface LoaderOptions {
   /** Budget of the pixel cache's memory. */
   readonly cacheBytes: number;
   readonly cacheDir: string;
-  /** Bound of the decoded pixels on disk, of all data sets. */
+  /** Bound of the decoded pixels on disk, of all data sets, and of what was fetched from URLs. */
   readonly diskCacheBytes: number;
   readonly signal?: AbortSignal;
   /** Where bytes come from, and closed with the loader; where the dataset says by default. */
@@ -64,7 +66,12 @@ export interface LoaderOptions {
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
   const warn = o.warn ?? ((message: string) => writeLines(process.stderr, [message]));
-  const source = o.source ?? openSource(o.dataset, { warn });
+  const source =
+    o.source ??
+    openSource(o.dataset, {
+      warn,
+      cache: { folder: path.join(o.cacheDir, objectsFolder), maxBytes: o.diskCacheBytes },
+    });
   const opening = openPixelCache({
     dataset: o.dataset,
     presize,

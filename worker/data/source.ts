@@ -1,7 +1,6 @@
 import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
-import { openSampleReader } from '../../runtime/storage/sample-reader.js';
-import type { StoreOptions } from '../../runtime/storage/store.js';
+import { openSampleReader, type SampleReaderOptions } from '../../runtime/storage/sample-reader.js';
 
 export type Split = 'train' | 'valid';
 
@@ -18,7 +17,7 @@ export interface Source {
 }
 
 /** Reads a data set's samples from where it says that they are: a folder, or shards. */
-export function openSource(dataset: Dataset, o: StoreOptions = {}): Source {
+export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Source {
   const shards = dataset.shards?.shards ?? [];
   const train = openSampleReader(dataset.root, shards, o);
   const { validRoot } = dataset;

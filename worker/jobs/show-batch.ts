@@ -3,6 +3,7 @@ import type { ShowBatchRequest, ShowBatchResult } from '../../proto/jobs.js';
 import { installation } from '../../runtime/installation.js';
 import { cannotUseTemporary } from '../../runtime/make-folder.js';
 import { openLoader } from '../data/loader.js';
+import { openSource } from '../data/source.js';
 import { denormalize, openInputProgram } from '../model/input-program.js';
 import type { JobContext } from './serve-job.js';
 
@@ -12,7 +13,9 @@ export async function showBatch(
   { signal }: JobContext,
 ): Promise<ShowBatchResult> {
   const { cacheDir } = installation();
-  const loader = openLoader({ dataset, config, cacheBytes: 0, cacheDir, diskCacheBytes: 0 });
+  // The pixels are not worth keeping; what is fetched from a URL is.
+  const source = openSource(dataset);
+  const loader = openLoader({ dataset, config, cacheBytes: 0, cacheDir, diskCacheBytes: 0, source });
   const program = openInputProgram(config);
   try {
     const request = { split: 'train' as const, ids: Uint32Array.from(ids), epoch };

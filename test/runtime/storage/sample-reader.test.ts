@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openSampleReader, type SampleReaderOptions } from '../../../runtime/storage/sample-reader.js';
+import { type FileServer, startFileServer } from '../../support/file-server.js';
+import { makeFolder, sha256 } from '../../support/images.js';
+
+const shard = randomBytes(100 * 512);
+const shards = [{ name: 'images-000000.tar', digest: sha256(shard) }];
+/** Ten samples of 700 bytes and more, one after the other. */
+const samples = Array.from({ length: 10 }, (_, index) => {
+  const [block, bytes] = [10 * index, 700 + index];
+  return {
+    path: `a/${index}.jpg`,
+    digest: sha256(shard.subarray(block * 512, block * 512 + bytes)),
+    range: { shard: 0, block, bytes },
+  };
+});
+const sampleBytes = samples.reduce((sum, { range }) => sum + range.bytes, 0);
+const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 2_000 };
+
+async function makeReaders(maxBytes = 2 ** 20) {
+  const server = await startFileServer({ '/packed/images-000000.tar': shard });
+  const folder = path.join(await makeFolder(), 'objects');
+  const open = (o: SampleReaderOptions = {}) =>
+    openSampleReader(`${server.url}/packed`, shards, { patience, cache: { folder, maxBytes }, ...o });
+  return { server, folder, open };
+}
+
+async function readAll(reader: ReturnType<typeof openSampleReader>): Promise<void> {
+  const read = await Promise.all(samples.map((sample) => reader.read(sample)));
+  expect(read.map(sha256)).toEqual(samples.map(({ digest }) => digest));
+}
+
+/** Every file in a folder and below, by path. */
+async function listFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+}
+
+const wholeRequests = ({ requests }: FileServer) => requests.filter(({ sent }) => sent > 2_000);
+
+describe('samples from a URL', () => {
+  it('are fetched once, and not a byte beside them; then the cache has them', async () => {
+    const { server, open } = await makeReaders();
+    await readAll(open());
+    expect(server.sent).toBe(sampleBytes);
+    await server.close();
+    await readAll(open());
+    expect(server.requests).toHaveLength(samples.length);
+  });
+
+  it('are fetched again when the cache has another byte', async () => {
+    const { server, folder, open } = await makeReaders();
+    await readAll(open());
+    const [first] = await listFiles(folder);
+    const bytes = await readFile(first!);
+    bytes[3]! ^= 1;
+    await writeFile(first!, bytes);
+    await readAll(open());
+    expect(server.requests).toHaveLength(samples.length + 1);
+    expect(sha256(await readFile(first!))).toBe(path.basename(first!));
+  });
+
+  it('are fetched again when another byte comes, and named when it comes again', async () => {
+    const { server, folder, open } = await makeReaders();
+    const wrong = { bytes: Buffer.alloc(700) };
+    const faults = [wrong];
+    server.fault = () => faults.shift();
+    expect(sha256(await open().read(samples[0]!))).toBe(samples[0]!.digest);
+    server.fault = () => wrong;
+    await expect(
+      open().read({ ...samples[1]!, range: { ...samples[1]!.range, bytes: 700 } }),
+    ).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringMatching(/a\/1.jpg in http.*images-000000.tar is not what it was/),
+    });
+    expect(server.requests).toHaveLength(4);
+    expect(await listFiles(folder)).toHaveLength(1);
+  });
+
+  it('leave nothing behind that a process was killed in the middle of', async () => {
+    const { server, folder, open } = await makeReaders(4_000);
+    await open().read(samples[0]!);
+    const left = path.join(folder, 'tmp', 'left');
+    await writeFile(left, 'half of a sample');
+    const longAgo = new Date(Date.now() - 3_600_000);
+    await utimes(left, longAgo, longAgo);
+    const reader = open();
+    await readAll(reader);
+    await reader.close();
+    const files = await listFiles(folder);
+    expect(files).not.toContain(left);
+    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(4_000);
+    expect(sizes.length).toBeGreaterThan(2);
+    expect(server.sent).toBe(sampleBytes);
+  });
+
+  it('stay in the cache in the order in which they were used', async () => {
+    const { folder, open } = await makeReaders(5 * 720);
+    const reader = open();
+    const fileOf = ({ digest }: { digest: string }) => path.join(folder, digest.slice(0, 2), digest);
+    for (const [age, sample] of samples.slice(0, 5).entries()) {
+      await reader.read(sample);
+      const used = new Date(Date.now() - (10 - age) * 3_600_000);
+      await utimes(fileOf(sample), used, used);
+    }
+    await reader.read(samples[0]!);
+    await reader.read(samples[5]!);
+    await reader.close();
+    const kept = new Set(await listFiles(folder));
+    expect(samples.slice(0, 6).map((sample) => kept.has(fileOf(sample)))).toEqual([
+      ...[true, false, false, true, true, true],
+    ]);
+  });
+
+  it('are never kept where the cache has no room', async () => {
+    const { server, folder, open } = await makeReaders(0);
+    await readAll(open());
+    await readAll(open());
+    expect(server.sent).toBe(2 * sampleBytes);
+    await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('a server that gives whole files only', () => {
+  it('is asked for each shard once, by all readers of a machine together', async () => {
+    const { server, open } = await makeReaders();
+    server.ranges = false;
+    const readers = [open(), open()];
+    await Promise.all(readers.map(readAll));
+    await Promise.all(readers.map((reader) => reader.close()));
+    // Each learns by its first requests that there are no parts; what was on its way then is thrown away.
+    expect(wholeRequests(server).length).toBeGreaterThan(0);
+    const before = server.requests.length;
+    await server.close();
+    const third = open({ wholeShards: true });
+    await readAll(third);
+    await third.close();
+    expect(server.requests).toHaveLength(before);
+  });
+
+  it('needs a cache', async () => {
+    const { server, open } = await makeReaders(0);
+    server.ranges = false;
+    await expect(open().read(samples[0]!)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      remedy: expect.stringMatching(/--cache-gib/),
+    });
+  });
+});
+
+describe('whole shards', () => {
+  it('are fetched once, and gone on with where a killed process left them', async () => {
+    const { server, folder, open } = await makeReaders();
+    const { digest } = shards[0]!;
+
+    await mkdir(path.join(folder, digest.slice(0, 2)), { recursive: true });
+    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), shard.subarray(0, 30_000));
+    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.lock`), 'of a process that was killed');
+    const readers = [open({ wholeShards: true }), open({ wholeShards: true })];
+    await Promise.all(readers.map(readAll));
+    await Promise.all(readers.map((reader) => reader.close()));
+    expect(server.requests.map(({ range, sent }) => [range, sent])).toEqual([
+      ['bytes=30000-', shard.length - 30_000],
+    ]);
+    expect(await listFiles(folder)).toEqual([path.join(folder, digest.slice(0, 2), digest)]);
+  });
+
+  it('are fetched anew when what was left of them is something else', async () => {
+    const { server, folder, open } = await makeReaders();
+    const { digest } = shards[0]!;
+
+    await mkdir(path.join(folder, digest.slice(0, 2)), { recursive: true });
+    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), Buffer.alloc(30_000));
+    const reader = open({ wholeShards: true });
+    await readAll(reader);
+    await reader.close();
+    const whole = server.requests.filter(({ range }) => range === undefined);
+    expect(whole.map(({ sent }) => sent)).toEqual([shard.length]);
+    expect(sha256(await readFile(path.join(folder, digest.slice(0, 2), digest)))).toBe(digest);
+  });
+
+  it('whose cached bytes have changed give the sample from the server', async () => {
+    const { server, folder, open } = await makeReaders();
+    const first = open({ wholeShards: true });
+    await readAll(first);
+    await first.close();
+    const [file] = await listFiles(folder);
+    const bytes = await readFile(file!);
+    bytes[5]! ^= 1;
+    await writeFile(file!, bytes);
+    const before = server.sent;
+    const second = open({ wholeShards: true });
+    await readAll(second);
+    await second.close();
+    expect(server.sent - before).toBe(700);
+  });
+
+  it('that are not what their index says are named, once fetched twice', async () => {
+    const { server, open } = await makeReaders();
+    server.files.set('/packed/images-000000.tar', randomBytes(shard.length));
+    const reader = open({ wholeShards: true });
+    await expect(reader.read(samples[0]!)).rejects.toMatchObject({
+      code: expect.stringMatching(/data-loss|failed-precondition/),
+    });
+    await reader.close();
+    expect(server.sent).toBeLessThanOrEqual(2 * shard.length + 1_400);
+  });
+});

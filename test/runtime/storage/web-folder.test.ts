@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { openStore } from '../../../runtime/storage/open-store.js';
+import { isRemote, type RemoteStore } from '../../../runtime/storage/store.js';
+import { type FileFault, startFileServer } from '../../support/file-server.js';
+import { sha256 } from '../../support/images.js';
+
+const shard = randomBytes(300_000);
+const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 200 };
+
+async function makeStore() {
+  const server = await startFileServer({ '/packed/a b.tar': shard });
+  const store = openStore(`${server.url}/packed/`, { patience });
+  if (!isRemote(store)) throw new Error('a URL is no folder');
+  /** Each once, in order. */
+  const fail = (...faults: FileFault[]) => {
+    server.fault = () => faults.shift();
+  };
+  return { server, store, fail };
+}
+
+const read = (store: RemoteStore, start = 1_000, end = 201_000) => store.read('a b.tar', { start, end });
+
+describe('files of a web server', () => {
+  it('are read in parts, of which no byte more is sent', async () => {
+    const { server, store } = await makeStore();
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    expect(sha256(await store.read('a b.tar', null))).toBe(sha256(shard));
+    expect(await store.sizeOf('a b.tar')).toBe(300_000);
+    expect(server.requests.map(({ method, range, sent }) => [method, range, sent])).toEqual([
+      ['GET', 'bytes=1000-200999', 200_000],
+      ['GET', undefined, 300_000],
+      ['HEAD', undefined, 0],
+    ]);
+  });
+
+  it.each([
+    ['a cut connection', { breakAfter: 70_000 }],
+    ['a silent one', { stallAfter: 70_000 }],
+    ['an answer that ends too soon', { truncateAfter: 70_000 }],
+  ])('go on at the byte where they stopped after %s', async (_name, fault) => {
+    const { server, store, fail } = await makeStore();
+    fail(fault, fault);
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    expect(server.requests.map(({ range }) => range)).toEqual([
+      'bytes=1000-200999',
+      'bytes=71000-200999',
+      'bytes=141000-200999',
+    ]);
+    expect(server.sent).toBe(200_000);
+  });
+
+  it('are asked for again when the server is busy, for long when it says so', async () => {
+    const { server, store, fail } = await makeStore();
+    fail(
+      { status: 503, headers: { 'retry-after': '0' } },
+      { status: 429, headers: { 'retry-after': new Date(Date.now() - 1_000).toUTCString() } },
+      { status: 500 },
+    );
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    expect(server.requests).toHaveLength(4);
+  });
+
+  it('begin anew when they change while they are read', async () => {
+    const { server, store, fail } = await makeStore();
+    const other = randomBytes(shard.length);
+    fail({ breakAfter: 70_000 });
+    const { fault } = server;
+    server.fault = (request, incoming) => {
+      if (server.requests.length === 2) server.files.set('/packed/a b.tar', other);
+      return fault(request, incoming);
+    };
+    expect(sha256(await read(store))).toBe(sha256(other.subarray(1_000, 201_000)));
+    expect(server.requests.map(({ range }) => range)).toEqual([
+      'bytes=1000-200999',
+      'bytes=71000-200999',
+      'bytes=1000-200999',
+    ]);
+  });
+
+  it.each([
+    [404, 'not-found', /there is no http:\/\/127.0.0.1:\d+\/packed\/a b.tar \(404\)/],
+    [403, 'permission-denied', /refused .*a b.tar \(403\)/],
+    [401, 'permission-denied', /refused .*a b.tar \(401\)/],
+    [400, 'unavailable', /refused .*a b.tar \(400\)/],
+  ])('are refused at once: %i', async (status, code, message) => {
+    const { server, store, fail } = await makeStore();
+    fail({ status });
+    await expect(read(store)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('are given up after tries that bring nothing, not after many that bring something', async () => {
+    const { server, store } = await makeStore();
+    server.fault = () => ({ status: 503 });
+    await expect(read(store)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/a b.tar: the server answered 503 \(4 tries\)/),
+    });
+    expect(server.requests).toHaveLength(4);
+    server.fault = () => ({ breakAfter: 20_000 });
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    await server.close();
+    await expect(read(store)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('that end before the part does are named', async () => {
+    const { store } = await makeStore();
+    for (const [start, end] of [
+      [299_000, 300_001],
+      [300_000, 300_010],
+    ] as const) {
+      await expect(read(store, start, end)).rejects.toMatchObject({
+        code: 'data-loss',
+        message: expect.stringMatching(/a b.tar ends at byte 300000/),
+      });
+    }
+  });
+
+  it('are found where the server says that they have moved', async () => {
+    const { server, store } = await makeStore();
+    server.fault = ({ path }) =>
+      path === '/packed/a b.tar' ? { status: 302, headers: { location: '/elsewhere' } } : undefined;
+    server.files.set('/elsewhere', shard);
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    server.fault = () => ({ status: 302, headers: { location: '/packed/a b.tar' } });
+    await expect(read(store)).rejects.toMatchObject({
+      message: expect.stringMatching(/redirects more than/),
+    });
+  });
+
+  it('are no longer waited for when the signal comes', async () => {
+    const { server, store } = await makeStore();
+    const stop = new AbortController();
+    server.fault = () => {
+      stop.abort();
+      return { stallAfter: 10 };
+    };
+    const reading = store.read('a b.tar', { start: 0, end: 1_000 }, stop.signal);
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('are asked for a second time when one answer takes far longer than the others', async () => {
+    const server = await startFileServer({ '/a.tar': shard });
+    const store = openStore(server.url, { patience: { ...patience, stallMs: 600_000 } });
+    for (let at = 0; at < 20; at += 1) await store.read('a.tar', { start: at, end: at + 100 });
+    let stalled = 0;
+    server.fault = () => {
+      stalled += 1;
+      return stalled === 1 ? { stallAfter: 0 } : undefined;
+    };
+    expect(sha256(await store.read('a.tar', { start: 5, end: 105 }))).toBe(sha256(shard.subarray(5, 105)));
+    expect(server.requests.slice(20).map(({ range }) => range)).toEqual(['bytes=5-104', 'bytes=5-104']);
+  });
+});

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** What goes wrong with one request. */
+export interface FileFault {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** The connection is cut after so many bytes of the body. */
+  readonly breakAfter?: number;
+  /** Nothing more is sent after so many bytes of the body. */
+  readonly stallAfter?: number;
+  /** The answer says that it is whole after so many bytes. */
+  readonly truncateAfter?: number;
+  /** This is sent instead. */
+  readonly bytes?: Buffer;
+}
+
+export interface ServedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly range: string | undefined;
+  /** Of the body, handed to the connection. */
+  sent: number;
+}
+
+export interface FileServer {
+  readonly url: string;
+  /** By path; may change at any time. */
+  readonly files: Map<string, Buffer>;
+  readonly requests: ServedRequest[];
+  /** Says what goes wrong with a request; nothing by default. */
+  fault: (request: ServedRequest, incoming: IncomingMessage) => FileFault | undefined;
+  /** Whether parts are given. */
+  ranges: boolean;
+  /** Bytes of all bodies. */
+  readonly sent: number;
+  close(): Promise<void>;
+}
+
+/** A file server on the loopback with ranges, ETags, conditions and faults; gone when the test ends. */
+export async function startFileServer(files: Readonly<Record<string, Buffer>> = {}): Promise<FileServer> {
+  const requests: ServedRequest[] = [];
+  const sockets = new Set<Socket>();
+  const served = {
+    files: new Map(Object.entries(files)),
+    requests,
+    fault: (): FileFault | undefined => undefined,
+    ranges: true,
+  } as Omit<FileServer, 'url' | 'sent' | 'close'>;
+  const server = createServer((incoming, response) => {
+    const path = decodeURIComponent((incoming.url ?? '').replace(/\?.*/, ''));
+    const request = { method: incoming.method ?? '', path, range: incoming.headers.range, sent: 0 };
+    requests.push(request);
+    const fault = served.fault(request, incoming);
+    answer(incoming, response, request, served.files.get(path), fault, served.ranges);
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.destroy();
+    });
+  onTestFinished(close);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const whole = Object.assign(served, { url, close, sent: 0 });
+  return Object.defineProperty(whole, 'sent', {
+    get: () => requests.reduce((sum, request) => sum + request.sent, 0),
+  });
+}
+
+function answer(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  request: ServedRequest,
+  file: Buffer | undefined,
+  fault: FileFault | undefined,
+  ranges: boolean,
+): void {
+  const status = fault?.status ?? (file === undefined ? 404 : 200);
+  if (status !== 200 || file === undefined) {
+    response.writeHead(status, fault?.headers).end(fault?.body);
+    return;
+  }
+  const etag = `"${createHash('md5').update(file).digest('hex')}"`;
+  response.setHeader('etag', etag);
+  const wanted = incoming.headers['if-match'];
+  if (wanted !== undefined && wanted !== etag) {
+    response.writeHead(412).end();
+    return;
+  }
+  const whole = { start: 0, end: file.length };
+  const range = ranges ? (parseRange(request.range, file.length) ?? whole) : whole;
+  if (range.start >= range.end) {
+    response.writeHead(416, { 'content-range': `bytes */${file.length}` }).end();
+    return;
+  }
+  if (range !== whole) {
+    response.statusCode = 206;
+    response.setHeader('content-range', `bytes ${range.start}-${range.end - 1}/${file.length}`);
+  }
+  const bytes = fault?.bytes ?? file.subarray(range.start, range.end);
+  const cut = fault?.truncateAfter ?? bytes.length;
+  response.setHeader('content-length', fault?.truncateAfter === undefined ? range.end - range.start : cut);
+  response.flushHeaders();
+  if (incoming.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  const body = bytes.subarray(0, fault?.breakAfter ?? fault?.stallAfter ?? cut);
+  request.sent = body.length;
+  if (fault?.breakAfter === undefined && fault?.stallAfter === undefined) response.end(body);
+  else
+    response.write(body, () => {
+      // A cut connection drops what its receiver has not read yet.
+      if (fault.breakAfter !== undefined) setTimeout(() => response.destroy(), 20);
+    });
+}
+
+function parseRange(range: string | undefined, length: number): { start: number; end: number } | null {
+  const match = /^bytes=(\d+)-(\d*)$/.exec(range ?? '');
+  if (match === null) return null;
+  return { start: Number(match[1]), end: match[2] === '' ? length : Math.min(Number(match[2]) + 1, length) };
+}
