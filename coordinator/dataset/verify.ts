@@ -22,13 +22,15 @@ const lostMessage = 'Unknown error';
 /** First bytes of what is often found under an image's name. */
 const contents: readonly (readonly [name: string, test: RegExp])[] = [
   ['BMP', /^BM/],
-  ['HEIC', /^.{4}ftyp(?!avif|avis)/s],
+  ['HEIC', /^.{4}ftyp(hei|hev|mif1|msf1)/s],
+  ['video', /^(.{4}ftyp(?!avif|avis)|.E\xdf\xa3|RIFF.{4}AVI )/s],
   ['JPEG XL', /^(\xff\n|.{4}JXL )/s],
   ['JPEG 2000', /^(\xff\x4f\xff\x51|.{4}jP {2})/s],
   ['PSD', /^8BPS/],
   ['SVG or other XML', /^\s*<(svg|\?xml)/],
   ['HTML', /^\s*<(!doctype|html)/i],
   ['PDF', /^%PDF/],
+  ['zip archive', /^PK[^ -~]{2}/],
   ['Git LFS pointer', /^version https:\/\/git-lfs/],
 ];
 

@@ -137,6 +137,25 @@ describe('what is usable', () => {
     });
   });
 
+  it('names what a file holds instead of an image', async () => {
+    const { findings } = await verify({
+      'page.jpg': Buffer.from('<!DOCTYPE html><title>404</title>'),
+      'pointer.png': Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n'),
+      'paper.webp': Buffer.from('%PDF-1.7'),
+      'photo.jpg': Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic'),
+      'film.gif': Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isomiso2'),
+      'packed.tif': Buffer.from('PK\x03\x04\x14\0'),
+    });
+    expect(findings).toEqual({
+      'page.jpg': 'holds HTML data, which is not read',
+      'pointer.png': 'holds Git LFS pointer data, which is not read',
+      'paper.webp': 'holds PDF data, which is not read',
+      'photo.jpg': 'holds HEIC data, which is not read',
+      'film.gif': 'holds video data, which is not read',
+      'packed.tif': 'holds zip archive data, which is not read',
+    });
+  });
+
   it('refuses damage in the other formats', async () => {
     const image = noiseImage();
     const kinds = {
