@@ -4,7 +4,7 @@ import { commonOptions, readArguments, toCount, toCounts, toOneOf, toSome } from
 export interface DeviceArguments {
   readonly device: 'auto' | 'cpu' | 'gpu';
   readonly precisions: readonly Precision[];
-  /** Of the images/s; the first is also that of the hand-over and of the deterministic kernels. */
+  /** Of the images/s; the first is also that of the hand-over and of the unrepeatable kernels. */
   readonly batches: readonly number[];
   readonly size: number;
   readonly threads: number;

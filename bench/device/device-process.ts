@@ -110,27 +110,25 @@ function computeDigest(): Answers['digest'] {
 function timeHandOver(batch: number, rounds: number): HandOverTimes {
   const program = programAtStart();
   const state = sharedFloats(program.state.length);
-  const memory = allocateSumMemory(program.reduction('all').length);
+  const { length } = program.reduction('all');
+  const [handedOver, memory] = [sharedFloats(length), allocateSumMemory(length)];
   const [{ batch: eight, key }] = batches() as [Keyed<ImageBatch>];
   const given = [{ batch: repeat(eight, batch), key }];
-  const times = {
-    save: [] as number[],
-    load: [] as number[],
-    gradients: [] as number[],
-    update: [] as number[],
+  const measureRound = () => ({
+    save: timeOf(() => program.save(state)),
+    load: timeOf(() => program.load(state)),
+    gradients: timeOf(() => program.gradients(given, 'all', handedOver)),
+    update: timeOf(() => program.apply(handedOver, update)),
+    keptGradients: timeOf(() => sumAlone(program, memory, given, 'all')),
+    keptUpdate: timeOf(() => program.apply(memory.vector, update)),
+  });
+  // Kernels are chosen and memory is taken in the first round.
+  measureRound();
+  return {
+    stateBytes: state.byteLength,
+    vectorBytes: handedOver.byteLength,
+    rounds: Array.from({ length: rounds }, measureRound),
   };
-  for (let round = 0; round <= rounds; round += 1) {
-    const found = {
-      save: timeOf(() => program.save(state)),
-      load: timeOf(() => program.load(state)),
-      gradients: timeOf(() => sumAlone(program, memory, given, 'all')),
-      update: timeOf(() => program.apply(memory.vector, update)),
-    };
-    // Kernels are chosen and memory is taken in the first round.
-    if (round > 0)
-      for (const name of ['save', 'load', 'gradients', 'update'] as const) times[name].push(found[name]);
-  }
-  return { stateBytes: state.byteLength, vectorBytes: memory.vector.byteLength, ...times };
 }
 
 /** The samples over and over, until there are `count`. */

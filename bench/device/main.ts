@@ -17,7 +17,7 @@ import type { CaseFigures } from './figures.js';
 import { answerSchemas, type Place, type Question, script } from './place.js';
 import { probeDevice } from './probe.js';
 import { type DeviceReport, formatReport } from './report.js';
-import { deterministic, measureSpeed } from './speed.js';
+import { measureSpeed } from './speed.js';
 import { readStored, storedNetwork, writeStored } from './stored.js';
 
 await runMain(async (args) => {
@@ -74,9 +74,9 @@ async function measure(
 
   for (const precision of o.precisions) {
     await part(`${precision}: comparing with the stored results`, async () => {
-      const [found, one, other] = await inTwoProcesses({ ...place, precision }, {});
+      const [found, one, other] = await inTwoProcesses({ ...place, precision });
       const compared = compareCase(precision, found, stored);
-      const repeated = { precision, asItComes: one === other };
+      const repeated = { precision, sameBits: one === other };
       return {
         correctness: [...report.correctness, compared],
         repeatability: [...report.repeatability, repeated],
@@ -101,29 +101,17 @@ async function measure(
     });
     return { handOver: { batch, times } };
   });
-  for (const precision of o.precisions) {
-    await part(`${precision}: computing the same twice with deterministic kernels`, async () => {
-      const [, one, other] = await inTwoProcesses({ ...place, precision }, deterministic);
-      const repeatability = report.repeatability.map((each) =>
-        each.precision === precision ? { ...each, deterministic: one === other } : each,
-      );
-      return { repeatability };
-    });
-  }
   return report;
 }
 
 function hasPassed({ correctness, repeatability }: DeviceReport): boolean {
   const right = correctness.every(({ kinds }) => kinds.every(({ met }) => met));
-  return right && repeatability.every((each) => each.deterministic !== false);
+  return right && repeatability.every(({ sameBits }) => sameBits);
 }
 
 /** The case as one of two processes computes it, and both of their digests. */
-async function inTwoProcesses(
-  place: Place,
-  extra: NodeJS.ProcessEnv,
-): Promise<readonly [CaseFigures, string, string]> {
-  const pair = [openProcess(place, extra), openProcess(place, extra)] as const;
+async function inTwoProcesses(place: Place): Promise<readonly [CaseFigures, string, string]> {
+  const pair = [openProcess(place), openProcess(place)] as const;
   try {
     const digests = await Promise.all(pair.map((each) => each.ask(answerSchemas.digest, { kind: 'digest' })));
     const figures = await pair[0].ask(answerSchemas.case, { kind: 'case' });
@@ -143,10 +131,10 @@ async function ask<Answer>(place: Place, answer: z.ZodType<Answer>, question: Qu
   }
 }
 
-function openProcess(place: Place, extra: NodeJS.ProcessEnv = {}): LineProcess {
+function openProcess(place: Place): LineProcess {
   const { threads, device, precision } = place;
   const exact = precision === 'float64' ? {} : precisionEnvironment({ precision, device });
-  const env = { ...process.env, ...exact, ...extra };
+  const env = { ...process.env, ...exact };
   return openWorkerProcess(
     script,
     place,

@@ -20,7 +20,19 @@ export function programPrecision({ precision }: Place): FloatType | 'float64' {
 }
 
 const count = z.int().positive();
-const milliseconds = z.array(z.number());
+
+/** Milliseconds. */
+const roundSchema = z.object({
+  /** The whole state, out of the session and into it. */
+  save: z.number(),
+  load: z.number(),
+  /** Gradients with their way to the host; the update with the sum's way back. */
+  gradients: z.number(),
+  update: z.number(),
+  /** The same two of a worker that is alone, whose sum stays where it computes. */
+  keptGradients: z.number(),
+  keptUpdate: z.number(),
+});
 
 /** What such a process answers, by the kind of question. */
 export const answerSchemas = {
@@ -29,22 +41,14 @@ export const answerSchemas = {
   case: caseSchema,
   /** SHA-256 of the state after three steps of it. */
   digest: z.object({ sha256: z.string() }),
-  handOver: z.object({
-    stateBytes: count,
-    vectorBytes: count,
-    /** The whole state, out of the session and into it. */
-    save: milliseconds,
-    load: milliseconds,
-    /** Gradients with their way to the host; the check and the update with the sum's way back. */
-    gradients: milliseconds,
-    update: milliseconds,
-  }),
+  handOver: z.object({ stateBytes: count, vectorBytes: count, rounds: z.array(roundSchema) }),
 };
 
 export type Answers = { [Kind in keyof typeof answerSchemas]: z.infer<(typeof answerSchemas)[Kind]> };
 
-/** Milliseconds of each round; vectors are those of all parameters. */
+/** Vectors are those of all parameters. */
 export type HandOverTimes = Answers['handOver'];
+export type HandOverRound = HandOverTimes['rounds'][number];
 
 /** What such a process can be asked. */
 export const questionSchema = z.discriminatedUnion('kind', [

@@ -3,16 +3,14 @@ import { type Environment, formatEnvironment } from '../support/environment.js';
 import { quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
 import type { Correctness } from './compare-case.js';
-import type { HandOverTimes } from './place.js';
+import type { HandOverRound, HandOverTimes } from './place.js';
 import type { Probe } from './probe.js';
 import type { Speed } from './speed.js';
 
 /** Whether two processes come to the same state, bit for bit. */
 export interface Repeatability {
   readonly precision: Precision;
-  /** With deterministic kernels, and as TensorFlow chooses by itself. */
-  readonly deterministic?: boolean;
-  readonly asItComes: boolean;
+  readonly sameBits: boolean;
 }
 
 export interface DeviceReport {
@@ -27,7 +25,7 @@ export interface DeviceReport {
   readonly peers: Readonly<Record<string, string>> | null;
   /** Parts that there was no time for. */
   readonly leftOut: readonly string[];
-  /** Whether all that was measured is within its bounds and repeats with deterministic kernels. */
+  /** Whether all that was measured is within its bounds and repeats itself. */
   readonly passed: boolean;
 }
 
@@ -47,7 +45,7 @@ export function formatReport(report: DeviceReport): string {
   ].join('\n\n');
 }
 
-const word = (good: boolean | undefined) => (good === undefined ? '' : good ? 'yes' : 'no');
+const word = (good: boolean) => (good ? 'yes' : 'no');
 
 function formatCorrectness(found: readonly Correctness[]): string {
   const head = ['to the stored float64 results', 'relative distance', 'bound', 'within', 'worst tensor', ''];
@@ -64,10 +62,9 @@ function formatCorrectness(found: readonly Correctness[]): string {
 }
 
 function formatRepeatability(found: readonly Repeatability[]): string {
-  const head = ['two processes, the same bits', 'deterministic kernels', 'as it comes'];
   return formatTable(
-    head,
-    found.map((each) => [each.precision, word(each.deterministic), word(each.asItComes)]),
+    ['two processes', 'the same bits'],
+    found.map(({ precision, sameBits }) => [precision, word(sameBits)]),
   );
 }
 
@@ -99,13 +96,15 @@ function formatSpeeds(size: number, speeds: readonly Speed[]): string {
 
 function formatHandOver({ batch, times }: { batch: number; times: HandOverTimes }): string {
   const rate = (bytes: number, ms: number) => `${(bytes / ms / 1e6).toFixed(1)} GB/s`;
-  const { stateBytes, vectorBytes } = times;
-  const median = (values: readonly number[]) => quantilesOf(values).median;
+  const { stateBytes, vectorBytes, rounds } = times;
+  const median = (name: keyof HandOverRound) => quantilesOf(rounds.map((round) => round[name])).median;
   const rows = [
-    ['the whole state to the host', median(times.save), rate(stateBytes, median(times.save))],
-    ['the whole state to the device', median(times.load), rate(stateBytes, median(times.load))],
-    [`gradients of ${batch} samples, vector to the host`, median(times.gradients), ''],
-    ['sum to the device twice: check, update', median(times.update), ''],
+    ['the whole state to the host', median('save'), rate(stateBytes, median('save'))],
+    ['the whole state to the device', median('load'), rate(stateBytes, median('load'))],
+    [`gradients of ${batch} samples, vector to the host`, median('gradients'), ''],
+    ['sum to the device, update', median('update'), ''],
+    [`gradients of ${batch} samples, kept where they are`, median('keptGradients'), ''],
+    ['update from there', median('keptUpdate'), ''],
   ] as const;
   const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
   return formatTable(

@@ -4,8 +4,8 @@ import { openTorch } from '../compute/torch.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { pairedRatios, takeTurns } from '../support/take-turns.js';
 
-/** Kernels that give the same bits each time: no atomic additions, none chosen by a stopwatch. */
-export const deterministic = { TF_DETERMINISTIC_OPS: '1', TF_CUDNN_USE_AUTOTUNE: '0' } as const;
+/** Kernels that need not repeat their bits, chosen by how long they take: what a worker does without (binding.ts). */
+const unrepeatable = { TF_DETERMINISTIC_OPS: '0', TF_CUDNN_USE_AUTOTUNE: '1' } as const;
 
 /** One implementation's training steps with batches of one size. */
 export interface Speed {
@@ -30,23 +30,23 @@ export interface SpeedOptions {
 }
 
 /**
- * Training steps per second in one precision: Rondo, with deterministic kernels where there is a choice, and
- * PyTorch, in turn. Each is one process, whatever the number of batch sizes. Batches are ready; Rondo
+ * Training steps per second in one precision: Rondo, where there is a choice also with kernels that need not
+ * repeat their bits, and PyTorch, in turn. Each is one process, whatever the number of batch sizes. Batches are ready; Rondo
  * augments them on the device.
  */
 export async function measureSpeed(precision: Precision, o: SpeedOptions): Promise<readonly Speed[]> {
   const setting: Setting = { ...o.setting, precision, batch: o.batches[0]! };
   const rondo = openRondo(setting, 1);
   const onGpu = setting.device === 'gpu';
-  const steady = onGpu ? [openRondo(setting, 1, { name: 'rondo, deterministic', extra: deterministic })] : [];
+  const loose = onGpu ? [openRondo(setting, 1, { name: 'rondo, unrepeatable', extra: unrepeatable })] : [];
   const peers = o.withTorch ? [openTorch(setting, 1, 'channels_last')] : [];
-  const implementations = [rondo, ...steady, ...peers];
+  const implementations = [rondo, ...loose, ...peers];
   try {
     let speeds: readonly Speed[] = [];
     for (const batch of o.batches) {
       if (speeds.length > 0 && !o.hasTime()) break;
-      // Deterministic kernels are compared at one size: the first.
-      const present = implementations.filter((each) => batch === o.batches[0] || !steady.includes(each));
+      // These are compared at one size: the first.
+      const present = implementations.filter((each) => batch === o.batches[0] || !loose.includes(each));
       speeds = [...speeds, ...(await measureBatch(present, { ...o, precision, batch }))];
     }
     return speeds;

@@ -22,7 +22,7 @@ const report: DeviceReport = {
       kinds: [{ kind: 'gradients', all: 0.5, worst: 0.7, where: 'conv1.weight', bound: 0.3, met: false }],
     },
   ],
-  repeatability: [{ precision: 'tf32', asItComes: false }],
+  repeatability: [{ precision: 'tf32', sameBits: false }],
   speeds: [
     {
       ...{ name: 'rondo', precision: 'tf32', batch: 64, coresBusy: 0.9, ratio: null },
@@ -38,10 +38,9 @@ const report: DeviceReport = {
     times: {
       stateBytes: 262e6,
       vectorBytes: 87e6,
-      save: [20, 30],
-      load: [10, 10],
-      gradients: [40],
-      update: [8],
+      rounds: [20, 30].map((save) => ({
+        ...{ save, load: 10, gradients: 40, update: 8, keptGradients: 20, keptUpdate: 2 },
+      })),
     },
   },
   leftOut: ['float32: measuring images/s'],
@@ -57,6 +56,7 @@ it('prints every part, what there was no time for, and the verdict', () => {
   expect(text).toMatch(/^rondo, tf32 +64 +3200\.0 +3200\.0 +3200\.0 +20\.0 +0\.90 *$/m);
   expect(text).toMatch(/^torch, channels_last, tf32 +64 +2560\.0 .* 25\.0 +1\.00 +1\.25 +1\.25 +1\.25$/m);
   expect(text).toMatch(/^the whole state to the host +25\.0 +10\.5 GB\/s$/m);
+  expect(text).toMatch(/^update from there +2\.0 *$/m);
   expect(text).toContain('no time for: float32: measuring images/s');
   expect(text).toMatch(/FAILED: see `no` above$/);
 });
