@@ -1,7 +1,8 @@
 import { oneCycleMomentum, oneCycleRate } from '../../plan/learning-rates.js';
 import { allocateSumMemory } from '../../worker/arithmetic/reduction-vector.js';
+import type { TensorSpec } from '../../worker/model/blocks.js';
 import { gradientOf } from '../../worker/model/gradient-of.js';
-import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
+import type { StateLayout } from '../../worker/model/layout.js';
 import { volume } from '../../worker/model/parameters.js';
 import { type NormalizedBatch, openProgram, type Program } from '../../worker/model/program.js';
 import { sumAlone } from '../support/lone-sum.js';

@@ -1,4 +1,5 @@
-import type { StateLayout, TensorSpec } from '../../worker/model/layout.js';
+import type { TensorSpec } from '../../worker/model/blocks.js';
+import type { StateLayout } from '../../worker/model/layout.js';
 
 type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 

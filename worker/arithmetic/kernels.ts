@@ -11,6 +11,8 @@ type Encoder = (ints: number, floats: number, intsEnd: number, scale: number) =>
 export interface Kernels {
   /** sums := sums + ints */
   readonly addInt32: Kernel;
+  /** floats := floats * factor */
+  readonly scale: (floats: number, end: number, factor: number) => void;
   /** floats := float32(ints); the two may be one. */
   readonly intsToFloat32: Kernel;
   /** halves := bfloat16(float32(ints)); the two may begin at one address. */

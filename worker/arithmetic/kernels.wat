@@ -1,5 +1,5 @@
 ;; Arithmetic of exact sums, with SIMD: float32 gradients become whole multiples of a power of two, as int32;
-;; int32 are added; sums become float32 or bfloat16.
+;; int32 are added; sums become float32 or bfloat16, and are scaled.
 ;;
 ;; Every kernel is a loop of turns, at least one: of 64 bytes where counting would take as long as the
 ;; arithmetic, else of 16. Parameters are addresses, where operands begin and where the first of them ends.
@@ -20,6 +20,21 @@
       (local.set $sums (i32.add (local.get $sums) (i32.const 64)))
       (local.set $ints (i32.add (local.get $ints) (i32.const 64)))
       (br_if $turn (i32.lt_u (local.get $sums) (local.get $end)))))
+
+  ;; floats := floats * factor
+  (func (export "scale") (param $floats i32) (param $end i32) (param $factor f32)
+    (local $factors v128)
+    (local.set $factors (f32x4.splat (local.get $factor)))
+    (loop $turn
+      (v128.store (local.get $floats) (f32x4.mul (v128.load (local.get $floats)) (local.get $factors)))
+      (v128.store offset=16 (local.get $floats)
+        (f32x4.mul (v128.load offset=16 (local.get $floats)) (local.get $factors)))
+      (v128.store offset=32 (local.get $floats)
+        (f32x4.mul (v128.load offset=32 (local.get $floats)) (local.get $factors)))
+      (v128.store offset=48 (local.get $floats)
+        (f32x4.mul (v128.load offset=48 (local.get $floats)) (local.get $factors)))
+      (local.set $floats (i32.add (local.get $floats) (i32.const 64)))
+      (br_if $turn (i32.lt_u (local.get $floats) (local.get $end)))))
 
   ;; floats := float32(ints), rounded to nearest, ties to even; the two may be one
   (func (export "intsToFloat32") (param $floats i32) (param $ints i32) (param $end i32)

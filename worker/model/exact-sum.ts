@@ -99,6 +99,21 @@ export function encodeGradients(o: {
   }
 }
 
+/** Multiplies each gradient of a sum that is float32 by its factor, in place. */
+export function scaleGradients(vector: Float32Array, layout: ReductionLayout, factors: Float32Array): void {
+  const kernels = workspaceOf(vector)?.kernels;
+  for (const [index, { offset }] of layout.gradients.entries()) {
+    const end = layout.gradients[index + 1]?.offset ?? layout.gradientLength;
+    const factor = factors[index]!;
+    if (kernels !== undefined) {
+      const { byteOffset } = vector;
+      kernels.scale(byteOffset + 4 * offset, byteOffset + 4 * end, factor);
+    } else {
+      for (let at = offset; at < end; at += 1) vector[at]! *= factor;
+    }
+  }
+}
+
 /**
  * Joins all ranks' summaries, in the order of their micro-batches: statistics and tail of `vector` become their
  * sums. Answers the largest magnitude of each gradient.

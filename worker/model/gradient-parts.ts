@@ -31,12 +31,12 @@ export function buildGradientGraph(
 ): GradientGraph {
   return graph.scope(`gradients-${trainable}`, () => {
     const summands = summandsOf(graph, pass, layout);
-    const parts = cutIntoParts(graph, `parts-${trainable}`, joinParts(graph, layout, summands)).map(
+    const parts = cutIntoParts(graph, `parts-${trainable}`, joinParts(layout, summands)).map(
       ({ tensor, alongside, feeds }) => ({ values: handOver(graph, 'part', tensor, alongside), feeds }),
     );
     if (parts.length === 1) return { whole: parts[0]!.values, parts };
     const all = { ...layout, parts: [{ start: 0, end: layout.length }] };
-    return { whole: handOver(graph, 'whole', joinParts(graph, all, summands)[0]!), parts };
+    return { whole: handOver(graph, 'whole', joinParts(all, summands)[0]!), parts };
   });
 }
 

@@ -1,59 +1,96 @@
 import assert from 'node:assert/strict';
+import type { FloatDType } from '../tensorflow/dtype.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
 import { type HandOver, handOver } from '../tensorflow/hand-over.js';
 import { zerosLike } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape, split, transpose } from '../tensorflow/ops/arrays.js';
-import { copy } from '../tensorflow/ops/convert.js';
+import { cast, copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
+import { rowLength } from '../tensorflow/rows.js';
+import {
+  type Block,
+  fillRows,
+  layOutParameters,
+  layOutStatistics,
+  type ParameterBlock,
+  rowsOf,
+  splitTensors,
+} from './blocks.js';
 import type { Weights } from './layers.js';
-import { averageName, heldShape, type StateLayout, stateTensors } from './layout.js';
-import { volume } from './parameters.js';
+import { averageName, momentName, type StateLayout, stateTensors } from './layout.js';
+import { type NetworkSpec, volume } from './parameters.js';
 
-/** The session's variables by the names of the state layout. */
+/** The session's variables. Those of a block have its rows [n, rowLength]. */
 export interface HeldState {
-  variable(name: string): Variable;
+  readonly blocks: readonly ParameterBlock[];
+  readonly statistics: Block;
+  value(block: Block): Variable;
+  moment(order: 'first' | 'second', block: ParameterBlock): Variable;
+  /** Null where the state keeps no average. */
+  average(block: Block): Variable | null;
+  readonly updates: Variable;
+  readonly amax: Variable;
 }
 
-/** Declares a variable for each tensor of the state, in the shape in which TensorFlow computes with it. */
-export function declareState(graph: Graph, layout: StateLayout): HeldState {
-  const variables = new Map(
-    stateTensors(layout).map(({ name, shape }) => [
-      name,
-      variable(graph, `state/${name}`, 'float32', heldShape(shape)),
-    ]),
-  );
-  return {
-    variable(name) {
+/** Declares the variables that hold the state of `network`, which is laid out as `layout` outside. */
+export function declareState(
+  graph: Graph,
+  { updates, amax, average }: StateLayout,
+  network: NetworkSpec,
+): HeldState {
+  const [blocks, statistics] = [layOutParameters(network), layOutStatistics(network)];
+  const declare = (of: string, members: readonly Block[]) => {
+    const variables = new Map(
+      members.map((block) => {
+        const shape = [rowsOf(block.length), rowLength];
+        return [block.name, variable(graph, `state/${of}/${block.name}`, 'float32', shape)];
+      }),
+    );
+    return ({ name }: Block): Variable => {
       const found = variables.get(name);
-      assert(found !== undefined, `there is no variable ${name}`);
+      assert(found !== undefined, `the state has no ${of} of ${name}`);
       return found;
-    },
+    };
+  };
+  const evaluated = [...blocks, statistics];
+  const moments = { first: declare('first', blocks), second: declare('second', blocks) };
+  return {
+    blocks,
+    statistics,
+    value: declare('value', evaluated),
+    moment: (order, block) => moments[order](block),
+    average: average.length > 0 ? declare('average', evaluated) : () => null,
+    updates: variable(graph, 'state/updates', 'float32', updates.shape),
+    amax: variable(graph, 'state/amax', 'float32', amax.shape),
   };
 }
 
-/** What layers compute with: the variables' values at the time of the run. */
-export function weightsOf(state: HeldState): Weights {
-  return (name) => read(state.variable(name));
-}
-
 /**
- * The state as evaluation sees it: averages stand in the places of what they average, where there are any.
+ * What layers compute with: the variables' values at the time of the run. A block is converted once.
+ *
+ * @param options.averaged to take averages in the places of what they average, where there are any
  */
-export function throughAverages(state: HeldState, layout: StateLayout): HeldState {
-  const averages = new Set(layout.average.map(({ name }) => name));
-  return {
-    variable: (name) => state.variable(averages.has(averageName(name)) ? averageName(name) : name),
+export function weightsOf(state: HeldState, { averaged = false } = {}): Weights {
+  const evaluated = [...state.blocks, state.statistics];
+  const blockOf = new Map(evaluated.flatMap((block) => block.tensors.map(({ name }) => [name, block])));
+  const taken = new Map<string, readonly Tensor[]>();
+  return <D extends FloatDType>(name: string, dtype: D) => {
+    const block = blockOf.get(name);
+    assert(block !== undefined, `there is no variable ${name}`);
+    const key = `${block.name} ${dtype}`;
+    const held = (averaged ? state.average(block) : null) ?? state.value(block);
+    const tensors = taken.get(key) ?? splitTensors(cast(read(held), dtype), block);
+    taken.set(key, tensors);
+    return tensors[block.tensors.findIndex((tensor) => tensor.name === name)] as Tensor<D>;
   };
 }
 
 const toHeld = [2, 3, 1, 0];
 const toPyTorch = [3, 2, 0, 1];
 
-/** The copies keep the variables apart from the memory that was fed. */
 function hold(flat: Tensor<'float32'>, shape: readonly number[]): Tensor<'float32'> {
-  const shaped = reshape(flat, shape);
-  return shape.length === 4 ? transpose(shaped, toHeld) : copy(shaped);
+  return shape.length === 4 ? transpose(reshape(flat, shape), toHeld) : flat;
 }
 
 function release(held: Tensor<'float32'>): Tensor<'float32'> {
@@ -77,20 +114,62 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
   return graph.scope('state', () => {
     const flat = placeholder(graph, 'flat', 'float32', [layout.length]);
     const sizes = tensors.map(({ shape }) => volume(shape));
-    const loads: Node[] = split(flat, sizes, 0).map((piece, index) => {
-      const { name, shape } = tensors[index]!;
-      return assign(state.variable(name), hold(piece, shape));
-    });
-    const saved = tensors.map(({ name }) => release(read(state.variable(name))));
-    const resets = [...layout.first, ...layout.second, layout.updates, layout.amax].map(({ name }) => {
-      const moment = state.variable(name);
-      return assign(moment, zerosLike(read(moment)));
-    });
+    const pieces = split(flat, sizes, 0);
+    const loaded = new Map(tensors.map(({ name, shape }, index) => [name, hold(pieces[index]!, shape)]));
+    const moments = [state.updates, state.amax];
+    const [loads, saved] = [[] as Node[], new Map<string, Tensor<'float32'>>()];
+
+    for (const { block, held, nameOf } of heldBlocks(state)) {
+      const values = block.tensors.flatMap(({ name }) => fillRows(loaded.get(nameOf(name))!));
+      // Joined values are a copy, so that no variable keeps the memory that was fed.
+      assert(values.length > 1, `${block.name} has one tensor only`);
+      loads.push(assign(held, reshape(concat(values, 0), [null, rowLength])));
+      const found = splitTensors(read(held), block);
+      for (const [index, { name }] of block.tensors.entries())
+        saved.set(nameOf(name), release(found[index]!));
+    }
+    for (const [{ name }, held] of [
+      [layout.updates, state.updates],
+      [layout.amax, state.amax],
+    ] as const) {
+      loads.push(assign(held, copy(loaded.get(name)!)));
+      saved.set(name, read(held));
+    }
+    for (const block of state.blocks)
+      moments.push(state.moment('first', block), state.moment('second', block));
     return {
       flat: flat.node.name,
       loaded: done(graph, 'loaded', loads),
-      save: handOver(graph, 'saved', concat(saved, 0)),
-      momentsReset: done(graph, 'moments-reset', resets),
+      save: handOver(
+        graph,
+        'saved',
+        concat(
+          tensors.map(({ name }) => saved.get(name)!),
+          0,
+        ),
+      ),
+      momentsReset: done(
+        graph,
+        'moments-reset',
+        moments.map((moment) => assign(moment, zerosLike(read(moment)))),
+      ),
     };
   });
+}
+
+/** Every variable of a block, and what its tensors are called in the flat state. */
+function heldBlocks(state: HeldState) {
+  const same = (name: string) => name;
+  const of = (block: Block, held: Variable, nameOf: (name: string) => string) => ({ block, held, nameOf });
+  const evaluated = [...state.blocks, state.statistics];
+  return [
+    ...evaluated.map((block) => of(block, state.value(block), same)),
+    ...(['first', 'second'] as const).flatMap((order) =>
+      state.blocks.map((block) => of(block, state.moment(order, block), (name) => momentName(order, name))),
+    ),
+    ...evaluated.flatMap((block) => {
+      const average = state.average(block);
+      return average === null ? [] : [of(block, average, averageName)];
+    }),
+  ];
 }

@@ -9,16 +9,10 @@ import { all, max } from '../tensorflow/ops/reductions.js';
 import { assign, assignAdd, read, variable } from '../tensorflow/ops/variables.js';
 import { rowLength } from '../tensorflow/rows.js';
 import type { Feeds, Session } from '../tensorflow/session.js';
+import { type ParameterBlock, rowsOf } from './blocks.js';
 import type { RunningSum } from './gradient-parts.js';
-import { type ReductionLayout, rowsOf } from './layout.js';
-import {
-  gradientsIn,
-  joinParts,
-  ownersOf,
-  type Reduced,
-  scaleRows,
-  splitStatistics,
-} from './reduction-graph.js';
+import type { ReductionLayout } from './layout.js';
+import { joinParts, ownersOf, type Reduced, scaleBlocks, splitStatistics } from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
 
 /** What is fetched of one micro-batch. */
@@ -47,7 +41,7 @@ export function keepSum(
   graph: Graph,
   pass: TrainingPass,
   layout: ReductionLayout,
-  trainable: Trainable,
+  { trainable, blocks }: { trainable: Trainable; blocks: readonly ParameterBlock[] },
 ): { sum: KeptSum; reduced: Reduced } {
   return graph.scope(`kept-${trainable}`, () => {
     const { gradientLength, gradients, length } = layout;
@@ -55,7 +49,7 @@ export function keepSum(
       { start: 0, end: gradientLength },
       { start: gradientLength, end: length },
     ];
-    const [joined, told] = joinParts(graph, { ...layout, parts }, summandsOf(graph, pass, layout));
+    const [joined, told] = joinParts({ ...layout, parts }, summandsOf(graph, pass, layout));
     const rows = reshape(joined!, [rowsOf(gradientLength), rowLength]);
     const scales = placeholder(graph, 'scales', 'float32', [gradients.length]);
     const owners = ownersOf(graph, layout);
@@ -73,8 +67,7 @@ export function keepSum(
       sum: { scales: scales.node.name, started: after(assign), added: after(assignAdd) },
       reduced: {
         vector,
-        scaledGradients: (factors) =>
-          gradientsIn(layout, scaleRows(layout, cast(read(kept), 'float32'), factors)),
+        ...scaleBlocks(graph, { layout, blocks }, cast(read(kept), 'float32')),
         ...splitStatistics(layout, vector),
       },
     };

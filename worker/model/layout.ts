@@ -1,15 +1,13 @@
 import type { Trainable } from '../../plan/run-config.js';
 import { rowLength } from '../tensorflow/rows.js';
-import { isTrained, type NetworkSpec, volume } from './parameters.js';
-
-export interface TensorSpec {
-  /** As in torchvision; `head.4.weight` and so on in the head; `bn1.running_mean`; `optimizer.first.NAME`. */
-  readonly name: string;
-  /** In PyTorch's layout. */
-  readonly shape: readonly number[];
-  /** Of the first value in the flat vector. */
-  readonly offset: number;
-}
+import {
+  describeStatistics,
+  layOutParameters,
+  type ParameterBlock,
+  place,
+  type TensorSpec,
+} from './blocks.js';
+import { isTrained, type NetworkSpec } from './parameters.js';
 
 /**
  * A replica's whole state as one float32 vector: parameters | statistics | first moments | second moments |
@@ -59,12 +57,9 @@ export interface ReductionLayout {
   readonly parts: readonly { readonly start: number; readonly end: number }[];
   /** Gradients come first: this many values, which travel around the ring. The rest is told beside it. */
   readonly gradientLength: number;
-  /**
-   * Sums over samples, in the order of the backward pass. A four-dimensional shape is HWIO, as TensorFlow has
-   * it.
-   */
+  /** Sums over samples: the tensors of the blocks that are trained, in their order and in the held shapes. */
   readonly gradients: readonly TensorSpec[];
-  /** Means and unbiased variances of the batches, summed over micro-batches. */
+  /** Means and unbiased variances of the batches, summed over micro-batches, as their block has them. */
   readonly statistics: readonly TensorSpec[];
   /** Offsets of single values. */
   readonly tail: {
@@ -80,38 +75,11 @@ export interface ReductionLayout {
   };
 }
 
-/** How many rows `count` values fill. */
-export function rowsOf(count: number): number {
-  return Math.ceil(count / rowLength);
-}
-
-/** Lays tensors one behind the other from `start`, each in whole units of `unit` values. */
-function place<T extends { readonly name: string; readonly shape: readonly number[] }>(
-  tensors: readonly T[],
-  start: number,
-  unit = 1,
-): { placed: (T & TensorSpec)[]; end: number } {
-  let offset = start;
-  const placed = tensors.map((tensor) => {
-    const spec = { ...tensor, offset };
-    offset += unit * Math.ceil(volume(tensor.shape) / unit);
-    return spec;
-  });
-  return { placed, end: offset };
-}
-
-function describeStatistics({ norms }: NetworkSpec) {
-  return norms.flatMap(({ name, channels }) => [
-    { name: `${name}.running_mean`, shape: [channels] },
-    { name: `${name}.running_var`, shape: [channels] },
-  ]);
-}
-
 /** @param options.averaged whether the state holds the moving average of parameters and statistics */
 export function layOutState(network: NetworkSpec, { averaged = false } = {}): StateLayout {
   const specs = network.parameters.map(({ name, shape, group }) => ({ name, shape, group }));
-  const moments = (order: string) =>
-    specs.map(({ name, shape }) => ({ name: `optimizer.${order}.${name}`, shape }));
+  const moments = (order: 'first' | 'second') =>
+    specs.map(({ name, shape }) => ({ name: momentName(order, name), shape }));
   const parameters = place(specs, 0);
   const statistics = place(describeStatistics(network), parameters.end);
   const first = place(moments('first'), statistics.end);
@@ -135,15 +103,14 @@ export function layOutState(network: NetworkSpec, { averaged = false } = {}): St
   };
 }
 
+/** What a parameter's moment is called. */
+export function momentName(order: 'first' | 'second', parameter: string): string {
+  return `optimizer.${order}.${parameter}`;
+}
+
 /** What the moving average of a parameter or statistic is called. */
 export function averageName(averaged: string): string {
   return `average.${averaged}`;
-}
-
-/** The shape in which TensorFlow holds a parameter: filters as HWIO, the rest as PyTorch does. */
-export function heldShape(shape: readonly number[]): readonly number[] {
-  const [output, input, height, width] = shape;
-  return shape.length === 4 ? [height!, width!, input!, output!] : shape;
 }
 
 /**
@@ -155,16 +122,17 @@ export function layOutReduction(
   trainable: Trainable,
   { weighted = false } = {},
 ): ReductionLayout {
-  const trained = network.parameters
-    .filter((parameter) => isTrained(parameter, trainable))
-    .map(({ name, shape }) => ({ name, shape: heldShape(shape) }))
-    .reverse();
-  const gradients = place(trained, 0, rowLength);
+  const blocks = layOutParameters(network).filter((block) => isTrained(block, trainable));
+  const gradients = place(
+    blocks.flatMap(({ tensors }) => tensors),
+    0,
+    rowLength,
+  );
   const statistics = place(describeStatistics(network), gradients.end, rowLength);
   const length = statistics.end + rowLength;
   return {
     length,
-    parts: cutParts(gradients.placed, trainable, length),
+    parts: cutParts(blocks, trainable, length),
     gradientLength: gradients.end,
     gradients: gradients.placed,
     statistics: statistics.placed,
@@ -188,11 +156,14 @@ function placeTail(start: number, weighted: boolean): ReductionLayout['tail'] {
  * it.
  */
 function cutParts(
-  gradients: readonly TensorSpec[],
+  blocks: readonly ParameterBlock[],
   trainable: Trainable,
   length: number,
 ): ReductionLayout['parts'] {
-  const firstOf = (prefix: string) => gradients.find(({ name }) => name.startsWith(prefix))!.offset;
-  const starts = trainable === 'frozen' ? [0] : [0, firstOf('layer3.'), firstOf('layer2.')];
+  if (trainable === 'frozen') return [{ start: 0, end: length }];
+  const ends = [0, 1].map((part) =>
+    blocks.reduce((sum, block) => sum + (block.part <= part ? block.length : 0), 0),
+  );
+  const starts = [0, ...ends];
   return starts.map((start, index) => ({ start, end: starts[index + 1] ?? length }));
 }

@@ -8,21 +8,14 @@ import { crossEntropy } from '../tensorflow/ops/losses.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { argMax } from '../tensorflow/ops/reductions.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-parts.js';
-import {
-  buildStateGraph,
-  declareState,
-  type HeldState,
-  type StateGraph,
-  throughAverages,
-  weightsOf,
-} from './held-state.js';
+import { buildStateGraph, declareState, type HeldState, type StateGraph, weightsOf } from './held-state.js';
 import { buildNormalizedInput, buildPixelInput } from './input.js';
 import { type KeptSum, keepSum } from './kept-sum.js';
 import { openLayers } from './layers.js';
 import { layOutReduction, layOutState, type ReductionLayout, type StateLayout } from './layout.js';
 import { blend, buildMixing } from './mixing.js';
 import { buildNetwork } from './network.js';
-import { describeNetwork, type NetworkSpec } from './parameters.js';
+import { describeNetwork, isTrained, type NetworkSpec } from './parameters.js';
 import type { ProgramOptions } from './program-options.js';
 import { splitVector } from './reduction-graph.js';
 import { buildSampleLosses, buildTrainingLoss, type LossOptions } from './training-loss.js';
@@ -88,11 +81,11 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
   const { classes, averaged = false } = options;
   const network = describeNetwork(options.arch, classes, options.head);
   const layout = layOutState(network, { averaged });
-  const held = declareState(graph, layout);
+  const held = declareState(graph, layout, network);
   const pass = buildTrainingPass(graph, held, options);
   const sets = options.trainable.map(
     (trainable) =>
-      [trainable, buildTrainableSet(graph, held, pass, { network, layout, options }, trainable)] as const,
+      [trainable, buildTrainableSet(graph, held, pass, { network, options }, trainable)] as const,
   );
   return {
     graph,
@@ -100,7 +93,7 @@ export function buildProgramGraph(options: ProgramOptions): ProgramGraph {
     state: buildStateGraph(graph, layout, held),
     sets: new Map(sets),
     evaluation: graph.scope('evaluation', () => {
-      const layers = openLayers(graph, weightsOf(throughAverages(held, layout)), false);
+      const layers = openLayers(graph, weightsOf(held, { averaged: true }), false);
       return buildEvaluation(buildNetwork(layers, options, pass.images), pass.labels, options);
     }),
   };
@@ -114,23 +107,23 @@ function buildTrainableSet(
   graph: Graph,
   held: HeldState,
   pass: TrainingPass,
-  o: { network: NetworkSpec; layout: StateLayout; options: ProgramOptions },
+  o: { network: NetworkSpec; options: ProgramOptions },
   trainable: Trainable,
 ): TrainableSet {
   const weighted = (o.options.classWeights ?? null) !== null;
   const reduction = layOutReduction(o.network, trainable, { weighted });
   const { onGpu = false, clipNorm = null } = o.options;
-  const reduced = graph.scope(`reduced-${trainable}`, () => splitVector(graph, reduction, onGpu));
-  const layouts = { state: o.layout, reduction };
+  const blocks = held.blocks.filter((block) => isTrained(block, trainable));
+  const reduced = graph.scope(`reduced-${trainable}`, () => splitVector(graph, reduction, blocks, onGpu));
   const set = {
     reduction,
     gradient: buildGradientGraph(graph, pass, reduction, trainable),
-    update: buildUpdateGraph(graph, held, reduced, layouts, trainable),
+    update: buildUpdateGraph(graph, held, reduced, trainable),
   };
   // A bound takes the norm of all gradients, which is computed outside of the session.
   if (!onGpu || clipNorm !== null) return { ...set, kept: null };
-  const kept = keepSum(graph, pass, reduction, trainable);
-  const update = buildUpdateGraph(graph, held, kept.reduced, layouts, trainable);
+  const kept = keepSum(graph, pass, reduction, { trainable, blocks });
+  const update = buildUpdateGraph(graph, held, kept.reduced, trainable);
   return { ...set, kept: { sum: kept.sum, update } };
 }
 

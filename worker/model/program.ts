@@ -9,7 +9,7 @@ import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
 import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
-import { joinSummaries, judge, type Summary, type Verdict } from './exact-sum.js';
+import { joinSummaries, judge, type Summary, scaleGradients, type Verdict } from './exact-sum.js';
 import { beginSum, type RunningSum, runAlone, runPart, summarize } from './gradient-parts.js';
 import { runKept } from './kept-sum.js';
 import { rankLabels } from './label-ranks.js';
@@ -19,8 +19,9 @@ import type { ProgramOptions } from './program-options.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
 
 export type { ImageBatch, NormalizedBatch } from './batch.js';
+export type { TensorSpec } from './blocks.js';
 export type { Summary } from './exact-sum.js';
-export type { ReductionLayout, StateLayout, TensorSpec } from './layout.js';
+export type { ReductionLayout, StateLayout } from './layout.js';
 export type { ProgramOptions } from './program-options.js';
 
 export interface Evaluation {
@@ -104,7 +105,7 @@ export interface Program<B extends Batch = ImageBatch> {
   gradients(batches: readonly Keyed<B>[], trainable: Trainable, into: Float32Array): void;
   /**
    * One update from a reduced vector: trained parameters, their moments, the running statistics, the number
-   * of updates, and amax.
+   * of updates, and amax. Uses the vector's gradients up.
    */
   apply(vector: Float32Array, options: UpdateOptions & AppliedVector): void;
   evaluate(batch: B): Evaluation;
@@ -207,10 +208,12 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       for (const [index, { name }] of gradients.entries()) {
         if (largest !== undefined && largest[index] !== 0) amax[amaxPlaces.get(name)!] = largest[index]!;
       }
+      const factors = worth.map((unit) => (unit * clip) / vector[tail.weight]!);
+      if (entry.factors === null) scaleGradients(vector, reduction, factors);
       const feeds = {
         [entry.vector]: isKept ? vector.subarray(gradientLength) : vector,
         [entry.settings]: updateSettings(update, { updates: updates + 1, weightDecay }),
-        [entry.factors]: worth.map((unit) => (unit * clip) / vector[tail.weight]!),
+        ...(entry.factors === null ? {} : { [entry.factors]: factors }),
         [entry.amax]: amax,
       };
       session.run(feeds, { applied: entry.applied });

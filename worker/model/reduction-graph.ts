@@ -1,19 +1,19 @@
+import type { FloatDType } from '../tensorflow/dtype.js';
 import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { multiply } from '../tensorflow/ops/arithmetic.js';
 import { concat, gather, reshape, slice, split } from '../tensorflow/ops/arrays.js';
 import { cast } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
-import { constantArray, zeros } from '../tensorflow/ops/sources.js';
+import { constantArray } from '../tensorflow/ops/sources.js';
 import { rowLength } from '../tensorflow/rows.js';
-import { type ReductionLayout, rowsOf } from './layout.js';
-import { volume } from './parameters.js';
+import { fillRows, type ParameterBlock, rowsOf } from './blocks.js';
+import type { ReductionLayout } from './layout.js';
 import type { Summands } from './training-pass.js';
 
 type Values = Tensor<'float32'>;
 
 /** The vectors [length of the part] of a layout's parts, in order. */
 export function joinParts(
-  graph: Graph,
   { gradients, statistics, tail, parts }: ReductionLayout,
   values: Summands,
 ): Values[] {
@@ -25,76 +25,91 @@ export function joinParts(
   return parts.map(({ start, end }) => {
     const own = pieces.filter(({ offset }) => offset >= start && offset < end);
     return concat(
-      own.flatMap(({ value }) => fillRows(graph, value)),
+      groupByDType(own.map(({ value }) => value)).map((alike) =>
+        cast(concat(alike.flatMap(fillRows), 0), 'float32'),
+      ),
       0,
     );
   });
 }
 
-/** The values in a row, and the zeros that fill the last one up. */
-function fillRows(graph: Graph, value: Values): Values[] {
-  const flat = reshape(value, [null]);
-  const count = flat.shape[0]!;
-  const missing = rowLength * rowsOf(count) - count;
-  return missing === 0 ? [flat] : [flat, zeros(graph, 'float32', [missing])];
+/** Neighbours of one dtype are joined before they are converted: once, not each for itself. */
+function groupByDType(values: readonly Tensor<FloatDType>[]): Tensor<FloatDType>[][] {
+  const groups: Tensor<FloatDType>[][] = [];
+  for (const value of values) {
+    const last = groups.at(-1);
+    if (last?.[0]?.dtype === value.dtype) last.push(value);
+    else groups.push([value]);
+  }
+  return groups;
 }
 
-/** What an update is made from. */
+/** What an update is made from, in rows [n, rowLength]. */
 export interface Reduced {
   /** Placeholder of the vector. */
   readonly vector: Values;
-  /** The gradients, each multiplied by its factor of `factors` [gradients]. */
-  scaledGradients(factors: Values): readonly Values[];
-  readonly statistics: readonly Values[];
+  /** Placeholder of what each gradient is multiplied by [gradients]; null where the vector is fed multiplied. */
+  readonly factors: Values | null;
+  /** The mean gradients of each trained block. */
+  readonly blocks: readonly Values[];
+  readonly statistics: Values;
+  /** A scalar. */
   readonly microBatches: Values;
 }
 
 /**
  * What is in a vector that is fed in rows of 64 bytes, so that TensorFlow takes it apart without a copy.
  *
- * @param atOnce whether gradients are scaled before they are taken apart, in one operation: for a GPU, where
- *   it takes longer to launch a kernel for each of a hundred tensors than to run it. On a CPU it would only
- *   take memory.
+ * @param scaling whether gradients are multiplied by their factors here: for a GPU. On a CPU it is cheaper before,
+ *   in place.
  */
-export function splitVector(graph: Graph, layout: ReductionLayout, atOnce = false): Reduced {
+export function splitVector(
+  graph: Graph,
+  layout: ReductionLayout,
+  blocks: readonly ParameterBlock[],
+  scaling: boolean,
+): Reduced {
   const { gradientLength, length } = layout;
   const vector = placeholder(graph, 'vector', 'float32', [rowsOf(length), rowLength]);
   const [summed, told] = split(vector, [rowsOf(gradientLength), rowsOf(length - gradientLength)], 0);
   return {
     vector,
-    scaledGradients: (factors) =>
-      atOnce
-        ? gradientsIn(layout, scaleRows(layout, summed!, factors))
-        : gradientsIn(layout, summed!).map((gradient, index) =>
-            multiply(gradient, reshape(slice(factors, [index], [1]), [])),
-          ),
+    ...(scaling
+      ? scaleBlocks(graph, { layout, blocks }, summed!)
+      : { factors: null, blocks: splitBlocks(summed!, blocks) }),
     ...splitStatistics(layout, told!),
   };
 }
 
 /** What is told beside the gradients, from its rows. */
 export function splitStatistics(
-  { statistics, tail, gradientLength, length }: ReductionLayout,
+  { tail, gradientLength, length }: ReductionLayout,
   rows: Values,
 ): Pick<Reduced, 'statistics' | 'microBatches'> {
-  const specs = statistics.map(({ offset, shape }) => ({ shape, offset: offset - gradientLength }));
-  const end = tail.lossSum - gradientLength;
-  const values = cutRows(rows, [...specs, { shape: [rowLength], offset: end }], length - gradientLength);
-  return {
-    statistics: values.slice(0, -1),
-    microBatches: reshape(slice(values.at(-1)!, [tail.microBatches - tail.lossSum], [1]), []),
-  };
+  const sizes = [rowsOf(tail.lossSum - gradientLength), rowsOf(length - tail.lossSum)];
+  const [statistics, last] = split(rows, sizes, 0);
+  const at = tail.microBatches - tail.lossSum;
+  return { statistics: statistics!, microBatches: reshape(slice(last!, [0, at], [1, 1]), []) };
 }
 
-/** Each gradient, from the rows of all. */
-export function gradientsIn({ gradients, gradientLength }: ReductionLayout, rows: Values): Values[] {
-  return cutRows(rows, gradients, gradientLength);
+/** The rows of each block, from those of all gradients. */
+function splitBlocks(rows: Values, blocks: readonly ParameterBlock[]): Values[] {
+  return split(
+    rows,
+    blocks.map(({ length }) => rowsOf(length)),
+    0,
+  );
 }
 
-/** Rows of all gradients [rows, rowLength], each multiplied by the factor of its gradient. */
-export function scaleRows(layout: ReductionLayout, rows: Values, factors: Values): Values {
-  const owners = ownersOf(rows.node.graph, layout);
-  return multiply(rows, reshape(gather(factors, owners), [null, 1]));
+/** The rows of each block, from those of all gradients: those of a gradient multiplied by its factor. */
+export function scaleBlocks(
+  graph: Graph,
+  { layout, blocks }: { layout: ReductionLayout; blocks: readonly ParameterBlock[] },
+  rows: Values,
+): { factors: Values; blocks: Values[] } {
+  const factors = placeholder(graph, 'factors', 'float32', [layout.gradients.length]);
+  const scaled = multiply(rows, reshape(gather(factors, ownersOf(graph, layout)), [null, 1]));
+  return { factors, blocks: splitBlocks(scaled, blocks) };
 }
 
 /** To which gradient each row belongs: made on the device, for a constant of integers would lie on the host. */
@@ -102,19 +117,4 @@ export function ownersOf(graph: Graph, { gradients, gradientLength }: ReductionL
   const owners = new Float32Array(rowsOf(gradientLength));
   for (const [index, { offset }] of gradients.entries()) owners.fill(index, rowsOf(offset));
   return cast(constantArray(graph, owners, [owners.length]), 'int32');
-}
-
-function cutRows(
-  rows: Values,
-  specs: readonly { readonly shape: readonly number[]; readonly offset: number }[],
-  length: number,
-): Values[] {
-  const offsets = [...specs.map(({ offset }) => offset), length];
-  const sizes = specs.map((_, index) => rowsOf(offsets[index + 1]! - offsets[index]!));
-  return split(rows, sizes, 0).map((piece, index) => {
-    const { shape } = specs[index]!;
-    const flat = reshape(piece, [null]);
-    const count = volume(shape);
-    return reshape(count === flat.shape[0] ? flat : slice(flat, [0], [count]), shape);
-  });
 }

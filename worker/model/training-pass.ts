@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { FloatDType } from '../tensorflow/dtype.js';
 import { gradients } from '../tensorflow/gradients/gradients.js';
 import type { Graph, Tensor } from '../tensorflow/graph.js';
 import { equal } from '../tensorflow/ops/arithmetic.js';
@@ -20,7 +21,7 @@ export interface TrainingPass {
 
 /** What a micro-batch adds to a reduction, in the order of its layout. */
 export interface Summands {
-  readonly gradients: readonly Tensor<'float32'>[];
+  readonly gradients: readonly Tensor<FloatDType>[];
   readonly statistics: readonly Tensor<'float32'>[];
   /** Loss sum, correct, samples, micro-batches; then the samples' weights, where they have any. */
   readonly tail: Tensor<'float32'>;
@@ -29,14 +30,18 @@ export interface Summands {
 /** The reverse pass for the parameters of a layout, and what else ranks add up. */
 export function summandsOf(graph: Graph, pass: TrainingPass, layout: ReductionLayout): Summands {
   const { layers, loss } = pass;
-  const wanted = layout.gradients.map(({ name }) => layers.parameter(name));
+  const wanted = layout.gradients.map(({ name }) => {
+    const parameter = layers.parameters.get(name);
+    assert(parameter !== undefined, `the forward pass has no ${name}`);
+    return parameter;
+  });
   const statistics = layout.statistics.map(({ name }) => {
     const found = layers.batchStatistics.get(name);
     assert(found !== undefined, `the forward pass has no ${name}`);
     return found;
   });
   return {
-    gradients: gradients(loss.lossSum, wanted) as Tensor<'float32'>[],
+    gradients: gradients(loss.lossSum, wanted) as Tensor<FloatDType>[],
     statistics,
     tail: buildTail(graph, pass),
   };

@@ -8,7 +8,7 @@ import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { constant } from '../tensorflow/ops/sources.js';
 import { applyAdam, assign, assignSubtract, done, read, type Variable } from '../tensorflow/ops/variables.js';
 import type { HeldState } from './held-state.js';
-import type { ReductionLayout, StateLayout } from './layout.js';
+import { isTrained } from './parameters.js';
 import type { Reduced } from './reduction-graph.js';
 
 const beta2 = 0.99;
@@ -16,10 +16,10 @@ const epsilon = 1e-8;
 const statisticsMomentum = 0.1;
 
 export interface UpdateGraph {
-  /** Names of placeholders: the reduced vector, and what `updateFeeds` gives. */
+  /** Names of placeholders: what is `Reduced`'s, and what `updateSettings` gives. */
   readonly vector: string;
   readonly settings: string;
-  readonly factors: string;
+  readonly factors: string | null;
   readonly amax: string;
   readonly applied: Tensor<'int32'>;
 }
@@ -66,69 +66,61 @@ export function updateSettings(
  * and, where the state has one, the moving average of all parameters and statistics (as timm's ModelEmaV2
  * averages a whole state_dict).
  *
- * @param layouts.reduction names what is in `reduced`
+ * @param reduced of the blocks that `trainable` trains
  */
 export function buildUpdateGraph(
   graph: Graph,
   state: HeldState,
   reduced: Reduced,
-  layouts: { state: StateLayout; reduction: ReductionLayout },
   trainable: Trainable,
 ): UpdateGraph {
-  const { gradients, statistics } = layouts.reduction;
-  const groups = new Map(layouts.state.parameters.map(({ name, group }) => [name, group]));
+  const blocks = state.blocks.filter((block) => isTrained(block, trainable));
   return graph.scope(`update-${trainable}`, () => {
     const settings = placeholder(graph, 'settings', 'float32', [settingCount]);
     const number = (value: number) => constant(graph, 'float32', value);
     const [beta1, scaledEpsilon, replaced, updateCount, ...byGroup] = scalarsOf(settings, settingCount);
-    // What each gradient is multiplied by to be the mean.
-    const factors = placeholder(graph, 'factors', 'float32', [gradients.length]);
-    const scaled = reduced.scaledGradients(factors);
-    const amax = placeholder(graph, 'amax', 'float32', layouts.state.amax.shape);
+    const amax = placeholder(graph, 'amax', 'float32', state.amax.shape as readonly number[]);
     const weight = divide(number(statisticsMomentum), reduced.microBatches);
 
-    const updates = gradients.map(({ name }, index) => {
-      const group = groups.get(name)!;
-      const parameter = state.variable(name);
-      const kept = byGroup[layerGroupCount + group]!;
-      const decayed = assign(parameter, multiply(read(parameter), kept));
-      const [first, second] = ['first', 'second'].map((order) =>
-        state.variable(`optimizer.${order}.${name}`),
+    const changes = new Map<string, Node>();
+    for (const [index, block] of blocks.entries()) {
+      const parameters = state.value(block);
+      const kept = byGroup[layerGroupCount + block.group]!;
+      const decayed = assign(parameters, multiply(read(parameters), kept));
+      const [first, second] = [state.moment('first', block), state.moment('second', block)];
+      const scalars = {
+        learningRate: byGroup[block.group]!,
+        beta1: beta1!,
+        beta2: number(beta2),
+        epsilon: scaledEpsilon!,
+      };
+      const updated = graph.after([decayed], () =>
+        applyAdam(parameters, first, second, reduced.blocks[index]!, scalars),
       );
-      return graph.after([decayed], () =>
-        applyAdam(parameter, first!, second!, scaled[index]!, {
-          learningRate: byGroup[group]!,
-          beta1: beta1!,
-          beta2: number(beta2),
-          epsilon: scaledEpsilon!,
-        }),
-      );
+      changes.set(block.name, updated);
+    }
+    const running = state.value(state.statistics);
+    const kept = multiply(read(running), number(1 - statisticsMomentum));
+    changes.set(state.statistics.name, assign(running, add(kept, multiply(reduced.statistics, weight))));
+
+    const averaged = [...state.blocks, state.statistics].flatMap((block) => {
+      const average = state.average(block);
+      if (average === null) return [];
+      const change = changes.get(block.name);
+      return [
+        graph.after(change === undefined ? [] : [change], () =>
+          approach(average, state.value(block), replaced!),
+        ),
+      ];
     });
-    const followed = statistics.map(({ name }, index) => {
-      const running = state.variable(name);
-      const kept = multiply(read(running), number(1 - statisticsMomentum));
-      return assign(running, add(kept, multiply(reduced.statistics[index]!, weight)));
-    });
-    const changes = new Map([
-      ...gradients.map(({ name }, index) => [name, updates[index]!] as const),
-      ...statistics.map(({ name }, index) => [name, followed[index]!] as const),
-    ]);
-    const evaluated = [...layouts.state.parameters, ...layouts.state.statistics];
-    const averaged = layouts.state.average.map((average, index) => {
-      const { name } = evaluated[index]!;
-      const change = changes.get(name);
-      return graph.after(change === undefined ? [] : [change], () =>
-        approach(state.variable(average.name), state.variable(name), replaced!),
-      );
-    });
-    const counted = assign(state.variable(layouts.state.updates.name), reshape(updateCount!, [1]));
-    const noted = assign(state.variable(layouts.state.amax.name), copy(amax));
+    const counted = assign(state.updates, reshape(updateCount!, [1]));
+    const noted = assign(state.amax, copy(amax));
     return {
       vector: reduced.vector.node.name,
       settings: settings.node.name,
-      factors: factors.node.name,
+      factors: reduced.factors?.node.name ?? null,
       amax: amax.node.name,
-      applied: done(graph, 'applied', [...updates, ...followed, ...averaged, counted, noted]),
+      applied: done(graph, 'applied', [...changes.values(), ...averaged, counted, noted]),
     };
   });
 }

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import type { DType } from './dtype.js';
 import type { Graph, Node, Tensor } from './graph.js';
 import { keepTensors } from './kept-tensors.js';
+import { slice } from './ops/arrays.js';
+import { conv2d } from './ops/convolution.js';
+import { assign, variable } from './ops/variables.js';
 
 /** One of the runs in which a computation is done. */
 export interface GraphPart<D extends DType> {
@@ -45,7 +48,7 @@ export function cutIntoParts<D extends DType>(
   const computed = new Map<Node, Node>();
 
   /** Adds part `part`; answers what its run has in place of `wanted`. */
-  function addPart(part: number, tensor: Tensor): { tensor: Tensor; feeds: Set<string> } {
+  function addPart(part: number, tensor: Tensor): { tensor: Tensor; feeds: Set<string>; layout: Node[] } {
     const feeds = new Set<string>();
     const here = new Map<Node, Node>();
     const placeHere = (node: Node): Node => {
@@ -67,15 +70,32 @@ export function cutIntoParts<D extends DType>(
     for (const node of nodes) {
       if (partOf.get(node) === part) computed.set(node, placeHere(node));
     }
-    return { tensor: find(tensor), feeds };
+    const found = find(tensor);
+    return { tensor: found, feeds, layout: holdLayout(graph, `${name}/${part}/layout`, [...here.values()]) };
   }
 
   const parts = wanted.map((tensor, part) => graph.scope(`${name}/${part}`, () => addPart(part, tensor)));
-  return parts.map(({ tensor, feeds }, part) => ({
+  return parts.map(({ tensor, feeds, layout }, part) => ({
     tensor: tensor as Tensor<D>,
     feeds,
-    alongside: kept.assignments(part),
+    alongside: [...kept.assignments(part), ...layout],
   }));
+}
+
+/**
+ * What a part of `nodes` must run for its convolutions to stay as they are. On a GPU TensorFlow turns a run to NCHW
+ * unless half of its forward convolutions are of bfloat16 (grappler/optimizers/generic_layout_optimizer.cc). A
+ * single run has those; a part of the backward pass has none, and would come to other bits in more time. So it is
+ * given one, of one value, kept in a variable so that nothing prunes it.
+ */
+function holdLayout(graph: Graph, name: string, nodes: readonly Node[]): Node[] {
+  const backward = nodes.find(
+    ({ op, inputs }) => op.startsWith('Conv2DBackprop') && inputs[2]!.dtype === 'bfloat16',
+  );
+  if (backward === undefined || nodes.some(({ op }) => op === 'Conv2D')) return [];
+  const one = slice(backward.inputs[2] as Tensor<'bfloat16'>, [0, 0, 0, 0], [1, 1, 1, 1]);
+  const convolved = conv2d(one, one, { stride: 1, padding: 'VALID' });
+  return [assign(variable(graph, name, 'bfloat16', convolved.shape), convolved)];
 }
 
 /** Gives each node that is needed, but the sources, to the first part that needs it. */

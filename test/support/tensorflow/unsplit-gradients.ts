@@ -11,8 +11,9 @@ import { openSession } from '../../../worker/tensorflow/session.js';
 /** The gradients of all parameters as a graph that knows no parts computes them, in the vector of `reduction`. */
 export function openUnsplitGradients(options: ProgramOptions, reduction: ReductionLayout) {
   const graph = new Graph();
-  const layout = layOutState(describeNetwork(options.arch, options.classes, options.head));
-  const held = declareState(graph, layout);
+  const network = describeNetwork(options.arch, options.classes, options.head);
+  const layout = layOutState(network);
+  const held = declareState(graph, layout, network);
   const pass = buildTrainingPass(graph, held, options);
   const inOne = { ...reduction, parts: [{ start: 0, end: reduction.length }] };
   const { whole } = buildGradientGraph(graph, pass, inOne, 'all');

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { openStream } from '../../../plan/random.js';
 import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.js';
 import { passSegment } from '../../../worker/collective/pass-segment.js';
-import { encodeGradients, gridOf, joinSummaries, judge } from '../../../worker/model/exact-sum.js';
+import {
+  encodeGradients,
+  gridOf,
+  joinSummaries,
+  judge,
+  scaleGradients,
+} from '../../../worker/model/exact-sum.js';
 import type { ReductionLayout } from '../../../worker/model/layout.js';
 import { permutations } from '../../support/permutations.js';
 
@@ -212,4 +218,18 @@ describe('an overflow', () => {
     vector[4096] = 2 ** -149;
     expect(sumOf([vector], [0, 0]).verdict).toBe('overflow');
   });
+});
+
+it('multiplies each gradient by its factor and nothing else, where kernels reach it and where not', () => {
+  const values = Float32Array.from({ length: layout.length }, (_, index) => Math.sin(index));
+  const factors = Float32Array.of(0.3, -7);
+  const expected = values.map((value, index) => {
+    const factor = index < 4096 ? factors[0]! : index < layout.gradientLength ? factors[1]! : 1;
+    return Math.fround(value * factor);
+  });
+  memory.vector.set(values);
+  for (const vector of [memory.vector, values]) {
+    scaleGradients(vector, layout, factors);
+    expect([...vector]).toEqual([...expected]);
+  }
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { archs } from '../../../plan/run-config.js';
+import { rowsOf } from '../../../worker/model/blocks.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
-import { layOutReduction, layOutState, rowsOf, stateTensors } from '../../../worker/model/layout.js';
+import { layOutReduction, layOutState, stateTensors } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { rowLength } from '../../../worker/tensorflow/rows.js';
 

@@ -1,20 +1,22 @@
 import { expect, test } from 'vitest';
+import { layOutParameters } from '../../../worker/model/blocks.js';
 import { layOutReduction } from '../../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../../worker/model/parameters.js';
 import { joinParts, splitVector } from '../../../worker/model/reduction-graph.js';
 import { Graph } from '../../../worker/tensorflow/graph.js';
 import { constantArray } from '../../../worker/tensorflow/ops/sources.js';
-import { rowLength } from '../../../worker/tensorflow/rows.js';
 import { openSession } from '../../../worker/tensorflow/session.js';
 import { randomValues } from '../../support/tensorflow/random-values.js';
+import { sameBits } from '../../support/tensorflow/same-bits.js';
 
-const layout = layOutReduction(describeNetwork('resnet18', 37), 'all', { weighted: true });
+const network = describeNetwork('resnet18', 37);
+const layout = layOutReduction(network, 'all', { weighted: true });
 
 test('tensors are joined at their places, with zeros between', () => {
   const graph = new Graph();
   const filled = (shape: readonly number[], seed: number) =>
     constantArray(graph, randomValues(volume(shape), seed), shape);
-  const parts = joinParts(graph, layout, {
+  const parts = joinParts(layout, {
     gradients: layout.gradients.map(({ shape }, index) => filled(shape, index)),
     statistics: layout.statistics.map(({ shape }, index) => filled(shape, 100 + index)),
     tail: filled([5], 1000),
@@ -36,27 +38,36 @@ test('tensors are joined at their places, with zeros between', () => {
   session.close();
 });
 
-test.each([false, true])('a fed vector is taken apart into what the layout says; at once: %j', (atOnce) => {
+test.each([true, false])('a fed vector is taken apart into rows of blocks, and multiplied: %j', (scaling) => {
   const graph = new Graph();
-  const { vector, scaledGradients, statistics, microBatches } = splitVector(graph, layout, atOnce);
-  const factors = Float32Array.from(layout.gradients, (_, index) => 1 + (index % 4));
-  const gradients = scaledGradients(constantArray(graph, factors, [factors.length]));
+  const blocks = layOutParameters(network);
+  const {
+    vector,
+    factors: given,
+    blocks: found,
+    statistics,
+    microBatches,
+  } = splitVector(graph, layout, blocks, scaling);
+  const factors = Float32Array.from(layout.gradients, (_, index) => (scaling ? 1 + (index % 4) : 1));
   const session = openSession(graph);
   const values = Float32Array.from({ length: layout.length }, (_, index) => index % 65_521);
-  const feeds = { [vector.node.name]: values };
-  const bias = layout.gradients[0]!;
-  expect(volume(bias.shape) % rowLength).not.toBe(0);
-  for (const [specs, tensors, index, factor] of [
-    [layout.gradients, gradients, 0, 1],
-    [layout.gradients, gradients, 7, 4],
-    [layout.gradients, gradients, layout.gradients.length - 1, factors.at(-1)!],
-    [layout.statistics, statistics, 2, 1],
-  ] as const) {
-    const { offset, shape } = specs[index]!;
-    expect(tensors[index]!.shape).toEqual(shape);
-    const { found } = session.run(feeds, { found: tensors[index]! });
-    expect(found).toEqual(values.slice(offset, offset + volume(shape)).map((value) => factor * value));
+  const feeds = { [vector.node.name]: values, ...(given === null ? {} : { [given.node.name]: factors }) };
+  expect(given !== null).toBe(scaling);
+  const ends = [...layout.gradients.slice(1).map(({ offset }) => offset), layout.gradientLength];
+  const expected = values.slice(0, layout.gradientLength);
+  for (const [index, { offset }] of layout.gradients.entries()) {
+    for (let at = offset; at < ends[index]!; at += 1) expected[at]! *= factors[index]!;
   }
-  expect(session.run(feeds, { microBatches }).microBatches[0]).toBe(values[layout.tail.microBatches]);
+  let offset = 0;
+  for (const [index, { length }] of blocks.entries()) {
+    const { rows } = session.run(feeds, { rows: found[index]! });
+    expect(sameBits(rows, expected.subarray(offset, offset + length))).toBe(true);
+    offset += length;
+  }
+  expect(offset).toBe(layout.gradientLength);
+  const told = { [vector.node.name]: values };
+  const { rows } = session.run(told, { rows: statistics });
+  expect(rows).toEqual(values.slice(layout.gradientLength, layout.tail.lossSum));
+  expect(session.run(told, { microBatches }).microBatches[0]).toBe(values[layout.tail.microBatches]);
   session.close();
 });

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { Graph, type Node, output, type Tensor } from '../../../worker/tensorflow/graph.js';
-import { add, exp, multiply } from '../../../worker/tensorflow/ops/arithmetic.js';
-import { identity } from '../../../worker/tensorflow/ops/convert.js';
+import { add, divide, exp, multiply } from '../../../worker/tensorflow/ops/arithmetic.js';
+import { reshape } from '../../../worker/tensorflow/ops/arrays.js';
+import { cast, identity } from '../../../worker/tensorflow/ops/convert.js';
+import { conv2d, conv2dFilterGradient } from '../../../worker/tensorflow/ops/convolution.js';
 import { placeholder } from '../../../worker/tensorflow/ops/placeholder.js';
 import { maxPool } from '../../../worker/tensorflow/ops/pooling.js';
 import { sum } from '../../../worker/tensorflow/ops/reductions.js';
@@ -105,6 +107,29 @@ test('a maximum is pooled again beside what needs it', () => {
   );
   session.close();
 });
+
+test.each(['bfloat16', 'float32'] as const)(
+  'a backward pass of %s has the layout of its forward pass',
+  (dtype) => {
+    const graph = new Graph();
+    const given = placeholder(graph, 'x', 'float32', [null, 4, 4, 2]);
+    const x = cast(add(given, constant(graph, 'float32', 1)), dtype);
+    const filter = cast(constant(graph, 'float32', new Array<number>(8).fill(0.5), [1, 1, 2, 4]), dtype);
+    const result = conv2d(x, filter, { stride: 1, padding: 'VALID' });
+    const ones = divide(result, result);
+    const back = conv2dFilterGradient(x, filter, ones, { stride: 1, padding: 'VALID' });
+    const wanted = [sum(cast(result, 'float32')), cast(reshape(back, [8]), 'float32')];
+    const parts = cutIntoParts(graph, 'layout', wanted);
+    const [forward, backward] = parts.map((part) => runOf(graph, part));
+    // A run of bfloat16 must have a forward convolution, or TensorFlow changes the layout of the others on a GPU.
+    expect(countOf(forward!, 'Conv2D')).toBe(1);
+    expect(countOf(backward!, 'Conv2D')).toBe(dtype === 'bfloat16' ? 1 : 0);
+    const session = openSession(graph);
+    session.run({ x: new Float32Array(32).fill(1) }, { forward: forward! });
+    expect(session.run({}, { backward: backward! }).backward).toEqual(new Float32Array(8).fill(32));
+    session.close();
+  },
+);
 
 test('a node that waits for others fits into no part', () => {
   const graph = new Graph();

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { Graph, type Tensor } from '../../tensorflow/graph.js';
 import { softmax } from '../../tensorflow/ops/activations.js';
 import { asBatch, reshape } from '../../tensorflow/ops/arrays.js';
-import { identity } from '../../tensorflow/ops/convert.js';
+import { cast, identity } from '../../tensorflow/ops/convert.js';
 import { decodeJpeg } from '../../tensorflow/ops/images.js';
 import { mapRows } from '../../tensorflow/ops/map-rows.js';
 import { argument, constantArray, constantStrings } from '../../tensorflow/ops/sources.js';
 import { encodeSavedModel, type Signature } from '../../tensorflow/saved-model.js';
+import { heldShape } from '../blocks.js';
 import { openLayers, type Weights } from '../layers.js';
-import { heldShape } from '../layout.js';
 import { buildNetwork } from '../network.js';
 import type { ProgramOptions } from '../program-options.js';
 import { buildServedInput } from './served-input.js';
@@ -70,10 +70,10 @@ function bakeWeights(graph: Graph, tensors: readonly NetworkTensor[]): Weights {
       }),
     ),
   );
-  return (name) => {
+  return (name, dtype) => {
     const found = baked.get(name);
     assert(found !== undefined, `there is no ${name}`);
-    return found;
+    return cast(found, dtype);
   };
 }
 

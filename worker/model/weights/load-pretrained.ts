@@ -1,5 +1,6 @@
 import { RondoError } from '../../../runtime/errors.js';
-import type { StateLayout, TensorSpec } from '../layout.js';
+import type { TensorSpec } from '../blocks.js';
+import type { StateLayout } from '../layout.js';
 import { throughAveraged } from './averages.js';
 import type { TensorDict, WeightTensor } from './weight-tensor.js';
 
