@@ -1,3 +1,7 @@
+import assert from 'node:assert/strict';
+import type { Feeds } from '../tensorflow/session.js';
+import type { ProgramOptions } from './program-options.js';
+
 /** n images as they are decoded, and what augments them. */
 export interface ImageBatch {
   /** [n, rows, presize, 3]: the rows of each image that its transform reaches, and as many of all */
@@ -19,3 +23,24 @@ export interface NormalizedBatch {
 }
 
 export type Batch = ImageBatch | NormalizedBatch;
+
+/** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
+export function checkLabels(
+  batch: Batch,
+  { classes, size }: Pick<ProgramOptions, 'classes' | 'size'>,
+): Int32Array {
+  const { pixels, labels } = batch;
+  const count = 'transforms' in batch ? batch.transforms.length / 8 : pixels.length / (3 * size ** 2);
+  assert(labels.length === count, `${count} images have ${labels.length} labels`);
+  const wrong = labels.find((label) => !(label >= 0 && label < classes));
+  assert(wrong === undefined, `there is no class ${wrong} among ${classes}`);
+  return labels;
+}
+
+/** What a program is fed of a batch, beside its labels. */
+export function feedsOf(batch: Omit<Batch, 'labels'>): Feeds {
+  const { pixels } = batch;
+  if (!('transforms' in batch)) return { pixels };
+  const { transforms, lighting } = batch as Omit<ImageBatch, 'labels'>;
+  return { pixels, transforms, lighting };
+}

@@ -7,7 +7,7 @@ import { loadBinding } from '../tensorflow/binding.js';
 import { runHandOver } from '../tensorflow/hand-over.js';
 import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
-import type { Batch, ImageBatch, NormalizedBatch } from './batch.js';
+import { type Batch, checkLabels, feedsOf, type ImageBatch, type NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { joinSummaries, judge, type Summary, scaleGradients, type Verdict } from './exact-sum.js';
 import { beginSum, type RunningSum, runAlone, runPart, summarize } from './gradient-parts.js';
@@ -147,7 +147,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     ...feedsOf(batch),
     key: Int32Array.from(key),
     ...mixup,
-    labels: checked(batch, options),
+    labels: checkLabels(batch, options),
   });
   const program: Program<Batch> = {
     state: built.layout,
@@ -221,7 +221,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     },
     evaluate(batch) {
       const { results, logits: scores } = built.evaluation;
-      const fed = { ...feedsOf(batch), labels: checked(batch, options) };
+      const fed = { ...feedsOf(batch), labels: checkLabels(batch, options) };
       const { logits, ...found } = session.run(fed, { ...results, logits: scores });
       return { ...found, labelRanks: rankLabels(logits, batch.labels, options.classes) };
     },
@@ -232,21 +232,4 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     close: () => session.close(),
   };
   return program;
-}
-
-/** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
-function checked(batch: Batch, { classes, size }: ProgramOptions): Int32Array {
-  const { pixels, labels } = batch;
-  const count = 'transforms' in batch ? batch.transforms.length / 8 : pixels.length / (3 * size ** 2);
-  assert(labels.length === count, `${count} images have ${labels.length} labels`);
-  const wrong = labels.find((label) => !(label >= 0 && label < classes));
-  assert(wrong === undefined, `there is no class ${wrong} among ${classes}`);
-  return labels;
-}
-
-function feedsOf(batch: Omit<Batch, 'labels'>): Feeds {
-  const { pixels } = batch;
-  if (!('transforms' in batch)) return { pixels };
-  const { transforms, lighting } = batch as Omit<ImageBatch, 'labels'>;
-  return { pixels, transforms, lighting };
 }
