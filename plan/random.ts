@@ -7,7 +7,14 @@
  */
 
 /** What a stream of numbers is for; streams of different purposes are independent. */
-export type Purpose = 'permutation' | 'augmentation' | 'dropout' | 'initialization' | 'mixup' | 'test-time';
+export type Purpose =
+  | 'permutation'
+  | 'augmentation'
+  | 'dropout'
+  | 'initialization'
+  | 'mixup'
+  | 'test-time'
+  | 'faults';
 
 const purposes: Record<Purpose, number> = {
   permutation: 1,
@@ -16,6 +23,7 @@ const purposes: Record<Purpose, number> = {
   initialization: 4,
   mixup: 5,
   'test-time': 6,
+  faults: 7,
 };
 
 export interface RandomStream {

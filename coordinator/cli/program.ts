@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodesHelp, RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/installation.js';
+import { chaosCommand } from './chaos.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
 import { lrFindCommand } from './lr-find.js';
@@ -24,6 +25,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(runsCommand(environment));
   program.addCommand(statusCommand(environment));
   program.addCommand(scaleCommand(environment));
+  program.addCommand(chaosCommand(environment));
   program.addCommand(lrFindCommand(environment));
   program.addCommand(interpretCommand(environment));
   program.addCommand(predictCommand(environment));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenVariable } from '../../runtime/grpc/credentials.js';
+import { removeSharedFiles } from '../../runtime/shared-files.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
 /** What every worker of a run is started with. */
@@ -83,6 +84,7 @@ export function launchWorker(options: WorkerProcessOptions, index: number): Laun
 
   const exit = new Promise<Awaited<Launched['exit']>>((resolve) => {
     const end = (exitCode: number | null, signal: NodeJS.Signals | null, reason: string) => {
+      if (child.pid !== undefined) removeSharedFiles(child.pid);
       const error =
         exitCode === 0 ? null : describeExit(workerId, reason, readLogTail(logPath, logStart), logPath);
       resolve({ workerId, pid: child.pid, exitCode, signal, error });

@@ -1,8 +1,8 @@
 import { largest } from '../../runtime/extremes.js';
 
 /** "1 epoch", "3 epochs". */
-export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+export function formatCount(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
 }
 
 /** Rows as lines whose cells stand below each other; `right` says which columns are flush right. */

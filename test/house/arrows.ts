@@ -27,6 +27,7 @@ const layers: Record<string, readonly string[]> = {
     'cli',
     'inference',
     'lr-find',
+    'chaos',
     'run',
     'report',
     'terminal',

@@ -26,6 +26,7 @@ const meanings: Record<string, readonly string[]> = {
   'options/check-training.ts': Object.keys(startTable),
   'options/start-config.ts': ['data', 'batchSize', 'microBatch'],
   'options/option.ts': ['earlyStopping', 'freezeEpochs', 'batchSize'],
+  'cli/chaos.ts': ['seed', 'batchSize', 'microBatch'],
   'cli/command-options.ts': ['data', 'valid'],
   'cli/interpret.ts': ['labels'],
   'cli/lr-find.ts': ['from'],

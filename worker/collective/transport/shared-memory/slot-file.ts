@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { SharedSlots } from '../../../../proto/gen/peer.js';
+import { makerOf, nameSharedFile } from '../../../../runtime/shared-files.js';
 
 /**
  * The file behind peer.proto's SharedSlots. The receiver of payloads makes it in a memory file system, says
@@ -41,16 +42,14 @@ export const headBytes = 4096;
 
 export const nonceBytes = 16;
 
-const bareName = /^rondo-\d+-[0-9a-f]{16}$/;
-
-/** A process that was killed leaves its file behind. No sender takes nearly this long to open one. */
+/** A process that was killed leaves its file behind, unless the coordinator launched it. No sender takes nearly this long to open one. */
 const leftoverMs = 600_000;
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
 
 /** Null where there is no such directory, or no room in it: a container's /dev/shm may be small. */
 export function makeSlotFile(directory: string, shape: SlotShape): MadeSlotFile | null {
-  const name = `rondo-${process.pid}-${randomBytes(8).toString('hex')}`;
+  const name = nameSharedFile();
   const path = join(directory, name);
   const nonce = randomBytes(nonceBytes);
   let fd: number;
@@ -74,7 +73,7 @@ export function makeSlotFile(directory: string, shape: SlotShape): MadeSlotFile 
 
 /** A descriptor of the file that `offer` means, or null when it is not to be found here. */
 export function findSlotFile(directory: string, offer: SharedSlots): number | null {
-  if (!bareName.test(offer.name) || offer.nonce.byteLength !== nonceBytes) return null;
+  if (makerOf(offer.name) === null || offer.nonce.byteLength !== nonceBytes) return null;
   let fd: number;
   try {
     fd = openSync(join(directory, offer.name), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
@@ -117,7 +116,7 @@ function writeWhole(fd: number, start: Uint8Array, size: number): boolean {
 function removeLeftovers(directory: string): void {
   const uid = process.getuid?.();
   for (const name of readdirSync(directory)) {
-    if (!bareName.test(name)) continue;
+    if (makerOf(name) === null) continue;
     try {
       const stat = lstatSync(join(directory, name));
       if (stat.isFile() && stat.uid === uid && Date.now() - stat.mtimeMs > leftoverMs) {

@@ -1,0 +1,131 @@
+import type { FaultKind } from './faults.js';
+import type { WatchedEvent } from './run-events.js';
+
+/** What a run said or suffered, and when. */
+export type Moment = { readonly atMs: number } & (
+  | { readonly what: 'event'; readonly event: WatchedEvent }
+  | { readonly what: 'fault'; readonly kind: FaultKind; readonly worker: string | null }
+);
+
+/** In seconds. */
+export interface Quantiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly largest: number;
+}
+
+/** What the faults of a run cost. */
+export interface FaultFigures {
+  /** From the fault until the coordinator says that the worker is lost: killed, and stopped. */
+  readonly detection: { readonly closed: Quantiles | null; readonly silent: Quantiles | null };
+  /** From there until the next step is committed. */
+  readonly stepping: Quantiles | null;
+  /** How long training stood still when a worker joined or left. */
+  readonly pause: Quantiles | null;
+  /** From the coordinator's death until the next step is committed. */
+  readonly coordinatorBack: Quantiles | null;
+  /** Steps that were cut off and taken again, and how many losses and complaints there were. */
+  readonly stepsRedone: number;
+  readonly losses: number;
+  /** Steps taken again because nobody held their state: from a checkpoint on. */
+  readonly stepsRolledBack: number;
+}
+
+type Event<Kind extends WatchedEvent['kind']> = Extract<WatchedEvent, { kind: Kind }>;
+
+export function measureFaults(moments: readonly Moment[]): FaultFigures {
+  const detection = { closed: [] as number[], silent: [] as number[] };
+  const [stepping, pause, back]: [number[], number[], number[]] = [[], [], []];
+  let stepsRedone = 0;
+  let losses = 0;
+  let stepsRolledBack = 0;
+  let steps = 0;
+  for (const [index, moment] of moments.entries()) {
+    const after = moments.slice(index + 1);
+    if (moment.what === 'fault') {
+      const { kind, worker, atMs } = moment;
+      const lost = worker === null ? null : findLoss(after, worker);
+      if (kind === 'kill' && lost !== null) detection.closed.push((lost - atMs) / 1_000);
+      if (kind === 'stop' && lost !== null) detection.silent.push((lost - atMs) / 1_000);
+      const step = kind === 'coordinator' ? firstEvent(after, 'step') : null;
+      if (step !== null) back.push((step.atMs - atMs) / 1_000);
+      continue;
+    }
+    const { event, atMs } = moment;
+    if (event.kind === 'step') steps = event.step + 1;
+    if (event.kind === 'worker-lost') {
+      const step = firstStepOfNext(after);
+      if (step !== null) stepping.push((step - atMs) / 1_000);
+    }
+    if (event.kind === 'recovered') {
+      stepsRedone += event.stepsRedone;
+      losses += event.causes.filter(({ kind }) => kind === 'loss' || kind === 'complaint').length;
+      const isPlanned = event.causes.every(({ kind }) => kind === 'join' || kind === 'leave');
+      if (isPlanned) pause.push(event.seconds);
+    }
+    if (event.kind === 'rolled-back') stepsRolledBack += event.fromStep - event.toStep;
+    if (event.kind === 'prepared') {
+      const first = firstEvent(after, 'step')?.event.step ?? event.startStep;
+      stepsRolledBack += Math.max(0, steps - first);
+    }
+  }
+  return {
+    detection: { closed: quantiles(detection.closed), silent: quantiles(detection.silent) },
+    ...{ stepping: quantiles(stepping), pause: quantiles(pause), coordinatorBack: quantiles(back) },
+    ...{ stepsRedone, losses, stepsRolledBack },
+  };
+}
+
+/** When `worker` was lost, unless something else was done to it before. */
+function findLoss(after: readonly Moment[], worker: string): number | null {
+  for (const moment of after) {
+    if (moment.what === 'fault' && (moment.worker === worker || moment.kind === 'coordinator')) return null;
+    if (moment.what !== 'event' || moment.event.kind !== 'worker-lost') continue;
+    if (moment.event.worker === worker) return moment.atMs;
+  }
+  return null;
+}
+
+/** When the first step of the generation that follows was committed; null when the coordinator died before. */
+function firstStepOfNext(after: readonly Moment[]): number | null {
+  let isNext = false;
+  for (const moment of after) {
+    if (moment.what === 'fault' && moment.kind === 'coordinator') return null;
+    if (moment.what !== 'event') continue;
+    const { kind } = moment.event;
+    if (kind === 'recovered' || kind === 'rolled-back') isNext = true;
+    if (kind === 'step' && isNext) return moment.atMs;
+  }
+  return null;
+}
+
+function firstEvent<Kind extends WatchedEvent['kind']>(
+  moments: readonly Moment[],
+  kind: Kind,
+): { readonly atMs: number; readonly event: Event<Kind> } | null {
+  for (const moment of moments) {
+    if (moment.what !== 'event' || moment.event.kind !== kind) continue;
+    return { atMs: moment.atMs, event: moment.event as Event<Kind> };
+  }
+  return null;
+}
+
+/** By nearest rank: a value that was measured. */
+export function quantiles(values: readonly number[]): Quantiles | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
+  return { count: sorted.length, p50: at(0.5), p95: at(0.95), largest: sorted.at(-1)! };
+}
+
+/** From a run's first step to its last, in seconds; pauses and what was taken again included. */
+export function trainingSeconds(moments: readonly Moment[]): number {
+  const times = moments.flatMap((moment) =>
+    moment.what === 'event' && moment.event.kind === 'step'
+      ? [moment.atMs - 1_000 * moment.event.seconds]
+      : [],
+  );
+  const last = moments.findLast((moment) => moment.what === 'event' && moment.event.kind === 'step');
+  return times.length === 0 ? 0 : (last!.atMs - times[0]!) / 1_000;
+}
