@@ -1,0 +1,89 @@
+// Loaded into every process of a run by `node --import`. In the worker that RONDO_TEST_FAULT_WORKER names it does
+// what RONDO_TEST_FAULT says, when that worker first comes to RONDO_TEST_FAULT_POINT; the file RONDO_TEST_FAULT_FILE,
+// which it makes then, keeps the worker that is started in its place from doing it again.
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { isMainThread, Worker } from 'node:worker_threads';
+
+const {
+  RONDO_TEST_FAULT: fault,
+  RONDO_TEST_FAULT_POINT: point,
+  RONDO_TEST_FAULT_WORKER: worker,
+  RONDO_TEST_FAULT_FILE: file,
+} = process.env;
+/** In the step that follows so many others. */
+const stepsBefore = 3;
+const [stopSeconds, slowMs] = [5, 40];
+
+/** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other. */
+const bytesWireType = 3;
+
+if (isMainThread && process.argv.includes('join') && process.argv.includes(worker)) {
+  const id = process.argv[process.argv.indexOf('--id') + 1];
+  if (id === worker) install();
+}
+
+function install() {
+  let steps = 0;
+  const reach = (name) => {
+    if (name === point && isFirst()) commit();
+  };
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = function (message, ...more) {
+    if (message?.name === 'open') reach('joining');
+    if (message?.name === 'gradientPart' && steps === stepsBefore) reach('compute');
+    if (message?.name === 'apply') {
+      if (steps === stepsBefore) reach('apply');
+      steps += 1;
+    }
+    if (message?.name === 'evaluate') reach('evaluate');
+    return postMessage.call(this, message, ...more);
+  };
+  const { ServerWritableStreamImpl } = createRequire(import.meta.url)(
+    '@grpc/grpc-js/build/src/server-call.js',
+  );
+  const { _write } = ServerWritableStreamImpl.prototype;
+  ServerWritableStreamImpl.prototype._write = function (chunk, ...more) {
+    if (chunk?.part?.$case === 'data') reach('checkpoint');
+    if (chunk?.round !== undefined && steps === stepsBefore) {
+      // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
+      if (chunk.wireType === bytesWireType && chunk.round % 3n === 1n) reach('reduce-scatter');
+      if (chunk.wireType === bytesWireType && chunk.round % 3n === 2n) reach('all-gather');
+    }
+    if (fault === 'slow link' && chunk?.round !== undefined) {
+      isFirst();
+      setTimeout(() => _write.call(this, chunk, ...more), slowMs);
+      return;
+    }
+    _write.call(this, chunk, ...more);
+  };
+  // A fifth of a core: stopped for 80 ms of every 100.
+  if (fault === 'CPU share' && isFirst()) {
+    const script = `while kill -STOP ${process.pid}; do sleep 0.08; kill -CONT ${process.pid}; sleep 0.02; done`;
+    inBackground(script);
+  }
+}
+
+function isFirst() {
+  try {
+    closeSync(openSync(file, 'wx'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function commit() {
+  if (fault === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
+  if (fault === 'SIGTERM') process.kill(process.pid, 'SIGTERM');
+  if (fault === 'SIGSTOP') {
+    inBackground(`sleep ${stopSeconds}; kill -CONT ${process.pid}`);
+    process.kill(process.pid, 'SIGSTOP');
+  }
+}
+
+/** The shell that starts it ends at once, so that it is nobody's child here. */
+function inBackground(script) {
+  spawnSync('sh', ['-c', `(${script}) >/dev/null 2>&1 &`]);
+}
