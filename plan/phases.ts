@@ -163,3 +163,15 @@ function phaseOf(phases: readonly PhaseConfig[], epoch: number) {
   }
   assert.fail(`epoch ${epoch} is in no phase`);
 }
+
+/** The steps that begin a phase, counted from 0 over the run. */
+export function firstStepsOf(config: RunConfig): ReadonlySet<number> {
+  const perEpoch = stepsPerEpoch(config);
+  const steps = new Set<number>();
+  let epoch = 0;
+  for (const { epochs } of config.phases) {
+    steps.add(epoch * perEpoch);
+    epoch += epochs;
+  }
+  return steps;
+}

@@ -1,16 +1,14 @@
 import { writeSync } from 'node:fs';
 
-/** For threads to come out of what they are doing, metrics to be sent, files to be closed. */
-const graceMs = 10_000;
-
 let timer: NodeJS.Timeout | undefined;
 
 /**
- * Sees to it that this process ends within 10 s. A thread in native code or in a file system that hangs can
+ * Sees to it that this process ends within `graceMs`: time for threads to come out of what they are doing, metrics to
+ * be sent, files to be closed. Only the first call counts. A thread in native code or in a file system that hangs can
  * be neither interrupted nor left behind, and Node waits for it even in process.exit: then only SIGKILL ends
  * the process.
  */
-export function endInTime(): void {
+export function endInTime(graceMs: number): void {
   timer ??= setTimeout(() => {
     writeSync(
       process.stderr.fd,

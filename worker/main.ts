@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
+import { deadlinesOf, defaultSilenceMs } from '../plan/deadlines.js';
 import { exitCodesHelp, RondoError } from '../runtime/errors.js';
 import { tokenVariable } from '../runtime/grpc/credentials.js';
 import { parseHostPort } from '../runtime/host-port.js';
@@ -108,6 +109,7 @@ async function job(name: string): Promise<void> {
   // Nobody reads the result any more.
   process.stdout.on('error', endAtOnce);
   const lifecycle = openWorkerLifecycle();
+  lifecycle.signal.addEventListener('abort', () => endInTime(deadlinesOf(defaultSilenceMs).endMs));
   try {
     const streams = { input: process.stdin, output: process.stdout };
     await serveJob(() => findJob(name), streams, lifecycle.signal);
@@ -116,17 +118,15 @@ async function job(name: string): Promise<void> {
   }
 }
 
-/** Told to end, the process ends, whatever its threads do. */
+/** A second signal ends the process at once, whatever its threads do. */
 function openWorkerLifecycle(): Lifecycle {
-  const lifecycle = openLifecycle({
+  return openLifecycle({
     source: {
       on: (name, listener) => process.on(name, listener),
       removeListener: (name, listener) => process.removeListener(name, listener),
       exit: endAtOnce,
     },
   });
-  lifecycle.signal.addEventListener('abort', endInTime);
-  return lifecycle;
 }
 
 function hostAndPort(value: string): string {

@@ -1,6 +1,7 @@
 // One rank in a process of its own, as a worker has it. Answers a line of JSON to each on standard input.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
+import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../../worker/collective/lanes.js';
 import { openRing } from '../../worker/collective/open-ring.js';
@@ -14,10 +15,14 @@ import { type Measurement, placeSchema, questionSchema } from './rondo.js';
 
 const { signal } = new AbortController();
 const { way, lanes: laneCount } = readPlace(placeSchema);
-const exchange = createExchange(benchCredentials, way === 'grpc' ? { sharedMemory: null } : {});
+const { neighbourMs } = deadlinesOf(defaultSilenceMs);
+const exchange = createExchange(benchCredentials, {
+  ...(way === 'grpc' ? { sharedMemory: null } : {}),
+  waitMs: () => neighbourMs,
+});
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < laneCount; lane += 1) {
-  lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken }));
+  lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken, waitMs: neighbourMs }));
 }
 /** Meetings before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;

@@ -2,6 +2,7 @@
 // batch that stays. Answers a line of JSON to each task on standard input.
 import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
+import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { openGrpcServer } from '../../runtime/grpc/server.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { adoptMemory } from '../../worker/arithmetic/reduction-vector.js';
@@ -22,7 +23,8 @@ const presize = Math.round(size * 1.15);
 const worldSize = addresses.length;
 const { signal } = new AbortController();
 
-const exchange = createExchange(benchCredentials, { sharedMemory: null });
+const { neighbourMs } = deadlinesOf(defaultSilenceMs);
+const exchange = createExchange(benchCredentials, { sharedMemory: null, waitMs: () => neighbourMs });
 await listen(addresses[rank]!);
 const compute = startComputeThread();
 const { state, reductions, vectors } = await compute.open({

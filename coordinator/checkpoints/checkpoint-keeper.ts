@@ -26,10 +26,10 @@ export interface SavedEnd {
   readonly generation: bigint;
 }
 
-/** The state held by the worker at `address`. */
+/** The state held by the worker at `address`, which is given up when it sends nothing for `stallMs`. */
 export type PullState = (
   address: string,
-  options: { token: string; generation: bigint; step: number; signal: AbortSignal },
+  options: { token: string; generation: bigint; step: number; stallMs: number; signal: AbortSignal },
 ) => Promise<{ header: StateHeader; values: Float32Array }>;
 
 export interface CheckpointKeeperOptions {
@@ -41,6 +41,8 @@ export interface CheckpointKeeperOptions {
   /** Of checkpoints. */
   readonly folder: string;
   readonly pullState: PullState;
+  /** A worker that sends nothing for so long is given up. */
+  readonly stallMs: number;
   /** The run's. */
   readonly token: string;
   readonly ledger: LineFile;
@@ -94,12 +96,12 @@ async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointK
 async function pullFromAny(
   { holders, generation, step }: SavedEnd,
   signal: AbortSignal,
-  { pullState, token }: CheckpointKeeperOptions,
+  { pullState, token, stallMs }: CheckpointKeeperOptions,
 ): ReturnType<PullState> {
   let failure = new RondoError('unavailable', `nobody holds the state after step ${step}`);
   for (const address of holders) {
     try {
-      return await pullState(address, { token, generation, step, signal });
+      return await pullState(address, { token, generation, step, stallMs, signal });
     } catch (thrown) {
       failure = RondoError.from(thrown);
       if (signal.aborted) break;

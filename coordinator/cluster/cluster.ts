@@ -1,4 +1,5 @@
-import { plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
+import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
+import { firstStepsOf, plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
@@ -6,11 +7,11 @@ import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
-import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../membership/deadlines.js';
 import { beginMembership, reduce } from '../membership/membership.js';
 import type { Effect, Event, RunResult } from '../membership/membership-events.js';
 import type { Membership, Start } from '../membership/membership-state.js';
 import type { Rules, StallRules } from '../membership/rules.js';
+import { checkKernels } from './alike-workers.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { listen } from './listen.js';
 import { createSessions, type Sessions } from './session-service.js';
@@ -19,8 +20,6 @@ import { followWorkers } from './worker-figures.js';
 
 /** A step may take twenty times as long as usual. */
 const stallMultiple = 20;
-/** How long the server has to close its connections. */
-const shutdownMs = 2_000;
 
 export interface ClusterOptions {
   /** HOST:PORT; port 0 takes any free one. Loopback only. */
@@ -42,6 +41,8 @@ export interface ClusterOptions {
   readonly listener: ClusterListener;
   /** Workers of another version are refused. */
   readonly version: string;
+  /** What its workers computed with before the run was resumed, in words: unlike ones may be refused. */
+  readonly knownKernels?: string;
   /** What to do after the run ended early: becomes the remedy of a lost worker's error. */
   readonly endRemedy?: string;
   /** Workers that are launched on this machine, and where their logs are; none unless given. */
@@ -72,8 +73,6 @@ export interface Cluster {
   stop(reason: string): void;
   /** Every worker takes a snapshot after the step under way or the next, if they are training. */
   snapshot(): void;
-  /** Ends the run with `error`. */
-  fail(error: RondoError): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
   /** What it is at, and how fast its workers are. */
@@ -125,14 +124,25 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     }
   };
   const figures = followWorkers();
+  const kernels = options.config.mixed === 'refuse' ? checkKernels(options.knownKernels ?? null) : null;
+  const refuse = (session: number, error: RondoError) => {
+    // The run does without a joiner; it cannot begin without a worker that it was started with.
+    const isBeginning = membership.kind === 'gathering' && membership.lastGeneration === 0n;
+    if (isBeginning) return dispatch({ kind: 'abort', error });
+    sessions.refuse(session, error);
+    options.listener.warning(`refused: ${error.message}`);
+  };
   const sessions = createSessions(
     {
       message(session, message) {
+        const refusal = kernels?.refusalOf(session, message) ?? null;
+        if (refusal !== null) return refuse(session, refusal);
         figures.hear(session, message);
         dispatch({ kind: 'message', session, message });
       },
       closed(session, reason) {
         figures.forget(session);
+        kernels?.forget(session);
         dispatch({ kind: 'closed', session, reason });
       },
     },
@@ -154,16 +164,14 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     },
     stop: (reason) => dispatch({ kind: 'stop', reason }),
     snapshot: () => dispatch({ kind: 'snapshot' }),
-    fail: (error) => dispatch({ kind: 'abort', error }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
     status: () => describeCluster(membership, figures, performance.now()),
     async close(ok, reason) {
       clearInterval(timer);
       dispatch({ kind: 'close', ok, reason });
-      await withDeadline(sessions.drained(), { timeoutMs: deadlines.goodbyeMs, what: 'goodbye' }).catch(
-        () => {},
-      );
-      await server.close(shutdownMs);
+      const { goodbyeMs: timeoutMs } = deadlines;
+      await withDeadline(sessions.drained(), { timeoutMs, what: 'goodbye' }).catch(() => {});
+      await server.close(deadlines.shutdownMs);
     },
     destroy() {
       clearInterval(timer);
@@ -175,21 +183,20 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
 
 function awaitOutcome(): Deferred<RunResult> {
   const outcome = createDeferred<RunResult>();
-  // The caller of `run` gets this error; when the cluster fails before, it must not count as an unhandled
-  // rejection.
+  // `run` hands it out; a cluster that fails before must not count as an unhandled rejection.
   outcome.promise.catch(() => {});
   return outcome;
 }
 
 function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
   const { config, welcome, worldSize, version, minWorkers = 1, maxWorkers = worldSize } = options;
-  const { silenceMs, tickMs, leaveMs, stallMs, firstStallMs, readyMs, heartbeatMs } = deadlines;
+  const { silenceMs, tickMs, leaveMs, stallMs, firstStallMs, readyMs } = deadlines;
   const { workerIds, logDir } = options.launched ?? { workerIds: [], logDir: '' };
   return {
     ...{ worldSize, minWorkers, maxWorkers, version, silenceMs, tickMs, leaveMs },
     welcome: {
       ...{ runId: config.runId, runConfigJson: JSON.stringify(config), maxWorkers, ...welcome },
-      heartbeatSeconds: heartbeatMs / 1_000,
+      silenceSeconds: silenceMs / 1_000,
       snapshotSteps: BigInt(options.snapshotSteps ?? 0),
     },
     validCount: config.validCount,
@@ -201,23 +208,16 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
     restoresState: config.task.kind === 'lr-find',
     gathering: { timeoutMs: readyMs, logDir, workerIds },
     stall: {
-      ...{ floorMs: stallMs, multiple: stallMultiple, firstMs: firstStallMs, firstSteps: firstSteps(config) },
+      ...{
+        floorMs: stallMs,
+        multiple: stallMultiple,
+        firstMs: firstStallMs,
+        firstSteps: firstStepsOf(config),
+      },
       ...options.stall,
     },
     endRemedy: options.endRemedy,
   };
-}
-
-/** The steps that begin a phase. */
-function firstSteps(config: RunConfig): ReadonlySet<number> {
-  const perEpoch = stepsPerEpoch(config);
-  const steps = new Set<number>();
-  let epoch = 0;
-  for (const { epochs } of config.phases) {
-    steps.add(epoch * perEpoch);
-    epoch += epochs;
-  }
-  return steps;
 }
 
 function tellWorker(sessions: Sessions, effect: Effect): boolean {

@@ -15,8 +15,7 @@ const maxReceiveBytes = 4 << 20;
  * @param address HOST:PORT of the worker's peer service.
  * @returns the header, and `header.length` float32 values in the order of `header.tensors`.
  * @throws RondoError data-loss when length or digest do not fit; deadline-exceeded when the worker sends
- *   nothing for `stallMs` or is not done after `timeoutMs`; the signal's reason; else what the worker
- *   answers.
+ *   nothing for `stallMs`; the signal's reason; else what the worker answers.
  */
 export async function pullState(
   address: string,
@@ -25,15 +24,13 @@ export async function pullState(
     generation: bigint;
     step: number;
     signal: AbortSignal;
-    stallMs?: number;
-    timeoutMs?: number;
+    stallMs: number;
   },
 ): Promise<{ header: StateHeader; values: Float32Array }> {
-  const { credentials, generation, step, signal, stallMs = 15_000, timeoutMs = 120_000 } = options;
+  const { credentials, generation, step, signal, stallMs } = options;
   if (signal.aborted) throw abortReason(signal, 'copying the state');
   const client = openChannel(PeerClient, address, { credentials, maxReceiveBytes });
-  const deadline = Date.now() + timeoutMs;
-  const call = client.copyState({ generation, step: BigInt(step) }, { deadline });
+  const call = client.copyState({ generation, step: BigInt(step) });
   let stalled = false;
   const watchdog = startWatchdog(stallMs, () => {
     stalled = true;

@@ -23,13 +23,11 @@ export interface Sessions {
   drained(): Promise<void>;
 }
 
-const defaultRegisterMs = 5_000;
-
 /**
  * The server's half of Coordinator.Session: streams in, numbered messages out. It decides nothing but that a
  * session begins with Register, within `registerMs`.
  */
-export function createSessions(listener: SessionListener, registerMs = defaultRegisterMs): Sessions {
+export function createSessions(listener: SessionListener, registerMs: number): Sessions {
   const open = new Map<number, SessionCall>();
   /** Of sessions that have not registered. */
   const timers = new Map<number, NodeJS.Timeout>();

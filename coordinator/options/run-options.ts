@@ -1,3 +1,4 @@
+import { defaultSilenceMs } from '../../plan/deadlines.js';
 import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
@@ -9,7 +10,7 @@ export const defaults = {
   minWorkers: 1,
   maxWorkers: 1024,
   /** Of a worker, in seconds. */
-  silenceLimit: 5,
+  silenceLimit: defaultSilenceMs / 1_000,
   keepCheckpoints: 2,
   listen: '127.0.0.1:0',
   runDir: 'runs',
@@ -63,7 +64,7 @@ export const clusterOptions = {
     value: 'WHAT',
     text:
       'when workers compute with unlike kernels (processor, GPU, TensorFlow), whose last bits differ: allow warns, refuse ' +
-      'ends the run',
+      'takes only those that are like the first',
     type: oneOf(['allow', 'refuse']),
     default: 'allow',
   }),

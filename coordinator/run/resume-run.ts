@@ -100,16 +100,19 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
   }
 }
 
-function requireSame(given: Partial<TrainingOptions>, { runId, training }: RunRecord): void {
+function requireSame(given: Partial<TrainingOptions>, { runId, training, config }: RunRecord): void {
   const places = movedPlaces(given, training);
+  /** What was left to the machine, as it decided. */
+  const decided: Partial<Record<string, unknown>> = { threads: config.threads, lanes: config.lanes };
   for (const [key, value] of Object.entries(given)) {
     if (Object.hasOwn(places, key)) continue;
-    const recorded = training[key as keyof TrainingOptions];
+    const recorded = training[key as keyof TrainingOptions] ?? decided[key] ?? null;
     if (isDeepStrictEqual(value, recorded)) continue;
     const option = `--${dashed(key)}`;
+    const how = recorded === null ? 'without it' : `with ${JSON.stringify(recorded)}`;
     throw new RondoError(
       'invalid-argument',
-      `${option} is ${JSON.stringify(value)}, but run ${runId} was started with ${JSON.stringify(recorded)}`,
+      `${option} is ${JSON.stringify(value)}, but run ${runId} was started ${how}`,
       { remedy: `leave ${option} out, or start a new run` },
     );
   }

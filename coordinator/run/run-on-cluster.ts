@@ -1,9 +1,7 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
-import { RondoError } from '../../runtime/errors.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
-import { formatKernels } from '../run-store/ledger.js';
 import { removeTokenFile, writeTokenFile } from '../run-store/run-directory.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
@@ -23,27 +21,6 @@ export interface ClusterTask {
   readonly listen: string;
 }
 
-/** Ends a run that refuses unlike workers when the first of them is ready. */
-function watchKernels(
-  { mixed }: RunConfig,
-  { ready }: ClusterListener,
-  end: (error: RondoError) => void,
-): Pick<ClusterListener, 'ready'> {
-  let first: { readonly workerId: string; readonly kernels: string } | null = null;
-  return {
-    ready(worker) {
-      ready?.(worker);
-      const kernels = formatKernels({ ...worker.kernels, oneDnn: worker.kernels.oneDnn ?? null });
-      first ??= { workerId: worker.workerId, kernels };
-      if (mixed === 'allow' || kernels === first.kernels) return;
-      const text = `${worker.workerId} computes with ${kernels}, ${first.workerId} with ${first.kernels}: the run would not be bit-reproducible`;
-      const remedy = 'have workers on machines of one kind join, or give --mixed allow';
-      // Not amid what the cluster is doing with this worker.
-      setImmediate(() => end(new RondoError('failed-precondition', text, { remedy })));
-    },
-  };
-}
-
 export interface RunOnClusterOptions<Result> {
   readonly task: ClusterTask;
   /** With fewer workers the work waits. */
@@ -60,6 +37,8 @@ export interface RunOnClusterOptions<Result> {
   readonly logDir: string;
   readonly nats: { readonly url: string; readonly token: string };
   readonly listener: ClusterListener;
+  /** What the run's workers computed with before it was resumed, in words. */
+  readonly knownKernels?: string;
   /** What the reader should do after the run ended early. */
   readonly endRemedy: string;
   readonly services: Pick<RunServices, 'openCluster' | 'launchWorkers'>;
@@ -89,7 +68,8 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     welcome: { natsUrl: nats.url, natsToken: nats.token },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
     launched: { workerIds: Array.from({ length: localWorkers }, (_, index) => `worker-${index}`), logDir },
-    listener: { ...o.listener, ...watchKernels(config, o.listener, (error) => cluster.fail(error)) },
+    listener: o.listener,
+    ...(o.knownKernels === undefined ? {} : { knownKernels: o.knownKernels }),
     endRemedy: o.endRemedy,
   });
   resources.cluster = cluster;

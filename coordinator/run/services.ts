@@ -33,8 +33,6 @@ export interface RunningCluster {
   stop(reason: string): void;
   /** Has the workers hold a state inside the epoch too, if they are training. */
   snapshot(): void;
-  /** Ends the run with `error`. */
-  fail(error: RondoError): void;
   /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
   status(): ClusterStatus;
@@ -127,6 +125,8 @@ export interface RunServices {
     checkpoint(step: number): AsyncIterable<StateChunk>;
     /** Those that are started on this machine, and where their logs are. */
     launched: { workerIds: readonly string[]; logDir: string };
+    /** What workers computed with before the run was resumed, in words. */
+    knownKernels?: string;
     listener: ClusterListener;
     /** What the reader should do after the run ended early. */
     endRemedy: string;

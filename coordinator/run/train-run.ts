@@ -1,9 +1,11 @@
 import { rm } from 'node:fs/promises';
+import { deadlinesOf } from '../../plan/deadlines.js';
 import { totalSteps } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
 import { keepCheckpoints } from '../checkpoints/checkpoint-keeper.js';
+import { distinctKernels } from '../run-store/ledger.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
@@ -110,6 +112,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
     ...{ config: run.config, keepBest: run.training.keepBest, folder: run.directory.checkpoints },
     ...{ token, ledger, report, publish, keep: run.runtime.checkpoints.keep },
     pullState: services.pullState,
+    stallMs: deadlinesOf(run.runtime.silenceMs).transferMs,
     epochs: () => recorder.epochs,
   });
   const recorder = createRunRecorder({
@@ -216,6 +219,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
         considerSaving(active);
       },
     },
+    ...knownKernels(run),
     endRemedy: `go on with: ${resume}`,
     checkpoint: () => active.start!,
     async work(cluster) {
@@ -228,4 +232,9 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
       cluster.stop('the coordinator was asked to stop');
     },
   });
+}
+
+function knownKernels({ restored }: PreparedRun): { readonly knownKernels?: string } {
+  const [first] = distinctKernels(restored.workers);
+  return first === undefined ? {} : { knownKernels: first };
 }

@@ -134,7 +134,6 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         snapshot: () => {
           snapshotDue = true;
         },
-        fail: () => {},
         workerExited: () => {},
         status: () => ({ phase: 'training', generation: 1, worldSize, members: [] }),
         ...closing('cluster'),

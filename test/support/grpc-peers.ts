@@ -18,12 +18,12 @@ export interface Peer {
 const peers: Peer[] = [];
 const never = new AbortController().signal;
 
-export function startPeers(count: number, options: ExchangeOptions = {}): Promise<Peer[]> {
+export function startPeers(count: number, options: Partial<ExchangeOptions> = {}): Promise<Peer[]> {
   return Promise.all(Array.from({ length: count }, () => startPeer(options)));
 }
 
-export async function startPeer(options: ExchangeOptions = {}): Promise<Peer> {
-  const exchange = createExchange(testCredentials, { waitMs: 10_000, ...options });
+export async function startPeer(options: Partial<ExchangeOptions> = {}): Promise<Peer> {
+  const exchange = createExchange(testCredentials, { waitMs: () => 10_000, ...options });
   const server = await startPeerServer('127.0.0.1:0', testCredentials, {
     exchange: exchange.handler,
     copyState: (call) => call.end(),

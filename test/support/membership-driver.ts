@@ -32,7 +32,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
       natsUrl: '',
       natsToken: '',
       maxWorkers: 2,
-      heartbeatSeconds: 1,
+      silenceSeconds: 5,
       snapshotSteps: 0n,
     },
     validCount: 4,

@@ -11,7 +11,7 @@ export function serveCoordinator(
   address: string,
   sources: Partial<TransferSources> = {},
 ): Promise<GrpcServer> {
-  const sessions = createSessions({ message: () => {}, closed: () => {} });
+  const sessions = createSessions({ message: () => {}, closed: () => {} }, 5_000);
   const nothing: TransferSources = {
     dataset: { root: '/', classes: [], train: [], valid: [], digest: '' },
     pretrainedPath: null,

@@ -23,9 +23,9 @@ let interruption = new AbortController();
 let ending = new AbortController();
 
 serveThread<LaneOperations>({
-  async listen({ address, token }) {
+  async listen({ address, token, waitMs }) {
     const credentials = tokenCredentials(token);
-    exchange = createExchange(credentials);
+    exchange = createExchange(credentials, { waitMs: () => waitMs });
     const server = await startPeerServer(address, credentials, {
       exchange: exchange.handler,
       copyState: (call) =>

@@ -7,8 +7,11 @@ import type { Ring } from './rounds.js';
 
 /** What a lane's thread does. It sums one vector at a time. */
 export interface LaneOperations {
-  /** Serves on HOST:PORT, port 0 taking a free one, whoever has the run's token; gives the address. */
-  listen(o: { readonly address: string; readonly token: string }): Promise<string>;
+  /**
+   * Serves on HOST:PORT, port 0 taking a free one, whoever has the run's token; gives the address. `waitMs` as
+   * of an exchange.
+   */
+  listen(o: { readonly address: string; readonly token: string; readonly waitMs: number }): Promise<string>;
   /** Joins the ring of a generation, until `end`. @throws RondoError as `Exchange.openLink`. */
   open(o: { readonly predecessorAddress: string; readonly ring: LaneRing }): Promise<void>;
   sum(o: {
@@ -49,7 +52,7 @@ const laneProgram = new URL('./lane-thread.js', import.meta.url);
  * @throws RondoError when the thread cannot listen.
  */
 export async function startLaneThread(
-  o: { readonly address: string; readonly token: string },
+  o: Parameters<LaneOperations['listen']>[0],
   program: URL = laneProgram,
 ): Promise<LaneThread> {
   const { calls, destroy } = startThread<LaneOperations>(program, {

@@ -1,3 +1,4 @@
+import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import {
   CoordinatorClient,
   type CoordinatorMessage,
@@ -11,9 +12,6 @@ import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
-
-/** Until the coordinator has said how often. */
-const firstHeartbeatMs = 1_000;
 
 /** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
 const maxReceiveBytes = 1 << 30;
@@ -52,7 +50,8 @@ export async function openSession(
   };
   send({ $case: 'register', value: register });
   const beat = () => send({ $case: 'heartbeat', value: makeHeartbeat() });
-  let heartbeat = setInterval(beat, firstHeartbeatMs);
+  // Until the coordinator has said how often.
+  let heartbeat = setInterval(beat, deadlinesOf(defaultSilenceMs).heartbeatMs);
 
   return {
     messages: read(stream, address),

@@ -1,3 +1,4 @@
+import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -9,9 +10,6 @@ import {
 } from './active-generation.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { WorkerResources } from './generation.js';
-
-/** A generation that does not end within this time after its session hangs in native code. */
-const abortTimeoutMs = 60_000;
 
 /** A session that ended so may be followed by another: the connection broke, or this worker was silent. */
 export function mayJoinAnew(error: unknown): boolean {
@@ -33,6 +31,7 @@ export async function followCoordinator(
 ): Promise<Goodbye> {
   let services: Promise<GenerationServices> | undefined;
   let active: ActiveGeneration | undefined;
+  let deadlines = deadlinesOf(defaultSilenceMs);
   let standing: Promise<void> = Promise.resolve();
   const fail = (thrown: unknown) => {
     const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
@@ -42,9 +41,12 @@ export async function followCoordinator(
     for await (const message of session.messages) {
       switch (message.$case) {
         case 'welcome':
-          session.beat(message.value.heartbeatSeconds * 1_000);
+          deadlines = deadlinesOf(1_000 * message.value.silenceSeconds);
+          session.beat(deadlines.heartbeatMs);
           services = open(message.value);
-          services.then(() => session.send({ $case: 'standby', value: { generation: 0n } }), fail);
+          services.then(({ resources: { shape } }) => {
+            session.send({ $case: 'standby', value: { generation: 0n, kernels: shape.kernels } });
+          }, fail);
           break;
         case 'assignment':
           if (!services)
@@ -83,7 +85,7 @@ export async function followCoordinator(
     throw error;
   } finally {
     await withDeadline(Promise.all([active?.abort(), standing]), {
-      timeoutMs: abortTimeoutMs,
+      timeoutMs: deadlines.abortMs,
       what: 'ending the generation',
     });
   }

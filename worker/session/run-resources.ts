@@ -1,3 +1,4 @@
+import { deadlinesOf } from '../../plan/deadlines.js';
 import { trainableSets } from '../../plan/phases.js';
 import { runConfigSchema, type Trainable } from '../../plan/run-config.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
@@ -12,8 +13,6 @@ import { type WatchedLoader, watchLoader } from './activity.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { WorkerResources } from './generation.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
-
-const publisherCloseTimeoutMs = 3000;
 
 const fromCoordinator = {
   name: "the coordinator's run configuration",
@@ -71,13 +70,14 @@ export async function openRunResources(
   const { session, ...kept } = base;
   const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
   const { runId, natsUrl, natsToken } = welcome;
+  const { metricsMs, neighbourMs } = deadlinesOf(1_000 * welcome.silenceSeconds);
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
   useThreads(config.threads);
   const [shape, dataset] = await Promise.all([
     kept.compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
-    openLanes(config.lanes - 1, options, opened.lanes),
+    openLanes(config.lanes - 1, { ...options, neighbourMs }, opened.lanes),
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
@@ -95,7 +95,7 @@ export async function openRunResources(
     resources: { ...kept, config, lanes: opened.lanes, shape, snapshots, held, loader: watched, vectors },
     async settleMetrics() {
       // Not closed: the coordinator may have the run go on with another phase.
-      const left = await publisher.settle({ timeoutMs: publisherCloseTimeoutMs });
+      const left = await publisher.settle({ timeoutMs: metricsMs });
       opened.waitedForMetrics = left > 0;
       const { published, dropped } = publisher.counts();
       return { published, dropped: dropped + left };
@@ -112,24 +112,24 @@ function useThreads(threads: number): void {
   process.env.OMP_NUM_THREADS = String(threads);
 }
 
-/** Closes what `openRunResources` opened, but for what is the whole process's. */
-export async function closeRunResources({
-  publisher,
-  loader,
-  waitedForMetrics = false,
-}: Opened): Promise<void> {
-  await publisher?.close({ timeoutMs: waitedForMetrics ? 0 : publisherCloseTimeoutMs });
+/** Closes what `openRunResources` opened, but for what is the whole process's; metrics have `metricsMs` left. */
+export async function closeRunResources(
+  { publisher, loader, waitedForMetrics = false }: Opened,
+  metricsMs: number,
+): Promise<void> {
+  await publisher?.close({ timeoutMs: waitedForMetrics ? 0 : metricsMs });
   await loader?.close();
 }
 
 /** Threads for the lanes beside the main thread's, in order. */
 async function openLanes(
   count: number,
-  { listen, token }: RunResourcesOptions,
+  { listen, token, neighbourMs }: RunResourcesOptions & { readonly neighbourMs: number },
   opened: LaneThread[],
 ): Promise<void> {
   const { host } = parseHostPort(listen);
   for (let lane = 0; lane < count; lane += 1) {
-    opened.push(await startLaneThread({ address: formatHostPort({ host, port: 0 }), token }));
+    const address = formatHostPort({ host, port: 0 });
+    opened.push(await startLaneThread({ address, token, waitMs: neighbourMs }));
   }
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -22,16 +23,11 @@ import {
 } from './run-resources.js';
 import { sendState } from './state-transfer.js';
 
-/** How long a coordinator may take to answer: at first, and when its connection broke. */
-const connectMs = { first: 30_000, again: 2_000 };
-/** How long a worker that is told to end waits for Goodbye: less than `endInTime` gives the process. */
-const leaveMs = 8_000;
-
 export interface WorkerOptions extends RunResourcesOptions {
   /** HOST:PORT of the coordinator. */
   readonly coordinator: string;
-  /** Called when nothing is left to be done but to end. */
-  onEnding?(): void;
+  /** Called when nothing is left to be done but to end, within `graceMs`. */
+  onEnding?(graceMs: number): void;
 }
 
 /**
@@ -46,7 +42,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const opened: Opened = { lanes: [] };
   const compute = startComputeThread();
   const credentials = tokenCredentials(options.token);
-  const exchange = createExchange(credentials);
+  /** Until Welcome says which. */
+  let deadlines = deadlinesOf(defaultSilenceMs);
+  const exchange = createExchange(credentials, { waitMs: () => deadlines.neighbourMs });
+  const endInTime = () => options.onEnding?.(deadlines.endMs);
+  signal.addEventListener('abort', endInTime, { once: true });
+  if (signal.aborted) endInTime();
   const peers = await startPeerServer(options.listen, credentials, {
     exchange: exchange.handler,
     copyState: (call) => void sendState(call, opened.snapshots),
@@ -67,11 +68,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     let hangUpTimer: NodeJS.Timeout | undefined;
     const leave = () => {
       session.send({ $case: 'leave', value: {} });
-      hangUpTimer = setTimeout(() => session.close(), leaveMs);
+      hangUpTimer = setTimeout(() => session.close(), deadlines.hangUpMs);
     };
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
     const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
+      deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);
       run ??= openRunResources(welcome, options, { credentials, session, compute, exchange }, opened);
       const { resources, runId, publisher, settleMetrics } = await run;
       // What it held may be of steps that the others have taken otherwise meanwhile.
@@ -83,7 +85,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       };
     };
     try {
-      return await followCoordinator(session, position, prepare, () => options.onEnding?.());
+      return await followCoordinator(session, position, prepare, endInTime);
     } catch (thrown) {
       if (signal.aborted || run === undefined || !mayJoinAnew(thrown)) throw thrown;
       writeLines(process.stderr, [`worker: ${RondoError.from(thrown).message}; joining anew`]);
@@ -96,14 +98,15 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   };
 
   try {
-    let goodbye = await attend(await open(connectMs.first));
-    while (goodbye === null) goodbye = await attend(await open(connectMs.again));
+    let goodbye = await attend(await open(deadlines.connectMs));
+    while (goodbye === null) goodbye = await attend(await open(deadlines.reconnectMs));
     if (!goodbye.ok) throw new RondoError('aborted', `the coordinator ended the run: ${goodbye.reason}`);
   } catch (thrown) {
     throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
   } finally {
-    options.onEnding?.();
-    await closeRunResources(opened);
+    endInTime();
+    signal.removeEventListener('abort', endInTime);
+    await closeRunResources(opened, deadlines.metricsMs);
     peers.destroy();
     exchange.close();
     await Promise.all(opened.lanes.map((lane) => lane.destroy()));

@@ -45,7 +45,7 @@ async function serveChunks(chunks: readonly StateChunk[]): Promise<string> {
 }
 
 const request = () => ({
-  ...{ credentials: testCredentials, generation: 3n, step: 8 },
+  ...{ credentials: testCredentials, generation: 3n, step: 8, stallMs: 60_000 },
   signal: new AbortController().signal,
 });
 
@@ -123,19 +123,6 @@ describe('pullState', () => {
     await expect(pullState(server.address, { ...request(), stallMs: 100 })).rejects.toMatchObject({
       code: 'deadline-exceeded',
       message: `${server.address} sent no state for 0.1 s`,
-    });
-  });
-
-  it('gives up on a worker that is never done', async () => {
-    const endless = { ...header.part!.value, length: 1n << 20n } as never;
-    const server = await servePeerState((call) => {
-      call.write({ part: { $case: 'header', value: endless } });
-      const timer = setInterval(() => call.write(data(Buffer.alloc(4))), 10);
-      call.on('cancelled', () => clearInterval(timer));
-    });
-    servers.push(server);
-    await expect(pullState(server.address, { ...request(), timeoutMs: 200 })).rejects.toMatchObject({
-      code: 'deadline-exceeded',
     });
   });
 

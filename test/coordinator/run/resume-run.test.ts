@@ -132,4 +132,23 @@ describe('a run that is resumed', () => {
     const { error } = await runStart(runs, resume);
     expect(error).toMatchObject({ code: 'data-loss', message: expect.stringContaining('epoch-0001') });
   });
+
+  it.each([
+    ['threads', 1, 2, '1'],
+    ['lanes', 1, 3, '1'],
+    ['ema', null, 0.9, null],
+  ] as const)(
+    'takes --%s that was left to the machine as the machine decided',
+    async (name, same, other, was) => {
+      const runs = temporaryFolder();
+      await runStart(runs, fresh, { loseWorkerAt: 7 });
+      const refused = await runStart(runs, { ...resume, [name]: other });
+      expect(refused.error).toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining(was === null ? 'was started without it' : `was started with ${was}`),
+      });
+      if (same === null) return;
+      expect(await runStart(runs, { ...resume, [name]: same })).toMatchObject({ code: 0, error: null });
+    },
+  );
 });

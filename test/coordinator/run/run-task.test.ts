@@ -5,10 +5,8 @@ import type { CommittedStep } from '../../../coordinator/membership/cluster-even
 import { runTask } from '../../../coordinator/run/run-task.js';
 import type { ClusterResult, RunServices } from '../../../coordinator/run/services.js';
 import type { RunConfig } from '../../../plan/run-config.js';
-import type { Kernels } from '../../../proto/gen/coordinator.js';
 import { createDeferred } from '../../../runtime/deferred.js';
 import { RondoError } from '../../../runtime/errors.js';
-import { fakeKernels } from '../../support/kernels.js';
 import { tinyConfig, tinyDataset } from '../../support/tiny-run.js';
 
 const result: ClusterResult = {
@@ -40,7 +38,6 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         },
         stop: () => calls.push('stop'),
         snapshot: () => {},
-        fail: (error) => outcome.reject(error),
         workerExited: (error) => outcome.reject(error),
         status: () => ({ phase: 'training', generation: 1, worldSize: 3, members: [] }),
         async close(ok) {
@@ -109,36 +106,6 @@ describe('runTask', () => {
     const fixture = openFixture(async () => result);
     await fixture.operate({}, 3, { threads: 5 });
     expect(fixture.calls).toContain('launch 3 of 5 threads, 2 GiB');
-  });
-
-  describe('of workers that compute with unlike kernels', () => {
-    const other: Kernels = { ...fakeKernels, instructionSet: 'AVX512_CORE' };
-    const readyWith = (all: readonly Kernels[]) => async (opened: Opened) => {
-      for (const [rank, kernels] of all.entries()) {
-        const place = { workerId: `worker-${rank}`, rank, address: '', pid: 1, host: 'here' };
-        opened.listener.ready({ ...place, generation: 1n, kernels });
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-      return new Promise<ClusterResult>((resolve) => setImmediate(() => resolve(result)));
-    };
-
-    it('refuses the run where it is asked to, and names them', async () => {
-      const fixture = openFixture(readyWith([fakeKernels, fakeKernels, other]));
-      await expect(fixture.operate({}, 3, { mixed: 'refuse' })).rejects.toMatchObject({
-        code: 'failed-precondition',
-        message: expect.stringMatching(
-          /^worker-2 computes with oneDNN \(AVX512_CORE\) .*, worker-0 with oneDNN \(AVX2\)/,
-        ),
-        remedy: expect.stringContaining('--mixed allow'),
-      });
-    });
-
-    it.each([
-      ['that are all alike', [fakeKernels, fakeKernels], 'refuse'],
-      ['where it allows them', [fakeKernels, other], 'allow'],
-    ] as const)('takes those %s', async (_, all, mixed) => {
-      expect(await openFixture(readyWith(all)).operate({}, 3, { mixed })).toEqual(result);
-    });
   });
 
   it.each([3, 2, 0])('says which %i workers are its own', async (localWorkers) => {

@@ -26,7 +26,7 @@ afterEach(async () => {
 async function startLanes(count: number): Promise<LaneThread[]> {
   const started = await Promise.all(
     Array.from({ length: count }, () =>
-      startLaneThread({ address: '127.0.0.1:0', token: testToken }, program),
+      startLaneThread({ address: '127.0.0.1:0', token: testToken, waitMs: 10_000 }, program),
     ),
   );
   threads.push(...started);
@@ -107,7 +107,7 @@ describe('lanes in threads', () => {
 
   it('say why they cannot listen, and what helps', async () => {
     const [lane] = await startLanes(1);
-    const taken = startLaneThread({ address: lane.address, token: testToken }, program);
+    const taken = startLaneThread({ address: lane.address, token: testToken, waitMs: 10_000 }, program);
     await expect(taken).rejects.toMatchObject({
       name: 'RondoError',
       code: 'failed-precondition',

@@ -2,6 +2,7 @@ import type { PeerServer } from '../../../../proto/gen/peer.js';
 import { RondoError } from '../../../../runtime/errors.js';
 import type { RunCredentials } from '../../../../runtime/grpc/credentials.js';
 import { failCall } from '../../../../runtime/grpc/server.js';
+import { sharedMemory as defaultSharedMemory } from '../../../../runtime/shared-files.js';
 import { blocksUnderWay, chunkBytes, predecessorOf, successorOf } from '../../geometry.js';
 import type { Link } from '../link.js';
 import type { SlotShape } from '../shared-memory/slot-file.js';
@@ -40,14 +41,14 @@ interface Waiting {
 
 export interface ExchangeOptions {
   /** How long a pull waits for this process to open its generation, and opening one for the neighbours. */
-  readonly waitMs?: number;
+  waitMs(): number;
   /** Where payloads between processes of one machine pass through memory; null leaves them to gRPC. */
   readonly sharedMemory?: string | null;
 }
 
 /** A process's end of all its exchanges. */
-export function createExchange(credentials: RunCredentials, options: ExchangeOptions = {}): Exchange {
-  const { waitMs = 120_000, sharedMemory = '/dev/shm' } = options;
+export function createExchange(credentials: RunCredentials, options: ExchangeOptions): Exchange {
+  const { sharedMemory = defaultSharedMemory } = options;
   const waiting = new Set<Waiting>();
   let newest: { outlet: Outlet; close(error: RondoError): void } | null = null;
   let closed = false;
@@ -68,10 +69,9 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
           else resolve(outcome);
         },
       };
-      const timer = setTimeout(
-        () => entry.settle(late(`did not open generation ${generation}`, waitMs)),
-        waitMs,
-      );
+      const waitMs = options.waitMs();
+      const expire = () => entry.settle(late(`did not open generation ${generation}`, waitMs));
+      const timer = setTimeout(expire, waitMs);
       waiting.add(entry);
     });
   }
@@ -123,7 +123,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
       serveWaiting(outlet);
       let predecessorLanes: readonly string[];
       try {
-        predecessorLanes = await meetNeighbours(inlet, outlet, waitMs);
+        predecessorLanes = await meetNeighbours(inlet, outlet, options.waitMs());
       } catch (error) {
         close(RondoError.from(error));
         throw error;

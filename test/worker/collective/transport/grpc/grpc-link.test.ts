@@ -92,7 +92,7 @@ describe('an exchange refuses', () => {
   it('a pull of a generation that is over', async () => {
     const ring = await startPeers(2);
     await openLinks(ring, 5n);
-    const late = createExchange(testCredentials, { waitMs: 5000 });
+    const late = createExchange(testCredentials, { waitMs: () => 5000 });
     const pull = late.openLink({
       generation: 4n,
       rank: 1,
@@ -112,7 +112,7 @@ describe('an exchange refuses', () => {
   it('a pull of a rank that is not the successor, and a second one of the successor', async () => {
     const ring = await startPeers(3);
     await openLinks(ring, 1n);
-    const otherExchange = createExchange(testCredentials, { waitMs: 5000 });
+    const otherExchange = createExchange(testCredentials, { waitMs: () => 5000 });
     const address = ring[0].address;
     const wrong = otherExchange.openLink({
       generation: 1n,
@@ -135,8 +135,8 @@ describe('an exchange refuses', () => {
   });
 
   it('a pull that nobody opens in time', async () => {
-    const [peer] = await startPeers(1, { waitMs: 200 });
-    const alone = createExchange(testCredentials, { waitMs: 5000 });
+    const [peer] = await startPeers(1, { waitMs: () => 200 });
+    const alone = createExchange(testCredentials, { waitMs: () => 5000 });
     const pull = alone.openLink({
       generation: 9n,
       rank: 1,

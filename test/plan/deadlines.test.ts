@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { deadlinesOf } from '../../../coordinator/membership/deadlines.js';
-import { destroyFixtures, openFixture, steps } from '../../support/cluster-fixture.js';
+import { deadlinesOf } from '../../plan/deadlines.js';
+import { destroyFixtures, openFixture, steps } from '../support/cluster-fixture.js';
 
 afterEach(destroyFixtures);
 
@@ -28,7 +28,7 @@ describe('the silence limit', () => {
     });
     expect((await fixture.cluster.run({ step: 0, source: 'fresh' })).step).toBe(steps);
     const [welcome] = silent.heard;
-    expect(welcome).toMatchObject({ $case: 'welcome', value: { heartbeatSeconds: 0.14 } });
+    expect(welcome).toMatchObject({ $case: 'welcome', value: { silenceSeconds: 0.7 } });
     expect(fixture.losses.map(({ reason }) => reason)).toEqual(['it was silent for 0.7 s']);
   });
 });

@@ -1,11 +1,14 @@
 /** How long a worker may be silent, unless --silence-limit says otherwise. */
 export const defaultSilenceMs = 5_000;
 
-/** Every wait of a cluster, in milliseconds. All are multiples of the silence limit: there is no second clock. */
+/**
+ * Every wait of a cluster, in milliseconds, on both sides. All are multiples of the silence limit, which workers
+ * are told with Welcome: there is no second clock.
+ */
 export interface Deadlines {
   /** A worker that was not heard from for this long is lost. */
   readonly silenceMs: number;
-  /** How often time is looked at. */
+  /** How often the coordinator looks at the time. */
   readonly tickMs: number;
   /** How often a worker is to be heard from. */
   readonly heartbeatMs: number;
@@ -17,10 +20,25 @@ export interface Deadlines {
   readonly readyMs: number;
   /** A session must have registered. */
   readonly registerMs: number;
-  /** A worker that leaves waits for the step under way. */
+  /** The coordinator answers a worker that connects for the first time, or again. */
+  readonly connectMs: number;
+  readonly reconnectMs: number;
+  /** Neighbours of a ring have come, which their states may keep from it. */
+  readonly neighbourMs: number;
+  /** A worker that leaves waits for the step under way; then that is cut off. */
   readonly leaveMs: number;
+  /** A worker that leaves waits for Goodbye; then it hangs up. */
+  readonly hangUpMs: number;
+  /** A worker that was told to end has ended, whatever its threads do; then its process is killed. */
+  readonly endMs: number;
+  /** What runs of a generation has ended after its session; then it hangs in native code. */
+  readonly abortMs: number;
+  /** Metrics that are still waiting are sent. */
+  readonly metricsMs: number;
   /** Workers have closed their streams after Goodbye. */
   readonly goodbyeMs: number;
+  /** The coordinator's server has closed its connections. */
+  readonly shutdownMs: number;
   /** A transfer whose other side neither sends nor takes anything is ended. */
   readonly transferMs: number;
 }
@@ -36,8 +54,16 @@ export function deadlinesOf(silenceMs: number): Deadlines {
     // Starting takes minutes on a machine that has other work.
     readyMs: 120 * silenceMs,
     registerMs: silenceMs,
-    leaveMs: silenceMs,
+    connectMs: 6 * silenceMs,
+    reconnectMs: 0.4 * silenceMs,
+    neighbourMs: 24 * silenceMs,
+    leaveMs: 1.6 * silenceMs,
+    hangUpMs: 2.4 * silenceMs,
+    endMs: 3 * silenceMs,
+    abortMs: 12 * silenceMs,
+    metricsMs: 0.6 * silenceMs,
     goodbyeMs: silenceMs,
+    shutdownMs: 0.4 * silenceMs,
     transferMs: 12 * silenceMs,
   };
 }

@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const rooms = ['worker/session', 'worker/collective', 'coordinator/cluster', 'coordinator/membership'];
+
+/** A name in milliseconds, or a call that waits, with a number: `waitMs = 500`, `setTimeout(f, 500)`. */
+const waits = /\w*Ms\??\s*(?::[^=,;]*)?[:=]\s*[\d_]{2,}|\bset(?:Timeout|Interval)\([^;]*,\s*[\d_]+\)/;
+
+/** Ages, not waits: what is left behind for so long belongs to nobody. */
+const allowed = ['worker/collective/transport/shared-memory/slot-file.ts: leftoverMs = 600_000'];
+
+it('no wait of a cluster stands beside those that follow from the silence limit (plan/deadlines.ts)', () => {
+  const found = rooms.flatMap((room) =>
+    readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .flatMap((name) =>
+        readFileSync(join(root, room, name), 'utf8')
+          .split('\n')
+          .flatMap((line) => waits.exec(line)?.[0] ?? [])
+          .map((wait) => `${room}/${name}: ${wait}`),
+      ),
+  );
+  expect(found.filter((wait) => !allowed.includes(wait))).toEqual([]);
+  expect(found).toEqual(expect.arrayContaining(allowed));
+});
+
+it.each([
+  ['const abortTimeoutMs = 60_000;', true],
+  ['  waitMs: 120000,', true],
+  ['const { waitMs = 120_000, sharedMemory } = options;', true],
+  ['readonly waitMs: number;', false],
+  ['timer = setTimeout(() => end(), 500);', true],
+  ['setTimeout(resolve, deadlines.hangUpMs)', false],
+  ['const ms = performance.now() / 1_000;', false],
+])('%s: %s', (text, found) => {
+  expect(waits.test(text)).toBe(found);
+});
