@@ -24,6 +24,8 @@ const phases = [
   ...['joining', 'compute', 'reduce-scatter', 'all-gather', 'apply', 'evaluate', 'checkpoint'],
 ] as const;
 type Phase = (typeof phases)[number];
+/** It has the only batch of an evaluation, and is the first to be asked for a checkpoint. */
+const ofRank0: readonly Phase[] = ['evaluate', 'checkpoint'];
 
 const preload = new URL('../support/fault-at-point.mjs', import.meta.url).href;
 const worker = fileURLToPath(new URL('../../dist/worker/main.js', import.meta.url));
@@ -130,8 +132,7 @@ function cellAt(fault: string, label: string, phase: Phase): void {
       NODE_OPTIONS: `--import ${preload}`,
       RONDO_TEST_FAULT: fault,
       RONDO_TEST_FAULT_POINT: phase,
-      // Rank 0 is the first to be asked for a checkpoint.
-      RONDO_TEST_FAULT_WORKER: phase === 'checkpoint' ? 'worker-0' : 'worker-1',
+      RONDO_TEST_FAULT_WORKER: ofRank0.includes(phase) ? 'worker-0' : 'worker-1',
       RONDO_TEST_FAULT_FILE: file,
     });
     const unwatch = watch(run);
