@@ -42,7 +42,10 @@ export const headBytes = 4096;
 
 export const nonceBytes = 16;
 
-/** A process that was killed leaves its file behind, unless the coordinator launched it. No sender takes nearly this long to open one. */
+/**
+ * A process that was killed leaves its file behind, unless the coordinator launched it. No sender takes nearly this
+ * long to open one.
+ */
 const leftoverMs = 600_000;
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
