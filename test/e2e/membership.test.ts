@@ -79,8 +79,8 @@ it('a run is scaled up and down; a worker joins it, is stopped for a while, join
 
   guest.kill('SIGTERM');
   expect(await changed('leave')).toMatchObject({ worldSize: 1 });
-  // It does not wait for Goodbye for ever, on a machine that is too busy.
-  expect([0, 130]).toContain((await guest.exited).code);
+  // Null: on a machine that is too busy for it to end in time, it kills itself.
+  expect([0, 130, null]).toContain((await guest.exited).code);
 
   coordinator.kill('SIGINT');
   const { code, events, stderr } = await coordinator.exited;
