@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
 import { volume } from '../../../worker/model/parameters.js';
 import { type ImageBatch, openProgram, type ProgramOptions } from '../../../worker/model/program.js';
+import { adam } from '../../support/tensorflow/adam.js';
 import { noiseBatch, plausibleState } from '../../support/tensorflow/model-state.js';
 import { relativeDistance } from '../../support/tensorflow/random-values.js';
 import { sameBits } from '../../support/tensorflow/same-bits.js';
@@ -120,20 +121,6 @@ describe('gradients', () => {
 describe('updates', () => {
   const update = { learningRates: [1e-3, 2e-3, 3e-3], momentum: 0.9 };
 
-  /** Adam with decoupled weight decay, as PyTorch writes it, for one parameter over some steps. */
-  function adam(value: number, gradients: readonly number[], rate: number): number {
-    let [p, m, v] = [value, 0, 0];
-    gradients.forEach((gradient, index) => {
-      const step = index + 1;
-      p *= 1 - rate * options.weightDecay;
-      m = update.momentum * m + (1 - update.momentum) * gradient;
-      v = 0.99 * v + 0.01 * gradient * gradient;
-      const corrected = Math.sqrt(v) / Math.sqrt(1 - 0.99 ** step) + 1e-8;
-      p -= (rate / (1 - update.momentum ** step)) * (m / corrected);
-    });
-    return p;
-  }
-
   test('follow Adam in every layer group, divided by the samples', () => {
     const layout = program.reduction('all');
     const vectors = [gradientsOf([pieces[0]!]), gradientsOf([pieces[1]!, pieces[2]!])];
@@ -151,7 +138,7 @@ describe('updates', () => {
         adam(
           state[offset + k]!,
           means.map((gradient) => gradient[k]!),
-          update.learningRates[group]!,
+          { rate: update.learningRates[group]!, momentum: update.momentum, weightDecay: options.weightDecay },
         ),
       );
       expect(relativeDistance(after.subarray(offset, offset + count), expected)).toBeLessThan(1e-5);
