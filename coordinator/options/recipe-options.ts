@@ -9,7 +9,7 @@ export type ClassWeighting = (typeof classWeightings)[number];
 
 const microBatch = 16;
 /** Chosen so that the sample set ends in a few minutes on two cores. */
-const epochs = { folder: 4, sample: 4, fineTuned: 2 };
+const epochs = { folder: 4, sample: 5, fineTuned: 2 };
 const frozenEpochs = 4;
 const scratchRate = 3e-3;
 /** fastai's default, slice(3e-3), then the lesson's slice(1e-6, 1e-4). */

@@ -27,7 +27,7 @@ describe('defaults', () => {
       arch: 'resnet34',
       size: 48,
       head: 'linear',
-      epochs: 4,
+      epochs: 5,
       lr: 3e-3,
     });
     expect(training).toMatchObject({ freezeEpochs: 0, pretrained: null, batchSize: 64, microBatch: 16 });
