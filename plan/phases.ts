@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
+import { openEpochOrder } from './epoch-order.js';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
 import { cutMicroBatches, joinsBefore, type Range, shareOf } from './micro-batches.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
-import { epochPermutation } from './sampler.js';
 
 /** Where a step stands in the schedule. Every index counts from 0. */
 export interface RatePlan {
@@ -44,12 +44,13 @@ export function planStep(config: RunConfig, step: number): StepPlan {
   const endsEpoch = stepInEpoch === perEpoch - 1;
   const start = stepInEpoch * config.batchSize;
   const end = endsEpoch ? config.trainCount : start + config.batchSize;
+  const order = openEpochOrder(config, epoch);
   return {
     step,
     epoch,
     stepInEpoch,
     ...planRates(config, step),
-    sampleIds: epochPermutation(config.seed, epoch, config.trainCount).slice(start, end),
+    sampleIds: Uint32Array.from({ length: end - start }, (_, index) => order(start + index)),
     microBatches: cutMicroBatches(end - start, config.microBatch),
     // A range test goes through the samples as training does, but nothing happens at an epoch's end.
     lastOfEpoch: endsEpoch && config.task.kind === 'train',

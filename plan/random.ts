@@ -14,7 +14,8 @@ export type Purpose =
   | 'initialization'
   | 'mixup'
   | 'test-time'
-  | 'faults';
+  | 'faults'
+  | 'order';
 
 const purposes: Record<Purpose, number> = {
   permutation: 1,
@@ -24,6 +25,7 @@ const purposes: Record<Purpose, number> = {
   mixup: 5,
   'test-time': 6,
   faults: 7,
+  order: 8,
 };
 
 export interface RandomStream {

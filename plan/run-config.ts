@@ -64,6 +64,18 @@ const phase = z
  */
 export type PhaseConfig = z.infer<typeof phase>;
 
+const order = z.discriminatedUnion('kind', [
+  /** All samples at once. */
+  z.object({ kind: z.literal('full'), version: z.literal(1) }).readonly(),
+  /** Shards, then the samples of so many shards at a time. `counts`: training samples of each shard. */
+  z
+    .object({
+      ...{ kind: z.literal('windows'), version: z.literal(1), shards: z.int().positive() },
+      counts: z.array(count).readonly(),
+    })
+    .readonly(),
+]);
+
 /** Of `RunConfig`. What it parses is frozen, and has its fields in this order, whoever wrote it. */
 export const runConfigSchema = z
   .object({
@@ -77,6 +89,8 @@ export const runConfigSchema = z
     trainCount: count,
     validCount: count,
     datasetDigest: z.string(),
+    /** How epochs order the samples (plan/epoch-order.ts); absent: by a permutation that is held in memory. */
+    order: order.optional(),
     /** Side of the network's input, in pixels. */
     size: z.int().positive(),
     /** Short side that images are decoded to (plan/stored-image.ts), in pixels. */

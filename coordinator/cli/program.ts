@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { exitCodesHelp, RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/installation.js';
 import { chaosCommand } from './chaos.js';
+import { dataCommand } from './data-plan.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
 import { lrFindCommand } from './lr-find.js';
@@ -31,8 +32,9 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(predictCommand(environment));
   program.addCommand(showBatchCommand(environment));
   program.addCommand(packCommand(environment));
+  program.addCommand(dataCommand(environment));
   program.addCommand(exportCommand(environment));
-  for (const command of [program, ...program.commands]) {
+  for (const command of listCommands(program)) {
     command.addHelpText('after', `\n${exitCodesHelp}`);
     command.exitOverride().configureOutput({
       writeOut: (text) => environment.output.write(text),
@@ -41,6 +43,11 @@ export function buildProgram(environment: StartEnvironment): Command {
     });
   }
   return program;
+}
+
+/** The program, its commands, and those inside them. */
+function listCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(listCommands)];
 }
 
 /**

@@ -66,7 +66,8 @@ async function run(
   try {
     const context = { services, report: reporter.report, signal };
     const { dataset } = await indexData({ ...training, seed, size, augment }, context);
-    const options = { dataset, seed, size, augment, epoch, count, out, signal };
+    const { shuffleWindow } = training;
+    const options = { dataset, seed, shuffleWindow, size, augment, epoch, count, out, signal };
     const images = await showBatch({
       ...options,
       runJob: (request, options) => runWorkerJob(showBatchJob, request, options),

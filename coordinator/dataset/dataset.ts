@@ -62,7 +62,7 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
   const dataset: Dataset = {
     root,
     classes: [...classes],
-    train: pick(split.train),
+    train: o.shuffleWindow ? sortByShard(pick(split.train)) : pick(split.train),
     valid: pick(split.valid),
     digest: digestSamples(classes, samples, validation ? split.valid : undefined),
     ...(validRoot === root ? {} : { validRoot }),
@@ -87,6 +87,7 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
 export async function indexImages(o: IndexOptions): Promise<IndexedImages> {
   try {
     const pack = o.data === 'sample' ? null : await findPack(o.data);
+    if (pack === null && o.shuffleWindow) throw noShards(o.data);
     return await (pack === null ? indexFolder(o) : indexPack(pack, o));
   } catch (error) {
     if (!o.signal.aborted) throw error;
@@ -108,9 +109,11 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
     onFound: (count) => report('listing')(count, 0),
   });
   const { broken, unlisted, validRoot } = listed;
+  const onTableRead = (done: number, total: number) =>
+    o.onProgress({ phase: 'reading', subject: 'the labels', unit: 'bytes', done, total });
   if (!o.skipBroken) requireListed(unlisted, root);
   requireImages(listed.files, root);
-  const { labeller, files, validation, remarks } = await chooseLabels(o, listed);
+  const { labeller, files, validation, remarks } = await chooseLabels({ ...o, onTableRead }, listed);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
   const findings = await verifySets(files, o, report('verifying'));
   const usable: UsableImage[] = [];
@@ -133,9 +136,19 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   return { root, validRoot, shards: [], classes, images, validation, quarantined, remarks };
 }
 
+function noShards(data: string): RondoError {
+  return new RondoError('invalid-argument', `--shuffle-window is given, but ${data} has no shards`, {
+    remedy: 'leave it out, or pack the images with `coordinator pack`',
+  });
+}
+
 interface UsableImage extends Extract<Finding, { readonly usable: true }> {
   readonly path: string;
   readonly set: SetName | undefined;
+}
+
+function sortByShard(samples: Sample[]): Sample[] {
+  return samples.sort((a, b) => a.range!.shard - b.range!.shard || a.range!.block - b.range!.block);
 }
 
 function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolean): DataRemark[] {

@@ -19,10 +19,12 @@ export interface IndexOptions {
   readonly validDir?: string;
   /** `auto` by default. */
   readonly split?: SplitKind;
+  /** Of packed images, above 0: the training samples are listed shard after shard. */
+  readonly shuffleWindow?: number;
   /** Leaves unusable images out however many they are. */
   readonly skipBroken?: boolean;
   readonly cacheDir: string;
-  /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'verifying'. */
+  /** Phases: 'drawing' (sample only), 'listing' (total 0: not known), 'reading' (a long table), 'verifying'. */
   onProgress(progress: DatasetProgress): void;
   /**
    * Called with all images that are left out as unusable, before it is decided whether they are too many.
@@ -32,7 +34,11 @@ export interface IndexOptions {
 }
 
 export interface DatasetProgress {
-  readonly phase: 'drawing' | 'listing' | 'verifying';
+  readonly phase: 'drawing' | 'listing' | 'reading' | 'verifying';
+  /** What it is done to; images when it does not say. */
+  readonly subject?: string;
+  /** What `done` and `total` count; images when it does not say. */
+  readonly unit?: 'bytes';
   readonly done: number;
   readonly total: number;
 }

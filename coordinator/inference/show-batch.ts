@@ -1,19 +1,20 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
+import { openEpochOrder } from '../../plan/epoch-order.js';
 import type { AugmentKind } from '../../plan/run-config.js';
-import { epochPermutation } from '../../plan/sampler.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import type { showBatchJob } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
 import { makeFolder, makeTemporaryFolder } from '../../runtime/make-folder.js';
 import type { JobRunner } from '../launch/run-job.js';
 import { drawText, renderPng, style, svgDocument } from '../report/charts/svg.js';
-import { presizeFor } from '../run/run-config.js';
+import { orderOf, presizeFor } from '../run/run-config.js';
 
 export interface ShowBatchOptions {
   readonly dataset: Dataset;
   readonly seed: number;
+  readonly shuffleWindow: number;
   readonly size: number;
   readonly augment: AugmentKind;
   /** Of training, counted from 0: decides the order and the augmentation. */
@@ -34,7 +35,10 @@ export interface ShownImage {
 /** Draws the first images that a run of this seed trains on in an epoch, as its network sees them. */
 export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImage[]> {
   const { dataset, seed, size, augment, epoch, out, signal } = o;
-  const ids = [...epochPermutation(seed, epoch, dataset.train.length).slice(0, o.count)];
+  const order = openEpochOrder({ seed, trainCount: dataset.train.length, order: orderOf(o, dataset) }, epoch);
+  const ids = Array.from({ length: Math.min(o.count, dataset.train.length) }, (_, position) =>
+    order(position),
+  );
   const shown = ids.map((id) => {
     const { path, label } = dataset.train[id]!;
     return { path, label: dataset.classes[label]! };

@@ -59,6 +59,16 @@ export const dataOptions = {
     type: flag,
     default: false,
   }),
+  shuffleWindow: trainingOption({
+    value: 'SHARDS',
+    text:
+      'of packed images: an epoch mixes the images of so many shards at a time, in a new order of the shards, and each shard ' +
+      'is fetched whole; 0 mixes all images. `coordinator data plan` compares what they cost',
+    type: integer(0, 1_000_000),
+    default: 0,
+    title: 'Shuffle window',
+    show: (shards) => (shards === 0 ? null : `${shards} shards`),
+  }),
   seed: planOption({
     value: 'N',
     text: 'decides the split, the order, the augmentation and the first weights',

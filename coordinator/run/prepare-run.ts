@@ -136,7 +136,7 @@ export interface IndexContext extends Pick<PrepareContext, 'report' | 'signal'> 
 
 /** The data set of a run, with progress reported. */
 export async function indexData(
-  { data, labelPattern, labels, valid, validPct, split, skipBroken, seed }: TrainingOptions,
+  { data, labelPattern, labels, valid, validPct, split, shuffleWindow, skipBroken, seed }: TrainingOptions,
   { services, report, signal }: IndexContext,
 ): ReturnType<RunServices['openDataset']> {
   const indexed = await services.openDataset({
@@ -146,6 +146,7 @@ export async function indexData(
     ...(valid === null ? {} : { validDir: valid }),
     validPct,
     split,
+    shuffleWindow,
     skipBroken,
     seed,
     onProgress: (progress) => report({ kind: 'dataset', ...progress }),

@@ -23,6 +23,7 @@ export function buildRunConfig(
     trainCount: dataset.train.length,
     validCount: dataset.valid.length,
     datasetDigest: dataset.digest,
+    order: orderOf(training, dataset),
     presize: presizeFor(training.size),
     phases: phasesFor(training),
     dropout,
@@ -32,6 +33,20 @@ export function buildRunConfig(
     lanes: training.lanes ?? 1,
     pretrainedDigest,
   });
+}
+
+/** A list of so many samples for each epoch is no longer worth its memory. */
+const listedSamples = 1_000_000;
+
+/** Of a new run. Training samples are listed shard after shard where there are windows. */
+export function orderOf(
+  { shuffleWindow }: Pick<TrainingOptions, 'shuffleWindow'>,
+  { train, shards }: Dataset,
+): RunConfig['order'] {
+  if (shuffleWindow === 0) return train.length < listedSamples ? undefined : { kind: 'full', version: 1 };
+  const counts = (shards?.shards ?? []).map(() => 0);
+  for (const { range } of train) counts[range!.shard]! += 1;
+  return { kind: 'windows', version: 1, shards: shuffleWindow, counts };
 }
 
 function weighClasses({ classWeights }: TrainingOptions, { classes, train }: Dataset): number[] | null {

@@ -82,6 +82,7 @@ export interface RunServices {
     validDir?: string;
     validPct: number;
     split: SplitKind;
+    shuffleWindow: number;
     skipBroken: boolean;
     seed: number;
     onProgress(progress: Omit<DatasetProgress, 'kind'>): void;

@@ -46,7 +46,7 @@ export interface Loader {
 
 export interface LoaderOptions {
   readonly dataset: Dataset;
-  readonly config: Pick<RunConfig, 'seed' | 'size' | 'presize' | 'microBatch' | 'augment'>;
+  readonly config: Pick<RunConfig, 'seed' | 'order' | 'size' | 'presize' | 'microBatch' | 'augment'>;
   /** Budget of the pixel cache's memory. */
   readonly cacheBytes: number;
   readonly cacheDir: string;
@@ -70,6 +70,7 @@ export function openLoader(o: LoaderOptions): Loader {
     o.source ??
     openSource(o.dataset, {
       warn,
+      wholeShards: o.config.order?.kind === 'windows',
       cache: { folder: path.join(o.cacheDir, objectsFolder), maxBytes: o.diskCacheBytes },
     });
   const opening = openPixelCache({

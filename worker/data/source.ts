@@ -21,7 +21,12 @@ export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Sourc
   const shards = dataset.shards?.shards ?? [];
   const train = openSampleReader(dataset.root, shards, o);
   const { validRoot } = dataset;
-  const valid = validRoot === undefined ? train : openSampleReader(validRoot, shards, o);
+  // Validation goes through its images in an order of its own, which no shard is used up by.
+  const { wholeShards, ...parts } = o;
+  const valid =
+    validRoot === undefined && !wholeShards
+      ? train
+      : openSampleReader(validRoot ?? dataset.root, shards, parts);
   const readers = { train, valid };
   const sampleOf = (split: Split, id: number): Sample => {
     const sample = dataset[split][id];

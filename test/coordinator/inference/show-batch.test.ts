@@ -9,7 +9,15 @@ import { RondoError } from '../../../runtime/errors.js';
 import { temporaryFolder, tinyDataset } from '../../support/tiny-run.js';
 
 const signal = new AbortController().signal;
-const base = { dataset: tinyDataset(), seed: 5, size: 32, augment: 'flip', epoch: 2, signal } as const;
+const base = {
+  dataset: tinyDataset(),
+  seed: 5,
+  shuffleWindow: 0,
+  size: 32,
+  augment: 'flip',
+  epoch: 2,
+  signal,
+} as const;
 
 describe('showBatch', () => {
   it('asks for the first samples of the epoch, and writes the picture into a new folder', async () => {

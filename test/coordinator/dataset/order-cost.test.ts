@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { measureOrder } from '../../../coordinator/dataset/order-cost.js';
+import type { Dataset, Sample } from '../../../proto/gen/coordinator.js';
+
+/** 40 shards of 50 images, 1,000 bytes each in two blocks, listed as they lie there. */
+function makeDataset(valid: number): Dataset {
+  const shards = Array.from({ length: 40 }, (_, shard) => ({ name: `${shard}.tar`, digest: '' }));
+  const samples = Array.from({ length: 2_000 }, (_, index): Sample => {
+    const range = { shard: Math.floor(index / 50), block: 4 * (index % 50) + 1, bytes: 1_000 };
+    return { path: `${index}.jpg`, label: 0, width: 8, height: 8, digest: '', range };
+  });
+  return {
+    ...{ root: '/packed', classes: ['a', 'b'], digest: '', shards: { shards } },
+    ...{ train: samples.slice(valid), valid: samples.slice(0, valid) },
+  };
+}
+
+const cost = (window: number, valid = 100) =>
+  measureOrder(makeDataset(valid), { window, seed: 1, batchSize: 50 });
+
+describe('measureOrder', () => {
+  it('counts an image each where all are mixed', () => {
+    const { neighbours, shardsPerBatch, ...rest } = cost(0);
+    expect(rest).toEqual({ window: 0, requests: 2_000, bytes: 2_000_000, cacheBytes: 0, dollars: 0.0008 });
+    expect(neighbours).toBeGreaterThan(0.5);
+    expect(neighbours).toBeLessThan(1.5);
+    // 38 × (1 − (37/38)^50)
+    expect(shardsPerBatch).toBeCloseTo(28, 0);
+  });
+
+  it('counts a shard each where shards are mixed, and says how much less they mix', () => {
+    const shardBytes = (4 * 49 + 1) * 512 + 1_000;
+    const one = cost(1);
+    expect(one).toMatchObject({
+      requests: 38 + 100,
+      bytes: 38 * shardBytes + 100_000,
+      cacheBytes: 2 * shardBytes,
+      shardsPerBatch: 1,
+    });
+    // All neighbours but those of two shards are together.
+    expect(one.neighbours).toBeCloseTo(((38 * 49) / 1_899) * (1_899 / 49), 0);
+    const four = cost(4);
+    expect(four.shardsPerBatch).toBeGreaterThan(3.5);
+    expect(four.shardsPerBatch).toBeLessThanOrEqual(4);
+    expect(four.neighbours).toBeGreaterThan(cost(0).neighbours);
+    expect(four.neighbours).toBeLessThan(one.neighbours);
+  });
+});
