@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { RondoError } from '../../runtime/errors.js';
-import { printableJson } from '../../runtime/printable.js';
+import { printableJson, writeLines } from '../../runtime/printable.js';
 import { measureOrder, type OrderCost } from '../dataset/order-cost.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
 import { resolveTraining } from '../options/training-options.js';
 import { indexData } from '../run/prepare-run.js';
 import { alignColumns, formatCount, formatInteger } from '../terminal/figures.js';
-import { openReporter, writeLines } from '../terminal/reporter.js';
+import { openReporter } from '../terminal/reporter.js';
 import { pickStartOptions } from './command-options.js';
 import type { StartEnvironment } from './start.js';
 

@@ -10,6 +10,8 @@ export interface LabelOptions {
   readonly labelPattern?: string;
   readonly labelsFile?: string;
   readonly split?: SplitKind;
+  /** Bytes of the table that are read. */
+  onTableRead?(done: number, total: number): void;
 }
 
 /** The images of a folder that take part, and what they are called. */
@@ -32,7 +34,7 @@ export async function chooseLabels(o: LabelOptions, listed: ListedSets): Promise
   const others = listed.others.filter((name) => path.join(listed.validRoot, name) !== labelsFile);
   const remarks = [...listed.remarks, ...remarkPassedOver({ ...listed, others }, byFolder)];
   if (labelsFile !== undefined) {
-    const table = await readLabelsFile(labelsFile, listed.files);
+    const table = await readLabelsFile(labelsFile, listed.files, o.onTableRead);
     return applyTable(table, path.basename(labelsFile), listed, remarks, o.split ?? 'auto');
   }
   const labeller = byFolder ? labelByFolder(listed.setFolders) : labelByPattern(labelPattern!);

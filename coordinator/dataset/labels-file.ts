@@ -1,10 +1,14 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { imageName } from '../../runtime/images.js';
 import { type CsvRow, readCsv } from './csv.js';
 import type { Labeller } from './labels.js';
 import { findSetColumns, type SetColumn, type SetName } from './set-column.js';
+
+/** Shorter files are read before anybody asks how far it is. */
+const toldBytes = 1 << 20;
 
 /** What a file of labels says of a folder's images. */
 export interface FileLabels {
@@ -22,13 +26,18 @@ type Images = readonly { readonly path: string }[];
 /**
  * Labels from a CSV file whose first two columns are an image's path in the folder and its label, as fastai's
  * `from_csv` reads it; names without their ending do too. The first line is a header unless it names an
- * image; a column `is_valid` or `split` says which images validate.
+ * image; a column `is_valid` or `split` says which images validate. Of a long file it is told how many of its
+ * bytes are read.
  *
  * @throws RondoError not-found, or invalid-argument that names the line
  */
-export function readLabelsFile(file: string, images: Images): Promise<FileLabels> {
+export function readLabelsFile(
+  file: string,
+  images: Images,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<FileLabels> {
   const name = basename(file);
-  return matchLabels(readCsv(readBytes(file), name), images, name);
+  return matchLabels(readCsv(readBytes(file, onProgress), name), images, name);
 }
 
 interface Entry {
@@ -196,9 +205,18 @@ function wrong(name: string, line: number, fault: string, remedy: string): Rondo
   return new RondoError('invalid-argument', `${name}, line ${line}, ${fault}`, { remedy });
 }
 
-async function* readBytes(file: string): AsyncGenerator<Uint8Array, void, void> {
+async function* readBytes(
+  file: string,
+  onProgress: (done: number, total: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  let done = 0;
   try {
-    yield* createReadStream(file);
+    const { size } = await stat(file);
+    for await (const bytes of createReadStream(file) as AsyncIterable<Buffer>) {
+      yield bytes;
+      done += bytes.length;
+      if (size > toldBytes) onProgress(done, size);
+    }
   } catch (thrown) {
     const { code, message } = RondoError.from(thrown);
     const said = code === 'not-found' ? `there is no file ${file}` : `cannot read ${file}: ${message}`;

@@ -31,6 +31,8 @@ export interface PackResult {
  */
 export async function packImages(o: PackRequest): Promise<PackResult> {
   const { root, validRoot, shards: sourceShards, classes, images, validation } = o.images;
+  // What comes before the first shard takes seconds where there are a million images.
+  o.onProgress(0, images.length);
   const isValid = (position: number) => validation !== null && images[position]!.set === 'valid';
   const positions = images.map((_, position) => position);
   const digest = digestSamples(classes, images, validation ? positions.filter(isValid) : undefined);
@@ -55,7 +57,6 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
   const shards: ShardRecord[] = [];
   let [done, found] = [0, 0];
   try {
-    o.onProgress(0, images.length);
     for (const part of series) {
       const at = shards.reduce((sum, shard) => sum + shard.samples, 0);
       const written = await writeSeries(part, {

@@ -6,7 +6,7 @@ import { testTimeViews } from '../../../plan/test-time.js';
 import { decodePixels } from '../../../worker/data/decode.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
 import { openSource, type Source } from '../../../worker/data/source.js';
-import { makeFolder, sha256, writeDataset } from '../../support/images.js';
+import { jpegBytes, makeFolder, sha256, writeDataset, writeFiles } from '../../support/images.js';
 
 const config = { seed: 7, size: 12, presize: 16, microBatch: 4, augment: 'fastai' } as const;
 const imageBytes = config.presize ** 2 * 3;
@@ -257,6 +257,25 @@ describe('openLoader', () => {
       code: 'not-found',
       message: expect.stringContaining('gone.jpg'),
     });
+  });
+
+  it('says why the file itself cannot be decoded, whatever fails at the same time', async () => {
+    const { open } = await makeLoader();
+    const root = await makeFolder();
+    const kinds = [(await jpegBytes(0, 240, 240)).subarray(0, 1500), Buffer.from('no image')];
+    const train = Array.from({ length: 60 }, (_, id) => ({
+      ...{ path: `${id}.jpg`, label: 0, width: 240, height: 240, digest: sha256(kinds[id % 2]!) },
+    }));
+    await writeFiles(root, Object.fromEntries(train.map(({ path: name }, id) => [name, kinds[id % 2]!])));
+    const broken = { root, classes: ['a'], train, valid: [], digest: 'broken' };
+    const reasonOf = async (ids: number[]) => {
+      const loader = open({ dataset: broken, source: openSource(broken) });
+      return collect(loader, [request(ids)]).catch((error: Error) => error.message);
+    };
+    const [first, second] = [await reasonOf([0]), await reasonOf([1])];
+    expect(first).toMatch(/cannot decode image \S+0.jpg: /);
+    expect(String(first).split(': ')[1]).not.toBe(String(second).split(': ')[1]);
+    expect(await reasonOf(train.map((_, id) => id))).toBe(first);
   });
 
   it.each(['load', 'loader', 'close'])(
