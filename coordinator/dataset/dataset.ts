@@ -9,7 +9,7 @@ import {
   resolveFolder,
 } from './check-dataset.js';
 import { chooseLabels } from './choose-labels.js';
-import { digestSamples } from './digest.js';
+import { digestSamples, digestWithShards } from './digest.js';
 import type { ImageFile, Quarantined } from './image-files.js';
 import type { DatasetProgress, IndexedImages, IndexOptions } from './indexed-images.js';
 import { labelPaths } from './labels.js';
@@ -59,12 +59,13 @@ export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
       ? splitByClass(labels, o.validPct, o.seed)
       : splitSamples(images.length, o.validPct, o.seed);
   const pick = (ids: Uint32Array) => Array.from(ids, (id) => samples[id]!);
+  const digest = digestSamples(classes, samples, validation ? split.valid : undefined);
   const dataset: Dataset = {
     root,
     classes: [...classes],
     train: o.shuffleWindow ? sortByShard(pick(split.train)) : pick(split.train),
     valid: pick(split.valid),
-    digest: digestSamples(classes, samples, validation ? split.valid : undefined),
+    digest: o.shuffleWindow ? digestWithShards(digest, shards) : digest,
     ...(validRoot === root ? {} : { validRoot }),
     ...(shards.length === 0 ? {} : { shards: { shards: [...shards] } }),
   };

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
 
+/** A data set's digest for a run whose order depends on the shards too: another pack of it is another one. */
+export function digestWithShards(digest: string, shards: readonly { readonly digest: string }[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify([digest, ...shards.map((shard) => shard.digest)]))
+    .digest('hex');
+}
+
 /**
  * SHA-256 (hex) over the class names and every sample's path, label and digest of its file, in the order
  * given. A split that is drawn is not in it: the seed and the counts decide that. `valid`, the positions of

@@ -42,7 +42,9 @@ export async function indexRecordedData(
     recorded === null
       ? `now ${train.length} + ${valid.length} of training and validation, then ${config.trainCount} + ${config.validCount}`
       : describeChanges(compareImages(recorded, digestsOf(indexed.dataset))) ||
-        'their labels or classes differ';
+        (training.shuffleWindow > 0
+          ? 'their labels, classes or shards differ'
+          : 'their labels or classes differ');
   throw new RondoError(
     'failed-precondition',
     `the images in ${root} are not those that run ${runId} began with: ${differences}`,

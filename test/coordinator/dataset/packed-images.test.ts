@@ -56,6 +56,23 @@ describe('packed images', () => {
     expect(await digestFolder(again)).toEqual(await digestFolder(packed));
   });
 
+  it('are another data set in other shards for a run that goes through them by windows', async () => {
+    const { data, packed } = await makePacked();
+    const other = path.join(await makeFolder(), 'other');
+    await packFolder(data, other, { shardBytes: 30_000 });
+    const digestOf = async (pack: string, shuffleWindow: number) =>
+      (await open(pack, { shuffleWindow })).dataset.digest;
+    expect(await digestOf(other, 0)).toBe(await digestOf(packed, 0));
+    expect(await digestOf(other, 2)).not.toBe(await digestOf(packed, 2));
+    const { train } = (await open(packed, { shuffleWindow: 2 })).dataset;
+    const places = train.map(({ range }) => range!.shard * 1_000_000 + range!.block);
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    await expect(open(data, { shuffleWindow: 2 })).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: `--shuffle-window is given, but ${data} has no shards`,
+    });
+  });
+
   it('have their labels with them', async () => {
     const { packed } = await makePacked();
     await expect(open(packed, { labelPattern: '/(.)', validDir: packed })).rejects.toMatchObject({
