@@ -97,6 +97,12 @@ async function attempt(
     response = await exchange(asked, { stallMs: patience.stallMs, signal });
     const status = response.statusCode ?? 0;
     if (status === 412) return await restart(sink, progress, range, 'it changed while it was read');
+    if (status === 416 && range === null) {
+      // What is there of it may be all of it, or something else.
+      const total = /^bytes \*\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
+      if (Number(total) === progress.at) return { whole: true };
+      return await restart(sink, progress, range, 'it is shorter than what was there of it');
+    }
     if (status === 416) throw endsTooSoon(file.name, progress.at);
     if (status !== 200 && status !== 206) return await refuse(file, response, status);
     if (status === 200 && wantsPart) throw new RangesIgnored(file.name);

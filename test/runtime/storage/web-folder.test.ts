@@ -104,6 +104,23 @@ describe('files of a web server', () => {
     await expect(read(store)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
+  it('are not fetched again where all of them is there, and anew where there is more', async () => {
+    const { server, store } = await makeStore();
+    const fetched: Buffer[] = [];
+    let restarts = 0;
+    const sink = {
+      write: (bytes: Buffer) => void fetched.push(bytes),
+      restart: () => {
+        restarts += 1;
+      },
+    };
+    await store.fetch('a b.tar', sink, { from: 300_000 });
+    expect([server.sent, restarts]).toEqual([0, 0]);
+    await store.fetch('a b.tar', sink, { from: 300_001 });
+    expect([server.sent, restarts]).toEqual([300_000, 1]);
+    expect(sha256(Buffer.concat(fetched))).toBe(sha256(shard));
+  });
+
   it('that end before the part does are named', async () => {
     const { store } = await makeStore();
     for (const [start, end] of [
