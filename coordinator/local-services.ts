@@ -23,10 +23,14 @@ export const localServices: RunServices = {
   fetchWeights: (arch, options) =>
     fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
   checkWeights: (request, options) => runWorkerJob(checkWeightsJob, request, options),
-  async startMetricsServer({ storeDir }) {
+  async startMetricsServer({ storeDir, earlier, outlivesMs }) {
     const end = new AbortController();
-    const server = await startNatsServer({ storeDir, signal: end.signal });
-    const { url, token } = server;
+    const start = (place: { port?: number; token?: string }) =>
+      startNatsServer({ ...place, storeDir, signal: end.signal, earlier, outlivesMs });
+    // Where workers look for it, if nobody else is there now.
+    const { port, token: same } = earlier ?? {};
+    const server = await (earlier === null ? start({}) : start({ port, token: same }).catch(() => start({})));
+    const { url, token, pid, guardPid } = server;
     const failure = createDeferred<RondoError>();
     let ending = false;
     void server.exited.then(() => {
@@ -34,6 +38,7 @@ export const localServices: RunServices = {
     });
     return {
       ...{ url, token, failed: failure.promise },
+      server: { port: server.port, token, pid, guardPid },
       close() {
         ending = true;
         return server.close();

@@ -39,6 +39,8 @@ export interface Deadlines {
   readonly goodbyeMs: number;
   /** The coordinator's server has closed its connections. */
   readonly shutdownMs: number;
+  /** Workers wait at least so long for a coordinator that is gone. */
+  readonly absenceMs: number;
   /** A transfer whose other side neither sends nor takes anything is ended. */
   readonly transferMs: number;
 }
@@ -64,6 +66,7 @@ export function deadlinesOf(silenceMs: number): Deadlines {
     metricsMs: 0.6 * silenceMs,
     goodbyeMs: silenceMs,
     shutdownMs: 0.4 * silenceMs,
+    absenceMs: 12 * silenceMs,
     transferMs: 12 * silenceMs,
   };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RondoError } from './errors.js';
@@ -76,6 +76,27 @@ export async function writeDurably(
     throw cannotWrite(path, error);
   }
   await syncDirectory(dirname(path), files);
+}
+
+/** The same for a few bytes that only this user may read, without giving way to anything else meanwhile. */
+export function writeDurablyAtOnce(path: string, text: string): void {
+  const temporary = temporaryName(path);
+  try {
+    const file = openSync(temporary, 'wx', 0o600);
+    try {
+      writeFileSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+    const folder = openSync(dirname(path), 'r');
+    fsyncSync(folder);
+    closeSync(folder);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw cannotWrite(path, error);
+  }
 }
 
 /** Writes a file under its own name and waits until the disk has it. */

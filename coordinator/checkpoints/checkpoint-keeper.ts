@@ -46,6 +46,8 @@ export interface CheckpointKeeperOptions {
   /** The run's. */
   readonly token: string;
   readonly ledger: LineFile;
+  /** All of the ledger so far is on the disk. */
+  synced(): void;
   /** The epochs that have ended so far. */
   epochs(): readonly EpochRecord[];
   report(event: RunEvent): void;
@@ -73,6 +75,7 @@ async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointK
   const { header, values } = await pullFromAny(end, signal, o);
   // A checkpoint promises the steps before it: they must be on the disk first.
   o.ledger.sync();
+  o.synced();
   // `stage-N` first: after a crash between the two, a run resumed from the epoch's checkpoint would never
   // write it.
   const names = [nameStage(config, end) ?? [], nameCheckpoint(end)].flat();

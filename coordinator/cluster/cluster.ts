@@ -10,11 +10,13 @@ import type { ClusterListener } from '../membership/cluster-events.js';
 import { beginMembership, reduce } from '../membership/membership.js';
 import type { Effect, Event, RunResult } from '../membership/membership-events.js';
 import type { Membership, Start } from '../membership/membership-state.js';
+import { type Adopted, awaitReturn } from '../membership/reattach.js';
 import type { Rules, StallRules } from '../membership/rules.js';
 import { checkKernels } from './alike-workers.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { listen } from './listen.js';
-import { createSessions, type Sessions } from './session-service.js';
+import { tellListener, tellWorker } from './perform-effect.js';
+import { createSessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
 import { followWorkers } from './worker-figures.js';
 
@@ -51,6 +53,10 @@ export interface ClusterOptions {
   readonly silenceMs?: number;
   /** A snapshot is taken after every so many steps; none but those of epochs unless given. */
   readonly snapshotSteps?: number;
+  /** What a coordinator that died left: its workers are waited for, and go on. */
+  readonly adopted?: Adopted | null;
+  /** The number of its last generation. */
+  readonly lastGeneration?: bigint;
   /** Parts of the stall rule that a test changes. */
   readonly stall?: Partial<StallRules>;
 }
@@ -73,6 +79,8 @@ export interface Cluster {
   stop(reason: string): void;
   /** Every worker takes a snapshot after the step under way or the next, if they are training. */
   snapshot(): void;
+  /** All that the listener has heard is on the disk: the workers need not keep it. */
+  synced(): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
   /** What it is at, and how fast its workers are. */
@@ -94,7 +102,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   let outcome = awaitOutcome();
   let isResolved = false;
 
-  let membership: Membership = beginMembership(performance.now());
+  let membership: Membership =
+    options.adopted == null
+      ? beginMembership(performance.now(), options.lastGeneration)
+      : awaitReturn(rules, options.adopted, performance.now());
   const queue: Event[] = [];
   let reducing = false;
   const dispatch = (event: Event) => {
@@ -164,6 +175,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     },
     stop: (reason) => dispatch({ kind: 'stop', reason }),
     snapshot: () => dispatch({ kind: 'snapshot' }),
+    synced: () => dispatch({ kind: 'synced' }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
     status: () => describeCluster(membership, figures, performance.now()),
     async close(ok, reason) {
@@ -218,33 +230,4 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
     },
     endRemedy: options.endRemedy,
   };
-}
-
-function tellWorker(sessions: Sessions, effect: Effect): boolean {
-  switch (effect.kind) {
-    case 'send':
-      sessions.send(effect.session, effect.message);
-      return true;
-    case 'dismiss':
-      sessions.dismiss(effect.session, effect.ok, effect.reason);
-      return true;
-    case 'refuse':
-      sessions.refuse(effect.session, effect.error);
-      return true;
-    default:
-      return false;
-  }
-}
-
-function tellListener(listener: ClusterListener, effect: Effect): void {
-  if (effect.kind === 'assigned') listener.assigned(effect.generation.number, effect.generation.places);
-  if (effect.kind === 'ready') listener.ready(effect.value);
-  if (effect.kind === 'stepCommitted') listener.stepCommitted(effect.value);
-  if (effect.kind === 'evaluating') listener.evaluating(effect.rank, effect.images);
-  if (effect.kind === 'evaluated') listener.evaluated(effect.value);
-  if (effect.kind === 'epochCompleted') listener.epochCompleted(effect.value);
-  if (effect.kind === 'workerLost') listener.workerLost(effect.value);
-  if (effect.kind === 'recovered') listener.recovered(effect.value);
-  if (effect.kind === 'short') listener.short(effect.workers, effect.needed);
-  if (effect.kind === 'warning') listener.warning(effect.text);
 }

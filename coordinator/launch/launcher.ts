@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { RondoError } from '../../runtime/errors.js';
 import { makeFolder } from '../../runtime/make-folder.js';
@@ -6,12 +5,17 @@ import {
   type Launched,
   launchWorker,
   nameLaunched,
+  takeOverWorker,
   type WorkerExit,
   type WorkerProcessOptions,
 } from './worker-process.js';
 
 export interface LaunchOptions extends WorkerProcessOptions {
   readonly count: number;
+  /** Workers that a coordinator started which has died since: those that still run are taken over. */
+  readonly earlier?: readonly { readonly workerId: string; readonly pid: number }[];
+  /** A worker's process was started. */
+  onStart?(workerId: string, pid: number): void;
   /** A worker ended badly and is started again. */
   onRestart?(error: RondoError): void;
   /** A worker ended badly and is not started again; the error names its log and has its last lines. */
@@ -56,7 +60,7 @@ const longestDelayMs = 8_000;
  * @throws RondoError when a log cannot be written; nothing is left running then.
  */
 export function launchWorkers(options: LaunchOptions): LocalWorkers {
-  const running = new Map<number, ChildProcess>();
+  const running = new Map<number, Launched['child']>();
   /** By index, of those that are looked after; aborts to let one end. */
   const supervised = new Map<number, AbortController>();
   const endings = new Map<number, Promise<WorkerExit>>();
@@ -67,11 +71,13 @@ export function launchWorkers(options: LaunchOptions): LocalWorkers {
     for (const child of running.values()) child.kill(signal);
   };
   const destroy = () => kill('SIGKILL');
-  const launch = (index: number): Launched => {
-    const launched = launchWorker(options, index);
-    running.set(index, launched.child);
+  const run = (index: number, launched: Launched): Launched => {
+    const { child } = launched;
+    running.set(index, child);
+    if (child.pid !== undefined) options.onStart?.(nameLaunched(index), child.pid);
     return launched;
   };
+  const launch = (index: number): Launched => run(index, launchWorker(options, index));
   const supervise = async (index: number, first: Launched, released: AbortSignal): Promise<WorkerExit> => {
     const signal = AbortSignal.any([ending.signal, released]);
     let launched = first;
@@ -99,7 +105,9 @@ export function launchWorkers(options: LaunchOptions): LocalWorkers {
     }
   };
   const start = (index: number) => {
-    const launched = launch(index);
+    const earlier = options.earlier?.find(({ workerId }) => workerId === nameLaunched(index));
+    const left = earlier === undefined ? null : takeOverWorker(options, index, earlier.pid);
+    const launched = left === null ? launch(index) : run(index, left);
     const release = new AbortController();
     if (supervised.size === 0) process.once('exit', destroy);
     supervised.set(index, release);

@@ -1,20 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { abortReason, withDeadline } from '../../runtime/deadline.js';
+import { abortReason, sleep, withDeadline } from '../../runtime/deadline.js';
 import { cannotWrite } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
 import { makeFolder } from '../../runtime/make-folder.js';
+import { findLeftBehind, type LeftBehind } from './left-behind.js';
 
 export interface NatsServer {
   /** nats://127.0.0.1:PORT */
   readonly url: string;
   readonly token: string;
+  readonly port: number;
   readonly pid: number;
+  /** Of what ends the server when this process is gone. */
+  readonly guardPid: number;
   /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<void>;
   /** SIGTERM, and SIGKILL 5 s later. Resolves when the process has ended. May be called twice. */
@@ -23,12 +27,16 @@ export interface NatsServer {
 
 const readyTimeoutMs = 20_000;
 const closeTimeoutMs = 5000;
+/** How often the log of a server that starts is read. */
+const lookMs = 50;
 
 /**
  * Starts a NATS server with JetStream on a loopback port, with a token, storing in `storeDir`. It is in a
- * process group of its own, so that Ctrl-C does not end it before the run, and it ends when this process
- * does, however that comes about, or when `signal` aborts.
+ * process group of its own, so that Ctrl-C does not end it before the run, and it ends with this process, or
+ * `outlivesMs` after it, however that comes about, or when `signal` aborts.
  *
+ * @param o.earlier one that a process started which has died since: if it still runs, it is taken over.
+ * @param o.outlivesMs default: 0.
  * @param o.port default: a free one.
  * @param o.token default: a random one.
  * @throws RondoError failed-precondition when there is no nats-server on this machine or it does not start.
@@ -38,10 +46,15 @@ export async function startNatsServer(o: {
   signal: AbortSignal;
   port?: number;
   token?: string;
+  earlier?: EarlierServer | null;
+  outlivesMs?: number;
 }): Promise<NatsServer> {
   const executable = installation().natsServer;
   if (executable === null) throw missing();
   if (o.signal.aborted) throw abortReason(o.signal, 'starting nats-server');
+  const { earlier = null, outlivesMs = 0 } = o;
+  const left = earlier && takeOver(earlier, o.storeDir);
+  if (earlier !== null && left) return guardLeft(earlier, left, { outlivesMs, signal: o.signal });
   const token = o.token ?? randomBytes(24).toString('hex');
   const config = await writeConfig({ storeDir: o.storeDir, token, port: o.port ?? -1 }).catch(
     (error: unknown) => {
@@ -49,15 +62,20 @@ export async function startNatsServer(o: {
     },
   );
 
+  // A file, for a pipe to this process would end the server with its first line after this process's end.
+  const logPath = join(o.storeDir, 'nats-server.log');
+  const log = openSync(logPath, 'w');
   const server = spawn(executable, ['--config', config], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', log],
     detached: true,
   });
+  closeSync(log);
   const exited = once(server, 'exit').then(
     () => {},
     () => {},
   );
-  const allExited = guardProcess(server, exited);
+  const guard = guardProcess(server.pid ?? 0, exited, outlivesMs);
+  const allExited = guard.ended;
   const close = async () => {
     await endProcess(server, exited);
     await allExited;
@@ -67,19 +85,24 @@ export async function startNatsServer(o: {
   void exited.then(() => o.signal.removeEventListener('abort', onAbort));
   try {
     const what = 'starting nats-server';
-    const ready = readPort(server, executable);
+    const ready = readPort(server, exited, logPath, executable);
     const port = await withDeadline(ready, { timeoutMs: readyTimeoutMs, what, signal: o.signal });
-    return { url: `nats://127.0.0.1:${port}`, token, pid: server.pid ?? 0, exited: allExited, close };
+    const url = `nats://127.0.0.1:${port}`;
+    return { url, token, port, pid: server.pid ?? 0, guardPid: guard.pid, exited: allExited, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+function configIn(storeDir: string): string {
+  return join(storeDir, 'nats-server.conf');
+}
+
 /** The token stands in a file that only this user reads; on the command line everybody would. */
 async function writeConfig(o: { storeDir: string; token: string; port: number }): Promise<string> {
   makeFolder(o.storeDir);
-  const file = join(o.storeDir, 'nats-server.conf');
+  const file = configIn(o.storeDir);
   const lines = [
     `listen: "127.0.0.1:${o.port}"`,
     `authorization { token: ${JSON.stringify(o.token)} }`,
@@ -89,43 +112,89 @@ async function writeConfig(o: { storeDir: string; token: string; port: number })
   return file;
 }
 
-/**
- * The server's log says which port it has and when it is ready; the rest of the log is read and discarded.
- */
-function readPort(server: ChildProcess, executable: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const complaints: string[] = [];
-    let port: number | null = null;
-    const lines = createInterface({ input: server.stderr! });
-    lines.on('line', (line) => {
-      const listening = /Listening for client connections on .*:(\d+)$/.exec(line);
-      if (listening !== null) port = Number(listening[1]);
-      if (/\[(FTL|ERR)\]/.test(line) || !/^\[\d+\]/.test(line)) complaints.push(line);
-      if (line.includes('Server is ready') && port !== null) resolve(port);
-    });
-    // `close` comes after the last line has been read, `exit` may not.
-    server.once('close', (code, signal) => reject(doesNotStart(executable, complaints, code ?? signal)));
-    server.once('error', (error) => reject(doesNotStart(executable, [error.message], null)));
+/** The server's log says which port it has and when it is ready. */
+async function readPort(
+  server: ChildProcess,
+  exited: Promise<void>,
+  logPath: string,
+  executable: string,
+): Promise<number> {
+  let startError: Error | null = null;
+  server.once('error', (error) => {
+    startError = error;
   });
+  let hasExited = false;
+  void exited.then(() => {
+    hasExited = true;
+  });
+  for (;;) {
+    // Its last lines are there when it has ended.
+    const isLast = hasExited;
+    const lines = (await readFile(logPath, 'utf8')).split('\n').filter((line) => line !== '');
+    const port = lines
+      .map((line) => /Listening for client connections on .*:(\d+)$/.exec(line)?.[1])
+      .find((found) => found !== undefined);
+    if (port !== undefined && lines.some((line) => line.includes('Server is ready'))) return Number(port);
+    if (isLast) {
+      const complaints = lines.filter((line) => /\[(FTL|ERR)\]/.test(line) || !/^\[\d+\]/.test(line));
+      const failure = startError as Error | null;
+      if (failure !== null) complaints.push(failure.message);
+      throw doesNotStart(executable, complaints, server.exitCode ?? server.signalCode);
+    }
+    await sleep(lookMs);
+  }
+}
+
+/** Where a server of an earlier process is. */
+export type EarlierServer = Pick<NatsServer, 'port' | 'token' | 'pid' | 'guardPid'>;
+
+function takeOver({ pid }: EarlierServer, storeDir: string): LeftBehind | null {
+  return findLeftBehind(pid, ['--config', configIn(storeDir)]);
+}
+
+/** It ends as if this process had started it. */
+function guardLeft(
+  earlier: EarlierServer,
+  server: LeftBehind,
+  { outlivesMs, signal }: { readonly outlivesMs: number; readonly signal: AbortSignal },
+): NatsServer {
+  const guard = guardProcess(server.pid, server.ended, outlivesMs);
+  // Only now: the server is never without one. With all of its group, for it may wait in a sleep.
+  if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
+  const close = async () => {
+    server.kill('SIGTERM');
+    const timer = setTimeout(() => server.kill('SIGKILL'), closeTimeoutMs);
+    await guard.ended;
+    clearTimeout(timer);
+  };
+  const onAbort = () => void close();
+  signal.addEventListener('abort', onAbort, { once: true });
+  void server.ended.then(() => signal.removeEventListener('abort', onAbort));
+  const { port, token, pid } = earlier;
+  const url = `nats://127.0.0.1:${port}`;
+  return { url, token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
 }
 
 /**
  * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
  * the pipe closes and the shell ends the server. When the server ends first the shell does too, before the
- * pid can be another's. Resolves when both have ended.
+ * pid can be another's. `ended` resolves when both have.
  */
-function guardProcess(server: ChildProcess, exited: Promise<void>): Promise<void> {
-  if (server.pid === undefined) return exited;
-  const guard = spawn('/bin/sh', ['-c', `read line; kill -TERM ${server.pid}`], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
+function guardProcess(
+  pid: number,
+  exited: Promise<void>,
+  outlivesMs: number,
+): { readonly pid: number; readonly ended: Promise<void> } {
+  if (pid === 0) return { pid, ended: exited };
+  const script = `read line; sleep ${Math.ceil(outlivesMs / 1_000)}; kill -TERM ${pid}`;
+  const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   guard.on('error', () => {});
   const guardExited = once(guard, 'exit').catch(() => {});
-  return exited.then(async () => {
+  const ended = exited.then(async () => {
     guard.kill('SIGKILL');
     await guardExited;
   });
+  return { pid: guard.pid ?? 0, ended };
 }
 
 async function endProcess(server: ChildProcess, exited: Promise<void>): Promise<void> {

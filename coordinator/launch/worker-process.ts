@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
 import { tokenVariable } from '../../runtime/grpc/credentials.js';
 import { removeSharedFiles } from '../../runtime/shared-files.js';
+import { findLeftBehind, type LeftBehind } from './left-behind.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
 
 /** What every worker of a run is started with. */
@@ -33,7 +34,7 @@ export interface WorkerExit {
 }
 
 export interface Launched {
-  readonly child: ChildProcess;
+  readonly child: Pick<ChildProcess, 'pid'> & { kill(signal: NodeJS.Signals): unknown };
   /** `error` names the log and has its last lines; null when it ended well. */
   readonly exit: Promise<WorkerExit & { readonly error: RondoError | null }>;
 }
@@ -93,6 +94,28 @@ export function launchWorker(options: WorkerProcessOptions, index: number): Laun
     child.once('exit', (code, signal) =>
       end(code, signal, signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`),
     );
+  });
+  return { child, exit };
+}
+
+/** A worker that was started for the coordinator at `address`, if it still runs. */
+export function findLeftWorker(address: string, workerId: string, pid: number): LeftBehind | null {
+  return findLeftBehind(pid, ['join', '--coordinator', address, '--id', workerId]);
+}
+
+/** The same as if it had been started here, but for its exit code, which nobody can tell. Null when it has ended. */
+export function takeOverWorker(
+  { coordinatorAddress, logDir }: WorkerProcessOptions,
+  index: number,
+  pid: number,
+): Launched | null {
+  const workerId = nameLaunched(index);
+  const child = findLeftWorker(coordinatorAddress, workerId, pid);
+  if (child === null) return null;
+  const logPath = join(logDir, `${workerId}.log`);
+  const exit = child.ended.then(() => {
+    const error = describeExit(workerId, 'ended', readLogTail(logPath, 0), logPath);
+    return { workerId, pid, exitCode: null, signal: null, error };
   });
   return { child, exit };
 }

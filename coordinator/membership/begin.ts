@@ -2,11 +2,13 @@ import type { WorkerMessage } from '../../proto/gen/coordinator.js';
 import type { CopiedState } from '../telemetry/run-events.js';
 import type { Recovery } from './cluster-events.js';
 import { requireAgreement, violation } from './disagreement.js';
+import { describeBegun } from './generation.js';
 import type { Effect, Transition } from './membership-events.js';
-import type { Preparing, Running, Stopping } from './membership-state.js';
-import { considerChange, sayGoodbye, stepsToCommit, tell } from './regrouping.js';
+import type { Preparing, Running } from './membership-state.js';
+import { sayGoodbye, stepsToCommit } from './regrouping.js';
 import { noReports } from './reports.js';
 import type { Rules } from './rules.js';
+import { askToStop, considerChange, tell } from './stop.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
@@ -46,11 +48,14 @@ function begin(rules: Rules, before: Preparing, stateDigest: string, nowMs: numb
   const recoveries: Effect[] =
     change === null ? [] : [{ kind: 'recovered', value: describeRecovery(before, nowMs) }];
   const leavers = before.standby.filter(({ leaving }) => leaving);
+  const begun = describeBegun(generation, stateDigest);
+  const decided: Effect = { kind: 'decided', value: { newest: generation.number, begun } };
   const value = { generation: generation.number };
   const effects = [
     ...commits,
     ...recoveries,
     ...leavers.map(sayGoodbye),
+    decided,
     ...tell(members, { $case: 'begin', value }),
   ];
   const state: Running = {
@@ -80,14 +85,5 @@ function describeRecovery(state: Preparing, nowMs: number): Recovery {
     ...{ generation: number, worldSize: places.length, step, causes, copies: copied },
     seconds: (nowMs - sinceMs) / 1_000,
     stepsRedone: cutStep && !tookIt && !generation.epochEndDue ? 1 : 0,
-  };
-}
-
-/** Every rank finishes its step, then the run ends. */
-export function askToStop(state: Running, reason: string): { state: Stopping; effects: readonly Effect[] } {
-  const value = { generation: state.generation.number, reason };
-  return {
-    state: { ...state, kind: 'stopping', purpose: { kind: 'end', reason } },
-    effects: tell(state.members, { $case: 'stop', value }),
   };
 }

@@ -81,8 +81,29 @@ export interface Recovery extends Omit<RecoveredEvent, 'generation'> {
   readonly generation: bigint;
 }
 
+/** What must be known to take a coordinator's place when it dies: decided before anybody is told. */
+export interface Decided {
+  /** The number of the newest generation. */
+  readonly newest: bigint;
+  /** The last one that began; null before the first. */
+  readonly begun: BegunGeneration | null;
+}
+
+export interface BegunGeneration {
+  readonly number: bigint;
+  readonly startStep: number;
+  /** It began with the end of the epoch before. */
+  readonly epochEndDue: boolean;
+  /** In rank order. */
+  readonly places: readonly WorkerPlace[];
+  /** Of the state that it began with. */
+  readonly startDigest: string;
+}
+
 /** Receives what happens in the cluster, in order; an error that a listener throws ends the run. */
 export interface ClusterListener {
+  /** Must be on the disk when this returns: only then are workers told. */
+  decided(decided: Decided): void;
   assigned(generation: bigint, workers: readonly WorkerPlace[]): void;
   ready(worker: ReadyWorker): void;
   stepCommitted(step: CommittedStep): void;

@@ -1,5 +1,5 @@
 import { StateSource } from '../../proto/gen/coordinator.js';
-import type { WorkerPlace } from './cluster-events.js';
+import type { BegunGeneration, WorkerPlace } from './cluster-events.js';
 import type { Effect, Transition } from './membership-events.js';
 import type {
   Candidate,
@@ -37,9 +37,9 @@ export function findReady(candidates: readonly Candidate[]): Candidate[] {
  * as are needed when it is started again.
  */
 export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transition {
-  const { start, lastGeneration, members, checkedAtMs } = state;
+  const { start, lastGeneration, isFirst, members, checkedAtMs } = state;
   const ready = findReady(members);
-  const needed = lastGeneration === 0n ? rules.worldSize : rules.minWorkers;
+  const needed = isFirst ? rules.worldSize : rules.minWorkers;
   if (start === null || ready.length < needed) return { state, effects: [] };
   const generation = {
     ...{ number: lastGeneration + 1n, startStep: start.step, epochEndDue: false },
@@ -91,7 +91,14 @@ export function prepare(o: {
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
   });
-  return { state, effects: [{ kind: 'assigned', generation }, ...assignments] };
+  const begun = o.ended && describeBegun(o.ended.generation, o.ended.reports.startDigest);
+  const decided: Effect = { kind: 'decided', value: { newest: generation.number, begun } };
+  return { state, effects: [decided, { kind: 'assigned', generation }, ...assignments] };
+}
+
+export function describeBegun(generation: Generation, startDigest: string): BegunGeneration {
+  const { number, startStep, epochEndDue, places } = generation;
+  return { number, startStep, epochEndDue, places, startDigest };
 }
 
 export function placesOf(members: readonly Member[]): WorkerPlace[] {

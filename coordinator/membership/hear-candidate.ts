@@ -5,12 +5,14 @@ import { formFirst } from './generation.js';
 import { hearCandidateFailure, loseMember } from './loss.js';
 import { candidatesOf, replaceMember } from './members.js';
 import type { Effect, Transition } from './membership-events.js';
-import type { Alive, Candidate, Membership, Regrouping } from './membership-state.js';
+import type { Alive, Candidate, Member, Membership, Regrouping } from './membership-state.js';
+import { attach, mayAttach } from './reattach.js';
 import { refuseLateComer, register } from './registration.js';
-import { considerChange, settle } from './regrouping.js';
+import { settle } from './regrouping.js';
 import { reportBy } from './reports.js';
 import type { Rules } from './rules.js';
 import { noteProgress } from './stall.js';
+import { considerChange } from './stop.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
@@ -29,7 +31,16 @@ export function meet(
     return { state, effects: [{ kind: 'refuse', session, error }] };
   }
   const present = 'standby' in state ? [...state.members, ...state.standby] : state.members;
-  const { workerId, pid, peerAddress } = message.value;
+  const { workerId, pid, peerAddress, attachment } = message.value;
+  const away = present.find((each) => each.workerId === workerId && isAway(each));
+  if (state.kind === 'regrouping' && away !== undefined && isAway(away)) {
+    const isSame = away.pid === pid && away.address === peerAddress;
+    if (isSame && mayAttach(state, attachment))
+      return attach(rules, state, away, session, attachment!, nowMs);
+    const lost = loseMember(rules, state, away.session, 'it lost its place, or was started again', nowMs);
+    const next = meet(rules, lost.state, session, message, nowMs);
+    return { state: next.state, effects: [...lost.effects, ...next.effects] };
+  }
   const earlier = present.find(
     (each) => each.workerId === workerId && each.pid === pid && each.address === peerAddress,
   );
@@ -48,6 +59,10 @@ export function meet(
   return { state: { ...state, members: [...state.members, candidate] }, effects };
 }
 
+function isAway(member: Member): member is Candidate {
+  return 'readiness' in member && (member as Candidate).readiness.kind === 'away';
+}
+
 /** What a member without a rank says. */
 export function hearCandidate(
   rules: Rules,
@@ -64,12 +79,20 @@ export function hearCandidate(
     case 'standby':
       return hearStandby(rules, state, candidate, message.value, nowMs);
     case 'failed':
-      return hearCandidateFailure(rules, state, candidate, message.value, nowMs);
+      return hearCandidateFailure(rules, noteEnd(state, candidate), candidate, message.value, nowMs);
+    case 'finished':
+      return { state: noteEnd(state, candidate), effects: [] };
     default:
       return state.kind === 'regrouping'
         ? hearLate(rules, state, candidate, message)
         : { state, effects: [] };
   }
+}
+
+/** The generation is over for one that had said that it was still under way. */
+function noteEnd(state: Alive, candidate: Candidate): Alive {
+  if (candidate.readiness.kind !== 'attached') return state;
+  return replaceMember(state, { ...candidate, readiness: { kind: 'attached', training: false } });
 }
 
 /** What a rank did before it heard that its generation was interrupted still counts. */
@@ -81,7 +104,8 @@ function hearLate(
 ): Transition {
   const { ended, progress } = state;
   const rank = ended?.generation.places.findIndex((place) => place.workerId === workerId) ?? -1;
-  if (ended === null || rank < 0 || readiness.kind !== 'interrupted') return { state, effects: [] };
+  const isOfRank = readiness.kind === 'interrupted' || readiness.kind === 'attached';
+  if (ended === null || rank < 0 || !isOfRank) return { state, effects: [] };
   const advanced = reportBy(rules, { ...ended, progress }, rank, message);
   if (advanced === null) return { state, effects: [] };
   const { effects, reports, progress: next } = advanced;

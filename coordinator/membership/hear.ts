@@ -84,6 +84,11 @@ function advance(
   if (next.kind === 'stopping' && next.purpose.kind === 'regroup' && result.stopped) {
     return interrupt(rules, next, next.purpose.change, nowMs);
   }
+  if (next.kind === 'running' && result.stopped) {
+    // They were asked to by a coordinator that has died since.
+    const change = { causes: [{ kind: 'restart' as const }], sinceMs: nowMs, cutStep: false };
+    return interrupt(rules, next, change, nowMs);
+  }
   return finish(next, result);
 }
 

@@ -130,7 +130,7 @@ export function hearCandidateFailure(
     // It failed in the generation that was interrupted, for the same reason or for one of its own.
     return peerFailureCodes.has(error.code) ? { state, effects: [] } : fail(state, error);
   }
-  if (state.kind === 'gathering' && state.lastGeneration === 0n) return fail(state, error);
+  if (state.kind === 'gathering' && state.isFirst) return fail(state, error);
   const warning: Effect = { kind: 'warning', text: error.message };
   const next = loseMember(rules, state, candidate.session, error.message, nowMs, error);
   return { state: next.state, effects: [warning, ...next.effects] };
@@ -148,8 +148,7 @@ function failureOf(rules: Rules, name: string, report: FailedReport): RondoError
 export function hearExit(rules: Rules, state: Membership, error: RondoError): Transition {
   if (state.kind === 'failed' || state.kind === 'finished') return { state, effects: [] };
   const present = state.members.length + ('standby' in state ? state.standby.length : 0);
-  const needed =
-    state.kind === 'gathering' && state.lastGeneration === 0n ? rules.worldSize : rules.minWorkers;
+  const needed = state.kind === 'gathering' && state.isFirst ? rules.worldSize : rules.minWorkers;
   if (present < needed) return fail(state, error);
   return { state, effects: [{ kind: 'warning', text: error.message }] };
 }
@@ -181,7 +180,7 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
 function checkGathering({ gathering }: Rules, state: Gathering, nowMs: number): Transition {
   const { start, startedAtMs, members } = state;
   const { timeoutMs, logDir, workerIds } = gathering;
-  if (start === null || state.lastGeneration > 0n || nowMs - startedAtMs < timeoutMs) {
+  if (start === null || !state.isFirst || nowMs - startedAtMs < timeoutMs) {
     return { state, effects: [] };
   }
   const ready = members.filter(({ readiness }) => readiness.kind === 'standby').map((each) => each.workerId);

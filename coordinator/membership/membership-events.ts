@@ -2,6 +2,7 @@ import type { CoordinatorMessage, WorkerMessage } from '../../proto/gen/coordina
 import type { RondoError } from '../../runtime/errors.js';
 import type {
   CommittedStep,
+  Decided,
   EpochEnd,
   EvaluationResult,
   ReadyWorker,
@@ -21,6 +22,8 @@ export type Event =
   | { readonly kind: 'stop'; readonly reason: string }
   /** The ranks are to hold a state inside the epoch too. */
   | { readonly kind: 'snapshot' }
+  /** All that was to be recorded so far is on the disk. */
+  | { readonly kind: 'synced' }
   | { readonly kind: 'close'; readonly ok: boolean; readonly reason: string }
   | { readonly kind: 'tick' };
 
@@ -42,6 +45,8 @@ export type Effect =
   /** End the session with an error. */
   | { readonly kind: 'refuse'; readonly session: number; readonly error: RondoError }
   | { readonly kind: 'assigned'; readonly generation: Generation }
+  /** To be on the disk before the effects that follow. */
+  | { readonly kind: 'decided'; readonly value: Decided }
   | { readonly kind: 'ready'; readonly value: ReadyWorker }
   | { readonly kind: 'stepCommitted'; readonly value: CommittedStep }
   | { readonly kind: 'evaluating'; readonly rank: number; readonly images: number }

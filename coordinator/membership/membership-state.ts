@@ -45,6 +45,10 @@ export interface Candidate extends Member {
     | { readonly kind: 'opening' }
     /** It had a rank, and has not yet said which state it holds. */
     | { readonly kind: 'interrupted' }
+    /** It had a rank under a coordinator that died, and has not been heard from since. */
+    | { readonly kind: 'away' }
+    /** It is back, and goes on as it was until all are; `training` when its generation is still under way. */
+    | { readonly kind: 'attached'; readonly training: boolean }
     /** A generation may take it; `held` is null for one that must copy a state first. */
     | { readonly kind: 'standby'; readonly held: HeldState | null };
 }
@@ -118,6 +122,8 @@ interface Base {
 export interface Gathering extends Base {
   readonly kind: 'gathering';
   readonly lastGeneration: bigint;
+  /** The coordinator has formed no generation yet. */
+  readonly isFirst: boolean;
   readonly members: readonly Candidate[];
   readonly start: Start | null;
   /** When it was started; means nothing before. */

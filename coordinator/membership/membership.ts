@@ -1,20 +1,21 @@
 import { RondoError } from '../../runtime/errors.js';
-import { askToStop } from './begin.js';
 import { dismissAll, fail, finish } from './end.js';
 import { formFirst } from './generation.js';
 import { hear } from './hear.js';
 import { checkTime, hearExit, loseMember } from './loss.js';
 import type { Event, Transition } from './membership-events.js';
 import type { Alive, Gathering, Membership, Start } from './membership-state.js';
-import { settle, tell } from './regrouping.js';
+import { settle } from './regrouping.js';
+import { recordedIn } from './reports.js';
 import type { Rules } from './rules.js';
+import { askToStop, tell } from './stop.js';
 
-/** A cluster without workers. */
-export function beginMembership(nowMs: number): Membership {
+/** A cluster without workers. `lastGeneration` is that of a coordinator that died. */
+export function beginMembership(nowMs: number, lastGeneration = 0n): Membership {
   return {
     kind: 'gathering',
     checkedAtMs: nowMs,
-    lastGeneration: 0n,
+    ...{ lastGeneration, isFirst: true },
     members: [],
     start: null,
     startedAtMs: nowMs,
@@ -51,6 +52,8 @@ function handle(rules: Rules, state: Membership, event: Event, nowMs: number): T
       return stop(rules, state, event.reason, nowMs);
     case 'snapshot':
       return askForSnapshot(state);
+    case 'synced':
+      return tellRecorded(state);
     case 'close':
       return close(state, event.ok, event.reason);
     case 'tick':
@@ -64,11 +67,12 @@ function start(rules: Rules, state: Membership, at: Start, nowMs: number): Trans
   const { checkedAtMs, lastGeneration, members } = state;
   const started: Gathering = {
     ...{ kind: 'gathering', checkedAtMs, lastGeneration, members, start: at, startedAtMs: nowMs },
+    isFirst: state.kind === 'gathering' && state.isFirst,
     stopped: state.kind === 'gathering' && state.stopped,
   };
   if (started.stopped) return endBeforeFirstStep(started, at.step);
   const formed = formFirst(rules, started, nowMs);
-  if (formed.state.kind !== 'gathering' || lastGeneration === 0n) return formed;
+  if (formed.state.kind !== 'gathering' || started.isFirst) return formed;
   const { minWorkers: needed } = rules;
   return { state: formed.state, effects: [{ kind: 'short', workers: members.length, needed }] };
 }
@@ -97,6 +101,13 @@ function askForSnapshot(state: Membership): Transition {
   if (state.kind !== 'running') return { state, effects: [] };
   const value = { generation: state.generation.number };
   return { state, effects: tell(state.members, { $case: 'snapshot', value }) };
+}
+
+/** What the ranks need not keep any more. */
+function tellRecorded(state: Membership): Transition {
+  if (state.kind !== 'running' && state.kind !== 'stopping') return { state, effects: [] };
+  const value = recordedIn(state.progress);
+  return { state, effects: tell(state.members, { $case: 'recorded', value }) };
 }
 
 function endBeforeFirstStep(state: Alive, step: number): Transition {

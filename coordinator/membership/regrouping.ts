@@ -1,4 +1,3 @@
-import type { CoordinatorMessage } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
 import type { ChangeCause } from '../telemetry/run-events.js';
@@ -7,6 +6,7 @@ import { commitFromSome } from './commit-step.js';
 import { describeDisagreement } from './disagreement.js';
 import { fail } from './end.js';
 import { findReady, formFirst, placesOf, prepare } from './generation.js';
+import { goOn } from './go-on.js';
 import type { Effect, Transition } from './membership-events.js';
 import type {
   Candidate,
@@ -20,6 +20,7 @@ import type {
   Stopping,
 } from './membership-state.js';
 import type { Rules } from './rules.js';
+import { tell } from './stop.js';
 
 type Engaged = Preparing | Running | Stopping;
 
@@ -65,30 +66,13 @@ export function addCause(change: Change | null, cause: ChangeCause, cutStep: boo
 }
 
 /**
- * Has a running generation end with the step under way when a worker waits to take part, or wants to leave.
- */
-export function considerChange(rules: Rules, state: Running, nowMs: number): Transition {
-  const leaving = state.members.filter((member) => member.leaving);
-  const joining = findReady(state.standby);
-  if (leaving.length + joining.length === 0 || rules.restoresState) return { state, effects: [] };
-  const causes: ChangeCause[] = [
-    ...leaving.map(({ workerId }) => ({ kind: 'leave' as const, workerId })),
-    ...joining.map(({ workerId }) => ({ kind: 'join' as const, workerId })),
-  ];
-  const change = { causes, sinceMs: nowMs, cutStep: false };
-  const value = { generation: state.generation.number, reason: 'the membership changes' };
-  return {
-    state: { ...state, kind: 'stopping', purpose: { kind: 'regroup', change } },
-    effects: tell(state.members, { $case: 'stop', value }),
-  };
-}
-
-/**
  * Once every survivor has said which state it holds: the most advanced one is adopted, and the next generation
  * is formed when there are workers enough.
  */
 export function settle(rules: Rules, state: Regrouping, nowMs: number): Transition {
   const { members } = state;
+  if (members.some(({ readiness }) => readiness.kind === 'away')) return { state, effects: [] };
+  if (members.some(({ readiness }) => readiness.kind === 'attached')) return goOn(rules, state, nowMs);
   if (members.some(({ readiness }) => readiness.kind === 'interrupted')) return { state, effects: [] };
   const holders = members.filter((member) => heldBy(member) !== null);
   if (holders.length === 0) return loseState(rules, state, nowMs);
@@ -142,7 +126,7 @@ export function sayGoodbye({ session }: Candidate): Effect {
 function loseState(rules: Rules, state: Regrouping, nowMs: number): Transition {
   const { checkedAtMs, interrupted, members, start, stopRequested, progress } = state;
   const gathering: Gathering = {
-    ...{ kind: 'gathering', checkedAtMs, lastGeneration: interrupted.number, start },
+    ...{ kind: 'gathering', checkedAtMs, lastGeneration: interrupted.number, start, isFirst: false },
     members: members.map((member): Candidate => {
       return member.readiness.kind === 'standby'
         ? { ...member, readiness: { kind: 'standby', held: null } }
@@ -195,11 +179,4 @@ function requireSameState(
 
 function heldBy({ readiness }: Candidate): HeldState | null {
   return readiness.kind === 'standby' ? readiness.held : null;
-}
-
-export function tell(
-  members: readonly { readonly session: number }[],
-  message: NonNullable<CoordinatorMessage['message']>,
-): readonly Effect[] {
-  return members.map(({ session }): Effect => ({ kind: 'send', session, message: { message } }));
 }

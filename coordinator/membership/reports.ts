@@ -2,6 +2,7 @@ import type {
   EpochCompleted,
   Evaluation,
   Finished,
+  Recorded,
   StepCommitted,
   WorkerMessage,
 } from '../../proto/gen/coordinator.js';
@@ -37,6 +38,11 @@ export function noReports(generation: Generation, startDigest: string): Reports 
     states: new Map(),
     finished: new Map(),
   };
+}
+
+/** What has been recorded when the disk has all of it. */
+export function recordedIn({ committed, evaluatedEpoch, digestedEpoch }: Progress): Recorded {
+  return { steps: BigInt(committed), epochs: Math.min(evaluatedEpoch, digestedEpoch) + 1 };
 }
 
 /**

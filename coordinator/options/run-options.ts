@@ -151,7 +151,7 @@ export const runOptions = {
   }),
   resume: runtimeOption({
     value: 'RUN',
-    text: 'go on with a run, by name or folder, from its newest checkpoint; the recipe stays as it was; --data DIR, or --valid or --labels, once when they have moved',
+    text: 'go on with a run, by name or folder: with its workers where its coordinator died and they still train, else from its newest checkpoint; the recipe stays as it was; --data DIR, or --valid or --labels, once when they have moved',
     type: text('the name or folder of a run'),
   }),
   json: runtimeOption({

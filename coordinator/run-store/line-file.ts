@@ -96,6 +96,25 @@ export async function* readLines<T>(
   }
 }
 
+/** The last whole line of a file, without its end; null where there is none, or it is longer than 64 KiB. */
+export function readLastLine(path: string): string | null {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch {
+    return null;
+  }
+  try {
+    const { size } = fstatSync(descriptor);
+    const block = Buffer.alloc(blockBytes);
+    const length = readSync(descriptor, block, 0, blockBytes, Math.max(0, size - blockBytes));
+    const lines = block.subarray(0, length).toString().split('\n');
+    return lines.length < 2 || (lines.length === 2 && size > blockBytes) ? null : lines.at(-2)!;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 function naming<T>(path: string, use: () => T): T {
   try {
     return use();

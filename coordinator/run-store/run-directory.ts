@@ -27,6 +27,8 @@ export interface RunDirectory {
   readonly control: string;
   /** What `worker join` must know, while workers that were not launched here may join. */
   readonly token: string;
+  /** What the coordinator has decided and started, while the run goes on. */
+  readonly coordinator: string;
   /** The digest of every image that the run trains and validates on. */
   readonly images: string;
   readonly summary: string;
@@ -91,6 +93,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     nats: join(path, 'nats'),
     control: join(path, 'control.json'),
     token: join(path, 'token'),
+    coordinator: join(path, 'coordinator.json'),
     images: join(path, 'images.sha256'),
     summary: join(path, 'summary.json'),
     quarantined: join(path, 'quarantined.jsonl'),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { totalSteps } from '../../plan/phases.js';
 import { RondoError } from '../../runtime/errors.js';
 import { findBestEpoch, readBest } from '../checkpoints/best-epoch.js';
+import { findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { distinctKernels } from '../run-store/ledger.js';
 import { describeError, type Ending, type Summary } from '../run-store/summary.js';
@@ -78,9 +79,10 @@ export async function reportRun(
 }
 
 async function evaluateEnd(
-  { config, dataset, checkpoint, runtime }: PreparedRun,
+  { config, dataset, directory, runtime }: PreparedRun,
   context: ReportContext,
 ): Promise<EvaluationResult> {
+  const checkpoint = await findNewestCheckpoint(directory.checkpoints, () => {});
   assert(checkpoint !== null, 'a run that trained nothing has a checkpoint');
   const workers = Math.max(1, runtime.localWorkers);
   const task = { config, dataset, checkpoint, workers, tta: false };

@@ -11,8 +11,10 @@ import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, takeOver } from '../checkpoints/source-run.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
 import { divideThreads } from '../launch/worker-environment.js';
+import type { Adopted } from '../membership/reattach.js';
 import type { RuntimeOptions, StartConfig } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
+import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {
@@ -27,6 +29,15 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import { buildRunConfig } from './run-config.js';
 import type { RunServices } from './services.js';
 
+/** What a coordinator left that died in the middle of a run. */
+export interface LeftRun {
+  readonly record: CoordinatorRecord;
+  /** Some of its workers may still train, and look for a coordinator where the record says. */
+  readonly lives: boolean;
+  /** What they go on with; null when the run goes back to a checkpoint, and they join anew. */
+  readonly adopted: Adopted | null;
+}
+
 /** A run whose directory is locked by this process, ready to be trained. */
 export interface PreparedRun {
   readonly directory: RunDirectory;
@@ -40,6 +51,8 @@ export interface PreparedRun {
   readonly checkpoint: Checkpoint | null;
   /** What the ledger says of the steps before that state. */
   readonly restored: LedgerState;
+  /** What a coordinator that died left; null for a new run, and when the last one ended in order. */
+  readonly left: LeftRun | null;
   /** Times the run was resumed, this one included. */
   readonly resumptions: number;
   /** Gives the run's lock back. */
@@ -104,7 +117,7 @@ export async function prepareNewRun(
       pretrainedPath: weights?.path ?? null,
       runtime,
       checkpoint: null,
-      restored: emptyLedger,
+      ...{ restored: emptyLedger, left: null },
       resumptions: 0,
       unlock,
     };
@@ -161,7 +174,7 @@ export async function indexData(
 
 /** What the person is told of a run before it starts. */
 export function describePrepared(run: PreparedRun): RunEvent {
-  const { config, directory, runtime, quarantined, checkpoint } = run;
+  const { config, directory, runtime, quarantined, checkpoint, left } = run;
   return {
     kind: 'prepared',
     runId: config.runId,
@@ -175,6 +188,6 @@ export function describePrepared(run: PreparedRun): RunEvent {
     quarantined: quarantined.length,
     epochs: totalEpochs(config),
     stepsPerEpoch: totalSteps(config) / totalEpochs(config),
-    startStep: checkpoint?.record.step ?? 0,
+    startStep: left?.adopted?.committed ?? checkpoint?.record.step ?? 0,
   };
 }

@@ -1,6 +1,10 @@
+import { z } from 'zod';
+import { deadlinesOf } from '../../plan/deadlines.js';
 import { RondoError } from '../../runtime/errors.js';
 import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-session.js';
-import type { LineFile } from '../run-store/line-file.js';
+import { parseJson } from '../../runtime/parse-json.js';
+import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
+import { type LineFile, readLastLine } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
 import type { PreparedRun } from './prepare-run.js';
@@ -12,6 +16,7 @@ interface MetricsContext {
   report(event: RunEvent): void;
   readonly resources: OpenResources;
   readonly file: LineFile;
+  readonly record: CoordinatorRecordFile;
 }
 
 /** How workers reach the server that takes their metrics; an empty `url` means that there is none. */
@@ -43,8 +48,28 @@ export async function recordMetrics(context: MetricsContext): Promise<MetricsAdd
   }
 }
 
-async function open({ run, services, report, resources, file }: MetricsContext): Promise<MetricsAddress> {
-  const { config, directory, restored, runtime } = run;
+const numberedLine = z.object({ sequence: z.int().nonnegative() });
+
+/** Of the last metric that was recorded; null without one. */
+function readLastSequence(path: string): number | null {
+  const line = readLastLine(path);
+  if (line === null) return null;
+  try {
+    return parseJson(numberedLine, line, { name: path }).sequence;
+  } catch {
+    return null;
+  }
+}
+
+async function open({
+  run,
+  services,
+  report,
+  resources,
+  file,
+  record,
+}: MetricsContext): Promise<MetricsAddress> {
+  const { config, directory, restored, runtime, left } = run;
   /** Once, whatever goes wrong first. */
   let warned = false;
   const warn = (error: RondoError) => {
@@ -58,7 +83,10 @@ async function open({ run, services, report, resources, file }: MetricsContext):
     refused = true;
   };
   if (runtime.nats === null) {
-    resources.server = await services.startMetricsServer({ storeDir: directory.nats });
+    const earlier = left?.record.nats ?? null;
+    const outlivesMs = deadlinesOf(runtime.silenceMs).absenceMs;
+    resources.server = await services.startMetricsServer({ storeDir: directory.nats, earlier, outlivesMs });
+    record.change({ nats: resources.server.server });
     void resources.server.failed.then(warn);
   }
   const { url, token } = resources.server ?? {
@@ -68,7 +96,9 @@ async function open({ run, services, report, resources, file }: MetricsContext):
   resources.collector = await services.openCollector({
     ...{ url, token },
     runId: config.runId,
-    onMetric: file.append,
+    // What was published while there was no coordinator is taken too.
+    after: left?.lives ? readLastSequence(directory.metrics) : null,
+    onMetric: (metric, sequence) => file.append({ ...metric, sequence }),
     onRefused: warnOfRefused,
     onFailure: warn,
   });

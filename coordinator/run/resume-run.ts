@@ -9,10 +9,12 @@ import { shellWord } from '../../runtime/printable.js';
 import { type Checkpoint, digestRunConfig } from '../checkpoints/checkpoint-file.js';
 import { describeDamage, findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
+import type { Adopted } from '../membership/reattach.js';
 import { dashed } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
 import { type RuntimeOptions, type StartConfig, settleWorkers } from '../options/start-config.js';
 import type { TrainingOptions } from '../options/start-schema.js';
+import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import {
   type LedgerLine,
@@ -32,7 +34,8 @@ import {
   writeRunRecord,
 } from '../run-store/run-directory.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
-import { type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
+import { findAdoptable, findLeft } from './left-run.js';
+import { type LeftRun, type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
@@ -43,8 +46,8 @@ export type Resumed =
   | { readonly kind: 'finished'; readonly directory: RunDirectory; readonly summary: Summary };
 
 /**
- * Takes up a run where its newest checkpoint left it: same config, same data, ledger rolled back to that
- * step. Data and weights may lie elsewhere now: where they do is recorded, and need not be said again. Throws
+ * Takes up a run where the workers are that its coordinator left when it died, else where its newest checkpoint
+ * left it: same config, same data, ledger rolled back to that step. Data and weights may lie elsewhere now: where they do is recorded, and need not be said again. Throws
  * when another process works on the run, when an option or the data differ from the run's, and data-loss when
  * all checkpoints are damaged.
  */
@@ -54,7 +57,8 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
   try {
     const record = readRunRecord(directory);
     requireSame(start.given, record);
-    const runtime = resolveRuntime(start, record);
+    const left = findLeft(directory, start.runtime.listen);
+    const runtime = resolveRuntime(start, record, left);
     await restoreReplaced(directory.checkpoints);
     const checkpoint = await findNewestCheckpoint(directory.checkpoints, (damage, instead) =>
       context.report({ kind: 'warning', text: describeDamage(damage, instead) }),
@@ -77,7 +81,8 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     }
     const { pretrained: _, ...verified } = moved;
     await rememberPlaces(directory, record, dataset, checkpoint === null ? moved : verified);
-    const restored = await rollBackLedger(directory, step, context);
+    const adoptable = left?.lives ? await findLeftLedger(left.record, record, directory, context) : null;
+    const restored = adoptable?.restored ?? (await rollBackLedger(directory, step, context));
     return {
       kind: 'ready',
       run: {
@@ -90,6 +95,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
         runtime,
         checkpoint,
         restored,
+        left: left && { ...left, adopted: adoptable?.adopted ?? null },
         resumptions: restored.rollbacks,
         unlock,
       },
@@ -118,8 +124,16 @@ function requireSame(given: Partial<TrainingOptions>, { runId, training, config 
   }
 }
 
-function resolveRuntime(start: ResumeConfig, record: RunRecord): RuntimeOptions {
-  return { ...start.runtime, ...settleWorkers(start.workers, record.workers) };
+function resolveRuntime(
+  { runtime, workers: given }: ResumeConfig,
+  { workers: usual }: RunRecord,
+  left: Omit<LeftRun, 'adopted'> | null,
+): RuntimeOptions {
+  if (!left?.lives) return { ...runtime, ...settleWorkers(given, usual) };
+  // Those that join by hand may still be there.
+  const localWorkers = given.localWorkers ?? Math.min(left.record.workers.length, given.workers ?? usual);
+  const counts = settleWorkers({ ...given, localWorkers }, usual);
+  return { ...runtime, ...counts, listen: left.record.address };
 }
 
 function requireOwn({ path, record }: Checkpoint, { config, runId }: RunRecord): void {
@@ -164,19 +178,34 @@ async function rememberPlaces(
   await writeRunRecord(directory, { ...rest, training, ...rootsOf(dataset) });
 }
 
+/** What the ledger holds, where workers can go on from there that a coordinator left; else null. */
+async function findLeftLedger(
+  left: CoordinatorRecord,
+  record: RunRecord,
+  { ledger }: RunDirectory,
+  context: PrepareContext,
+): Promise<{ restored: LedgerState; adopted: Adopted } | null> {
+  const restored = await settleLedger(readLines(ledger, context));
+  const adopted = findAdoptable(left, restored, record);
+  return adopted === null ? null : { restored, adopted };
+}
+
+function readLines(ledger: string, { report, signal }: PrepareContext): AsyncGenerator<LedgerLine> {
+  return readLedger(ledger, (progress) => {
+    signal.throwIfAborted();
+    report({ kind: 'dataset', phase: 'reading', subject: 'the ledger', unit: 'bytes', ...progress });
+  });
+}
+
 /** Returns what the ledger holds up to a step, with the rollback that this resumption adds. */
 async function rollBackLedger(
   { ledger }: RunDirectory,
   toStep: number,
-  { report, signal }: PrepareContext,
+  context: PrepareContext,
 ): Promise<LedgerState> {
   const file = openLineFile(ledger);
   try {
-    const lines = readLedger(ledger, (progress) => {
-      signal.throwIfAborted();
-      report({ kind: 'dataset', phase: 'reading', subject: 'the ledger', unit: 'bytes', ...progress });
-    });
-    const state = await settleLedger(lines);
+    const state = await settleLedger(readLines(ledger, context));
     const taken = (state.steps.at(-1)?.step ?? -1) + 1;
     if (taken < toStep) {
       throw new RondoError(

@@ -2,9 +2,11 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
+import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
 import { removeTokenFile, writeTokenFile } from '../run-store/run-directory.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
+import type { LeftRun } from './prepare-run.js';
 import type { RunningCluster, RunServices } from './services.js';
 
 /** One task of a cluster, and where its workers are. */
@@ -32,6 +34,10 @@ export interface RunOnClusterOptions<Result> {
   /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
   readonly snapshotSteps: number;
   readonly token: string;
+  /** What a coordinator that died left; null unless its workers are waited for. */
+  readonly left: LeftRun | null;
+  /** Is told what a coordinator that takes this one's place must know; null where nobody does. */
+  readonly record: CoordinatorRecordFile | null;
   /** Holds the token while workers from elsewhere may join, and is gone afterwards. */
   readonly tokenFile: string;
   readonly logDir: string;
@@ -54,6 +60,11 @@ export interface RunOnClusterOptions<Result> {
   readonly resources: OpenResources;
 }
 
+function noteWorker(record: CoordinatorRecordFile | null, workerId: string, pid: number): void {
+  const others = record?.value.workers.filter((each) => each.workerId !== workerId) ?? [];
+  record?.change({ workers: [...others, { workerId, pid }] });
+}
+
 /**
  * Opens a cluster, launches its local workers, and has all of them do a task.
  *
@@ -66,6 +77,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     ...{ config, dataset, pretrainedPath, listen, token, silenceMs, snapshotSteps: o.snapshotSteps },
     ...{ worldSize: workers, minWorkers, maxWorkers },
     welcome: { natsUrl: nats.url, natsToken: nats.token },
+    ...{ adopted: o.left?.adopted ?? null, lastGeneration: BigInt(o.left?.record.newest ?? 0) },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
     launched: { workerIds: Array.from({ length: localWorkers }, (_, index) => `worker-${index}`), logDir },
     listener: o.listener,
@@ -76,12 +88,15 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
   const tokenFile = localWorkers < maxWorkers ? o.tokenFile : null;
   const abort = () => o.onAbort(cluster);
   try {
+    o.record?.change({ address: cluster.address });
     if (tokenFile !== null) writeTokenFile(tokenFile, token);
     o.report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
     if (localWorkers > 0) {
       const launched = services.launchWorkers({
         ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, cacheGib },
         threads: config.threads,
+        earlier: o.left?.record.workers ?? [],
+        onStart: (workerId, pid) => noteWorker(o.record, workerId, pid),
         onRestart: ({ message }) => o.report({ kind: 'warning', text: `started again: ${message}` }),
         onFailure: (error) => cluster.workerExited(error),
       });

@@ -27,7 +27,7 @@ import { followSkippedSteps } from './skipped-steps.js';
 /**
  * Listens to the cluster and records the run: the ledger, the table of epochs, which states to checkpoint.
  */
-export interface RunRecorder extends ClusterListener {
+export interface RunRecorder extends Omit<ClusterListener, 'decided'> {
   readonly epochs: readonly EpochRecord[];
   /** Steps, epochs and workers, in order. */
   readonly history: History;
@@ -204,6 +204,7 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     },
     recovered(recovery) {
       recoveries += 1;
+      worldSize = recovery.worldSize;
       attempt += recovery.stepsRedone;
       const { causes, step } = recovery;
       o.report({ kind: 'recovered', ...recovery, generation: Number(recovery.generation) });

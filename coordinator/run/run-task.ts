@@ -75,7 +75,7 @@ async function gatherAndRun(
     return await runOnCluster({
       ...{ task: work, services, report, signal, resources, logDir },
       ...{ minWorkers: 1, maxWorkers: work.workers, silenceMs: 1_000 * defaults.silenceLimit },
-      snapshotSteps: 0,
+      ...{ snapshotSteps: 0, left: null, record: null },
       token: createRunToken(),
       tokenFile: join(logDir, 'token'),
       nats: { url: '', token: '' },
@@ -98,6 +98,7 @@ async function gatherAndRun(
 }
 
 const ignoreAll: ClusterListener = {
+  decided() {},
   assigned() {},
   ready() {},
   stepCommitted() {},

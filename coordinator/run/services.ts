@@ -9,6 +9,8 @@ import type { RunControl, Scaling } from '../cluster/control.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { SplitKind } from '../dataset/split.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
+import type { Adopted } from '../membership/reattach.js';
+import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
 import type { History } from '../run-store/epoch-record.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
 import type { DatasetProgress } from '../telemetry/run-events.js';
@@ -33,6 +35,8 @@ export interface RunningCluster {
   stop(reason: string): void;
   /** Has the workers hold a state inside the epoch too, if they are training. */
   snapshot(): void;
+  /** All that the listener has heard is on the disk. */
+  synced(): void;
   /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
   status(): ClusterStatus;
@@ -56,6 +60,8 @@ export interface MetricsServer {
   readonly failed: Promise<RondoError>;
   readonly url: string;
   readonly token: string;
+  /** Its process, for a coordinator that takes this one's place. */
+  readonly server: NonNullable<CoordinatorRecord['nats']>;
   close(): Promise<void>;
   destroy(): void;
 }
@@ -98,13 +104,21 @@ export interface RunServices {
   }>;
   readonly fetchWeights: FetchWeights;
   readonly checkWeights: CheckWeights;
-  startMetricsServer(options: { storeDir: string }): Promise<MetricsServer>;
+  startMetricsServer(options: {
+    storeDir: string;
+    /** One of a coordinator that died: if it still runs, it is taken over. */
+    earlier: CoordinatorRecord['nats'];
+    /** How long it outlives this process. */
+    outlivesMs: number;
+  }): Promise<MetricsServer>;
   openCollector(options: {
     url: string;
     token: string;
     runId: string;
-    /** When it throws, collecting ends and `onFailure` is called. */
-    onMetric(metric: Metric): void;
+    /** The number in the stream after which metrics are taken; null for those from now on. */
+    after: number | null;
+    /** Called with its number in the stream. When it throws, collecting ends and `onFailure` is called. */
+    onMetric(metric: Metric, sequence: number): void;
     /** Something else came under the run's subjects. */
     onRefused(error: RondoError): void;
     onFailure(error: RondoError): void;
@@ -124,6 +138,10 @@ export interface RunServices {
     dataset: Dataset;
     pretrainedPath: string | null;
     checkpoint(step: number): AsyncIterable<StateChunk>;
+    /** What a coordinator that died left; null unless its workers are waited for. */
+    adopted: Adopted | null;
+    /** The number of the last generation of a coordinator that died; 0 without one. */
+    lastGeneration: bigint;
     /** Those that are started on this machine, and where their logs are. */
     launched: { workerIds: readonly string[]; logDir: string };
     /** What workers computed with before the run was resumed, in words. */
@@ -137,6 +155,10 @@ export interface RunServices {
     coordinatorAddress: string;
     token: string;
     logDir: string;
+    /** Those of a coordinator that died: the ones that still run are taken over. */
+    earlier: CoordinatorRecord['workers'];
+    /** A worker's process runs. */
+    onStart(workerId: string, pid: number): void;
     /** Of each. */
     threads: number;
     /** Disk for decoded images, in GiB. */

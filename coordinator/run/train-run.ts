@@ -3,8 +3,8 @@ import { deadlinesOf } from '../../plan/deadlines.js';
 import { totalSteps } from '../../plan/phases.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
-import { createRunToken } from '../../runtime/grpc/credentials.js';
 import { keepCheckpoints } from '../checkpoints/checkpoint-keeper.js';
+import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
 import { distinctKernels } from '../run-store/ledger.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
@@ -12,6 +12,7 @@ import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../
 import type { RunEvent } from '../telemetry/run-events.js';
 import { controlOf, measurePace, openControl } from './control-run.js';
 import { reportRun, summarize } from './finish-run.js';
+import { openRecord, recordDecisions, saveLeft } from './left-run.js';
 import {
   closeResources,
   destroyResources,
@@ -42,8 +43,9 @@ export interface TrainContext {
 }
 
 interface ActiveRun extends PhaseWork {
-  /** A new one whenever the run is started or resumed. */
+  /** A new one whenever the run is started or resumed, unless workers that have the last one may live. */
   readonly token: string;
+  readonly record: CoordinatorRecordFile;
   readonly context: TrainContext;
   readonly resources: OpenResources;
   readonly ledger: LineFile;
@@ -75,6 +77,7 @@ export async function trainRun(
   const endAtOnce = () => {
     destroyResources(active.resources);
     removeTokenFile(run.directory.token);
+    active.record.remove();
     run.unlock();
     writeSummaryAtOnce(
       run.directory,
@@ -96,6 +99,7 @@ export async function trainRun(
     immediate.removeEventListener('abort', endAtOnce);
     active.ledger.close();
     active.metrics.close();
+    active.record.remove();
     // The store of a server that has ended: what it held stands in metrics.jsonl.
     await rm(run.directory.nats, { recursive: true, force: true }).catch(() => {});
     run.unlock();
@@ -105,7 +109,7 @@ export async function trainRun(
 function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const { services, report } = context;
   const resources = noResources();
-  const token = createRunToken();
+  const { token, record } = openRecord(run);
   const ledger = openLineFile(run.directory.ledger);
   const publish: MetricsCollector['publish'] = (metric) => resources.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
@@ -113,6 +117,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
     ...{ token, ledger, report, publish, keep: run.runtime.checkpoints.keep },
     pullState: services.pullState,
     stallMs: deadlinesOf(run.runtime.silenceMs).transferMs,
+    synced: () => resources.cluster?.synced(),
     epochs: () => recorder.epochs,
   });
   const recorder = createRunRecorder({
@@ -132,6 +137,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const active: ActiveRun = {
     run,
     token,
+    record,
     context,
     resources,
     ledger,
@@ -193,26 +199,29 @@ function addResumeRemedy(error: RondoError, { recorder, context }: ActiveRun): R
 
 /** Opens everything, trains, and returns how many metrics the workers sent. */
 async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']> {
-  const { run, token, context, resources, recorder } = active;
+  const { run, token, record, context, resources, recorder, ledger } = active;
   const { services, signals, report, resume } = context;
-  const { config, dataset, pretrainedPath, runtime, directory } = run;
+  const { config, dataset, pretrainedPath, runtime, directory, left } = run;
   const { signal } = signals;
-  const nats = await recordMetrics({ run, services, report, resources, file: active.metrics });
+  const nats = await recordMetrics({ run, services, report, resources, file: active.metrics, record });
   signal.throwIfAborted();
   considerResumed(active);
-  if (recorder.nextStep === totalSteps(config)) return noMetrics;
+  const isAdopted = left?.adopted != null;
+  if (recorder.nextStep === totalSteps(config) && !isAdopted) return noMetrics;
+  saveLeft(run, active.checkpoints);
   const pace = measurePace();
   const { minWorkers, maxWorkers } = runtime;
   const controlled = { config, counts: { minWorkers, maxWorkers }, recorder, resumptions: run.resumptions };
   return runOnCluster({
     task: { ...runtime, config, dataset, pretrainedPath },
     ...{ minWorkers, maxWorkers, silenceMs: runtime.silenceMs },
-    ...{ token, nats, services, report, signal, resources },
+    ...{ token, nats, services, report, signal, resources, record, left: left?.lives ? left : null },
     tokenFile: directory.token,
     logDir: directory.logs,
     snapshotSteps: runtime.checkpoints.everySteps ?? 0,
     listener: {
       ...recorder,
+      decided: recordDecisions(ledger, record),
       stepCommitted(step) {
         pace.committed(services.nowMs());
         recorder.stepCommitted(step);

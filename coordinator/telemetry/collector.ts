@@ -40,7 +40,9 @@ export async function openCollector(o: {
   url: string;
   token: string;
   runId: string;
-  onMetric(metric: Metric): void;
+  /** The number in the stream after which it begins; from now on unless given. */
+  after?: number | null;
+  onMetric(metric: Metric, sequence: number): void;
   onRefused?(error: RondoError): void;
   onFailure?(error: RondoError): void;
 }): Promise<Collector> {
@@ -48,8 +50,8 @@ export async function openCollector(o: {
   let trouble: RondoError | null = null;
   let failed = false;
   let received = 0;
-  /** Sequence number of the last message taken; null before the first connection. */
-  let position: number | null = null;
+  /** Sequence number of the last message taken; null until the stream says how far it is. */
+  let position: number | null = o.after ?? null;
   let caughtUp: { readonly target: number; resolve(): void } | null = null;
   let current: NatsConnection | null = null;
 
@@ -70,7 +72,7 @@ export async function openCollector(o: {
     if (failed || sequence <= (position ?? 0)) return;
     position = sequence;
     const metric = read(sequence, body);
-    if (metric !== null) hand(metric);
+    if (metric !== null) hand(metric, sequence);
     if (caughtUp !== null && sequence >= caughtUp.target) caughtUp.resolve();
   }
 
@@ -86,9 +88,9 @@ export async function openCollector(o: {
     }
   }
 
-  function hand(metric: Metric): void {
+  function hand(metric: Metric, sequence: number): void {
     try {
-      o.onMetric(metric);
+      o.onMetric(metric, sequence);
       received += 1;
     } catch (error) {
       failed = true;

@@ -98,7 +98,9 @@ export type ChangeCause =
     }
   /** A worker says that it cannot reach another. */
   | { readonly kind: 'complaint'; readonly workerId: string; readonly reason: string }
-  | { readonly kind: 'join' | 'leave'; readonly workerId: string };
+  | { readonly kind: 'join' | 'leave'; readonly workerId: string }
+  /** The coordinator died, and another one took its place. */
+  | { readonly kind: 'restart' };
 
 /** In words, such as "worker-1 was lost: it closed its session". */
 export function describeCauses(causes: readonly ChangeCause[]): string {
@@ -115,6 +117,8 @@ function describeCause(cause: ChangeCause): string {
       return `${cause.workerId} joined`;
     case 'leave':
       return `${cause.workerId} left`;
+    case 'restart':
+      return 'the coordinator was started again';
   }
 }
 

@@ -26,7 +26,8 @@ export function renderEvent(event: RunEvent, width?: number): string[] {
     case 'worker-lost':
       return [`lost ${event.worker} (rank ${event.rank}) at step ${event.step}: ${event.reason}`];
     case 'recovered':
-      return [renderRecovered(event)];
+      // Another coordinator has printed the head before.
+      return [renderRecovered(event), ...(isTakenOver(event) ? [renderTableHead(width)] : [])];
     case 'short':
       return [`waiting for workers: ${event.workers} of the ${event.needed} that the run needs are there`];
     case 'rolled-back':
@@ -66,6 +67,10 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
     `waiting for ${elsewhere} of ${event.workers} workers: ` +
       `worker join --coordinator ${event.address} --token-file ${shellWord(event.tokenFile ?? 'FILE')}`,
   ];
+}
+
+function isTakenOver({ causes }: Extract<RunEvent, { kind: 'recovered' }>): boolean {
+  return causes.some(({ kind }) => kind === 'restart');
 }
 
 function renderRecovered(event: Extract<RunEvent, { kind: 'recovered' }>): string {

@@ -52,6 +52,7 @@ async function openRun(worldSize: number, listener: Partial<ClusterListener> = {
     checkpoint: async function* () {},
     listener: {
       ...{
+        decided() {},
         assigned() {},
         ready() {},
         stepCommitted() {},

@@ -55,6 +55,7 @@ export async function openFixture(
     pretrainedPath: null,
     checkpoint: async function* () {},
     listener: {
+      decided: () => {},
       assigned: () => {},
       ready: () => {},
       evaluating: () => {},

@@ -1,7 +1,11 @@
 import { expect } from 'vitest';
+import type { Decided } from '../../coordinator/membership/cluster-events.js';
+import { beginMembership } from '../../coordinator/membership/membership.js';
 import type { Effect, RunResult } from '../../coordinator/membership/membership-events.js';
-import type { Assignment, CoordinatorMessage } from '../../proto/gen/coordinator.js';
+import { awaitReturn } from '../../coordinator/membership/reattach.js';
+import type { Assignment, CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
 import { StateSource } from '../../proto/gen/coordinator.js';
+import { isRecorded, isReport } from '../../worker/session/coordinator-link.js';
 import {
   type Driver,
   driveMembership,
@@ -26,11 +30,15 @@ export type Happening =
   /** The worker does the next thing that it can do. */
   | { readonly kind: 'act'; readonly worker: number }
   | { readonly kind: 'start'; readonly worker: number }
+  /** It looks for a coordinator that died, if it has not found one yet. */
+  | { readonly kind: 'reconnect'; readonly worker: number }
   | { readonly kind: 'kill'; readonly worker: number }
   /** It is neither heard nor hears; its process lives. */
   | { readonly kind: 'hang'; readonly worker: number }
   | { readonly kind: 'leave'; readonly worker: number }
   | { readonly kind: 'complain'; readonly worker: number }
+  /** The coordinator dies, and another one takes its place with what is on the disk. */
+  | { readonly kind: 'crash' }
   | { readonly kind: 'wait'; readonly ms: number };
 
 /** What a worker is at. */
@@ -45,8 +53,16 @@ type Occupation =
 
 interface Process {
   readonly id: string;
-  readonly session: number;
+  readonly port: number;
+  /** Null until it has found the coordinator again. */
+  session: number | null;
   hung: boolean;
+  /** What it was assigned to last. */
+  assigned: bigint | null;
+  /** Reports that the coordinator may not have recorded. */
+  kept: Message[];
+  /** What it has said, and was not heard yet. */
+  outbox: Message[];
   /** It was told to end, and does so when it has waited long enough for Goodbye. */
   leaving: boolean;
   occupation: Occupation;
@@ -89,12 +105,18 @@ export function openClusterModel(o: {
   let result: RunResult | null = null;
 
   const say = (process: Process, message: Message) => {
-    if (!process.hung && !closed.has(process.session)) perform(driver.say(process.session, message));
+    if (process.hung) return;
+    if (isReport(message)) process.kept.push(message);
+    if (process.session === null || closed.has(process.session)) return;
+    if (process.outbox.length > 0) process.outbox.push(message);
+    else perform(driver.say(process.session, message));
   };
+  let begun: Decided['begun'] = null;
   const perform = (effects: readonly Effect[]) => {
     for (const effect of effects) {
       if (effect.kind === 'send') deliver(effect.session, effect.message);
       if (effect.kind === 'dismiss' || effect.kind === 'refuse') end(effect.session);
+      if (effect.kind === 'decided') begun = effect.value.begun;
       if (effect.kind === 'assigned') {
         expect(effect.generation.number).toBeGreaterThan(newestGeneration);
         newestGeneration = effect.generation.number;
@@ -142,13 +164,16 @@ export function openClusterModel(o: {
     const process = [...processes.values()].find((each) => each.session === session);
     if (process === undefined || process.hung || message === undefined) return;
     const { occupation } = process;
+    if (message.$case === 'welcome') welcome(process, message.value.attached);
     if (message.$case === 'assignment') {
       expect(occupation.kind).toMatch(/idle|ended/);
       process.occupation = { kind: 'loading', assignment: message.value };
+      process.assigned = message.value.generation;
       process.stopVote = false;
     }
     if (message.$case === 'begin' && occupation.kind === 'ready') {
       expect(process.held).toBe(Number(occupation.assignment.startStep));
+      process.kept = [];
       const { assignment } = occupation;
       process.occupation = { kind: 'training', assignment, todo: beginWith(assignment) };
     }
@@ -157,6 +182,48 @@ export function openClusterModel(o: {
   };
   /** Those that have been told to end their generation and have not answered yet. */
   const interrupted: { process: Process; generation: bigint }[] = [];
+
+  const welcome = (process: Process, attached: Recorded | undefined) => {
+    if (attached !== undefined) {
+      process.outbox = process.kept.filter((message) => !isRecorded(message, attached));
+      return;
+    }
+    forget(process);
+    Object.assign(process, { occupation: { kind: 'opening' }, kept: [], held: null, assigned: null });
+  };
+  /** It need not answer any more. */
+  const forget = (process: Process) => {
+    for (let at = interrupted.length - 1; at >= 0; at -= 1) {
+      if (interrupted[at]!.process === process) interrupted.splice(at, 1);
+    }
+  };
+  const register = (process: Process) => {
+    process.session = nextSession;
+    nextSession += 1;
+    const { occupation, assigned } = process;
+    const training = occupation.kind === 'training' || occupation.kind === 'summing';
+    const attachment = assigned === null ? undefined : { generation: assigned, training };
+    perform(driver.say(process.session, registerMessage(process.id, process.port, undefined, attachment)));
+    if (process.leaving) say(process, { $case: 'leave', value: {} });
+  };
+  const crash = () => {
+    for (const process of processes.values()) {
+      if (process.session !== null) closed.add(process.session);
+      Object.assign(process, { session: null, outbox: [] });
+    }
+    // What had been heard and was not recorded yet is forgotten.
+    for (const side of [evaluated, digested]) {
+      side.clear();
+      for (const epoch of closedEpochs) side.add(epoch);
+    }
+    if (begun === null || committed.length < begun.startStep) {
+      driver.state = beginMembership(driver.nowMs, newestGeneration);
+      return goBack();
+    }
+    const closedEpoch = closedEpochs.length - 1;
+    const left = { newest: newestGeneration, begun, committed: committed.length, closedEpoch };
+    driver.state = awaitReturn(driver.rules, left, driver.nowMs);
+  };
 
   const answerInterrupt = (process: Process): boolean => {
     const at = interrupted.findIndex((each) => each.process === process);
@@ -169,6 +236,11 @@ export function openClusterModel(o: {
   };
   const act = (process: Process): boolean => {
     if (process.hung) return false;
+    const [next] = process.session === null ? [] : process.outbox.splice(0, 1);
+    if (next !== undefined) {
+      perform(driver.say(process.session!, next));
+      return true;
+    }
     const { occupation } = process;
     // It may hear of the interruption only after the next thing that it does.
     const isLate = occupation.kind === 'summing' && canApply(process, occupation.assignment);
@@ -187,6 +259,12 @@ export function openClusterModel(o: {
       default:
         return false;
     }
+  };
+  /** Sooner or later, beside what it does. */
+  const reconnect = (process: Process): boolean => {
+    if (process.hung || process.session !== null) return false;
+    register(process);
+    return true;
   };
   const load = (process: Process, assignment: Assignment): boolean => {
     const { stateSource, statePeerAddress, generation } = assignment;
@@ -256,20 +334,23 @@ export function openClusterModel(o: {
     return step === totalSteps ? [...due, finishedMessage(step, false, assignment.generation)] : due;
   };
 
+  /** Training goes on without a coordinator, until there is nothing else to do. */
+  const actOrReconnect = (process: Process) => act(process) || reconnect(process);
   const start = (worker: number) => {
     const id = `worker-${worker}`;
     if (processes.has(id) || result !== null) return;
     const process: Process = {
-      ...{ id, session: nextSession, hung: false, leaving: false, held: null, stopVote: false },
+      ...{ id, port: 7000 + nextSession, session: null, hung: false, leaving: false, held: null },
+      ...{ stopVote: false, assigned: null, kept: [], outbox: [] },
       occupation: { kind: 'opening' },
     };
-    nextSession += 1;
     processes.set(id, process);
-    perform(driver.say(process.session, registerMessage(id, portOf(process))));
+    register(process);
   };
   const kill = (process: Process) => {
     processes.delete(process.id);
-    if (closed.has(process.session)) return;
+    forget(process);
+    if (process.session === null || closed.has(process.session)) return;
     closed.add(process.session);
     perform(driver.dispatch({ kind: 'closed', session: process.session, reason: 'gone' }));
   };
@@ -294,10 +375,12 @@ export function openClusterModel(o: {
         perform(driver.wait(happening.ms));
         return;
       }
+      if (happening.kind === 'crash') return crash();
       if (happening.kind === 'start') return start(happening.worker);
       const process = processes.get(`worker-${happening.worker}`);
       if (process === undefined) return;
-      if (happening.kind === 'act') act(process);
+      if (happening.kind === 'act') actOrReconnect(process);
+      if (happening.kind === 'reconnect') reconnect(process);
       if (happening.kind === 'kill') kill(process);
       if (happening.kind === 'hang') process.hung = true;
       if (happening.kind === 'leave') {
@@ -313,7 +396,7 @@ export function openClusterModel(o: {
     finish() {
       for (let round = 0; round < 2_000 && result === null && driver.state.kind !== 'failed'; round += 1) {
         let moved = false;
-        for (const process of [...processes.values()]) moved = act(process) || moved;
+        for (const process of [...processes.values()]) moved = actOrReconnect(process) || moved;
         if (moved) continue;
         beat();
         // Long enough for those that hang to be noticed.
@@ -332,10 +415,6 @@ function epochOf(step: number): number {
   return Math.ceil(step / stepsPerEpoch) - 1;
 }
 
-function portOf({ session }: Process): number {
-  return 7000 + session;
-}
-
 function addressOf(process: Process): string {
-  return `127.0.0.1:${portOf(process)}`;
+  return `127.0.0.1:${process.port}`;
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { descendantsOf, isAlive } from './processes.js';
 
 const program = fileURLToPath(new URL('../../dist/coordinator/main.js', import.meta.url));
 
@@ -26,7 +27,12 @@ const running = new Set<ChildProcess>();
 
 /** Ends whatever a failed test left behind; for afterEach. */
 export function killCoordinators(): void {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) {
+    // They would train on for a while.
+    const started = child.pid === undefined ? [] : descendantsOf(child.pid);
+    child.kill('SIGKILL');
+    for (const { pid } of started) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
 }
 
 export function startCoordinator(

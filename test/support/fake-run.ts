@@ -71,6 +71,9 @@ export interface Faults {
   openDataset?: RunServices['openDataset'];
 }
 
+/** Of a process that does not run. */
+export const fakeServer = { port: 1, token: 'token', pid: 0, guardPid: 0 };
+
 /** A cluster that follows the plan without computing anything. */
 export function fakeRun(faults: Faults = {}): FakeRun {
   const calls: string[] = [];
@@ -98,15 +101,17 @@ export function fakeRun(faults: Faults = {}): FakeRun {
     async startMetricsServer() {
       if (faults.startMetricsServer) return faults.startMetricsServer();
       return {
-        ...{ url: 'nats://127.0.0.1:1', token: 'token', failed: new Promise(() => {}) },
+        ...{ url: 'nats://127.0.0.1:1', token: 'token', failed: new Promise(() => {}), server: fakeServer },
         ...closing('server'),
       };
     },
     async openCollector({ runId, onMetric, onFailure }) {
       faults.openCollector?.({ onFailure });
+      let sequence = 0;
       const publish = (metric: CoordinatorMetric) => {
         if (metric.kind === 'event' && metric.event === 'checkpoint') settled.add(metric.step);
-        onMetric({ ...metric, runId });
+        sequence += 1;
+        onMetric({ ...metric, runId }, sequence);
       };
       return { publish, ...closing('collector') };
     },
@@ -134,6 +139,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         snapshot: () => {
           snapshotDue = true;
         },
+        synced: () => {},
         workerExited: () => {},
         status: () => ({ phase: 'training', generation: 1, worldSize, members: [] }),
         ...closing('cluster'),

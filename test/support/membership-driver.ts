@@ -3,7 +3,7 @@ import { beginMembership, reduce } from '../../coordinator/membership/membership
 import type { Effect, Event } from '../../coordinator/membership/membership-events.js';
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import type { Rules } from '../../coordinator/membership/rules.js';
-import { Activity, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
+import { Activity, type Attachment, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
 export type Message = NonNullable<WorkerMessage['message']>;
@@ -76,9 +76,17 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
 /** Worker i speaks through session 10 + i. */
 export const sessionOf = (index: number) => 10 + index;
 
-export function registerMessage(workerId: string, port: number, version = '1.0.0'): Message {
+export function registerMessage(
+  workerId: string,
+  port: number,
+  version = '1.0.0',
+  attachment?: Attachment,
+): Message {
   const peerAddress = `127.0.0.1:${port}`;
-  return { $case: 'register', value: { workerId, peerAddress, host: 'here', pid: port, version } };
+  return {
+    $case: 'register',
+    value: { workerId, peerAddress, host: 'here', pid: port, version, attachment },
+  };
 }
 
 export function readyMessage(stateDigest = 'same', step = 0, generation = 1n): Message {

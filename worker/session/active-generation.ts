@@ -25,6 +25,8 @@ export interface GenerationServices {
 export interface ActiveGeneration {
   /** Every rank is ready. */
   begin(): void;
+  /** It has begun, and neither ended nor failed. */
+  isUnderWay(): boolean;
   /** Votes to stop after the current step. */
   requestStop(): void;
   /** Votes for a snapshot after the current step. */
@@ -45,6 +47,7 @@ export function startGeneration(
   const aborting = new AbortController();
   const { signal } = aborting;
   let [stopRequested, snapshotRequested] = [false, false];
+  let isUnderWay = false;
   let begin = () => {};
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
@@ -65,6 +68,7 @@ export function startGeneration(
       session.send({ $case: 'ready', value: ready });
       await begun;
       signal.throwIfAborted();
+      isUnderWay = true;
 
       const events = generation.perform({
         requests: (step) => ({
@@ -105,10 +109,15 @@ export function startGeneration(
     }
   };
   // An error of opening the services is reported where they are opened.
-  const done = carryOut().catch(() => {});
+  const done = carryOut()
+    .catch(() => {})
+    .finally(() => {
+      isUnderWay = false;
+    });
 
   return {
     begin,
+    isUnderWay: () => isUnderWay && !signal.aborted,
     requestStop() {
       stopRequested = true;
     },

@@ -1,5 +1,5 @@
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import type { Attachment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import {
@@ -8,87 +8,140 @@ import {
   type Position,
   startGeneration,
 } from './active-generation.js';
+import type { CoordinatorLink } from './coordinator-link.js';
 import type { CoordinatorSession } from './coordinator-session.js';
 import type { WorkerResources } from './generation.js';
+import type { Downward } from './message-log.js';
 
 /** A session that ended so may be followed by another: the connection broke, or this worker was silent. */
-export function mayJoinAnew(error: unknown): boolean {
+export function mayReconnect(error: unknown): boolean {
   const { code } = RondoError.from(error);
   return code === 'unavailable' || code === 'aborted';
 }
 
-/**
- * Does what the coordinator says until Goodbye, which it returns. Calls `onEnding` when no other session can
- * follow.
- *
- * @throws RondoError what ended the session.
- */
-export async function followCoordinator(
-  session: CoordinatorSession,
-  position: Position,
-  open: (welcome: Welcome) => Promise<GenerationServices>,
-  onEnding: () => void,
-): Promise<Goodbye> {
+/** Does what the coordinator says, through one session after the other. A generation outlives its session. */
+export interface Follower {
+  /**
+   * Until Goodbye, which it returns. Calls `onEnding` when no other session can follow.
+   *
+   * @throws RondoError what ended the session.
+   */
+  follow(session: CoordinatorSession): Promise<Goodbye>;
+  /** What this worker is at, for its next session; undefined when it was assigned to nothing. */
+  attachment(): Attachment | undefined;
+  /** Ends the generation. */
+  end(): Promise<void>;
+}
+
+export function createFollower(o: {
+  readonly link: CoordinatorLink;
+  readonly position: Position;
+  /** What generations work with; called again when this worker joins anew. */
+  prepare(welcome: Welcome): Promise<GenerationServices>;
+  onEnding(): void;
+}): Follower {
+  const { link, position } = o;
   let services: Promise<GenerationServices> | undefined;
   let active: ActiveGeneration | undefined;
   let deadlines = deadlinesOf(defaultSilenceMs);
   let standing: Promise<void> = Promise.resolve();
+  let assigned: bigint | undefined;
+
   const fail = (thrown: unknown) => {
     const error = { remedy: '', ...RondoError.from(thrown).toPlain() };
-    session.send({ $case: 'failed', value: { generation: 0n, step: position.step, ...error } });
+    link.send({ $case: 'failed', value: { generation: 0n, step: position.step, ...error } });
   };
-  try {
-    for await (const message of session.messages) {
-      switch (message.$case) {
-        case 'welcome':
-          deadlines = deadlinesOf(1_000 * message.value.silenceSeconds);
-          session.beat(deadlines.heartbeatMs);
-          services = open(message.value);
-          services.then(({ resources: { shape } }) => {
-            session.send({ $case: 'standby', value: { generation: 0n, kernels: shape.kernels } });
-          }, fail);
-          break;
-        case 'assignment':
-          if (!services)
-            throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
-          await active?.abort();
-          active = startGeneration(message.value, services, position);
-          break;
-        case 'begin':
-          active?.begin();
-          break;
-        case 'stop':
-          active?.requestStop();
-          break;
-        case 'snapshot':
-          active?.requestSnapshot();
-          break;
-        case 'interrupt': {
-          // Not waited for: a compute thread that hangs must not keep this from hearing Goodbye.
-          const { generation } = message.value;
-          const ended = active?.abort();
-          standing = (async () => {
-            await ended;
-            const { resources } = await services!;
-            session.send({ $case: 'standby', value: { generation, held: await describeHeld(resources) } });
-          })().catch(fail);
-          break;
-        }
-        case 'goodbye':
-          onEnding();
-          return message.value;
-      }
+  const hearWelcome = (session: CoordinatorSession, welcome: Welcome) => {
+    deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);
+    session.beat(deadlines.heartbeatMs);
+    if (welcome.attached !== undefined) {
+      link.drop(welcome.attached);
+      link.open(session);
+      return;
     }
-    throw new RondoError('internal', 'a session ends with Goodbye or an error');
-  } catch (error) {
-    if (!mayJoinAnew(error)) onEnding();
-    throw error;
-  } finally {
-    await withDeadline(Promise.all([active?.abort(), standing]), {
-      timeoutMs: deadlines.abortMs,
-      what: 'ending the generation',
-    });
-  }
+    link.clear();
+    link.open(session);
+    const ended = active?.abort();
+    active = undefined;
+    assigned = undefined;
+    services = (async () => {
+      await ended;
+      return o.prepare(welcome);
+    })();
+    services.then(({ resources: { shape } }) => {
+      link.send({ $case: 'standby', value: { generation: 0n, kernels: shape.kernels } });
+    }, fail);
+  };
+  const hearInterrupt = (generation: bigint) => {
+    // Not waited for: a compute thread that hangs must not keep this from hearing Goodbye.
+    const ended = active?.abort();
+    standing = (async () => {
+      await ended;
+      const { resources } = await services!;
+      link.send({ $case: 'standby', value: { generation, held: await describeHeld(resources) } });
+    })().catch(fail);
+  };
+  const hear = async (session: CoordinatorSession, message: Downward): Promise<Goodbye | null> => {
+    switch (message.$case) {
+      case 'welcome':
+        hearWelcome(session, message.value);
+        return null;
+      case 'assignment':
+        if (!services)
+          throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
+        await active?.abort();
+        assigned = message.value.generation;
+        active = startGeneration(message.value, services, position);
+        return null;
+      case 'begin':
+        // What was reported before, the coordinator has recorded.
+        link.clear();
+        active?.begin();
+        return null;
+      case 'stop':
+        active?.requestStop();
+        return null;
+      case 'snapshot':
+        active?.requestSnapshot();
+        return null;
+      case 'recorded':
+        link.drop(message.value);
+        return null;
+      case 'interrupt':
+        hearInterrupt(message.value.generation);
+        return null;
+      case 'goodbye':
+        o.onEnding();
+        return message.value;
+    }
+  };
+
+  return {
+    async follow(session) {
+      try {
+        for await (const message of session.messages) {
+          const goodbye = await hear(session, message);
+          if (goodbye !== null) return goodbye;
+        }
+        throw new RondoError('internal', 'a session ends with Goodbye or an error');
+      } catch (error) {
+        if (!mayReconnect(error)) o.onEnding();
+        throw error;
+      } finally {
+        link.close();
+      }
+    },
+    attachment() {
+      if (assigned === undefined) return undefined;
+      return { generation: assigned, training: active?.isUnderWay() ?? false };
+    },
+    async end() {
+      await withDeadline(Promise.all([active?.abort(), standing]), {
+        timeoutMs: deadlines.abortMs,
+        what: 'ending the generation',
+      });
+    },
+  };
 }
 
 /** The state that this worker holds, if any; from now on peers can copy it. */

@@ -13,7 +13,7 @@ import { performTask } from '../training/perform-task.js';
 import type { Requests } from '../training/reduce-parts.js';
 import type { Snapshots } from '../training/snapshots.js';
 import type { TaskRun } from '../training/task.js';
-import type { CoordinatorSession } from './coordinator-session.js';
+import type { CoordinatorLink } from './coordinator-link.js';
 import { receiveState, type StateStream } from './state-transfer.js';
 
 /** Pieces of a state are 1 MiB. */
@@ -23,7 +23,7 @@ const maxStateChunkBytes = 4 << 20;
 export interface WorkerResources {
   readonly credentials: RunCredentials;
   readonly config: RunConfig;
-  readonly session: CoordinatorSession;
+  readonly session: CoordinatorLink;
   readonly exchange: Exchange;
   /** Further lanes of the ring. */
   readonly lanes: readonly LaneThread[];

@@ -69,9 +69,10 @@ function describeReceived({ $case, value }: Downward): Line {
     case 'assignment':
       return ['info', { worldSize: value.worldSize, startStep: Number(value.startStep) }];
     case 'begin':
-      return ['info', {}];
     case 'snapshot':
       return ['info', {}];
+    case 'recorded':
+      return ['debug', { steps: Number(value.steps), epochs: value.epochs }];
     case 'interrupt':
       return ['info', { generation: Number(value.generation) }];
     case 'stop':

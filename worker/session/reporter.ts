@@ -1,6 +1,6 @@
 import { type StepMetric, subjects, type WorkerStepMetric } from '../../proto/metrics.js';
 import type { TaskEvent } from '../training/task.js';
-import type { CoordinatorSession } from './coordinator-session.js';
+import type { CoordinatorLink } from './coordinator-link.js';
 import type { Generation } from './generation.js';
 import type { MetricsPublisher } from './metrics-publisher.js';
 
@@ -12,7 +12,7 @@ export interface Reporter {
 }
 
 export function createReporter(
-  session: CoordinatorSession,
+  session: CoordinatorLink,
   publisher: MetricsPublisher,
   { runId, workerId }: { runId: string; workerId: string },
 ): Reporter {
@@ -43,7 +43,7 @@ function messageOf(
   event: TaskEvent,
   { number, rank }: Generation,
   cpu: number,
-): Parameters<CoordinatorSession['send']>[0] {
+): Parameters<CoordinatorLink['send']>[0] {
   switch (event.kind) {
     case 'step': {
       const { plan, outcome, sampleIds, seconds, cost, waitDataSeconds: data } = event;

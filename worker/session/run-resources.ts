@@ -10,7 +10,7 @@ import { type Loader, openLoader } from '../data/loader.js';
 import { programOptions } from '../model/program-options.js';
 import { createSnapshots, type Snapshots } from '../training/snapshots.js';
 import { type WatchedLoader, watchLoader } from './activity.js';
-import type { CoordinatorSession } from './coordinator-session.js';
+import type { CoordinatorLink } from './coordinator-link.js';
 import type { WorkerResources } from './generation.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
 
@@ -63,7 +63,7 @@ export async function openRunResources(
   welcome: Welcome,
   options: RunResourcesOptions,
   base: Pick<WorkerResources, 'credentials' | 'compute' | 'exchange'> & {
-    readonly session: CoordinatorSession;
+    readonly session: CoordinatorLink;
   },
   opened: Opened,
 ): Promise<RunResources> {

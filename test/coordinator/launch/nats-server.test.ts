@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'nats';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startNatsServer } from '../../../coordinator/launch/nats-server.js';
+import { type EarlierServer, startNatsServer } from '../../../coordinator/launch/nats-server.js';
 import { isAlive } from '../../support/processes.js';
 
 let folder: string;
@@ -51,20 +51,51 @@ describe('startNatsServer', () => {
     });
   });
 
-  it('leaves no server behind when the process that started it is killed', async () => {
+  /** Starts a server in another process, which is killed. */
+  async function leaveServer(outlivesMs: number): Promise<EarlierServer> {
     const program = `
       const { startNatsServer } = await import('./dist/coordinator/launch/nats-server.js');
-      const server = await startNatsServer({ storeDir: process.argv[1], signal: new AbortController().signal });
-      process.stdout.write(server.pid + '\\n');
+      const [, storeDir, outlivesMs] = process.argv;
+      const { signal } = new AbortController();
+      const server = await startNatsServer({ storeDir, signal, outlivesMs: Number(outlivesMs) });
+      const { port, token, pid, guardPid } = server;
+      process.stdout.write(JSON.stringify({ port, token, pid, guardPid }));
     `;
-    const starter = spawn(process.execPath, ['--input-type=module', '-e', program, storeDir], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const inputs = ['--input-type=module', '-e', program, storeDir, String(outlivesMs)];
+    const starter = spawn(process.execPath, inputs, { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(starter.stdout, 'data')) as [Buffer];
-    const pid = Number(line.toString());
-    expect(isAlive(pid)).toBe(true);
+    const server = JSON.parse(line.toString()) as EarlierServer;
+    expect(isAlive(server.pid)).toBe(true);
     starter.kill('SIGKILL');
+    await once(starter, 'exit');
+    return server;
+  }
+
+  it('leaves no server behind when the process that started it is killed', async () => {
+    const { pid } = await leaveServer(0);
     await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+  });
+
+  it('takes over a server that outlives the process that started it, and ends it', async () => {
+    const earlier = await leaveServer(60_000);
+    const server = await startNatsServer({ storeDir, signal, earlier });
+    expect(server).toMatchObject({ port: earlier.port, token: earlier.token, pid: earlier.pid });
+    await expect.poll(() => isAlive(earlier.guardPid), { timeout: 10_000 }).toBe(false);
+    const connection = await connect({ servers: server.url, token: server.token });
+    await connection.close();
+    await Promise.all([server.close(), server.close()]);
+    expect([server.pid, server.guardPid].map(isAlive)).toEqual([false, false]);
+    // Another one takes its place where it has ended.
+    const next = await startNatsServer({
+      storeDir,
+      signal,
+      earlier,
+      port: earlier.port,
+      token: earlier.token,
+    });
+    expect(next).toMatchObject({ port: earlier.port, token: earlier.token });
+    expect(next.pid).not.toBe(earlier.pid);
+    await next.close();
   });
 
   it('says what is wrong with a port that is taken', async () => {

@@ -10,9 +10,9 @@ const search = {
 };
 
 /** Sequences long enough to reach the second epoch; they shrink to the few happenings that matter. */
-function happenings(workers: number, weights: { trouble: number }) {
+function happenings(workers: number, weights: { trouble: number; crash?: number }) {
   const worker = fc.nat({ max: workers - 1 });
-  const one = (kind: 'act' | 'start' | 'kill' | 'hang' | 'leave' | 'complain') =>
+  const one = (kind: 'act' | 'start' | 'reconnect' | 'kill' | 'hang' | 'leave' | 'complain') =>
     worker.map((number): Happening => ({ kind, worker: number }));
   return fc.array(
     fc.oneof(
@@ -22,6 +22,8 @@ function happenings(workers: number, weights: { trouble: number }) {
       { weight: weights.trouble, arbitrary: one('hang') },
       { weight: weights.trouble, arbitrary: one('leave') },
       { weight: weights.trouble, arbitrary: one('complain') },
+      { weight: 3 * (weights.crash ?? 0), arbitrary: one('reconnect') },
+      { weight: weights.crash ?? 0, arbitrary: fc.constant<Happening>({ kind: 'crash' }) },
       { weight: 3, arbitrary: fc.nat({ max: 6_000 }).map((ms): Happening => ({ kind: 'wait', ms })) },
     ),
     { minLength: 0, maxLength: 200, size: 'max' },
@@ -54,6 +56,24 @@ describe('a run under any sequence of losses, leaves, joins and silences', () =>
       search,
     );
   });
+
+  it.each([
+    [1, 1],
+    [2, 2],
+    [3, 1],
+  ])(
+    'of %i workers, at least %i, takes every step once though the coordinator dies',
+    (workers, minWorkers) => {
+      for (const trouble of [0, 2]) {
+        fc.assert(
+          fc.property(happenings(workers, { trouble, crash: 3 }), (sequence) =>
+            expectWhole(workers, minWorkers, sequence),
+          ),
+          search,
+        );
+      }
+    },
+  );
 
   it('goes on when almost everything that happens is trouble', () => {
     fc.assert(

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import { isLocked } from '../../../coordinator/run-store/run-directory.js';
 import { RondoError } from '../../../runtime/errors.js';
-import type { Faults } from '../../support/fake-run.js';
+import { type Faults, fakeServer } from '../../support/fake-run.js';
 import { recipe, runStart } from '../../support/start-run.js';
 import { fillDisk, mountTinyDisk, whyWithoutTinyDisk } from '../../support/tiny-disk.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
@@ -66,7 +66,8 @@ describe('NATS', () => {
     let onFailure: (error: RondoError) => void = () => {};
     const { error, warnings, summary } = await run(temporaryFolder(), {
       async startMetricsServer() {
-        return { url: 'nats://127.0.0.1:1', token: 't', failed, close: async () => {}, destroy() {} };
+        const closing = { close: async () => {}, destroy() {} };
+        return { url: 'nats://127.0.0.1:1', token: 't', failed, server: fakeServer, ...closing };
       },
       openCollector: (o) => {
         onFailure = o.onFailure;

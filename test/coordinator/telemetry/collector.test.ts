@@ -73,6 +73,24 @@ describe('openCollector', () => {
     expect(second).toEqual([stepMetric(runId, 2)]);
   });
 
+  it('begins after the metric that it is told, so that nothing is missed that came meanwhile', async () => {
+    const [first, second]: Metric[][] = [[], []];
+    const numbers: number[] = [];
+    const onMetric = (metric: Metric, sequence: number) => {
+      first.push(metric);
+      numbers.push(sequence);
+    };
+    const collector = await collect(first, { onMetric });
+    await publishAll([stepMetric(runId, 1), stepMetric(runId, 2)], 'a');
+    await collector.close({ settleMs: 10_000 });
+    expect(numbers).toEqual([1, 2]);
+    await publishAll([stepMetric(runId, 3)], 'b');
+    const next = await collect(second, { after: numbers.at(-1)! });
+    await publishAll([stepMetric(runId, 4)], 'c');
+    await next.close({ settleMs: 10_000 });
+    expect(second).toEqual([stepMetric(runId, 3), stepMetric(runId, 4)]);
+  });
+
   it('goes on with a server that was killed, with its store and without', async () => {
     const heard: Metric[] = [];
     const collector = await collect(heard);

@@ -75,6 +75,17 @@ describe('what stays', () => {
     expect(renderEvent({ kind: 'summary', ...summary, status: 'failed', steps: 0 })).toEqual([]);
   });
 
+  it('prints the head of the table anew when a coordinator has taken the place of another', () => {
+    const recovered: RunEvent = {
+      ...{ kind: 'recovered', generation: 3, worldSize: 2, step: 5, causes: [{ kind: 'restart' }] },
+      ...{ seconds: 1.83, stepsRedone: 0, copies: [] },
+    };
+    expect(renderEvent(recovered)).toEqual([
+      'the coordinator was started again: going on at step 5 with 2 workers after 1.8 s',
+      ...renderEvent(assigned),
+    ]);
+  });
+
   it('tells how workers from elsewhere join', () => {
     expect(renderEvent({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
       'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',

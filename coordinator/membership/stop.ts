@@ -1,0 +1,41 @@
+import type { CoordinatorMessage } from '../../proto/gen/coordinator.js';
+import type { ChangeCause } from '../telemetry/run-events.js';
+import { findReady } from './generation.js';
+import type { Effect, Transition } from './membership-events.js';
+import type { Running, Stopping } from './membership-state.js';
+import type { Rules } from './rules.js';
+
+/** Every rank finishes its step, then the run ends. */
+export function askToStop(state: Running, reason: string): { state: Stopping; effects: readonly Effect[] } {
+  const value = { generation: state.generation.number, reason };
+  return {
+    state: { ...state, kind: 'stopping', purpose: { kind: 'end', reason } },
+    effects: tell(state.members, { $case: 'stop', value }),
+  };
+}
+
+/**
+ * Has a running generation end with the step under way when a worker waits to take part, or wants to leave.
+ */
+export function considerChange(rules: Rules, state: Running, nowMs: number): Transition {
+  const leaving = state.members.filter((member) => member.leaving);
+  const joining = findReady(state.standby);
+  if (leaving.length + joining.length === 0 || rules.restoresState) return { state, effects: [] };
+  const causes: ChangeCause[] = [
+    ...leaving.map(({ workerId }) => ({ kind: 'leave' as const, workerId })),
+    ...joining.map(({ workerId }) => ({ kind: 'join' as const, workerId })),
+  ];
+  const change = { causes, sinceMs: nowMs, cutStep: false };
+  const value = { generation: state.generation.number, reason: 'the membership changes' };
+  return {
+    state: { ...state, kind: 'stopping', purpose: { kind: 'regroup', change } },
+    effects: tell(state.members, { $case: 'stop', value }),
+  };
+}
+
+export function tell(
+  members: readonly { readonly session: number }[],
+  message: NonNullable<CoordinatorMessage['message']>,
+): readonly Effect[] {
+  return members.map(({ session }): Effect => ({ kind: 'send', session, message: { message } }));
+}

@@ -1,0 +1,95 @@
+import { hostname } from 'node:os';
+import type { RunConfig } from '../../plan/run-config.js';
+import { createRunToken } from '../../runtime/grpc/credentials.js';
+import type { LatestQueue, SavedEnd } from '../checkpoints/checkpoint-keeper.js';
+import { findLeftWorker } from '../launch/worker-process.js';
+import type { Decided } from '../membership/cluster-events.js';
+import type { Adopted } from '../membership/reattach.js';
+import { defaults } from '../options/run-options.js';
+import type { TrainingOptions } from '../options/start-schema.js';
+import {
+  type CoordinatorRecord,
+  type CoordinatorRecordFile,
+  openCoordinatorRecord,
+  readCoordinatorRecord,
+} from '../run-store/coordinator-record.js';
+import type { LedgerState } from '../run-store/ledger.js';
+import type { LineFile } from '../run-store/line-file.js';
+import type { RunDirectory } from '../run-store/run-directory.js';
+import type { LeftRun, PreparedRun } from './prepare-run.js';
+import { decideEarlyStop } from './train-phases.js';
+
+/**
+ * What a coordinator left; null when the last one ended in order. Its workers on this machine are ended when they
+ * could not find the new one, because that is to listen elsewhere.
+ */
+export function findLeft(directory: RunDirectory, listen: string): Omit<LeftRun, 'adopted'> | null {
+  const record = readCoordinatorRecord(directory.coordinator);
+  if (record === null) return null;
+  const local = record.workers.flatMap(
+    ({ workerId, pid }) => findLeftWorker(record.address, workerId, pid) ?? [],
+  );
+  if (listen !== defaults.listen && listen !== record.address) {
+    for (const worker of local) worker.kill('SIGKILL');
+    return { record, lives: false };
+  }
+  const isElsewhere = record.begun?.places.some(({ host }) => host !== hostname()) ?? false;
+  return { record, lives: local.length > 0 || isElsewhere };
+}
+
+/** What its workers go on with, by the record and the ledger; null when these do not fit together. */
+export function findAdoptable(
+  { begun, newest }: CoordinatorRecord,
+  { steps, epochs, earlyStops }: LedgerState,
+  { config, training }: { readonly config: RunConfig; readonly training: TrainingOptions },
+): Adopted | null {
+  const committed = (steps.at(-1)?.step ?? -1) + 1;
+  // Where a phase ended early, the workers are to go on elsewhere.
+  const isAhead = (earlyStops.at(-1) ?? 0) > committed;
+  const endsPhase = decideEarlyStop(epochs, training.earlyStopping, config.phases) !== null;
+  if (begun === null || committed < begun.startStep || isAhead || endsPhase) return null;
+  return {
+    newest: BigInt(newest),
+    begun: { ...begun, number: BigInt(begun.number) },
+    ...{ committed, closedEpoch: epochs.at(-1)?.epoch ?? -1 },
+  };
+}
+
+/** Keeps what was decided. A generation begins at a step that the disk has. */
+export function recordDecisions(ledger: LineFile, record: CoordinatorRecordFile): (decided: Decided) => void {
+  return ({ newest, begun }) => {
+    ledger.sync();
+    record.change({ newest: Number(newest), begun: begun && { ...begun, number: Number(begun.number) } });
+  };
+}
+
+/** The newest epoch's state may not have been saved when the coordinator died: its workers may still hold it. */
+export function saveLeft(
+  { left, restored, checkpoint }: PreparedRun,
+  checkpoints: LatestQueue<SavedEnd>,
+): void {
+  const last = restored.epochs.at(-1);
+  if (left?.adopted == null || last === undefined || (checkpoint?.record.step ?? 0) >= last.step) return;
+  const { places, number: generation } = left.adopted.begun;
+  const { epoch, step } = last;
+  const holders = places.map(({ address }) => address);
+  checkpoints.push({
+    ...{ epoch, step, whole: true, stopped: false, endsPhase: false },
+    holders,
+    generation,
+  });
+}
+
+/** The run's token, and the record for a coordinator that takes this one's place: those of the last, if workers have them. */
+export function openRecord({ left, directory }: PreparedRun): {
+  token: string;
+  record: CoordinatorRecordFile;
+} {
+  const first = left?.lives
+    ? left.record
+    : {
+        ...{ address: '', token: createRunToken(), nats: null, workers: [] },
+        ...{ newest: left?.record.newest ?? 0, begun: null },
+      };
+  return { token: first.token, record: openCoordinatorRecord(directory.coordinator, first) };
+}

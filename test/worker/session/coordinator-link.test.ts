@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { createCoordinatorLink } from '../../../worker/session/coordinator-link.js';
+import type { CoordinatorSession } from '../../../worker/session/coordinator-session.js';
+import type { Upward } from '../../../worker/session/message-log.js';
+import {
+  epochMessage,
+  evaluationMessage,
+  failedMessage,
+  finishedMessage,
+  heartbeatMessage,
+  readyMessage,
+  stepMessage,
+} from '../../support/membership-driver.js';
+
+function openSession(): { readonly session: CoordinatorSession; readonly sent: Upward[] } {
+  const sent: Upward[] = [];
+  const send = (message: Upward) => void sent.push(message);
+  return { sent, session: { send } as Partial<CoordinatorSession> as CoordinatorSession };
+}
+
+const inside = epochMessage(0, 3, { whole: false, stopped: false });
+const reports = [
+  ...[stepMessage(0, 2), inside, stepMessage(0, 3), epochMessage(0, 4), evaluationMessage(0, 4, [0])],
+  ...[stepMessage(0, 4), finishedMessage(5)],
+];
+
+describe('the link to a coordinator', () => {
+  it('repeats to another session, in order, what may not have been recorded, and goes on', () => {
+    const link = createCoordinatorLink();
+    const [first, second] = [openSession(), openSession()];
+    link.open(first.session);
+    for (const report of reports.slice(0, 3)) link.send(report);
+    link.close();
+    for (const report of reports.slice(3)) link.send(report);
+    link.send(readyMessage());
+    link.send(heartbeatMessage());
+    expect(first.sent).toEqual(reports.slice(0, 3));
+    link.open(second.session);
+    link.send(stepMessage(0, 5));
+    expect(second.sent).toEqual([...reports, stepMessage(0, 5)]);
+  });
+
+  it.each([
+    [2, 0, reports],
+    [3, 0, reports.slice(2)],
+    [4, 0, reports.slice(3)],
+    [4, 1, reports.slice(5)],
+    [5, 1, reports.slice(6)],
+  ])('does not repeat %i steps and %i epochs that are recorded', (steps, epochs, expected) => {
+    const link = createCoordinatorLink();
+    for (const report of reports) link.send(report);
+    link.drop({ steps: BigInt(steps), epochs });
+    const { session, sent } = openSession();
+    link.open(session);
+    expect(sent).toEqual(expected);
+  });
+
+  it('repeats that a generation failed, not that one could not be prepared for; nothing once cleared', async () => {
+    const link = createCoordinatorLink();
+    link.send(failedMessage('unavailable', 'a peer', 3n));
+    link.send(failedMessage('unavailable', 'the data', 0n));
+    const { session, sent } = openSession();
+    link.open(session);
+    expect(sent).toEqual([failedMessage('unavailable', 'a peer', 3n)]);
+    link.clear();
+    link.close();
+    await expect(link.fetchDataset()).rejects.toMatchObject({ code: 'unavailable' });
+    const again = openSession();
+    link.open(again.session);
+    expect(again.sent).toEqual([]);
+  });
+});
