@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { checkWeightsJob } from '../proto/jobs.js';
 import { createDeferred } from '../runtime/deferred.js';
 import { RondoError } from '../runtime/errors.js';
-import { tokenCredentials } from '../runtime/grpc/credentials.js';
+import { parseHostPort } from '../runtime/host-port.js';
 import { installation, version } from '../runtime/installation.js';
 import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
 import { openCluster } from './cluster/cluster.js';
 import { serveControl } from './cluster/control.js';
 import { pullState } from './cluster/pull-state.js';
+import { openAccess } from './cluster/run-access.js';
 import { openData } from './dataset/open-data.js';
 import { findGpus } from './launch/gpus.js';
 import { launchWorkers } from './launch/launcher.js';
@@ -23,21 +24,35 @@ export const localServices: RunServices = {
   fetchWeights: (arch, options) =>
     fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
   checkWeights: (request, options) => runWorkerJob(checkWeightsJob, request, options),
-  async startMetricsServer({ storeDir, earlier, outlivesMs }) {
+  async startMetricsServer({ storeDir, access, runId, listen, earlier, outlivesMs }) {
     const end = new AbortController();
+    let ending = false;
+    const { authority } = access;
+    const certificates = () =>
+      authority === null
+        ? undefined
+        : {
+            ...{ host: parseHostPort(listen).host, runId, workerIds: authority.workerIds() },
+            identity: authority.credentials.identity,
+          };
     const start = (place: { port?: number; token?: string }) =>
-      startNatsServer({ ...place, storeDir, signal: end.signal, earlier, outlivesMs });
+      startNatsServer({
+        ...{ ...place, storeDir, signal: end.signal, earlier, outlivesMs },
+        certificates: certificates(),
+      });
     // Where workers look for it, if nobody else is there now.
     const { port, token: same } = earlier ?? {};
     const server = await (earlier === null ? start({}) : start({ port, token: same }).catch(() => start({})));
+    authority?.onChange(() => {
+      if (!ending) server.reload(certificates()!);
+    });
     const { url, token, pid, guardPid } = server;
     const failure = createDeferred<RondoError>();
-    let ending = false;
     void server.exited.then(() => {
       if (!ending) failure.resolve(new RondoError('unavailable', 'nats-server has ended by itself'));
     });
     return {
-      ...{ url, token, failed: failure.promise },
+      ...{ url, token, certificates: authority !== null, failed: failure.promise },
       server: { port: server.port, token, pid, guardPid },
       close() {
         ending = true;
@@ -63,17 +78,17 @@ export const localServices: RunServices = {
       },
     };
   },
-  openCluster: ({ token, ...options }) =>
-    openCluster({ ...options, credentials: tokenCredentials(token), version }),
-  launchWorkers({ threads, cacheGib, ...options }) {
+  openAccess,
+  openCluster: ({ access, ...options }) => openCluster({ ...options, ...access, version }),
+  launchWorkers({ threads, cacheGib, access, ...options }) {
     return launchWorkers({
-      ...{ ...options, threadsPerWorker: threads, gpus: findGpus() },
-      arguments: ['--cache-gib', String(cacheGib)],
+      ...{ ...options, threadsPerWorker: threads, gpus: findGpus(), env: access.workerEnvironment },
+      arguments: ['--cache-gib', String(cacheGib), ...access.workerArguments],
     });
   },
   serveControl,
-  pullState: (address, { token, ...options }) =>
-    pullState(address, { ...options, credentials: tokenCredentials(token) }),
+  pullState: (address, { access, ...options }) =>
+    pullState(address, { ...options, credentials: access.credentials }),
   async writeReport(content) {
     const { index } = await writeReport({ ...reportDefaults, ...content });
     return index;

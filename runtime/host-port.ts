@@ -28,6 +28,16 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** What others are told of an address that is listened on, when they reach it by another host. */
+export function advertisedAddress(bound: string, host: string | null): string {
+  return host === null ? bound : formatHostPort({ host, port: parseHostPort(bound).port });
+}
+
+/** True for addresses that stand for every one of the machine. */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
 /** True for addresses that only this machine can reach. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
@@ -43,8 +53,7 @@ export function requireLoopback(address: string): HostPort {
   if (isLoopback(parsed.host)) return parsed;
   throw new RondoError(
     'permission-denied',
-    `listening on ${address} would let the run's token and its data travel between machines unencrypted: ` +
-      'only loopback is listened on',
-    { remedy: 'use --listen 127.0.0.1:PORT; other machines cannot join until connections are encrypted' },
+    `listening on ${address} would let the run's token and its data travel between machines unencrypted`,
+    { remedy: 'use 127.0.0.1:PORT, or give every worker a certificate: see docs/operating.md' },
   );
 }

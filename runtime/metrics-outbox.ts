@@ -1,7 +1,7 @@
 import type { NatsConnection } from 'nats';
 import { sleep } from './deadline.js';
 import { createDeferred } from './deferred.js';
-import { openNatsSession } from './nats-session.js';
+import { type NatsMember, openNatsSession } from './nats-session.js';
 
 /** Where metrics wait for JetStream. Nothing here blocks, throws or grows without bound. */
 export interface MetricsOutbox {
@@ -42,6 +42,7 @@ export function openMetricsOutbox(o: {
   url: string;
   token: string;
   name: string;
+  member?: NatsMember | undefined;
   capacity?: number;
 }): MetricsOutbox {
   if (o.url === '') return outboxToNowhere;

@@ -1,10 +1,21 @@
-import { connect, type NatsConnection } from 'nats';
+import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 import { sleep } from './deadline.js';
 import { RondoError } from './errors.js';
+import { tlsVersions } from './grpc/certificate-credentials.js';
+import type { CertificateIdentity, RunCredentials } from './grpc/credentials.js';
+import { coordinatorName } from './member-name.js';
 
 export interface NatsSession {
   /** Ends the work and the connection. May be called twice. */
   close(): Promise<void>;
+}
+
+/** What a member of a run shows to the run's own server, instead of a login. */
+export interface NatsMember {
+  /** In its certificate. */
+  readonly name: string;
+  /** As it is now. */
+  identity(): CertificateIdentity;
 }
 
 /** Between losing a connection, or failing to make one, and the next attempt. */
@@ -19,6 +30,7 @@ const pingIntervalMs = 5000;
  * off: it buffers what is published meanwhile without bound.
  *
  * @param o.url may hold the token, or user and password; `o.token` counts when it does not.
+ * @param o.member counts instead of a login.
  * @param o.work its signal aborts when the connection has ended; it is to return then, and is not waited for.
  * @param o.onTrouble hears why there is no connection, or why the work ended.
  */
@@ -26,6 +38,7 @@ export function openNatsSession(o: {
   url: string;
   token: string;
   name: string;
+  member?: NatsMember | undefined;
   work(connection: NatsConnection, signal: AbortSignal): Promise<void>;
   onTrouble?(error: RondoError): void;
 }): NatsSession {
@@ -36,7 +49,7 @@ export function openNatsSession(o: {
   async function connectAndWork(): Promise<void> {
     const connection = await connect({
       servers: address,
-      ...login,
+      ...(o.member === undefined ? login : certified(o.member)),
       name: o.name,
       reconnect: false,
       timeout: connectTimeoutMs,
@@ -74,6 +87,24 @@ export function openNatsSession(o: {
       await running;
     },
   };
+}
+
+/** Undefined for credentials without a certificate. */
+export function natsMemberOf(credentials: RunCredentials, name: string): NatsMember | undefined {
+  if (credentials.identity.kind !== 'certificate') return undefined;
+  return { name, identity: () => credentials.identity as CertificateIdentity };
+}
+
+/** Where the answers to a member's requests come: it may listen nowhere else. */
+export function inboxPrefix(name: string): string {
+  return `_INBOX_${name.split('.')[0]}`;
+}
+
+function certified({ name, identity }: NatsMember): Pick<ConnectionOptions, 'tls' | 'inboxPrefix'> {
+  const { authority: ca, certificate: cert, key } = identity();
+  // The client hands all of it to node:tls. The server's certificate is the coordinator's.
+  const tls = { ca, cert, key, ...tlsVersions, servername: coordinatorName };
+  return { tls, inboxPrefix: inboxPrefix(name) };
 }
 
 function unavailable(url: string, why: string): RondoError {

@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { deadlinesOf, defaultSilenceMs } from '../plan/deadlines.js';
 import { exitCodesHelp, RondoError } from '../runtime/errors.js';
@@ -12,7 +13,7 @@ import { writeLines } from '../runtime/printable.js';
 import { endAtOnce, endInTime } from './end-process.js';
 import { findJob } from './jobs/registry.js';
 import { serveJob } from './jobs/serve-job.js';
-import { readToken } from './session/read-token.js';
+import { type JoinFlags, readJoinProof } from './session/join-proof.js';
 import { runWorker, type WorkerOptions } from './session/worker.js';
 
 const bytesPerMiB = 1 << 20;
@@ -33,15 +34,39 @@ program
   .requiredOption('--coordinator <HOST:PORT>', 'where the coordinator listens', hostAndPort)
   .option(
     '--listen <HOST:PORT>',
-    'where other workers reach this one; port 0 takes a free port',
+    'where other workers reach this one; port 0 takes a free port (default: a free port of the address by which it reaches the coordinator)',
     hostAndPort,
-    '127.0.0.1:0',
+  )
+  .option(
+    '--advertise <HOST>',
+    'the host that other workers are told, where they reach this one by another than it listens on',
+  )
+  .option(
+    '--token <ID.SECRET>',
+    'token that buys this worker a certificate, as the coordinator prints it: with --ca-hash',
+  )
+  .option(
+    '--ca-hash <SHA256>',
+    "hash of the key of the run's certificate authority, sha256:…: the token goes to nobody else; may be repeated",
+    (value: string, before: string[] = []) => [...before, value],
   )
   .option(
     '--token-file <FILE>',
-    `file that holds the run's token, as the coordinator names it; else ${tokenVariable} in the environment`,
+    `file that holds the token, as the coordinator names it on its own machine; else ${tokenVariable} in the environment`,
+  )
+  .option(
+    '--insecure',
+    'no encryption and no certificates, as the coordinator was started: whoever sees the traffic can read all, and take part',
+  )
+  .option(
+    '--zone <NAME>',
+    'where this machine is, such as its rack: machines of one zone stand beside each other in the ring',
   )
   .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
+  .option(
+    '--data-root <DIR>',
+    'where the images lie on this machine (default: by the same path as on the coordinator); what is not there, or is another file, is fetched from the coordinator, once',
+  )
   .option(
     '--cache-dir <DIR>',
     'folder that keeps decoded images (pixels) and what was fetched from URLs (objects), for all workers of this machine and later runs',
@@ -60,11 +85,15 @@ program
 RONDO_LOG=info logs what happens, one JSON object a line, on standard error; debug adds every step, trace heartbeats.
 The run says how many threads compute. The GPU, the kernels and the threads that read images are chosen by the environment:
 CUDA_VISIBLE_DEVICES, TF_ENABLE_ONEDNN_OPTS (1 unless set), UV_THREADPOOL_SIZE. The cache folder is RONDO_CACHE, else rondo in XDG_CACHE_HOME or ~/.cache.
-Whoever holds the run's token may take part in the run: keep it off command lines.
+Whoever holds a token may take part in the run. On other machines than the coordinator's a worker gets a certificate for it, which
+is its own, lasts a day and is renewed; the key is made here and never leaves this process.
 ${exitCodesHelp}
 
-Example:
-  worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4`,
+Examples:
+  worker join --coordinator 10.0.0.1:7070 --token 3k9x2a.… --ca-hash sha256:…
+      on another machine: the whole line is printed by the coordinator
+  worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4
+      on the coordinator's own machine`,
   )
   .action(join);
 
@@ -76,22 +105,26 @@ program
   .argument('<NAME>', 'what to do')
   .action(job);
 
-interface JoinFlags {
-  coordinator: string;
-  listen: string;
-  tokenFile?: string;
+interface Flags extends JoinFlags {
+  listen?: string;
+  advertise?: string;
+  dataRoot?: string;
+  zone?: string;
   id: string;
   cacheDir: string;
   cacheGib?: number;
   cacheMib: number;
 }
 
-async function join(flags: JoinFlags): Promise<void> {
+async function join(flags: Flags): Promise<void> {
   const options: WorkerOptions = {
     coordinator: flags.coordinator,
-    listen: flags.listen,
-    token: readToken(flags.tokenFile, process.env),
+    listen: flags.listen ?? null,
+    advertise: flags.advertise ?? null,
+    proof: readJoinProof(flags, process.env),
     workerId: flags.id,
+    zone: flags.zone,
+    dataRoot: flags.dataRoot === undefined ? null : resolve(flags.dataRoot),
     cacheDir: flags.cacheDir,
     cacheBytes: flags.cacheMib * bytesPerMiB,
     diskCacheBytes: (flags.cacheGib ?? diskCacheGib(process.env)) * 1024 * bytesPerMiB,

@@ -8,7 +8,7 @@ import { openRing } from '../../worker/collective/open-ring.js';
 import type { Ring } from '../../worker/collective/rounds.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
-import { benchCredentials, benchToken } from '../support/credentials.js';
+import { benchCredentials } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import type { RankFigures } from './implementation.js';
 import { type Measurement, placeSchema, questionSchema } from './rondo.js';
@@ -22,7 +22,14 @@ const exchange = createExchange(benchCredentials, {
 });
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < laneCount; lane += 1) {
-  lanes.push(await startLaneThread({ address: '127.0.0.1:0', token: benchToken, waitMs: neighbourMs }));
+  lanes.push(
+    await startLaneThread({
+      address: '127.0.0.1:0',
+      advertise: null,
+      identity: benchCredentials.identity,
+      waitMs: neighbourMs,
+    }),
+  );
 }
 /** Meetings before the first measurement: a worker's code has long been compiled. */
 const warmUpRounds = 300;
@@ -51,7 +58,7 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
   const vector = allocateReductionVector(length);
   const ring = await openRing({
-    ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, wire, signal },
+    ...{ exchange, lanes, generation, rank, worldSize, names: [], predecessorAddress, wire, signal },
     vectors: way === 'vectors' ? [vector] : [],
   });
 

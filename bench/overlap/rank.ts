@@ -48,7 +48,6 @@ async function listen(address: string): Promise<void> {
   await openGrpcServer(address, {
     credentials: benchCredentials,
     maxReceiveBytes: 64 << 10,
-    anyNetwork: true,
     register: (server) => server.addService(peerService, service),
   });
 }
@@ -57,7 +56,14 @@ async function listen(address: string): Promise<void> {
 async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   generation += 1n;
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize]!;
-  const link = await exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
+  const link = await exchange.openLink({
+    generation,
+    rank,
+    worldSize,
+    names: [],
+    predecessorAddress,
+    signal,
+  });
   const ring = createRing({ rank, worldSize, generation, link, wire });
   const barrier = () => ring.allGather(new Uint8Array(0), { signal });
   const context = {

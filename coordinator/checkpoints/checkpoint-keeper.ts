@@ -11,6 +11,12 @@ import { digestRunConfig, writeCheckpoint } from './checkpoint-file.js';
 import { pruneCheckpoints } from './checkpoint-folder.js';
 import { nameAgain, nameCheckpoint, nameStage } from './checkpoint-names.js';
 
+/** A worker that serves a state, and where: HOST:PORT. */
+export interface Holder {
+  readonly workerId: string;
+  readonly address: string;
+}
+
 /** A state to save, which the workers hold. */
 export interface SavedEnd {
   readonly epoch: number;
@@ -21,15 +27,15 @@ export interface SavedEnd {
   readonly stopped: boolean;
   /** Its phase ends with it, earlier than planned. */
   readonly endsPhase: boolean;
-  /** Who serves it, HOST:PORT, in which generation. */
-  readonly holders: readonly string[];
+  /** Who serves it, in which generation. */
+  readonly holders: readonly Holder[];
   readonly generation: bigint;
 }
 
 /** The state held by the worker at `address`, which is given up when it sends nothing for `stallMs`. */
 export type PullState = (
   address: string,
-  options: { token: string; generation: bigint; step: number; stallMs: number; signal: AbortSignal },
+  options: { holderId: string; generation: bigint; step: number; stallMs: number; signal: AbortSignal },
 ) => Promise<{ header: StateHeader; values: Float32Array }>;
 
 export interface CheckpointKeeperOptions {
@@ -43,8 +49,6 @@ export interface CheckpointKeeperOptions {
   readonly pullState: PullState;
   /** A worker that sends nothing for so long is given up. */
   readonly stallMs: number;
-  /** The run's. */
-  readonly token: string;
   readonly ledger: LineFile;
   /** All of the ledger so far is on the disk. */
   synced(): void;
@@ -99,12 +103,12 @@ async function saveCheckpoint(end: SavedEnd, signal: AbortSignal, o: CheckpointK
 async function pullFromAny(
   { holders, generation, step }: SavedEnd,
   signal: AbortSignal,
-  { pullState, token, stallMs }: CheckpointKeeperOptions,
+  { pullState, stallMs }: CheckpointKeeperOptions,
 ): ReturnType<PullState> {
   let failure = new RondoError('unavailable', `nobody holds the state after step ${step}`);
-  for (const address of holders) {
+  for (const { address, workerId: holderId } of holders) {
     try {
-      return await pullState(address, { token, generation, step, stallMs, signal });
+      return await pullState(address, { holderId, generation, step, stallMs, signal });
     } catch (thrown) {
       failure = RondoError.from(thrown);
       if (signal.aborted) break;

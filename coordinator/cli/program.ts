@@ -13,6 +13,7 @@ import { scaleCommand } from './scale.js';
 import { showBatchCommand } from './show-batch.js';
 import { type StartEnvironment, startCommand } from './start.js';
 import { statusCommand } from './status.js';
+import { tokenCommand } from './token.js';
 import { verifyRunCommand } from './verify-run.js';
 
 /** The coordinator's command line. It writes to `environment.output` and throws instead of exiting. */
@@ -34,6 +35,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(packCommand(environment));
   program.addCommand(dataCommand(environment));
   program.addCommand(exportCommand(environment));
+  program.addCommand(tokenCommand(environment));
   for (const command of listCommands(program)) {
     command.addHelpText('after', `\n${exitCodesHelp}`);
     command.exitOverride().configureOutput({

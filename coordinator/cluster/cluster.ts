@@ -1,7 +1,7 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { firstStepsOf, plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
+import type { Dataset, StateChunk, Welcome } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -13,6 +13,7 @@ import type { Membership, Start } from '../membership/membership-state.js';
 import { type Adopted, awaitReturn } from '../membership/reattach.js';
 import type { Rules, StallRules } from '../membership/rules.js';
 import { checkKernels } from './alike-workers.js';
+import type { Authority } from './authority.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { listen } from './listen.js';
 import { tellListener, tellWorker } from './perform-effect.js';
@@ -24,10 +25,11 @@ import { followWorkers } from './worker-figures.js';
 const stallMultiple = 20;
 
 export interface ClusterOptions {
-  /** HOST:PORT; port 0 takes any free one. Loopback only. */
+  /** HOST:PORT; port 0 takes any free one. */
   readonly listen: string;
-  /** What every call of a worker must prove. */
   readonly credentials: RunCredentials;
+  /** Gives workers their certificates; null, or not given, where there are none. */
+  readonly authority?: Authority | null;
   readonly config: RunConfig;
   /** Workers that the run begins with. */
   readonly worldSize: number;
@@ -35,7 +37,7 @@ export interface ClusterOptions {
   readonly minWorkers?: number;
   /** Further ones are refused; as many as it begins with unless given. */
   readonly maxWorkers?: number;
-  readonly welcome: { readonly natsUrl: string; readonly natsToken: string };
+  readonly welcome: Pick<Welcome, 'natsUrl' | 'natsToken'> & Partial<Welcome>;
   readonly dataset: Dataset;
   readonly pretrainedPath: string | null;
   /** The state to start from, for `run({source: 'checkpoint'})`; asked for at each such start. */
@@ -160,10 +162,8 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     deadlines.registerMs,
   );
 
-  const server = await listen(options.listen, options.credentials, {
-    session: sessions.handler,
-    ...createTransfers(options, deadlines.transferMs),
-  });
+  const service = { session: sessions.handler, ...createTransfers(options, deadlines.transferMs) };
+  const server = await listen(options.listen, options.credentials, service, options.authority);
   const timer = setInterval(() => dispatch({ kind: 'tick' }), deadlines.tickMs);
   return {
     address: server.address,
@@ -207,7 +207,13 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
   return {
     ...{ worldSize, minWorkers, maxWorkers, version, silenceMs, tickMs, leaveMs },
     welcome: {
-      ...{ runId: config.runId, runConfigJson: JSON.stringify(config), maxWorkers, ...welcome },
+      ...{
+        runId: config.runId,
+        runConfigJson: JSON.stringify(config),
+        maxWorkers,
+        natsCertificates: false,
+        ...welcome,
+      },
       silenceSeconds: silenceMs / 1_000,
       snapshotSteps: BigInt(options.snapshotSteps ?? 0),
     },

@@ -5,6 +5,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import { tokenCredentials } from '../../runtime/grpc/credentials.js';
 import { type GrpcServer, openGrpcServer } from '../../runtime/grpc/server.js';
+import { coordinatorName } from '../../runtime/member-name.js';
 import { parseJson } from '../../runtime/parse-json.js';
 
 /** Which workers of this machine are started and stopped, by their ids. */
@@ -70,7 +71,7 @@ export interface ControlConnection {
 export function connectControl({ address, token }: ControlAddress, timeoutMs: number): ControlConnection {
   const credentials = tokenCredentials(token);
   const client = openChannel(ControlClient, address, {
-    credentials,
+    ...{ credentials, peer: coordinatorName },
     maxReceiveBytes: maxReceiveBytes.status,
   });
   const options = () => ({ deadline: Date.now() + timeoutMs });

@@ -3,6 +3,8 @@ import { type CoordinatorServer, CoordinatorService } from '../../proto/gen/coor
 import { serializeStateChunk } from '../../proto/state-chunk.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { type GrpcServer, openGrpcServer } from '../../runtime/grpc/server.js';
+import type { Authority } from './authority.js';
+import { enrolmentService, renewalHandler } from './enrolment-service.js';
 
 const healthName = 'rondo.coordinator.v1.Coordinator';
 
@@ -16,24 +18,27 @@ const maxReceiveBytes = 64 << 20;
 
 /**
  * Serves the coordinator's service and gRPC health on `address` (HOST:PORT, port 0 for any free one), for
- * those that hold the run's credentials.
+ * those that hold the run's credentials; with `authority`, enrolment for those that hold none.
  *
  * @throws RondoError as `openGrpcServer` does.
  */
 export async function listen(
   address: string,
   credentials: RunCredentials,
-  service: CoordinatorServer,
+  service: Omit<CoordinatorServer, 'renew'>,
+  authority: Authority | null = null,
 ): Promise<GrpcServer> {
   const health = new HealthImplementation({ '': 'SERVING', [healthName]: 'SERVING' });
   const server = await openGrpcServer(address, {
     credentials,
     maxReceiveBytes,
+    ...(authority !== null && { admit: authority.admit, anonymous: enrolmentService(authority) }),
     register(services) {
-      services.addService(coordinatorService, service);
+      services.addService(coordinatorService, { ...service, renew: renewalHandler(authority) });
       health.addToServer(services);
     },
   });
+  authority?.guard(server);
   return {
     ...server,
     close(graceMs) {

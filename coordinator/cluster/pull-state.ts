@@ -5,6 +5,7 @@ import { abortReason, startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { workerName } from '../../runtime/member-name.js';
 
 /** Pieces of a state are 1 MiB. */
 const maxReceiveBytes = 4 << 20;
@@ -21,15 +22,21 @@ export async function pullState(
   address: string,
   options: {
     credentials: RunCredentials;
+    /** The worker's id. */
+    holderId: string;
     generation: bigint;
     step: number;
     signal: AbortSignal;
     stallMs: number;
   },
 ): Promise<{ header: StateHeader; values: Float32Array }> {
-  const { credentials, generation, step, signal, stallMs } = options;
+  const { credentials, holderId, generation, step, signal, stallMs } = options;
   if (signal.aborted) throw abortReason(signal, 'copying the state');
-  const client = openChannel(PeerClient, address, { credentials, maxReceiveBytes });
+  const client = openChannel(PeerClient, address, {
+    credentials,
+    peer: workerName(holderId),
+    maxReceiveBytes,
+  });
   const call = client.copyState({ generation, step: BigInt(step) });
   let stalled = false;
   const watchdog = startWatchdog(stallMs, () => {

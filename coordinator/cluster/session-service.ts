@@ -1,7 +1,9 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { CoordinatorMessage, CoordinatorServer, WorkerMessage } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { requireCaller } from '../../runtime/grpc/caller.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import { workerName } from '../../runtime/member-name.js';
 
 type SessionCall = ServerDuplexStream<WorkerMessage, CoordinatorMessage>;
 
@@ -60,6 +62,12 @@ export function createSessions(listener: SessionListener, registerMs: number): S
     if (!open.has(session)) return;
     if (timers.has(session)) {
       if (message.message?.$case !== 'register') return refuse(session, unregistered('first of all'));
+      const { workerId } = message.message.value;
+      try {
+        requireCaller(open.get(session)!, workerName(workerId), `worker ${workerId}`);
+      } catch (error) {
+        return refuse(session, RondoError.from(error));
+      }
       clearTimeout(timers.get(session));
       timers.delete(session);
     }

@@ -5,6 +5,7 @@ import type { CoordinatorServer, Dataset, FileChunk, StateChunk } from '../../pr
 import { startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import { openSampleStore } from './samples.js';
 
 const fileChunkBytes = 1 << 20;
 
@@ -15,21 +16,25 @@ export interface TransferSources {
   checkpoint(step: number): AsyncIterable<StateChunk>;
 }
 
+export interface Transfers
+  extends Pick<CoordinatorServer, 'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint' | 'fetchSamples'> {}
+
 /**
  * The handlers of everything that is large, each on a call of its own, none faster than its reader.
  *
  * @param stallMs a transfer whose reader takes nothing for so long is ended.
  */
-export function createTransfers(
-  sources: TransferSources,
-  stallMs: number,
-): Pick<CoordinatorServer, 'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint'> {
+export function createTransfers(sources: TransferSources, stallMs: number): Transfers {
+  const samples = openSampleStore(sources.dataset);
   return {
     fetchDataset(_call, callback) {
       callback(null, sources.dataset);
     },
     fetchPretrained(call) {
       void pour(call, readFileChunks(sources.pretrainedPath), stallMs);
+    },
+    fetchSamples(call) {
+      void pour(call, samples.read(call.request), stallMs);
     },
     fetchCheckpoint(call) {
       void pour(call, sources.checkpoint(Number(call.request.step)), stallMs);

@@ -17,7 +17,7 @@ export interface EvaluateRunOptions extends TaskContext {
   readonly checkpoint?: string;
   /** Where its data lies now, if it has moved. */
   readonly moved?: Places;
-  readonly services: Pick<RunServices, 'openDataset' | 'openCluster' | 'launchWorkers'>;
+  readonly services: Pick<RunServices, 'openDataset' | 'openAccess' | 'openCluster' | 'launchWorkers'>;
 }
 
 /** What a network says of each validation image, once; by sample id, as `labels` and `paths` are. */

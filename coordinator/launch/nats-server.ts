@@ -2,20 +2,25 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { abortReason, sleep, withDeadline } from '../../runtime/deadline.js';
 import { cannotWrite } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
+import { formatHostPort, isWildcard } from '../../runtime/host-port.js';
 import { installation } from '../../runtime/installation.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { findLeftBehind, type LeftBehind } from './left-behind.js';
+import { type NatsAccess, natsConfigIn, writeNatsConfig } from './nats-config.js';
 
 export interface NatsServer {
-  /** nats://127.0.0.1:PORT */
+  /** nats://127.0.0.1:PORT; tls://HOST:PORT for one that asks for certificates. */
   readonly url: string;
-  readonly token: string;
   readonly port: number;
+  /** Empty for one that asks for certificates. */
+  readonly token: string;
+  /** Other members may connect from now on, or the coordinator's certificate was renewed. */
+  reload(certificates: NatsCertificates): void;
   readonly pid: number;
   /** Of what ends the server when this process is gone. */
   readonly guardPid: number;
@@ -24,6 +29,8 @@ export interface NatsServer {
   /** SIGTERM, and SIGKILL 5 s later. Resolves when the process has ended. May be called twice. */
   close(): Promise<void>;
 }
+
+export type NatsCertificates = Omit<Extract<NatsAccess, { kind: 'certificates' }>, 'kind'>;
 
 const readyTimeoutMs = 20_000;
 const closeTimeoutMs = 5000;
@@ -39,6 +46,7 @@ const lookMs = 50;
  * @param o.outlivesMs default: 0.
  * @param o.port default: a free one.
  * @param o.token default: a random one.
+ * @param o.certificates asked for instead of a token, on their host instead of loopback.
  * @throws RondoError failed-precondition when there is no nats-server on this machine or it does not start.
  */
 export async function startNatsServer(o: {
@@ -48,19 +56,39 @@ export async function startNatsServer(o: {
   token?: string;
   earlier?: EarlierServer | null;
   outlivesMs?: number;
+  certificates?: NatsCertificates | undefined;
 }): Promise<NatsServer> {
   const executable = installation().natsServer;
   if (executable === null) throw missing();
   if (o.signal.aborted) throw abortReason(o.signal, 'starting nats-server');
-  const { earlier = null, outlivesMs = 0 } = o;
-  const left = earlier && takeOver(earlier, o.storeDir);
-  if (earlier !== null && left) return guardLeft(earlier, left, { outlivesMs, signal: o.signal });
-  const token = o.token ?? randomBytes(24).toString('hex');
-  const config = await writeConfig({ storeDir: o.storeDir, token, port: o.port ?? -1 }).catch(
-    (error: unknown) => {
-      throw cannotWrite(o.storeDir, error);
+  const { storeDir, certificates, earlier = null, outlivesMs = 0 } = o;
+  const configure = (port: number, access: NatsAccess): string => {
+    try {
+      makeFolder(storeDir, { mode: 0o700 });
+      return writeNatsConfig(storeDir, port, access);
+    } catch (error) {
+      throw cannotWrite(storeDir, error);
+    }
+  };
+  /** How members reach the server, and how it is told of others. */
+  const reachedAt = (port: number, server: { kill(signal: 'SIGHUP'): unknown }) => ({
+    url: urlOf(port, certificates),
+    reload(renewed: NatsCertificates) {
+      configure(port, { kind: 'certificates', ...renewed });
+      server.kill('SIGHUP');
     },
-  );
+  });
+  const left = earlier && takeOver(earlier, storeDir);
+  if (earlier !== null && left) {
+    return {
+      ...guardLeft(earlier, left, { outlivesMs, signal: o.signal }),
+      ...reachedAt(earlier.port, left),
+    };
+  }
+  const token = certificates === undefined ? (o.token ?? randomBytes(24).toString('hex')) : '';
+  const access: NatsAccess =
+    certificates === undefined ? { kind: 'token', token } : { kind: 'certificates', ...certificates };
+  const config = configure(o.port ?? -1, access);
 
   // A file, for a pipe to this process would end the server with its first line after this process's end.
   const logPath = join(o.storeDir, 'nats-server.log');
@@ -87,29 +115,21 @@ export async function startNatsServer(o: {
     const what = 'starting nats-server';
     const ready = readPort(server, exited, logPath, executable);
     const port = await withDeadline(ready, { timeoutMs: readyTimeoutMs, what, signal: o.signal });
-    const url = `nats://127.0.0.1:${port}`;
-    return { url, token, port, pid: server.pid ?? 0, guardPid: guard.pid, exited: allExited, close };
+    return {
+      ...{ port, token, pid: server.pid ?? 0, guardPid: guard.pid, exited: allExited, close },
+      ...reachedAt(port, server),
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function configIn(storeDir: string): string {
-  return join(storeDir, 'nats-server.conf');
-}
-
-/** The token stands in a file that only this user reads; on the command line everybody would. */
-async function writeConfig(o: { storeDir: string; token: string; port: number }): Promise<string> {
-  makeFolder(o.storeDir);
-  const file = configIn(o.storeDir);
-  const lines = [
-    `listen: "127.0.0.1:${o.port}"`,
-    `authorization { token: ${JSON.stringify(o.token)} }`,
-    `jetstream { store_dir: ${JSON.stringify(o.storeDir)} }`,
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });
-  return file;
+/** As this machine reaches it. */
+function urlOf(port: number, certificates: NatsCertificates | undefined): string {
+  if (certificates === undefined) return `nats://127.0.0.1:${port}`;
+  const host = isWildcard(certificates.host) ? '127.0.0.1' : certificates.host;
+  return `tls://${formatHostPort({ host, port })}`;
 }
 
 /** The server's log says which port it has and when it is ready. */
@@ -149,7 +169,7 @@ async function readPort(
 export type EarlierServer = Pick<NatsServer, 'port' | 'token' | 'pid' | 'guardPid'>;
 
 function takeOver({ pid }: EarlierServer, storeDir: string): LeftBehind | null {
-  return findLeftBehind(pid, ['--config', configIn(storeDir)]);
+  return findLeftBehind(pid, ['--config', natsConfigIn(storeDir)]);
 }
 
 /** It ends as if this process had started it. */
@@ -157,7 +177,7 @@ function guardLeft(
   earlier: EarlierServer,
   server: LeftBehind,
   { outlivesMs, signal }: { readonly outlivesMs: number; readonly signal: AbortSignal },
-): NatsServer {
+): Omit<NatsServer, 'url' | 'reload'> {
   const guard = guardProcess(server.pid, server.ended, outlivesMs);
   // Only now: the server is never without one. With all of its group, for it may wait in a sleep.
   if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
@@ -171,8 +191,7 @@ function guardLeft(
   signal.addEventListener('abort', onAbort, { once: true });
   void server.ended.then(() => signal.removeEventListener('abort', onAbort));
   const { port, token, pid } = earlier;
-  const url = `nats://127.0.0.1:${port}`;
-  return { url, token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
+  return { token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
 }
 
 /**

@@ -3,7 +3,6 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
-import { tokenVariable } from '../../runtime/grpc/credentials.js';
 import { removeSharedFiles } from '../../runtime/shared-files.js';
 import { findLeftBehind, type LeftBehind } from './left-behind.js';
 import { workerEnvironment, workerNodeArguments } from './worker-environment.js';
@@ -11,9 +10,10 @@ import { workerEnvironment, workerNodeArguments } from './worker-environment.js'
 /** What every worker of a run is started with. */
 export interface WorkerProcessOptions {
   readonly coordinatorAddress: string;
-  /** The run's. It goes by the environment, which only this user reads; on a command line everybody would. */
-  readonly token: string;
-  /** Added to this process's environment. */
+  /**
+   * Added to this process's environment: also what workers join with, which only this user reads there; on a
+   * command line everybody would.
+   */
   readonly env?: NodeJS.ProcessEnv;
   /** Receives worker-N.log: what each worker prints. */
   readonly logDir: string;
@@ -76,7 +76,7 @@ export function launchWorker(options: WorkerProcessOptions, index: number): Laun
       detached: true,
       stdio: ['ignore', log, log],
       env: workerEnvironment(
-        { ...process.env, ...options.env, [tokenVariable]: options.token },
+        { ...process.env, ...options.env },
         { index, threads: options.threadsPerWorker, gpus: options.gpus },
       ),
     },

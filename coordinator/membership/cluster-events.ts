@@ -1,4 +1,5 @@
 import type { Kernels } from '../../proto/gen/coordinator.js';
+import type { Holder } from '../checkpoints/checkpoint-keeper.js';
 import type { RecoveredEvent } from '../telemetry/run-events.js';
 
 /** Who holds which rank of a generation. */
@@ -59,8 +60,8 @@ export interface EpochEnd {
   readonly step: number;
   readonly stateDigest: string;
   readonly parameterDigest: string;
-  /** Of every rank, HOST:PORT. */
-  readonly holders: readonly string[];
+  /** Every rank. */
+  readonly holders: readonly Holder[];
   readonly generation: bigint;
   /** False inside the epoch. */
   readonly whole: boolean;

@@ -13,10 +13,9 @@ import type {
   Start,
   StateOrigin,
 } from './membership-state.js';
+import { orderRanks } from './rank-order.js';
 import type { Rules } from './rules.js';
 import { beginPace } from './stall.js';
-
-const collator = new Intl.Collator('en', { numeric: true });
 
 const stateSources: Record<StateOrigin['kind'], StateSource> = {
   fresh: StateSource.STATE_SOURCE_FRESH,
@@ -27,9 +26,7 @@ const stateSources: Record<StateOrigin['kind'], StateSource> = {
 
 /** Candidates that a generation can take, in the order of their ranks. */
 export function findReady(candidates: readonly Candidate[]): Candidate[] {
-  return candidates
-    .filter(({ readiness, leaving }) => readiness.kind === 'standby' && !leaving)
-    .toSorted(byWorkerId);
+  return orderRanks(candidates.filter(({ readiness, leaving }) => readiness.kind === 'standby' && !leaving));
 }
 
 /**
@@ -84,9 +81,11 @@ export function prepare(o: {
     const value = {
       ...{ generation: generation.number, rank, worldSize: members.length },
       peerAddresses: generation.places.map(({ address }) => address),
+      workerIds: generation.places.map(({ workerId }) => workerId),
       startStep: BigInt(generation.startStep),
       stateSource: stateSources[origin.kind],
       statePeerAddress: origin.kind === 'peer' ? origin.address : '',
+      statePeerId: origin.kind === 'peer' ? origin.workerId : '',
       epochEndDue: generation.epochEndDue,
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
@@ -103,9 +102,4 @@ export function describeBegun(generation: Generation, startDigest: string): Begu
 
 export function placesOf(members: readonly Member[]): WorkerPlace[] {
   return members.map(({ workerId, address, pid, host }, rank) => ({ workerId, rank, address, pid, host }));
-}
-
-/** Ranks follow the worker ids, worker-2 before worker-10, so that they do not depend on who came first. */
-function byWorkerId(a: Member, b: Member): number {
-  return collator.compare(a.workerId, b.workerId) || (a.workerId < b.workerId ? -1 : 1);
 }

@@ -36,7 +36,7 @@ export function meet(
   if (state.kind === 'regrouping' && away !== undefined && isAway(away)) {
     const isSame = away.pid === pid && away.address === peerAddress;
     if (isSame && mayAttach(state, attachment))
-      return attach(rules, state, away, session, attachment!, nowMs);
+      return attach(rules, state, away, { session, zone: message.value.zone }, attachment!, nowMs);
     const lost = loseMember(rules, state, away.session, 'it lost its place, or was started again', nowMs);
     const next = meet(rules, lost.state, session, message, nowMs);
     return { state: next.state, effects: [...lost.effects, ...next.effects] };

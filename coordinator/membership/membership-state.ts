@@ -24,6 +24,8 @@ export interface Member {
   readonly workerId: string;
   readonly address: string;
   readonly host: string;
+  /** Hosts of one zone are near each other; empty when it did not say. */
+  readonly zone: string;
   readonly pid: number;
   readonly heardAtMs: number;
   /** What its last heartbeat said. */

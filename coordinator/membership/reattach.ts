@@ -31,7 +31,7 @@ export function awaitReturn(rules: Rules, adopted: Adopted, nowMs: number): Regr
     members: generation.places.map(({ rank, workerId, address, host, pid }): Candidate => {
       return {
         // Of no session: their numbers begin with 1.
-        ...{ session: -1 - rank, workerId, address, host, pid },
+        ...{ session: -1 - rank, workerId, address, host, zone: '', pid },
         // It may try again just before it is heard.
         heardAtMs: nowMs + rules.silenceMs,
         ...{ activity: Activity.ACTIVITY_UNSPECIFIED, evaluated: 0, leaving: false },
@@ -55,14 +55,14 @@ export function attach(
   rules: Rules,
   before: Regrouping,
   away: Candidate,
-  session: number,
+  { session, zone = '' }: { readonly session: number; readonly zone?: string | undefined },
   { generation, training }: Attachment,
   nowMs: number,
 ): Transition {
   // Where a newer generation was decided, somebody may have been told.
   const isTraining = training && generation === before.interrupted.number;
   const back: Candidate = {
-    ...{ ...away, session, heardAtMs: nowMs },
+    ...{ ...away, session, zone, heardAtMs: nowMs },
     readiness: { kind: 'attached', training: isTraining },
   };
   const members = before.members.map((member) => (member === away ? back : member));

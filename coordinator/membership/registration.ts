@@ -9,6 +9,10 @@ import type { Rules } from './rules.js';
 const workerIdPattern = /^[\w-]+(\.[\w-]+)*$/;
 const maxWorkerIdLength = 255;
 
+export function isWorkerId(text: string): boolean {
+  return workerIdPattern.test(text) && text.length <= maxWorkerIdLength;
+}
+
 /** Of a member that has not sent a heartbeat. */
 const unheard = { activity: Activity.ACTIVITY_UNSPECIFIED, evaluated: 0, leaving: false };
 
@@ -22,9 +26,9 @@ export function register(
 ): { readonly candidate: Candidate | null; readonly effects: readonly Effect[] } {
   const error = findRefusal(rules, present, request);
   if (error !== null) return { candidate: null, effects: [{ kind: 'refuse', session, error }] };
-  const { workerId, peerAddress: address, host, pid } = request;
+  const { workerId, peerAddress: address, host, pid, zone = '' } = request;
   const readiness = { kind: 'opening' } as const;
-  const candidate = { session, workerId, address, host, pid, heardAtMs: nowMs, ...unheard, readiness };
+  const candidate = { session, workerId, address, host, zone, pid, heardAtMs: nowMs, ...unheard, readiness };
   const message = { message: { $case: 'welcome' as const, value: rules.welcome } };
   return { candidate, effects: [{ kind: 'send', session, message }] };
 }
@@ -36,7 +40,7 @@ export function refuseLateComer(workerId: string, reason: string): RondoError {
 
 function findRefusal(rules: Rules, present: readonly Member[], request: Register): RondoError | null {
   const { workerId, peerAddress, version } = request;
-  if (!workerIdPattern.test(workerId) || workerId.length > maxWorkerIdLength) {
+  if (!isWorkerId(workerId)) {
     return new RondoError(
       'invalid-argument',
       `"${workerId}" is not a worker id: give --id up to ${maxWorkerIdLength} letters, digits, dots, - and _`,

@@ -126,7 +126,7 @@ function reportState(
   }
   const value = {
     ...{ epoch, step, whole, stopped, stateDigest, parameterDigest, generation: generation.number },
-    holders: generation.places.map(({ address }) => address),
+    holders: generation.places.map(({ address, workerId }) => ({ address, workerId })),
   };
   return {
     reports: next,

@@ -78,9 +78,21 @@ export const clusterOptions = {
   }),
   listen: runtimeOption({
     value: 'HOST:PORT',
-    text: 'where workers join; port 0 takes a free one',
+    text:
+      'where workers join; port 0 takes a free one. Beyond loopback, such as 0.0.0.0:7070, all connections are encrypted, and ' +
+      'each worker gets a certificate',
     type: hostPort,
     default: defaults.listen,
+  }),
+  advertise: runtimeOption({
+    value: 'HOST:PORT',
+    text: 'how other machines reach the coordinator',
+    type: hostPort,
+    defaultText: 'where it listens',
+  }),
+  insecure: runtimeOption({
+    text: 'no encryption and no certificates, beyond loopback too: whoever sees the traffic can read the data and take part',
+    type: flag,
   }),
   wire: planOption<FloatType>({
     value: 'TYPE',

@@ -36,6 +36,10 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly cacheGib: number;
   readonly nats: string | null;
   readonly listen: string;
+  /** Where others reach what listens there; null when that is the same. */
+  readonly advertise: string | null;
+  /** Neither encryption nor certificates, beyond loopback too. */
+  readonly insecure: boolean;
   readonly runDir: string;
   readonly json: boolean;
 }
@@ -75,6 +79,8 @@ export function resolveStart(raw: RawStart): StartConfig {
     cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
+    advertise: parsed.advertise ?? null,
+    insecure: parsed.insecure ?? false,
     runDir: parsed.runDir ?? defaults.runDir,
     json: parsed.json ?? false,
   };

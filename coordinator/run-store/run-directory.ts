@@ -25,6 +25,8 @@ export interface RunDirectory {
   readonly nats: string;
   /** Where the run can be asked for its status, and with which secret, while it goes on. */
   readonly control: string;
+  /** The run's certificate authority, and the tokens that others join with; absent where none was needed. */
+  readonly identity: string;
   /** What `worker join` must know, while workers that were not launched here may join. */
   readonly token: string;
   /** What the coordinator has decided and started, while the run goes on. */
@@ -92,6 +94,7 @@ export function runDirectoryAt(path: string): RunDirectory {
     logs: join(path, 'logs'),
     nats: join(path, 'nats'),
     control: join(path, 'control.json'),
+    identity: join(path, 'identity'),
     token: join(path, 'token'),
     coordinator: join(path, 'coordinator.json'),
     images: join(path, 'images.sha256'),

@@ -72,7 +72,7 @@ export function saveLeft(
   if (left?.adopted == null || last === undefined || (checkpoint?.record.step ?? 0) >= last.step) return;
   const { places, number: generation } = left.adopted.begun;
   const { epoch, step } = last;
-  const holders = places.map(({ address }) => address);
+  const holders = places.map(({ workerId, address }) => ({ workerId, address }));
   checkpoints.push({
     ...{ epoch, step, whole: true, stopped: false, endsPhase: false },
     holders,

@@ -1,4 +1,5 @@
 import { withDeadline } from '../../runtime/deadline.js';
+import type { RunAccess } from '../cluster/run-access.js';
 import type {
   ControlServer,
   LaunchedWorkers,
@@ -14,6 +15,7 @@ export interface OpenResources {
   cluster: RunningCluster | null;
   workers: LaunchedWorkers | null;
   control: ControlServer | null;
+  access: RunAccess | null;
 }
 
 /** How long closing waits, in milliseconds. */
@@ -32,7 +34,7 @@ export const fullDeadlines: CloseDeadlines = { goodbyeMs: 10_000, closeMs: 5_000
 export const shortDeadlines: CloseDeadlines = { goodbyeMs: 800, closeMs: 800, settleMs: 200 };
 
 export function noResources(): OpenResources {
-  return { server: null, collector: null, cluster: null, workers: null, control: null };
+  return { server: null, collector: null, cluster: null, workers: null, control: null, access: null };
 }
 
 /**
@@ -45,13 +47,14 @@ export async function closeResources(
   reason: string,
   deadlines: CloseDeadlines,
 ): Promise<void> {
-  const { server, collector, cluster, workers, control } = resources;
+  const { server, collector, cluster, workers, control, access } = resources;
   const { goodbyeMs, closeMs, settleMs } = deadlines;
   control?.destroy();
   if (cluster !== null) {
     const closed = await inTime(cluster.close(ok, reason), goodbyeMs);
     if (!closed) cluster.destroy();
   }
+  access?.close();
   if (workers !== null) {
     await inTime(workers.exited(), ok ? goodbyeMs : 0);
     const closed = await inTime(workers.close(closeMs), 2 * closeMs);
@@ -65,10 +68,11 @@ export async function closeResources(
 }
 
 /** Synchronous: for a process that is about to exit. */
-export function destroyResources({ server, cluster, workers, control }: OpenResources): void {
+export function destroyResources({ server, cluster, workers, control, access }: OpenResources): void {
   control?.destroy();
   workers?.destroy();
   cluster?.destroy();
+  access?.close();
   server?.destroy();
 }
 

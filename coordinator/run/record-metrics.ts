@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { deadlinesOf } from '../../plan/deadlines.js';
 import { RondoError } from '../../runtime/errors.js';
-import { natsTokenVariable, splitNatsUrl } from '../../runtime/nats-session.js';
+import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
+import { coordinatorName } from '../../runtime/member-name.js';
+import { natsMemberOf, natsTokenVariable, splitNatsUrl } from '../../runtime/nats-session.js';
 import { parseJson } from '../../runtime/parse-json.js';
+import { type RunAccess, reachableAddress } from '../cluster/run-access.js';
 import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
 import { type LineFile, readLastLine } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
@@ -14,15 +17,18 @@ interface MetricsContext {
   readonly run: PreparedRun;
   readonly services: RunServices;
   report(event: RunEvent): void;
+  readonly access: RunAccess;
   readonly resources: OpenResources;
   readonly file: LineFile;
   readonly record: CoordinatorRecordFile;
 }
 
 /** How workers reach the server that takes their metrics; an empty `url` means that there is none. */
-interface MetricsAddress {
+export interface MetricsAddress {
   readonly url: string;
   readonly token: string;
+  /** The server takes certificates instead. */
+  readonly certificates: boolean;
 }
 
 /**
@@ -44,7 +50,7 @@ export async function recordMetrics(context: MetricsContext): Promise<MetricsAdd
     report({ kind: 'warning', text: remedy === undefined ? text : `${text}. ${remedy}` });
     await resources.server?.close();
     resources.server = null;
-    return { url: '', token: '' };
+    return { url: '', token: '', certificates: false };
   }
 }
 
@@ -65,6 +71,7 @@ async function open({
   run,
   services,
   report,
+  access,
   resources,
   file,
   record,
@@ -85,16 +92,20 @@ async function open({
   if (runtime.nats === null) {
     const earlier = left?.record.nats ?? null;
     const outlivesMs = deadlinesOf(runtime.silenceMs).absenceMs;
-    resources.server = await services.startMetricsServer({ storeDir: directory.nats, earlier, outlivesMs });
+    resources.server = await services.startMetricsServer({
+      ...{ storeDir: directory.nats, access, runId: config.runId, listen: runtime.listen },
+      ...{ earlier, outlivesMs },
+    });
     record.change({ nats: resources.server.server });
     void resources.server.failed.then(warn);
   }
-  const { url, token } = resources.server ?? {
-    url: runtime.nats!,
-    token: process.env[natsTokenVariable] ?? '',
-  };
+  const {
+    url,
+    token,
+    certificates = false,
+  } = resources.server ?? { url: runtime.nats!, token: process.env[natsTokenVariable] ?? '' };
   resources.collector = await services.openCollector({
-    ...{ url, token },
+    ...{ url, token, member: certificates ? natsMemberOf(access.credentials, coordinatorName) : undefined },
     runId: config.runId,
     // What was published while there was no coordinator is taken too.
     after: left?.lives ? readLastSequence(directory.metrics) : null,
@@ -104,5 +115,8 @@ async function open({
   });
   const step = restored.steps.length;
   resources.collector.publish({ kind: 'event', event: step === 0 ? 'started' : 'resumed', step });
-  return { url, token };
+  if (!certificates) return { url, token, certificates };
+  const { port } = parseHostPort(new URL(url).host);
+  const { host } = parseHostPort(reachableAddress(runtime.listen, runtime.advertise));
+  return { url: `tls://${formatHostPort({ host, port })}`, token, certificates };
 }

@@ -1,13 +1,19 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
+import { type RunAccess, reachableAddress } from '../cluster/run-access.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
+import { writeReach } from '../run-store/join-tokens.js';
 import { removeTokenFile, writeTokenFile } from '../run-store/run-directory.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
 import type { LeftRun } from './prepare-run.js';
+import type { MetricsAddress } from './record-metrics.js';
 import type { RunningCluster, RunServices } from './services.js';
+
+const insecureText =
+  'INSECURE: nothing is encrypted, and whoever sees the traffic can read the images, take part and end the run (--insecure)';
 
 /** One task of a cluster, and where its workers are. */
 export interface ClusterTask {
@@ -21,6 +27,10 @@ export interface ClusterTask {
   /** Disk of this machine for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly listen: string;
+  /** HOST:PORT by which others reach it, when that is elsewhere. */
+  readonly advertise?: string | null;
+  /** The run's token may travel between machines, unencrypted; false unless given. */
+  readonly insecure?: boolean;
 }
 
 export interface RunOnClusterOptions<Result> {
@@ -33,15 +43,17 @@ export interface RunOnClusterOptions<Result> {
   readonly silenceMs: number;
   /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
   readonly snapshotSteps: number;
-  readonly token: string;
+  readonly access: RunAccess;
+  /** Of the run, whose authority and tokens it holds. */
+  readonly identity: string;
   /** What a coordinator that died left; null unless its workers are waited for. */
   readonly left: LeftRun | null;
   /** Is told what a coordinator that takes this one's place must know; null where nobody does. */
   readonly record: CoordinatorRecordFile | null;
-  /** Holds the token while workers from elsewhere may join, and is gone afterwards. */
+  /** Holds the run's token while others may join by it, and is gone afterwards. */
   readonly tokenFile: string;
   readonly logDir: string;
-  readonly nats: { readonly url: string; readonly token: string };
+  readonly nats: MetricsAddress;
   readonly listener: ClusterListener;
   /** What the run's workers computed with before it was resumed, in words. */
   readonly knownKernels?: string;
@@ -71,29 +83,49 @@ function noteWorker(record: CoordinatorRecordFile | null, workerId: string, pid:
  * @throws RondoError as `RunServices.openCluster` and `work` do.
  */
 export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Promise<Result> {
-  const { task, token, services, resources, signal, nats, logDir, minWorkers, maxWorkers, silenceMs } = o;
+  const { task, access, services, resources, signal, nats, logDir, minWorkers, maxWorkers, silenceMs } = o;
   const { config, dataset, pretrainedPath, workers, localWorkers, cacheGib, listen } = task;
+  const workerIds = Array.from({ length: localWorkers }, (_, index) => `worker-${index}`);
   const cluster = await services.openCluster({
-    ...{ config, dataset, pretrainedPath, listen, token, silenceMs, snapshotSteps: o.snapshotSteps },
+    ...{ config, dataset, pretrainedPath, listen, access, silenceMs, snapshotSteps: o.snapshotSteps },
     ...{ worldSize: workers, minWorkers, maxWorkers },
-    welcome: { natsUrl: nats.url, natsToken: nats.token },
+    welcome: { natsUrl: nats.url, natsToken: nats.token, natsCertificates: nats.certificates },
     ...{ adopted: o.left?.adopted ?? null, lastGeneration: BigInt(o.left?.record.newest ?? 0) },
     checkpoint: () => streamCheckpoint(o.checkpoint()),
-    launched: { workerIds: Array.from({ length: localWorkers }, (_, index) => `worker-${index}`), logDir },
+    launched: { workerIds, logDir },
     listener: o.listener,
     ...(o.knownKernels === undefined ? {} : { knownKernels: o.knownKernels }),
     endRemedy: o.endRemedy,
   });
   resources.cluster = cluster;
-  const tokenFile = localWorkers < maxWorkers ? o.tokenFile : null;
+  const { runToken, joining } = access;
+  const isOpen = localWorkers < maxWorkers;
+  const tokenFile = isOpen && runToken !== null ? o.tokenFile : null;
+  const address = reachableAddress(cluster.address, task.advertise ?? null);
   const abort = () => o.onAbort(cluster);
   try {
     o.record?.change({ address: cluster.address });
-    if (tokenFile !== null) writeTokenFile(tokenFile, token);
-    o.report({ kind: 'waiting', address: cluster.address, tokenFile, workers, localWorkers });
+    if (joining !== null) await writeReach(o.identity, { address, hash: joining.hash });
+    if (tokenFile !== null) writeTokenFile(tokenFile, runToken!);
+    if (task.insecure) o.report({ kind: 'warning', text: insecureText });
+    o.report({
+      kind: 'waiting',
+      address,
+      tokenFile,
+      joining: isOpen ? joining : null,
+      insecure: task.insecure ?? false,
+      workers,
+      localWorkers,
+    });
     if (localWorkers > 0) {
       const launched = services.launchWorkers({
-        ...{ count: localWorkers, coordinatorAddress: cluster.address, token, logDir, cacheGib },
+        ...{
+          count: localWorkers,
+          coordinatorAddress: reachableAddress(cluster.address, null),
+          access,
+          logDir,
+          cacheGib,
+        },
         threads: config.threads,
         earlier: o.left?.record.workers ?? [],
         onStart: (workerId, pid) => noteWorker(o.record, workerId, pid),

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
-import { createRunToken } from '../../runtime/grpc/credentials.js';
 import { makeTemporaryFolder } from '../../runtime/make-folder.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
@@ -28,7 +27,7 @@ export interface ClusterWork extends ClusterTask {
 }
 
 export interface TaskContext {
-  readonly services: Pick<RunServices, 'openCluster' | 'launchWorkers'>;
+  readonly services: Pick<RunServices, 'openAccess' | 'openCluster' | 'launchWorkers'>;
   report(event: RunEvent): void;
   /** Aborts to end the work; then, `immediate`, to end at once. */
   readonly signals: { readonly signal: AbortSignal; readonly immediate: AbortSignal };
@@ -72,13 +71,17 @@ async function gatherAndRun(
   const { signal } = signals;
   signal.throwIfAborted();
   try {
+    const identity = join(logDir, 'identity');
+    const { listen, insecure = false, config } = work;
+    const access = await services.openAccess({ listen, insecure, runId: config.runId, folder: identity });
+    resources.access = access;
     return await runOnCluster({
       ...{ task: work, services, report, signal, resources, logDir },
       ...{ minWorkers: 1, maxWorkers: work.workers, silenceMs: 1_000 * defaults.silenceLimit },
       ...{ snapshotSteps: 0, left: null, record: null },
-      token: createRunToken(),
+      ...{ access, identity },
       tokenFile: join(logDir, 'token'),
-      nats: { url: '', token: '' },
+      nats: { url: '', token: '', certificates: false },
       listener: { ...ignoreAll, ...work.listener },
       endRemedy: 'nothing was changed: try again',
       checkpoint: () => checkpoint!,

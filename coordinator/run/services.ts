@@ -2,10 +2,12 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import type { CoordinatorMetric, Metric } from '../../proto/metrics.js';
 import type { RondoError } from '../../runtime/errors.js';
+import type { NatsMember } from '../../runtime/nats-session.js';
 import type { PullState } from '../checkpoints/checkpoint-keeper.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
 import type { ClusterStatus } from '../cluster/cluster-status.js';
 import type { RunControl, Scaling } from '../cluster/control.js';
+import type { AccessOptions, RunAccess } from '../cluster/run-access.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { SplitKind } from '../dataset/split.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
@@ -59,6 +61,8 @@ export interface MetricsServer {
   /** It ended without being told to. Never rejects; may never resolve. */
   readonly failed: Promise<RondoError>;
   readonly url: string;
+  /** It takes the certificates of the run's members. */
+  readonly certificates?: boolean;
   readonly token: string;
   /** Its process, for a coordinator that takes this one's place. */
   readonly server: NonNullable<CoordinatorRecord['nats']>;
@@ -106,6 +110,10 @@ export interface RunServices {
   readonly checkWeights: CheckWeights;
   startMetricsServer(options: {
     storeDir: string;
+    access: RunAccess;
+    runId: string;
+    /** HOST:PORT of the coordinator, whose host it listens on where members have certificates. */
+    listen: string;
     /** One of a coordinator that died: if it still runs, it is taken over. */
     earlier: CoordinatorRecord['nats'];
     /** How long it outlives this process. */
@@ -114,6 +122,7 @@ export interface RunServices {
   openCollector(options: {
     url: string;
     token: string;
+    member?: NatsMember | undefined;
     runId: string;
     /** The number in the stream after which metrics are taken; null for those from now on. */
     after: number | null;
@@ -123,10 +132,10 @@ export interface RunServices {
     onRefused(error: RondoError): void;
     onFailure(error: RondoError): void;
   }): Promise<MetricsCollector>;
+  openAccess(options: AccessOptions): Promise<RunAccess>;
   openCluster(options: {
     listen: string;
-    /** The token that every call to the cluster must carry. */
-    token: string;
+    access: RunAccess;
     config: RunConfig;
     worldSize: number;
     minWorkers: number;
@@ -134,7 +143,7 @@ export interface RunServices {
     silenceMs: number;
     /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
     snapshotSteps: number;
-    welcome: { natsUrl: string; natsToken: string };
+    welcome: { natsUrl: string; natsToken: string; natsCertificates?: boolean };
     dataset: Dataset;
     pretrainedPath: string | null;
     checkpoint(step: number): AsyncIterable<StateChunk>;
@@ -153,7 +162,7 @@ export interface RunServices {
   launchWorkers(options: {
     count: number;
     coordinatorAddress: string;
-    token: string;
+    access: RunAccess;
     logDir: string;
     /** Those of a coordinator that died: the ones that still run are taken over. */
     earlier: CoordinatorRecord['workers'];
@@ -169,7 +178,10 @@ export interface RunServices {
     onFailure(error: RondoError): void;
   }): LaunchedWorkers;
   serveControl(control: RunControl, token: string): Promise<ControlServer>;
-  readonly pullState: PullState;
+  pullState(
+    address: string,
+    options: Parameters<PullState>[1] & { access: RunAccess },
+  ): ReturnType<PullState>;
   /** Writes the report of an evaluation into the run's directory and returns the path of its page. */
   writeReport(content: {
     directory: RunDirectory;

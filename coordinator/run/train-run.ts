@@ -114,8 +114,9 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   const publish: MetricsCollector['publish'] = (metric) => resources.collector?.publish(metric);
   const checkpoints = keepCheckpoints({
     ...{ config: run.config, keepBest: run.training.keepBest, folder: run.directory.checkpoints },
-    ...{ token, ledger, report, publish, keep: run.runtime.checkpoints.keep },
-    pullState: services.pullState,
+    ...{ ledger, report, publish, keep: run.runtime.checkpoints.keep },
+    // There is nothing to pull before there are workers, which come in by it.
+    pullState: (address, o) => services.pullState(address, { ...o, access: resources.access! }),
     stallMs: deadlinesOf(run.runtime.silenceMs).transferMs,
     synced: () => resources.cluster?.synced(),
     epochs: () => recorder.epochs,
@@ -203,7 +204,19 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { services, signals, report, resume } = context;
   const { config, dataset, pretrainedPath, runtime, directory, left } = run;
   const { signal } = signals;
-  const nats = await recordMetrics({ run, services, report, resources, file: active.metrics, record });
+  const { identity } = directory;
+  const { listen, insecure } = runtime;
+  const access = await services.openAccess({
+    listen,
+    insecure,
+    runId: config.runId,
+    folder: identity,
+    token,
+  });
+  resources.access = access;
+  const nats = await recordMetrics({
+    ...{ run, services, report, access, resources, file: active.metrics, record },
+  });
   signal.throwIfAborted();
   considerResumed(active);
   const isAdopted = left?.adopted != null;
@@ -215,7 +228,8 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   return runOnCluster({
     task: { ...runtime, config, dataset, pretrainedPath },
     ...{ minWorkers, maxWorkers, silenceMs: runtime.silenceMs },
-    ...{ token, nats, services, report, signal, resources, record, left: left?.lives ? left : null },
+    ...{ nats, services, report, signal, resources, record, left: left?.lives ? left : null },
+    ...{ access, identity },
     tokenFile: directory.token,
     logDir: directory.logs,
     snapshotSteps: runtime.checkpoints.everySteps ?? 0,

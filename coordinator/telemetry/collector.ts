@@ -4,7 +4,7 @@ import { sleep, withDeadline } from '../../runtime/deadline.js';
 import { createDeferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openMetricsOutbox } from '../../runtime/metrics-outbox.js';
-import { openNatsSession, splitNatsUrl } from '../../runtime/nats-session.js';
+import { type NatsMember, openNatsSession, splitNatsUrl } from '../../runtime/nats-session.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { ensureStream, followStream } from './stream.js';
 
@@ -40,6 +40,7 @@ export async function openCollector(o: {
   url: string;
   token: string;
   runId: string;
+  member?: NatsMember | undefined;
   /** The number in the stream after which it begins; from now on unless given. */
   after?: number | null;
   onMetric(metric: Metric, sequence: number): void;

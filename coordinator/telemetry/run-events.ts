@@ -20,6 +20,10 @@ export type RunEvent =
       readonly address: string;
       /** Holds what they must know; null when all workers are launched here. */
       readonly tokenFile: string | null;
+      /** What they join with where each gets a certificate of its own: the token, and the hash of the authority. */
+      readonly joining: { readonly token: string; readonly hash: string } | null;
+      /** Workers must be told that nothing is encrypted. */
+      readonly insecure: boolean;
       readonly workers: number;
       readonly localWorkers: number;
     }

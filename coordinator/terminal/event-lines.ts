@@ -60,12 +60,26 @@ function renderPrepared(o: PreparedEvent): string[] {
   return lines;
 }
 
+/** What is pasted on another machine. */
+export function joinCommand(address: string, { token, hash }: { token: string; hash: string }): string {
+  return `worker join --coordinator ${address} --token ${token} --ca-hash ${hash}`;
+}
+
 function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] {
   const elsewhere = event.workers - event.localWorkers;
+  const { address, tokenFile, joining, insecure } = event;
+  const command = `worker join --coordinator ${address}${insecure ? ' --insecure' : ''}`;
+  if (joining !== null) {
+    return [
+      elsewhere === 0
+        ? 'others may join: on their machines'
+        : `waiting for ${elsewhere} of ${event.workers} workers: on their machines, once for each`,
+      `  ${joinCommand(address, joining)}`,
+    ];
+  }
   if (elsewhere === 0) return [];
   return [
-    `waiting for ${elsewhere} of ${event.workers} workers: ` +
-      `worker join --coordinator ${event.address} --token-file ${shellWord(event.tokenFile ?? 'FILE')}`,
+    `waiting for ${elsewhere} of ${event.workers} workers: ${command} --token-file ${shellWord(tokenFile ?? 'FILE')}`,
   ];
 }
 

@@ -13,16 +13,18 @@ export type ClientClass<C extends Client> = new (
  * A client of the member of the run at `address` (HOST:PORT). It connects with its first call; close it when
  * done.
  *
+ * @param o.peer the member's name in its certificate (runtime/member-name.ts): nobody else is called.
  * @param o.maxReceiveBytes the largest message that it takes.
  */
 export function openChannel<C extends Client>(
   Class: ClientClass<C>,
   address: string,
-  o: { credentials: RunCredentials; maxReceiveBytes: number },
+  o: { credentials: Pick<RunCredentials, 'channel'>; peer: string; maxReceiveBytes: number },
 ): C {
-  const { credentials, interceptor } = o.credentials.channel;
+  const { credentials, interceptors, serverName } = o.credentials.channel(o.peer);
   return new Class(address, credentials, {
     ...channelOptions(o.maxReceiveBytes),
-    interceptors: [interceptor],
+    ...(serverName === null ? {} : { 'grpc.ssl_target_name_override': serverName }),
+    interceptors,
   });
 }

@@ -2,10 +2,10 @@ import type { Socket } from 'node:net';
 
 /** As many connections may wait for their first authenticated call. */
 const maxWaiting = 64;
-const defaultHandshakeMs = 5_000;
+export const defaultHandshakeMs = 5_000;
 
 /** The remote end of a connection. */
-interface Remote {
+export interface Remote {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
 }
@@ -52,6 +52,7 @@ export function guardConnections(handshakeMs = defaultHandshakeMs): ConnectionGu
   };
 }
 
-function keyOf({ remoteAddress, remotePort }: Remote): string {
+/** Tells a connection from all others that are open. */
+export function keyOf({ remoteAddress, remotePort }: Remote): string {
   return `${remoteAddress} ${remotePort}`;
 }

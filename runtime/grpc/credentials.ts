@@ -5,33 +5,69 @@ import {
   InterceptingCall,
   type Interceptor,
   type Metadata,
-  ServerCredentials,
 } from '@grpc/grpc-js';
 import { RondoError } from '../errors.js';
 
+/** What a process proves with that it belongs to a run. Plain, so that a thread can be given it. */
+export type Identity = TokenIdentity | CertificateIdentity;
+
+/** The run's token, which every member of the run has: it says nothing of which one it is. */
+export interface TokenIdentity {
+  readonly kind: 'token';
+  readonly token: string;
+  /** It may travel between machines, where it can be read on its way. */
+  readonly insecure: boolean;
+}
+
+/** A certificate of the run's authority, which names one member. All as PEM. */
+export interface CertificateIdentity {
+  readonly kind: 'certificate';
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /**
- * How a process proves on every call that it belongs to a run, and how it checks its callers. All servers and
- * channels are opened with one of these, so that another kind of proof (a certificate for each worker) takes
- * the token's place here alone.
+ * How a process proves that it belongs to a run, and how it checks its callers. All servers and channels are
+ * opened with one of these.
  */
 export interface RunCredentials {
+  /** As it is now: a certificate is renewed. */
+  readonly identity: Identity;
   readonly server: {
-    readonly credentials: ServerCredentials;
-    /**
-     * @throws RondoError unauthenticated unless the call's metadata proves that the caller belongs to the
-     * run.
-     */
+    /** What servers secure their connections with; null where calls alone prove something. */
+    readonly tls: ServerTls | null;
+    /** Serves whoever proves it beyond this machine too. */
+    readonly anyNetwork: boolean;
+    /** @throws RondoError unauthenticated unless the call's metadata prove what the connection has not. */
     authenticate(metadata: Metadata): void;
   };
-  readonly channel: {
-    readonly credentials: ChannelCredentials;
-    /** Adds the proof to every call. */
-    readonly interceptor: Interceptor;
-  };
+  /**
+   * For the member at the other end.
+   *
+   * @param peer its name in its certificate; where calls alone prove something it is not looked at.
+   */
+  channel(peer: string): ChannelProof;
+}
+
+export interface ServerTls {
+  context(): { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Calls `listener` after each renewal, until the function that it returns is called. */
+  onRenewed(listener: () => void): () => void;
+}
+
+export interface ChannelProof {
+  readonly credentials: ChannelCredentials;
+  /** Add the proof to every call. */
+  readonly interceptors: Interceptor[];
+  /** The name that the other end is asked for, and must prove. */
+  readonly serverName: string | null;
 }
 
 /** Names the environment variable that brings a worker its run's token. */
 export const tokenVariable = 'RONDO_TOKEN';
+/** And the hash of its run's certificate authority, where there is one. */
+export const authorityHashVariable = 'RONDO_CA_HASH';
 
 const tokenKey = 'rondo-token';
 const tokenBytes = 32;
@@ -45,12 +81,12 @@ export function createRunToken(): string {
 
 /**
  * Every call carries the run's token. It travels unencrypted: only for connections that do not leave the
- * machine.
+ * machine, unless `insecure` says otherwise.
  *
  * @param token as from `createRunToken`, of one run.
  * @throws RondoError invalid-argument for what cannot be a token; the message does not repeat it.
  */
-export function tokenCredentials(token: string): RunCredentials {
+export function tokenCredentials(token: string, insecure = false): RunCredentials {
   if (!tokenPattern.test(token)) {
     throw new RondoError(
       'invalid-argument',
@@ -61,9 +97,24 @@ export function tokenCredentials(token: string): RunCredentials {
     );
   }
   const expected = digest(token);
+  const proof: ChannelProof = {
+    credentials: credentials.createInsecure(),
+    interceptors: [
+      (options, nextCall) =>
+        new InterceptingCall(nextCall(options), {
+          start(metadata, listener, next) {
+            metadata.set(tokenKey, token);
+            next(metadata, listener);
+          },
+        }),
+    ],
+    serverName: null,
+  };
   return {
+    identity: { kind: 'token', token, insecure },
     server: {
-      credentials: ServerCredentials.createInsecure(),
+      tls: null,
+      anyNetwork: insecure,
       authenticate(metadata) {
         const given = metadata.get(tokenKey);
         if (given.length === 0) throw refusal('carries no token');
@@ -73,16 +124,7 @@ export function tokenCredentials(token: string): RunCredentials {
         }
       },
     },
-    channel: {
-      credentials: credentials.createInsecure(),
-      interceptor: (options, nextCall) =>
-        new InterceptingCall(nextCall(options), {
-          start(metadata, listener, next) {
-            metadata.set(tokenKey, token);
-            next(metadata, listener);
-          },
-        }),
-    },
+    channel: () => proof,
   };
 }
 

@@ -1,7 +1,8 @@
-import { createServer, type Server as SocketServer } from 'node:net';
+import { createServer, type Socket, type Server as SocketServer } from 'node:net';
 import {
   logVerbosity,
   Server,
+  ServerCredentials,
   ServerInterceptingCall,
   type ServerInterceptor,
   type ServiceError,
@@ -9,9 +10,18 @@ import {
 } from '@grpc/grpc-js';
 import { RondoError } from '../errors.js';
 import { formatHostPort, parseHostPort, requireLoopback } from '../host-port.js';
-import { type ConnectionGuard, guardConnections } from './connection-guard.js';
+import { log } from '../log.js';
+import { noteCaller } from './caller.js';
+import {
+  type ConnectionGuard,
+  defaultHandshakeMs,
+  guardConnections,
+  keyOf,
+  type Remote,
+} from './connection-guard.js';
 import type { RunCredentials } from './credentials.js';
 import { serverOptions } from './options.js';
+import { type CertifiedMember, listenSecurely } from './secure-listener.js';
 
 /** A bound gRPC server. Both ways of ending it are safe to call twice. */
 export interface GrpcServer {
@@ -20,6 +30,17 @@ export interface GrpcServer {
   /** Lets open calls end for up to `graceMs`, then breaks them off. */
   close(graceMs: number): Promise<void>;
   destroy(): void;
+  /** Breaks off all connections of a member, by the name in its certificate. */
+  disconnect(name: string): void;
+  /** Whether such a member has a connection. */
+  isConnected(name: string): boolean;
+}
+
+/** What is served to those that have no certificate yet. */
+export interface AnonymousService {
+  /** The largest message that a caller may send. */
+  readonly maxReceiveBytes: number;
+  register(server: Server): void;
 }
 
 export interface GrpcServerOptions {
@@ -29,9 +50,11 @@ export interface GrpcServerOptions {
   /** Adds the services. */
   register(server: Server): void;
   /**
-   * Listens beyond loopback too, where a token can be read on its way: for benches in networks of their own.
+   * Called with whom a connection's certificate names. @throws RondoError to refuse the connection.
    */
-  readonly anyNetwork?: boolean;
+  admit?(member: CertifiedMember): void;
+  /** Nothing, unless given; with certificates only. */
+  readonly anonymous?: AnonymousService;
   /**
    * How long a connection may be there before a call of it was authenticated; 5 s unless a test says
    * otherwise.
@@ -47,26 +70,51 @@ export interface GrpcServerOptions {
  *   failed-precondition when the port is taken.
  */
 export async function openGrpcServer(address: string, options: GrpcServerOptions): Promise<GrpcServer> {
-  const { host, port } = options.anyNetwork ? parseHostPort(address) : requireLoopback(address);
+  const { credentials, anonymous } = options;
+  const { tls, anyNetwork } = credentials.server;
+  const { host, port } = anyNetwork ? parseHostPort(address) : requireLoopback(address);
   // What it logs, its callbacks say too; stderr belongs to this program's own words.
   if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const guard = guardConnections(options.handshakeMs);
+  const members = new Map<string, { readonly socket: Socket; readonly name: string }>();
   const server = new Server({
     ...serverOptions(options.maxReceiveBytes),
-    interceptors: [authentication(options.credentials, guard)],
+    interceptors: [authentication(credentials, guard, (remote) => members.get(keyOf(remote))?.name ?? null)],
   });
   options.register(server);
-  const injector = server.createConnectionInjector(options.credentials.server.credentials);
+  // Connections are secured before they are handed on.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const guests = anonymous === undefined ? null : openGuestServer(anonymous);
+  const secured =
+    tls &&
+    listenSecurely(tls, {
+      handshakeMs: options.handshakeMs ?? defaultHandshakeMs,
+      onSecured(socket, member) {
+        // The guard ends it soon: nothing that a guest does proves anything.
+        if (member === null && guests !== null) return guests.inject(socket);
+        if (member === null) throw new RondoError('unauthenticated', 'it shows no certificate');
+        options.admit?.(member);
+        const key = keyOf(socket);
+        members.set(key, { socket, name: member.name });
+        socket.once('close', () => members.delete(key));
+        injector.injectConnection(socket);
+      },
+      onRefused: (socket, { message }) =>
+        log('warn', 'connection refused', { remote: socket.remoteAddress, reason: message }),
+    });
   const listener = createServer({ noDelay: true }, (socket) => {
     guard.accept(socket);
-    injector.injectConnection(socket);
+    if (secured === null) injector.injectConnection(socket);
+    else secured.secure(socket);
   });
   const bound = await listen(listener, host, port);
 
   let closing: Promise<void> | undefined;
   const destroy = () => {
     listener.close();
+    secured?.close();
     guard.close();
+    guests?.destroy();
     server.forceShutdown();
   };
   return {
@@ -77,6 +125,20 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
       return closing;
     },
     destroy,
+    isConnected: (name) => [...members.values()].some((member) => member.name === name),
+    disconnect(name) {
+      for (const { socket, name: other } of [...members.values()]) if (other === name) socket.destroy();
+    },
+  };
+}
+
+function openGuestServer({ maxReceiveBytes, register }: AnonymousService) {
+  const server = new Server(serverOptions(maxReceiveBytes));
+  register(server);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  return {
+    inject: (socket: Socket) => injector.injectConnection(socket),
+    destroy: () => server.forceShutdown(),
   };
 }
 
@@ -88,19 +150,28 @@ export function failCall(
   call.emit('error', RondoError.from(thrown).toGrpc());
 }
 
-function authentication({ server }: RunCredentials, guard: ConnectionGuard): ServerInterceptor {
+function authentication(
+  { server }: RunCredentials,
+  guard: ConnectionGuard,
+  nameOf: (remote: Remote) => string | null,
+): ServerInterceptor {
   return (_method, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
         next({
           onReceiveMetadata(metadata, proceed) {
+            const connection = call.getConnectionInfo();
             try {
               server.authenticate(metadata);
+              const name = nameOf(connection);
+              if (name !== null) noteCaller(metadata, name);
+              else if (server.tls !== null)
+                throw new RondoError('unauthenticated', 'the connection has ended');
             } catch (thrown) {
               // Nothing of the call was read yet, and nothing will be.
               return call.sendStatus(RondoError.from(thrown).toGrpc());
             }
-            guard.authenticated(call.getConnectionInfo());
+            guard.authenticated(connection);
             proceed(metadata);
           },
         });

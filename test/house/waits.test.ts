@@ -9,8 +9,17 @@ const rooms = ['worker/session', 'worker/collective', 'coordinator/cluster', 'co
 /** A name in milliseconds, or a call that waits, with a number: `waitMs = 500`, `setTimeout(f, 500)`. */
 const waits = /\w*Ms\??\s*(?::[^=,;]*)?[:=]\s*[\d_]{2,}|\bset(?:Timeout|Interval)\([^;]*,\s*[\d_]+\)/;
 
-/** Ages, not waits: what is left behind for so long belongs to nobody. */
-const allowed = ['worker/collective/transport/shared-memory/slot-file.ts: leftoverMs = 600_000'];
+const allowed = [
+  // An age, not a wait: what is left behind for so long belongs to nobody.
+  'worker/collective/transport/shared-memory/slot-file.ts: leftoverMs = 600_000',
+  // A lifetime, and how often another process's changes are looked for.
+  'coordinator/cluster/authority.ts: defaultCertificateMs = 24',
+  'coordinator/cluster/authority.ts: watchMs = 1_000',
+  // Before a worker is known to the run, whose silence limit it is told later.
+  'worker/session/enrol.ts: retryMs = 500',
+  'worker/session/enrol.ts: handshakeMs = 5_000',
+  'worker/session/enrol.ts: enrolMs = 10_000',
+];
 
 it('no wait of a cluster stands beside those that follow from the silence limit (plan/deadlines.ts)', () => {
   const found = rooms.flatMap((room) =>

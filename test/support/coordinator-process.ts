@@ -23,6 +23,13 @@ export interface CoordinatorProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
+/** Where a program is started. */
+export interface Place {
+  readonly cwd?: string;
+  /** What runs it elsewhere, before its command line. */
+  readonly within?: readonly string[];
+}
+
 const running = new Set<ChildProcess>();
 
 /** Ends whatever a failed test left behind; for afterEach. */
@@ -38,10 +45,11 @@ export function killCoordinators(): void {
 export function startCoordinator(
   inputs: readonly string[],
   environment: Record<string, string> = {},
+  { cwd, within = [] }: Place = {},
 ): CoordinatorProcess {
-  const child = spawn(process.execPath, [program, ...inputs], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...environment },
+  const [first, ...rest] = [...within, process.execPath, program, ...inputs];
+  const child = spawn(first!, rest, {
+    ...{ stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment }, cwd },
   });
   running.add(child);
   const events: JsonEvent[] = [];
@@ -91,6 +99,7 @@ export function startCoordinator(
 export function runCoordinator(
   inputs: readonly string[],
   environment?: Record<string, string>,
+  place?: Place,
 ): Promise<Exit> {
-  return startCoordinator(inputs, environment).exited;
+  return startCoordinator(inputs, environment, place).exited;
 }

@@ -115,6 +115,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       };
       return { publish, ...closing('collector') };
     },
+    openAccess: localServices.openAccess,
     async openCluster({ config, worldSize, listener, checkpoint, welcome, snapshotSteps }) {
       welcomes.push(welcome);
       faults.openCluster?.();
@@ -256,7 +257,7 @@ function endEpoch(
 function endOf(epoch: number, step: number, whole: boolean): EpochEnd {
   const { stateDigest, parameterDigest } = fakeState(step).header;
   const digests = { stateDigest, parameterDigest };
-  const holders = ['127.0.0.1:0', '127.0.0.1:1'];
+  const holders = [0, 1].map((port) => ({ address: `127.0.0.1:${port}`, workerId: `worker-${port}` }));
   return { ...{ epoch, step, whole, stopped: !whole }, ...digests, holders, generation: 1n };
 }
 

@@ -11,6 +11,8 @@ import {
   type WorkerMessage,
 } from '../../proto/gen/coordinator.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { coordinatorName } from '../../runtime/member-name.js';
 import { testCredentials } from './credentials.js';
 import { fakeKernels } from './kernels.js';
 import type { StopVotes } from './stop-votes.js';
@@ -22,6 +24,8 @@ export interface FakeWorkerOptions {
   readonly id: string;
   readonly stopVotes: StopVotes;
   readonly config: RunConfig;
+  /** Those of the tests unless given. */
+  readonly credentials?: RunCredentials;
   readonly version?: string;
   readonly peerAddress?: string;
   readonly heartbeatMs?: number;
@@ -49,7 +53,8 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
   const { config } = options;
   const perEpoch = stepsPerEpoch(config);
   const client = openChannel(CoordinatorClient, options.coordinatorAddress, {
-    credentials: testCredentials,
+    credentials: options.credentials ?? testCredentials,
+    peer: coordinatorName,
     maxReceiveBytes: 1 << 20,
   });
   const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage> = client.session();

@@ -53,5 +53,5 @@ export function openLink(
 ): Promise<Link> {
   const worldSize = ring.length;
   const predecessorAddress = ring[(rank + worldSize - 1) % worldSize].address;
-  return ring[rank].exchange.openLink({ generation, rank, worldSize, predecessorAddress, signal });
+  return ring[rank].exchange.openLink({ generation, rank, worldSize, names: [], predecessorAddress, signal });
 }

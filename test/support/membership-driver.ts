@@ -30,6 +30,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
       runId: 'run',
       runConfigJson: '{}',
       natsUrl: '',
+      natsCertificates: false,
       natsToken: '',
       maxWorkers: 2,
       silenceSeconds: 5,

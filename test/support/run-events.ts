@@ -17,7 +17,15 @@ export const prepared: RunEvent = {
   startStep: 0,
 };
 export const waiting: RunEvent = {
-  ...{ kind: 'waiting', address: '127.0.0.1:7', tokenFile: null, workers: 2, localWorkers: 2 },
+  ...{
+    kind: 'waiting',
+    address: '127.0.0.1:7',
+    tokenFile: null,
+    joining: null,
+    insecure: false,
+    workers: 2,
+    localWorkers: 2,
+  },
 };
 export const assigned: RunEvent = { kind: 'assigned', generation: 1, workers: [] };
 export const step = (index: number, seconds = 2): RunEvent => ({

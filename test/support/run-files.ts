@@ -38,3 +38,9 @@ export function readParameters(checkpoint: string): Map<string, Float64Array> {
   }
   return parameters;
 }
+
+/** SHA-256 of the state in a checkpoint: weights, statistics, moments, averages. */
+export function readStateDigest(checkpoint: string): string {
+  const file = path.join(checkpoint, 'checkpoint.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { stateDigest: string }).stateDigest;
+}

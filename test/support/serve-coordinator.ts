@@ -18,5 +18,8 @@ export function serveCoordinator(
     checkpoint: async function* () {},
   };
   const transfers = createTransfers({ ...nothing, ...sources }, 60_000);
-  return listen(address, testCredentials, { session: sessions.handler, ...transfers });
+  return listen(address, testCredentials, {
+    session: sessions.handler,
+    ...transfers,
+  });
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { RondoError } from '../../runtime/errors.js';
-import { tokenCredentials } from '../../runtime/grpc/credentials.js';
+import { openCredentials, type RenewableCredentials } from '../../runtime/grpc/open-credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import { advertisedAddress } from '../../runtime/host-port.js';
 import { serveThread } from '../../runtime/thread-calls.js';
 import { adoptMemory } from '../arithmetic/reduction-vector.js';
 import { createRing } from './all-reduce.js';
@@ -14,6 +15,7 @@ import { startPeerServer } from './transport/grpc/peer-server.js';
 // the vector lies.
 
 const memories = new Map<number, SharedArrayBuffer>();
+let credentials: RenewableCredentials | null = null;
 let exchange: Exchange | null = null;
 let ring: Ring | null = null;
 let lane = 0;
@@ -23,22 +25,26 @@ let interruption = new AbortController();
 let ending = new AbortController();
 
 serveThread<LaneOperations>({
-  async listen({ address, token, waitMs }) {
-    const credentials = tokenCredentials(token);
+  async listen({ address, advertise, identity, waitMs }) {
+    credentials = openCredentials(identity);
     exchange = createExchange(credentials, { waitMs: () => waitMs });
     const server = await startPeerServer(address, credentials, {
       exchange: exchange.handler,
       copyState: (call) =>
         failCall(call, new RondoError('failed-precondition', 'a lane carries gradients only')),
     });
-    return server.address;
+    return advertisedAddress(server.address, advertise);
   },
-  async open({ predecessorAddress, ring: options }) {
+  renew(identity) {
+    assert(credentials !== null, 'a lane listens before its certificate is renewed');
+    credentials.renew(identity);
+  },
+  async open({ predecessorAddress, names, ring: options }) {
     assert(exchange !== null, 'a lane listens before it is opened');
     lane = options.lane.index;
     ending = new AbortController();
     memories.clear();
-    const link = await exchange.openLink({ ...options, predecessorAddress, signal: ending.signal });
+    const link = await exchange.openLink({ ...options, predecessorAddress, names, signal: ending.signal });
     ring = createRing({ ...options, link });
   },
   async sum({ memory, memoryId, byteOffset, length }) {

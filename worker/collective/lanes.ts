@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type PlainError, RondoError } from '../../runtime/errors.js';
+import type { CertificateIdentity, Identity } from '../../runtime/grpc/credentials.js';
 import { startThread } from '../../runtime/thread-calls.js';
 import { workspaceOf } from '../arithmetic/reduction-vector.js';
 import type { Lane, RingOptions } from './all-reduce.js';
@@ -7,13 +8,12 @@ import type { Ring } from './rounds.js';
 
 /** What a lane's thread does. It sums one vector at a time. */
 export interface LaneOperations {
-  /**
-   * Serves on HOST:PORT, port 0 taking a free one, whoever has the run's token; gives the address. `waitMs` as
-   * of an exchange.
-   */
-  listen(o: { readonly address: string; readonly token: string; readonly waitMs: number }): Promise<string>;
+  /** Serves the members of the run on HOST:PORT, port 0 taking a free one; gives the address. */
+  listen(o: LaneAddress): Promise<string>;
+  /** From now on new connections prove this. */
+  renew(identity: CertificateIdentity): void;
   /** Joins the ring of a generation, until `end`. @throws RondoError as `Exchange.openLink`. */
-  open(o: { readonly predecessorAddress: string; readonly ring: LaneRing }): Promise<void>;
+  open(o: LanePlace): Promise<void>;
   sum(o: {
     /** Only the first time that the thread hears of it. */
     readonly memory: WebAssembly.Memory | undefined;
@@ -29,6 +29,23 @@ export interface LaneOperations {
 
 export type LaneRing = RingOptions & { readonly lane: Lane };
 
+export interface LaneAddress {
+  /** HOST:PORT to listen on. */
+  readonly address: string;
+  /** The host that others reach it by, when it is another. */
+  readonly advertise: string | null;
+  readonly identity: Identity;
+  /** As of an exchange. */
+  readonly waitMs: number;
+}
+
+interface LanePlace {
+  readonly predecessorAddress: string;
+  /** By rank: what the neighbours' certificates must say. */
+  readonly names: readonly string[];
+  readonly ring: LaneRing;
+}
+
 /** Sums what lies in the blocks of one lane. */
 export type LaneOfRing = Pick<Ring, 'allReduce'>;
 
@@ -40,7 +57,9 @@ export interface LaneThread {
    * Joins the lane's ring of a generation, which ends when `signal` aborts. @throws RondoError as
    * `Exchange.openLink`.
    */
-  openRing(o: { ring: LaneRing; predecessorAddress: string; signal: AbortSignal }): Promise<LaneOfRing>;
+  openRing(o: LanePlace & { readonly signal: AbortSignal }): Promise<LaneOfRing>;
+  /** From now on new connections prove this. Never rejects. */
+  renew(identity: CertificateIdentity): void;
   /** Safe to call twice. */
   destroy(): Promise<void>;
 }
@@ -51,13 +70,10 @@ const laneProgram = new URL('./lane-thread.js', import.meta.url);
  * @param o as `LaneOperations.listen`.
  * @throws RondoError when the thread cannot listen.
  */
-export async function startLaneThread(
-  o: Parameters<LaneOperations['listen']>[0],
-  program: URL = laneProgram,
-): Promise<LaneThread> {
+export async function startLaneThread(o: LaneAddress, program: URL = laneProgram): Promise<LaneThread> {
   const { calls, destroy } = startThread<LaneOperations>(program, {
     what: "a lane's thread",
-    operations: { listen: true, open: true, sum: true, interrupt: true, end: true },
+    operations: { listen: true, renew: true, open: true, sum: true, interrupt: true, end: true },
   });
   const memoryIds = new Map<WebAssembly.Memory, number>();
 
@@ -76,14 +92,15 @@ export async function startLaneThread(
   try {
     return {
       address: await calls.listen(o),
-      async openRing({ ring, predecessorAddress, signal }) {
+      async openRing({ signal, ...place }) {
         // A generation may bring vectors of its own; those before are let go.
         memoryIds.clear();
-        const opened = calls.open({ predecessorAddress, ring });
+        const opened = calls.open(place);
         onAbort(signal, calls.end);
         await opened;
         return { allReduce: sum };
       },
+      renew: (identity) => void calls.renew(identity).catch(() => {}),
       destroy,
     };
   } catch (error) {

@@ -30,6 +30,8 @@ export async function openRing(o: {
   rank: number;
   worldSize: number;
   predecessorAddress: string;
+  /** By rank: what the neighbours' certificates must say. */
+  names: readonly string[];
   wire: FloatType;
   /**
    * Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their
@@ -60,10 +62,10 @@ async function openLanes(
   signal: AbortSignal,
   end: (reason: unknown) => void,
 ): Promise<OpenRing> {
-  const { generation, rank, worldSize, wire, predecessorAddress } = o;
+  const { generation, rank, worldSize, wire, predecessorAddress, names } = o;
   const laneAddresses = o.lanes.map(({ address }) => address);
   const place = { generation, rank, worldSize };
-  const link = await o.exchange.openLink({ ...place, predecessorAddress, laneAddresses, signal });
+  const link = await o.exchange.openLink({ ...place, predecessorAddress, names, laneAddresses, signal });
   const theirs = link.predecessorLanes;
   if (theirs.length !== o.lanes.length) {
     const text = `the predecessor has ${theirs.length + 1} lanes, this rank ${o.lanes.length + 1}`;
@@ -78,6 +80,7 @@ async function openLanes(
       lane.openRing({
         ring: optionsOf(index + 1),
         predecessorAddress: theirs[index],
+        names,
         signal,
       }),
     ),

@@ -10,6 +10,7 @@ import { writeLines } from '../../runtime/printable.js';
 import { objectsFolder } from '../../runtime/storage/sample-reader.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
+import { openFallbackSource } from './fetched-source.js';
 import { openPixelCache } from './pixel-cache.js';
 import { prefetch, throwIfAborted } from './prefetch.js';
 import { openSource, type Source, type Split } from './source.js';
@@ -55,6 +56,8 @@ export interface LoaderOptions {
   readonly signal?: AbortSignal;
   /** Where bytes come from, and closed with the loader; where the dataset says by default. */
   readonly source?: Source;
+  /** Where those samples come from that are not there, or are others; closed with the loader. */
+  readonly far?: Source;
   /** Told when the disk cannot cache, and when a file is waited for; standard error by default. */
   readonly warn?: (message: string) => void;
 }
@@ -66,13 +69,14 @@ export interface LoaderOptions {
 export function openLoader(o: LoaderOptions): Loader {
   const { seed, size, presize, augment } = o.config;
   const warn = o.warn ?? ((message: string) => writeLines(process.stderr, [message]));
-  const source =
+  const near =
     o.source ??
     openSource(o.dataset, {
       warn,
       wholeShards: o.config.order?.kind === 'windows',
       cache: { folder: path.join(o.cacheDir, objectsFolder), maxBytes: o.diskCacheBytes },
     });
+  const source = o.far === undefined ? near : openFallbackSource(near, o.far, warn);
   const opening = openPixelCache({
     dataset: o.dataset,
     presize,

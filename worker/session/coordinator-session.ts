@@ -1,16 +1,20 @@
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import {
+  type Certificate,
   CoordinatorClient,
   type CoordinatorMessage,
   type Dataset,
+  type FetchSamplesRequest,
   type FileChunk,
   type Heartbeat,
   type Register,
+  type SampleChunk,
   type StateChunk,
 } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { coordinatorName } from '../../runtime/member-name.js';
 import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
 
 /** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
@@ -25,6 +29,9 @@ export interface CoordinatorSession {
   fetchDataset(): Promise<Dataset>;
   fetchPretrained(): Promise<Uint8Array>;
   fetchCheckpoint(step: number): AsyncIterable<StateChunk>;
+  fetchSamples(request: FetchSamplesRequest, signal: AbortSignal): AsyncIterable<SampleChunk>;
+  /** Another certificate for this worker. */
+  renew(signingRequest: Uint8Array): Promise<Certificate>;
   /** Ends the stream and the channel. Safe to call twice. */
   close(): void;
 }
@@ -39,7 +46,10 @@ export async function openSession(
   { register, timeoutMs }: { register: Register; timeoutMs: number },
   makeHeartbeat: () => Heartbeat,
 ): Promise<CoordinatorSession> {
-  const client = openChannel(CoordinatorClient, address, { credentials, maxReceiveBytes });
+  const client = openChannel(CoordinatorClient, address, {
+    ...{ credentials, maxReceiveBytes },
+    peer: coordinatorName,
+  });
   await connect(client, address, timeoutMs);
   const stream = client.session();
   // The reader below sees the error; without a listener it would end the process first.
@@ -74,6 +84,19 @@ export async function openSession(
       return Buffer.concat(chunks);
     },
     fetchCheckpoint: (step) => client.fetchCheckpoint({ step: BigInt(step) }),
+    fetchSamples: (request, signal) => {
+      const call = client.fetchSamples(request);
+      const cancel = () => call.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
+      call.once('close', () => signal.removeEventListener('abort', cancel));
+      return call;
+    },
+    renew: (signingRequest) =>
+      new Promise((resolve, reject) => {
+        client.renew({ signingRequest }, (error, certificate) =>
+          error ? reject(RondoError.from(error)) : resolve(certificate),
+        );
+      }),
     close() {
       clearInterval(heartbeat);
       stream.end();

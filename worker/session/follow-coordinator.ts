@@ -1,5 +1,5 @@
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import type { Attachment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import type { Assignment, Attachment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import {
@@ -38,6 +38,8 @@ export function createFollower(o: {
   readonly position: Position;
   /** What generations work with; called again when this worker joins anew. */
   prepare(welcome: Welcome): Promise<GenerationServices>;
+  /** Hears of every assignment, before it is prepared for. */
+  onAssigned(assignment: Assignment): void;
   onEnding(): void;
 }): Follower {
   const { link, position } = o;
@@ -89,6 +91,7 @@ export function createFollower(o: {
       case 'assignment':
         if (!services)
           throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
+        o.onAssigned(message.value);
         await active?.abort();
         assigned = message.value.generation;
         active = startGeneration(message.value, services, position);

@@ -4,6 +4,7 @@ import { PeerClient } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
+import { workerName } from '../../runtime/member-name.js';
 import type { LaneThread } from '../collective/lanes.js';
 import { openRing } from '../collective/open-ring.js';
 import type { Exchange } from '../collective/transport/grpc/grpc-link.js';
@@ -58,7 +59,7 @@ export async function prepareGeneration(
   resources: WorkerResources,
   signal: AbortSignal,
 ): Promise<Generation> {
-  const { generation, rank, worldSize, peerAddresses } = assignment;
+  const { generation, rank, worldSize, peerAddresses, workerIds } = assignment;
   const { config, compute, exchange, lanes, shape, vectors } = resources;
   const startStep = Number(assignment.startStep);
   const predecessorAddress = peerAddresses[(rank + worldSize - 1) % worldSize];
@@ -66,6 +67,7 @@ export async function prepareGeneration(
     prepareState(assignment, resources, signal),
     openRing({
       ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
+      names: workerIds.map(workerName),
       wire: config.wire,
       vectors: Object.values(vectors),
     }),
@@ -123,6 +125,7 @@ async function prepareState(
       const startedMs = performance.now();
       const peer = openChannel(PeerClient, assignment.statePeerAddress, {
         credentials: resources.credentials,
+        peer: workerName(assignment.statePeerId),
         maxReceiveBytes: maxStateChunkBytes,
       });
       const call = peer.copyState({ generation: assignment.generation, step: BigInt(step) });

@@ -1,4 +1,5 @@
 import { type MetricsOutbox, openMetricsOutbox } from '../../runtime/metrics-outbox.js';
+import type { NatsMember } from '../../runtime/nats-session.js';
 
 export type MetricsPublisher = MetricsOutbox;
 
@@ -13,6 +14,7 @@ export function openPublisher(o: {
   token: string;
   runId: string;
   workerId: string;
+  member?: NatsMember | undefined;
   capacity?: number;
 }): MetricsPublisher {
   return openMetricsOutbox({ ...o, name: `${o.runId} worker ${o.workerId}` });

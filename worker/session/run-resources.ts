@@ -2,10 +2,14 @@ import { deadlinesOf } from '../../plan/deadlines.js';
 import { trainableSets } from '../../plan/phases.js';
 import { runConfigSchema, type Trainable } from '../../plan/run-config.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
+import type { Identity } from '../../runtime/grpc/credentials.js';
 import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
+import { workerName } from '../../runtime/member-name.js';
+import { natsMemberOf } from '../../runtime/nats-session.js';
 import { parseJson } from '../../runtime/parse-json.js';
 import { adoptMemory } from '../arithmetic/reduction-vector.js';
 import { type LaneThread, startLaneThread } from '../collective/lanes.js';
+import { type FetchSamples, moveDataset, openFetchedSource } from '../data/fetched-source.js';
 import { type Loader, openLoader } from '../data/loader.js';
 import { programOptions } from '../model/program-options.js';
 import { createSnapshots, type Snapshots } from '../training/snapshots.js';
@@ -20,13 +24,19 @@ const fromCoordinator = {
   remedy: 'coordinator and workers must be of the same version of Rondo',
 } as const;
 
+/** Where a worker's peers reach it. */
+export interface Reach {
+  /** HOST:PORT to listen on; port 0 takes a free one. */
+  readonly listen: string;
+  /** The host that it is reached by, when that is another. */
+  readonly advertise: string | null;
+}
+
 /** What a worker is given that decides neither the run nor where its coordinator is. */
 export interface RunResourcesOptions {
-  /** The run's token. */
-  readonly token: string;
-  /** HOST:PORT to serve peers on; port 0 takes a free one. */
-  readonly listen: string;
   readonly workerId: string;
+  /** Folder of the images on this machine, when it is not where the coordinator has them; null when it is. */
+  readonly dataRoot: string | null;
   /** Folder whose sub-folder `pixels` keeps decoded images for all workers and later runs. */
   readonly cacheDir: string;
   /** Memory budget for decoded pixels, in bytes. */
@@ -64,12 +74,15 @@ export async function openRunResources(
   options: RunResourcesOptions,
   base: Pick<WorkerResources, 'credentials' | 'compute' | 'exchange'> & {
     readonly session: CoordinatorLink;
+    /** By the session that is open then. */
+    readonly fetchSamples: FetchSamples;
   },
   opened: Opened,
+  reach: Reach,
 ): Promise<RunResources> {
-  const { session, ...kept } = base;
+  const { session, fetchSamples, ...kept } = base;
   const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
-  const { runId, natsUrl, natsToken } = welcome;
+  const { runId, natsUrl, natsToken, natsCertificates } = welcome;
   const { metricsMs, neighbourMs } = deadlinesOf(1_000 * welcome.silenceSeconds);
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
@@ -77,7 +90,7 @@ export async function openRunResources(
   const [shape, dataset] = await Promise.all([
     kept.compute.open(programOptions(config, trainable)),
     session.fetchDataset(),
-    openLanes(config.lanes - 1, { ...options, neighbourMs }, opened.lanes),
+    openLanes(config.lanes - 1, { ...reach, identity: kept.credentials.identity, neighbourMs }, opened.lanes),
   ]);
   const vectors: Partial<Record<Trainable, Float32Array>> = {};
   for (const set of trainable) {
@@ -85,8 +98,14 @@ export async function openRunResources(
     vectors[set] = new Float32Array(memory, 0, shape.reductions[set]!.length);
   }
   const snapshots = createSnapshots(kept.compute, shape.state);
-  const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheBytes });
-  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId });
+  const { dataRoot } = options;
+  const loader = openLoader({
+    ...{ config, cacheBytes, cacheDir, diskCacheBytes },
+    dataset: dataRoot === null ? dataset : moveDataset(dataset, dataRoot),
+    far: openFetchedSource(dataset, fetchSamples),
+  });
+  const member = natsCertificates ? natsMemberOf(kept.credentials, workerName(workerId)) : undefined;
+  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId, member });
   const watched = watchLoader(loader);
   Object.assign(opened, { snapshots, loader, watched, publisher });
   const held = { step: null };
@@ -124,12 +143,20 @@ export async function closeRunResources(
 /** Threads for the lanes beside the main thread's, in order. */
 async function openLanes(
   count: number,
-  { listen, token, neighbourMs }: RunResourcesOptions & { readonly neighbourMs: number },
+  {
+    listen,
+    advertise,
+    identity,
+    neighbourMs,
+  }: Reach & {
+    readonly identity: Identity;
+    readonly neighbourMs: number;
+  },
   opened: LaneThread[],
 ): Promise<void> {
   const { host } = parseHostPort(listen);
   for (let lane = 0; lane < count; lane += 1) {
     const address = formatHostPort({ host, port: 0 });
-    opened.push(await startLaneThread({ address, token, waitMs: neighbourMs }));
+    opened.push(await startLaneThread({ address, advertise, identity, waitMs: neighbourMs }));
   }
 }

@@ -5,17 +5,23 @@ import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
-import { tokenCredentials } from '../../runtime/grpc/credentials.js';
+import { failCall } from '../../runtime/grpc/server.js';
+import { advertisedAddress, formatHostPort, isWildcard, parseHostPort } from '../../runtime/host-port.js';
 import { version } from '../../runtime/installation.js';
 import { writeLines } from '../../runtime/printable.js';
 import { createExchange } from '../collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
+import type { FetchSamples } from '../data/fetched-source.js';
 import type { GenerationServices, Position } from './active-generation.js';
 import { activityOf } from './activity.js';
 import { createCoordinatorLink } from './coordinator-link.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
+import { createCopyAccess } from './copy-access.js';
+import { enrol } from './enrol.js';
 import { createFollower, mayReconnect } from './follow-coordinator.js';
+import type { JoinProof } from './join-proof.js';
+import { keepRenewed } from './renewal.js';
 import { createReporter } from './reporter.js';
 import {
   closeRunResources,
@@ -29,6 +35,13 @@ import { sendState } from './state-transfer.js';
 export interface WorkerOptions extends RunResourcesOptions {
   /** HOST:PORT of the coordinator. */
   readonly coordinator: string;
+  readonly proof: JoinProof;
+  /** Where its host is: workers of one zone stand beside each other in the ring. */
+  readonly zone?: string | undefined;
+  /** HOST:PORT to serve peers on; null for a free port of the address by which the coordinator is reached. */
+  readonly listen: string | null;
+  /** The host by which peers reach this worker, when that is another than it listens on. */
+  readonly advertise: string | null;
   /** Called when nothing is left to be done but to end, within `graceMs`. */
   onEnding?(graceMs: number): void;
 }
@@ -43,30 +56,54 @@ export interface WorkerOptions extends RunResourcesOptions {
  *   when `signal` aborts and the coordinator does not answer.
  */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const { workerId } = options;
+  const { credentials, localHost, lifetimeMs } = await enrol(options.coordinator, {
+    ...{ proof: options.proof, workerId, timeoutMs: deadlinesOf(defaultSilenceMs).connectMs, signal },
+  });
   const opened: Opened = { lanes: [] };
   const compute = startComputeThread();
-  const credentials = tokenCredentials(options.token);
   /** Until Welcome says which. */
   let deadlines = deadlinesOf(defaultSilenceMs);
   const exchange = createExchange(credentials, { waitMs: () => deadlines.neighbourMs });
   const endInTime = () => options.onEnding?.(deadlines.endMs);
   signal.addEventListener('abort', endInTime, { once: true });
   if (signal.aborted) endInTime();
-  const peers = await startPeerServer(options.listen, credentials, {
+  const listen = options.listen ?? formatHostPort({ host: localHost, port: 0 });
+  const reach = { listen, advertise: options.advertise ?? otherHost(listen, localHost) };
+  const copying = createCopyAccess(() => deadlines.neighbourMs);
+  const peers = await startPeerServer(listen, credentials, {
     exchange: exchange.handler,
-    copyState: (call) => void sendState(call, opened.snapshots),
+    copyState(call) {
+      copying.check(call).then(
+        () => sendState(call, opened.snapshots),
+        (error) => failCall(call, error),
+      );
+    },
   });
   const link = createCoordinatorLink();
+  const peerAddress = advertisedAddress(peers.address, reach.advertise);
   const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
-  const { workerId } = options;
-  const register = { workerId, peerAddress: peers.address, host: hostname(), pid: process.pid, version };
+  const register = { workerId, peerAddress, host: hostname(), zone: options.zone, pid: process.pid, version };
   let run: Promise<RunResources> | undefined;
   /** Steps; null until the run is open. */
   let perEpoch: number | null = null;
+  let current: CoordinatorSession | null = null;
+  const fetchSamples: FetchSamples = (split, ids, end) =>
+    current!.fetchSamples({ valid: split === 'valid', ids: [...ids] }, end);
+  const stopRenewing =
+    lifetimeMs === null
+      ? () => {}
+      : keepRenewed({
+          ...{ credentials, lifetimeMs, session: () => current },
+          onRenewed(identity) {
+            for (const lane of opened.lanes) lane.renew(identity);
+          },
+        });
 
   const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
     deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);
-    run ??= openRunResources(welcome, options, { credentials, session: link, compute, exchange }, opened);
+    const services = { credentials, session: link, compute, exchange, fetchSamples };
+    run ??= openRunResources(welcome, options, services, opened, reach);
     const { resources, runId, publisher, settleMetrics } = await run;
     perEpoch = stepsPerEpoch(resources.config);
     // What it held may be of steps that the others have taken otherwise meanwhile.
@@ -77,7 +114,10 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       settleMetrics,
     };
   };
-  const follower = createFollower({ link, position, prepare, onEnding: endInTime });
+  const follower = createFollower({
+    ...{ link, position, prepare, onEnding: endInTime },
+    onAssigned: ({ generation, workerIds }) => copying.assign(generation, workerIds),
+  });
 
   const open = (timeoutMs: number) =>
     openSession(
@@ -93,6 +133,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   /** Null when the session broke, and another may follow. */
   const attend = async (session: CoordinatorSession): Promise<Goodbye | null> => {
     let hangUpTimer: NodeJS.Timeout | undefined;
+    current = session;
     const leave = () => {
       session.send({ $case: 'leave', value: {} });
       hangUpTimer = setTimeout(() => session.close(), deadlines.hangUpMs);
@@ -138,10 +179,16 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     endInTime();
     signal.removeEventListener('abort', endInTime);
     await follower.end();
+    stopRenewing();
     await closeRunResources(opened, deadlines.metricsMs);
     peers.destroy();
     exchange.close();
     await Promise.all(opened.lanes.map((lane) => lane.destroy()));
     await compute.destroy();
   }
+}
+
+/** What peers are told instead of an address that stands for every one of the machine. */
+function otherHost(listen: string, localHost: string): string | null {
+  return isWildcard(parseHostPort(listen).host) ? localHost : null;
 }

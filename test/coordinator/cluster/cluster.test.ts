@@ -39,7 +39,12 @@ describe('a run over real connections', () => {
       expect([...fixture.evaluations[1]!.sampleIds]).toEqual([0, 1, 2, 3, 4, 5, 6]);
       expect([...fixture.evaluations[1]!.losses]).toEqual([0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]);
       expect(
-        fixture.ends.map(({ step, stateDigest, whole, holders }) => [step, stateDigest, whole, holders[0]]),
+        fixture.ends.map(({ step, stateDigest, whole, holders }) => [
+          step,
+          stateDigest,
+          whole,
+          holders[0]!.address,
+        ]),
       ).toEqual([
         [3, 'state-3', true, '127.0.0.1:7000'],
         [6, 'state-6', true, '127.0.0.1:7000'],

@@ -9,7 +9,7 @@ import type { GrpcServer } from '../../../runtime/grpc/server.js';
 import { testCredentials } from '../../support/credentials.js';
 import { serveCoordinator } from '../../support/serve-coordinator.js';
 
-const options = { credentials: testCredentials, maxReceiveBytes: 1 << 20 };
+const options = { credentials: testCredentials, peer: 'anybody', maxReceiveBytes: 1 << 20 };
 let server: GrpcServer | undefined;
 afterEach(() => server?.destroy());
 

@@ -45,7 +45,7 @@ async function serveChunks(chunks: readonly StateChunk[]): Promise<string> {
 }
 
 const request = () => ({
-  ...{ credentials: testCredentials, generation: 3n, step: 8, stallMs: 60_000 },
+  ...{ credentials: testCredentials, holderId: 'worker-0', generation: 3n, step: 8, stallMs: 60_000 },
   signal: new AbortController().signal,
 });
 

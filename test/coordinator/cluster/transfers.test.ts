@@ -29,6 +29,7 @@ async function serve(sources: Partial<TransferSources>): Promise<void> {
   server = await serveCoordinator('127.0.0.1:0', sources);
   client = openChannel(CoordinatorClient, server.address, {
     credentials: testCredentials,
+    peer: 'anybody',
     maxReceiveBytes: 1 << 30,
   });
 }

@@ -34,8 +34,7 @@ function launch(role: string, changes: Partial<LaunchOptions> = {}): LocalWorker
   workers = launchWorkers({
     count: 2,
     coordinatorAddress: '127.0.0.1:7070',
-    token: 'the-token-of-a-run',
-    env: { RONDO_TEST_ROLE: role, RONDO_TEST_FOLDER: folder },
+    env: { RONDO_TOKEN: 'the-token-of-a-run', RONDO_TEST_ROLE: role, RONDO_TEST_FOLDER: folder },
     logDir: join(folder, 'logs'),
     threadsPerWorker: 3,
     gpus: [],

@@ -52,6 +52,8 @@ describe('gathering', () => {
       startStep: 7n,
       stateSource: 2,
       statePeerAddress: '',
+      statePeerId: '',
+      workerIds: ['worker-9', 'worker-10'],
       epochEndDue: false,
     };
     const peerAddresses = ['127.0.0.1:7002', '127.0.0.1:7001'];

@@ -113,7 +113,10 @@ describe('reports of the ranks', () => {
       step: 1,
       stateDigest: 'state-1',
       parameterDigest: 'parameters-1',
-      holders: ['127.0.0.1:7000', '127.0.0.1:7001'],
+      holders: [
+        { workerId: 'worker-0', address: '127.0.0.1:7000' },
+        { workerId: 'worker-1', address: '127.0.0.1:7001' },
+      ],
       stopped: false,
       generation: 1n,
       whole: true,

@@ -41,6 +41,8 @@ describe('defaults', () => {
       cacheGib: 20,
       nats: null,
       listen: '127.0.0.1:0',
+      advertise: null,
+      insecure: false,
       runDir: 'runs',
       json: false,
     });

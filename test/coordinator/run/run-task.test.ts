@@ -1,6 +1,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openAccess } from '../../../coordinator/cluster/run-access.js';
 import type { CommittedStep } from '../../../coordinator/membership/cluster-events.js';
 import { runTask } from '../../../coordinator/run/run-task.js';
 import type { ClusterResult, RunServices } from '../../../coordinator/run/services.js';
@@ -24,7 +25,8 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
   const logDirs: string[] = [];
   let outcome = createDeferred<ClusterResult>();
   const started = createDeferred<void>();
-  const services: Pick<RunServices, 'openCluster' | 'launchWorkers'> = {
+  const services: Pick<RunServices, 'openAccess' | 'openCluster' | 'launchWorkers'> = {
+    openAccess,
     async openCluster(opened) {
       calls.push(`open for ${opened.worldSize}, metrics at "${opened.welcome.natsUrl}"`);
       return {

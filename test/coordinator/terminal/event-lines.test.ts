@@ -90,5 +90,15 @@ describe('what stays', () => {
     expect(renderEvent({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
       'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',
     ]);
+    const joining = { token: 'abc.def', hash: 'sha256:00' };
+    const far = { ...waiting, address: '10.0.0.1:7070', joining };
+    const line = '  worker join --coordinator 10.0.0.1:7070 --token abc.def --ca-hash sha256:00';
+    expect(renderEvent({ ...far, localWorkers: 1 } as RunEvent)).toEqual([
+      'waiting for 1 of 2 workers: on their machines, once for each',
+      line,
+    ]);
+    expect(renderEvent(far as RunEvent)).toEqual(['others may join: on their machines', line]);
+    const plain = { ...waiting, tokenFile: 'token', insecure: true, localWorkers: 0 };
+    expect(renderEvent(plain as RunEvent)[0]).toMatch(/--insecure --token-file token$/);
   });
 });

@@ -97,6 +97,8 @@ describe('every RPC of every service', () => {
       'rondo.control.v1.Control': [control.address],
       'rondo.coordinator.v1.Coordinator': [fixture.cluster.address],
       'grpc.health.v1.Health': [fixture.cluster.address],
+      // Where each member has a certificate: test/coordinator/cluster/identity.test.ts.
+      'rondo.coordinator.v1.Enrolment': [],
       'rondo.peer.v1.Peer': peers.map(({ address }) => address),
     };
     let attacked = 0;
@@ -168,7 +170,7 @@ describe('a token', () => {
 /** A peer server whose CopyState never ends, with limits that a test can wait for. */
 async function serve(o: { handshakeMs?: number; maxReceiveBytes?: number } = {}): Promise<GrpcServer> {
   const server = await openGrpcServer('127.0.0.1:0', {
-    ...{ credentials: testCredentials, maxReceiveBytes: 1 << 10, ...o },
+    ...{ credentials: testCredentials, peer: 'anybody', maxReceiveBytes: 1 << 10, ...o },
     register: (services) =>
       services.addService(PeerService, {
         exchange: (call: Parameters<typeof failCall>[0]) => failCall(call, new Error('not asked for')),
@@ -212,6 +214,7 @@ describe('a server', () => {
     const { address } = await serve({ handshakeMs: 100 });
     const client = openChannel(PeerClient, address, {
       credentials: testCredentials,
+      peer: 'anybody',
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
@@ -235,6 +238,7 @@ describe('a server', () => {
 
     const client = openChannel(PeerClient, address, {
       credentials: testCredentials,
+      peer: 'anybody',
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
@@ -261,6 +265,7 @@ describe('a channel', () => {
     const { address } = await serve();
     const client = openChannel(PeerClient, address, {
       credentials: testCredentials,
+      peer: 'anybody',
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
@@ -279,6 +284,7 @@ describe('a channel', () => {
     try {
       const client = openChannel(CoordinatorClient, address, {
         credentials: testCredentials,
+        peer: 'anybody',
         maxReceiveBytes: 1,
       });
       closing.push(() => client.close());

@@ -5,7 +5,7 @@ import { chunkBytes } from '../../../worker/collective/geometry.js';
 import { type LaneThread, startLaneThread } from '../../../worker/collective/lanes.js';
 import { type OpenRing, openRing } from '../../../worker/collective/open-ring.js';
 import type { Ring } from '../../../worker/collective/rounds.js';
-import { testToken } from '../../support/credentials.js';
+import { testCredentials } from '../../support/credentials.js';
 import { type Peer, startPeers, stopPeers } from '../../support/grpc-peers.js';
 import { rankVector, sameBits, toShared } from '../../support/vectors.js';
 
@@ -26,7 +26,10 @@ afterEach(async () => {
 async function startLanes(count: number): Promise<LaneThread[]> {
   const started = await Promise.all(
     Array.from({ length: count }, () =>
-      startLaneThread({ address: '127.0.0.1:0', token: testToken, waitMs: 10_000 }, program),
+      startLaneThread(
+        { address: '127.0.0.1:0', advertise: null, identity: testCredentials.identity, waitMs: 10_000 },
+        program,
+      ),
     ),
   );
   threads.push(...started);
@@ -44,6 +47,7 @@ function openRings(
     peers.map(({ exchange }, rank) =>
       openRing({
         ...{ exchange, lanes: lanes[rank], generation, rank, worldSize, signal: abort },
+        names: [],
         predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
         wire: 'bfloat16',
         vectors: [],
@@ -107,7 +111,10 @@ describe('lanes in threads', () => {
 
   it('say why they cannot listen, and what helps', async () => {
     const [lane] = await startLanes(1);
-    const taken = startLaneThread({ address: lane.address, token: testToken, waitMs: 10_000 }, program);
+    const taken = startLaneThread(
+      { address: lane.address, advertise: null, identity: testCredentials.identity, waitMs: 10_000 },
+      program,
+    );
     await expect(taken).rejects.toMatchObject({
       name: 'RondoError',
       code: 'failed-precondition',

@@ -38,6 +38,7 @@ function openRings(
     peers.map(({ exchange }, rank) =>
       openRing({
         ...{ exchange, lanes: [], generation, rank, worldSize, wire, signal, vectors: vectors[rank] },
+        names: [],
         predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
       }),
     ),

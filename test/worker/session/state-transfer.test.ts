@@ -31,6 +31,7 @@ async function serve(snapshots: Snapshots | undefined): Promise<PeerClient> {
   });
   const client = openChannel(PeerClient, server.address, {
     credentials: testCredentials,
+    peer: 'anybody',
     maxReceiveBytes: 4 << 20,
   });
   closing.push(

@@ -19,6 +19,7 @@ export interface Exchange {
    * rank's pull and the successor pulls from this rank. The link closes when `signal` aborts.
    *
    * @param predecessorAddress HOST:PORT of its peer server.
+   * @param names by rank: what the neighbours' certificates must say.
    * @throws RondoError `aborted` for a generation that is not newer than every one before, `unavailable` when
    * the predecessor is gone, `deadline-exceeded` when a neighbour does not come within `waitMs`.
    */
@@ -27,6 +28,7 @@ export interface Exchange {
     rank: number;
     worldSize: number;
     predecessorAddress: string;
+    names: readonly string[];
     /** HOST:PORT of this rank's further lanes; none without. The successor's link says them. */
     laneAddresses?: readonly string[];
     signal: AbortSignal;
@@ -93,7 +95,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
         .catch((error) => failCall(pull, error));
     },
 
-    async openLink({ generation, rank, worldSize, predecessorAddress, laneAddresses = [], signal }) {
+    async openLink({ generation, rank, worldSize, predecessorAddress, names, laneAddresses = [], signal }) {
       if (signal.aborted) throw abortError(signal, generation);
       if (closed) throw new RondoError('cancelled', 'the exchange is closed');
       const before = newest?.outlet.generation ?? 0n;
@@ -104,13 +106,14 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
       const outlet = createOutlet({
         generation,
         successor: successorOf(rank, worldSize),
+        successorName: names[successorOf(rank, worldSize)]!,
         sharedMemory,
         laneAddresses,
       });
       const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
       const inlet = openInlet({
         ...{ credentials, generation, rank, predecessor, slots },
-        address: predecessorAddress,
+        ...{ address: predecessorAddress, name: names[predecessor]! },
       });
       const onAbort = () => close(abortError(signal, generation));
       const close = (error: RondoError) => {

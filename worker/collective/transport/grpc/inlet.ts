@@ -45,6 +45,7 @@ const refusals: readonly number[] = [
   status.DEADLINE_EXCEEDED,
   status.INVALID_ARGUMENT,
   status.UNAUTHENTICATED,
+  status.PERMISSION_DENIED,
 ];
 
 export function openInlet(o: {
@@ -53,6 +54,8 @@ export function openInlet(o: {
   rank: number;
   predecessor: number;
   address: string;
+  /** The predecessor's, in its certificate. */
+  name: string;
   /** Shared slots to offer, and the directory to make them in; null leaves payloads to gRPC. */
   slots: (SlotShape & { directory: string }) | null;
 }): Inlet {
@@ -66,6 +69,7 @@ export function openInlet(o: {
 
   const client = openChannel(Client, o.address, {
     credentials: o.credentials,
+    peer: o.name,
     maxReceiveBytes: 2 * chunkBytes,
   });
   const pull = client.exchange({

@@ -3,6 +3,7 @@ import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Chunk, ExchangeRequest } from '../../../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../../../runtime/deferred.js';
 import { RondoError } from '../../../../runtime/errors.js';
+import { requireCaller } from '../../../../runtime/grpc/caller.js';
 import { releaseChunk } from '../../codec/wire-format.js';
 import type { OutgoingChunk } from '../link.js';
 import { type OutgoingSlot, type OutgoingSlots, openOutgoingSlots } from '../shared-memory/shared-slots.js';
@@ -36,12 +37,14 @@ type State =
 export function createOutlet(o: {
   generation: bigint;
   successor: number;
+  /** In its certificate. */
+  successorName: string;
   /** Where the successor's shared slots are looked for; null leaves payloads to gRPC. */
   sharedMemory: string | null;
   /** HOST:PORT of this process's further lanes, which the successor is told. */
   laneAddresses: readonly string[];
 }): Outlet {
-  const { generation, successor, sharedMemory, laneAddresses } = o;
+  const { generation, successor, successorName, sharedMemory, laneAddresses } = o;
   let state: State = { kind: 'waiting' };
   const attached = createDeferred<void>();
   attached.promise.catch(() => {});
@@ -62,6 +65,7 @@ export function createOutlet(o: {
     attached: attached.promise,
     attach(pull) {
       if (state.kind === 'ended') throw state.error;
+      requireCaller(pull, successorName, `rank ${successor} of generation ${generation}`);
       const { rank } = pull.request;
       if (rank !== successor || state.kind === 'attached') {
         const why = rank === successor ? 'pulls already' : `is not its successor, rank ${successor}`;

@@ -97,6 +97,7 @@ describe('an exchange refuses', () => {
       generation: 4n,
       rank: 1,
       worldSize: 2,
+      names: [],
       predecessorAddress: ring[0].address,
       signal,
     });
@@ -118,6 +119,7 @@ describe('an exchange refuses', () => {
       generation: 1n,
       rank: 1,
       worldSize: 2,
+      names: [],
       predecessorAddress: address,
       signal,
     });
@@ -126,6 +128,7 @@ describe('an exchange refuses', () => {
       generation: 2n,
       rank: 2,
       worldSize: 3,
+      names: [],
       predecessorAddress: address,
       signal,
     });
@@ -141,6 +144,7 @@ describe('an exchange refuses', () => {
       generation: 9n,
       rank: 1,
       worldSize: 2,
+      names: [],
       predecessorAddress: peer.address,
       signal,
     });
@@ -179,7 +183,7 @@ describe('a link over gRPC that breaks', () => {
 
   it('refuses an address where nobody listens, and a signal that aborts while it opens or after', async () => {
     const ring = await startPeers(2);
-    const nobody = { generation: 1n, rank: 0, worldSize: 2, predecessorAddress: '127.0.0.1:9' };
+    const nobody = { generation: 1n, rank: 0, worldSize: 2, names: [], predecessorAddress: '127.0.0.1:9' };
     await expect(ring[0].exchange.openLink({ ...nobody, signal })).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('rank 1 at 127.0.0.1:9'),

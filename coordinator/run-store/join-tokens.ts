@@ -1,0 +1,152 @@
+import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeDurably } from '../../runtime/durable-file.js';
+import { RondoError } from '../../runtime/errors.js';
+import { makeFolder } from '../../runtime/make-folder.js';
+import { parseJson } from '../../runtime/parse-json.js';
+import { readLines } from './line-file.js';
+
+const tokenSchema = z.object({
+  id: z.string(),
+  /** SHA-256 of the secret, in hex: whoever reads the file cannot join with it. */
+  secretDigest: z.string(),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number(),
+  /** How many certificates it buys; null for any number. */
+  uses: z.int().nullable(),
+  revokedAtMs: z.number().nullable(),
+});
+
+/** What a token to join a run with is worth. The token itself, ID.SECRET, is shown once and kept nowhere. */
+export type JoinToken = Readonly<z.infer<typeof tokenSchema>>;
+
+const idLetters = 'abcdefghijklmnopqrstuvwxyz0123456789';
+const idLength = 6;
+const secretBytes = 24;
+const tokenPattern = /^([a-z0-9]{6})\.([\w-]{32})$/;
+export const defaultTokenMs = 24 * 60 * 60 * 1000;
+
+/** A new token: what is given to workers, and what is kept of it. */
+export function makeToken(o: { readonly lifetimeMs: number; readonly uses: number | null }): {
+  readonly token: string;
+  readonly record: JoinToken;
+} {
+  const id = Array.from({ length: idLength }, () => idLetters[randomInt(idLetters.length)]).join('');
+  const secret = randomBytes(secretBytes).toString('base64url');
+  const now = Date.now();
+  const record = {
+    ...{ id, secretDigest: digest(secret).toString('hex'), createdAtMs: now },
+    ...{ expiresAtMs: now + o.lifetimeMs, uses: o.uses, revokedAtMs: null },
+  };
+  return { token: `${id}.${secret}`, record };
+}
+
+/** The record of a token that is whole and right; undefined for any other, which is all that is said of it. */
+export function findToken(records: readonly JoinToken[], token: string): JoinToken | undefined {
+  const [, id, secret] = tokenPattern.exec(token) ?? [];
+  if (id === undefined || secret === undefined) return undefined;
+  const given = digest(secret);
+  return records.find(
+    (record) => record.id === id && timingSafeEqual(Buffer.from(record.secretDigest, 'hex'), given),
+  );
+}
+
+/** Writes a token's record into the folder of a run's tokens, which only this user may enter. */
+export async function writeToken(folder: string, record: JoinToken): Promise<void> {
+  makeFolder(folder, { mode: 0o700 });
+  await writeDurably(join(folder, `${record.id}.json`), [`${JSON.stringify(record)}\n`]);
+}
+
+/** All tokens of a run, oldest first; none where there is no such folder. */
+export function readTokens(folder: string): JoinToken[] {
+  const names = namesIn(folder).filter((name) => /^[a-z0-9]{6}\.json$/.test(name));
+  return names
+    .map((name) => {
+      const path = join(folder, name);
+      return parseJson(tokenSchema, readFileSync(path, 'utf8'), { name: path });
+    })
+    .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
+}
+
+/**
+ * Nobody joins with the token any more, and who has joined with it must go.
+ *
+ * @param id as `readTokens` has it, or the whole token.
+ * @throws RondoError not-found.
+ */
+export async function revokeToken(folder: string, id: string): Promise<JoinToken> {
+  const wanted = id.split('.')[0]!;
+  const record = readTokens(folder).find((each) => each.id === wanted);
+  if (record === undefined) {
+    throw new RondoError('not-found', `the run has no token ${wanted}`, {
+      remedy: '`coordinator token list` shows those that it has',
+    });
+  }
+  const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? Date.now() };
+  await writeToken(folder, revoked);
+  return revoked;
+}
+
+const reachSchema = z.object({ address: z.string(), hash: z.string() });
+
+/** Where a run's coordinator is reached, and the hash of its authority: what a token is worth nothing without. */
+export type Reach = Readonly<z.infer<typeof reachSchema>>;
+
+export async function writeReach(identity: string, reach: Reach): Promise<void> {
+  await writeDurably(join(identity, 'reach.json'), [`${JSON.stringify(reach)}\n`]);
+}
+
+/** @throws RondoError failed-precondition for a run that nobody joins with a token. */
+export function readReach(identity: string): Reach {
+  const path = join(identity, 'reach.json');
+  if (existsSync(path)) return parseJson(reachSchema, readFileSync(path, 'utf8'), { name: path });
+  throw new RondoError('failed-precondition', 'no worker joins this run with a token', {
+    remedy: 'start or resume it with --listen HOST:PORT of an address that other machines reach',
+  });
+}
+
+/** The tokens of a run in its folder of identity. */
+export function tokensFolder(identity: string): string {
+  return join(identity, 'tokens');
+}
+
+const issuedSchema = z.object({
+  serial: z.string(),
+  workerId: z.string(),
+  /** Of the token that the worker joined with. */
+  tokenId: z.string(),
+  expiresAtMs: z.number(),
+  /** False for a certificate that took another one's place. */
+  bought: z.boolean(),
+});
+
+/** A certificate that a run's authority has given. */
+export type IssuedCertificate = Readonly<z.infer<typeof issuedSchema>>;
+
+export function issuedFile(identity: string): string {
+  return join(identity, 'issued.jsonl');
+}
+
+/** Oldest first; none where there is no such file. */
+export async function readIssued(identity: string): Promise<IssuedCertificate[]> {
+  const path = issuedFile(identity);
+  if (!existsSync(path)) return [];
+  const issued: IssuedCertificate[] = [];
+  for await (const each of readLines(path, issuedSchema)) issued.push(each);
+  return issued;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw RondoError.from(error);
+  }
+}
+
+function digest(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}

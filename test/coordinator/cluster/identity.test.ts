@@ -1,0 +1,424 @@
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { connect as connectPlainly } from 'node:net';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
+import { status } from '@grpc/grpc-js';
+import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { revokeToken } from '../../../coordinator/run-store/join-tokens.js';
+import { CoordinatorClient, EnrolmentClient } from '../../../proto/gen/coordinator.js';
+import { createAuthority, createRequest, issuePair, type KeyPair } from '../../../runtime/certificates.js';
+import { openChannel } from '../../../runtime/grpc/channel.js';
+import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
+import { openCredentials } from '../../../runtime/grpc/open-credentials.js';
+import { openLog } from '../../../runtime/log.js';
+import { coordinatorName, workerName } from '../../../runtime/member-name.js';
+import {
+  type CertifiedRun,
+  closeCertifiedRuns,
+  enrolAt,
+  openCertifiedRun,
+} from '../../support/certified-run.js';
+import { type ClusterFixture, destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
+
+let run: CertifiedRun;
+let fixture: ClusterFixture;
+let refusals: { event: string; reason: string }[];
+const closing: (() => void)[] = [];
+
+beforeEach(async () => {
+  refusals = [];
+  openLog({
+    program: 'test',
+    environment: { RONDO_LOG: 'warn' },
+    write: (text) => void refusals.push(JSON.parse(text) as (typeof refusals)[number]),
+  });
+  run = await openCertifiedRun();
+  const { authority } = run;
+  fixture = await openFixture(2, {}, { credentials: authority.credentials, authority, silenceMs: 10_000 });
+});
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+  destroyFixtures();
+  closeCertifiedRuns();
+  openLog({ program: 'test', environment: {}, write() {} });
+});
+
+/** A call that every member may make: whether it is answered, or why not. */
+async function callAs(credentials: Pick<RunCredentials, 'channel'>): Promise<string> {
+  const client = openChannel(CoordinatorClient, fixture.cluster.address, {
+    ...{ credentials, peer: coordinatorName, maxReceiveBytes: 1 << 20 },
+  });
+  try {
+    return await new Promise((resolve) =>
+      client.fetchDataset({}, (error) => resolve(error === null ? 'answered' : error.details)),
+    );
+  } finally {
+    client.close();
+  }
+}
+
+/** How a connection with these options ends: `open` when it does not. */
+async function handshake(options: ConnectionOptions): Promise<string> {
+  const [host, port] = fixture.cluster.address.split(':');
+  const socket: TLSSocket = connect({
+    ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
+    ...{ ca: run.authorityPem, minVersion: 'TLSv1.2', ...options },
+  });
+  closing.push(() => socket.destroy());
+  const ended = new Promise<string>((resolve) => {
+    socket.on('error', (error) => resolve(error.message));
+    socket.on('close', () => resolve('closed'));
+  });
+  socket.resume();
+  const open = new Promise<string>((resolve) => setTimeout(() => resolve('open'), 4_000));
+  return Promise.race([ended, open]);
+}
+
+function identityOf(pair: KeyPair, authority = run.authorityPem) {
+  return openCredentials({ kind: 'certificate', authority, ...pair });
+}
+
+async function runsToItsEnd(attack: () => Promise<void>): Promise<void> {
+  const result = fixture.cluster.run({ step: 0, source: 'fresh' });
+  fixture.join('worker-0', { credentials: await run.credentialsOf('worker-0') });
+  await attack();
+  fixture.join('worker-1', { credentials: await run.credentialsOf('worker-1') });
+  await expect(result).resolves.toMatchObject({ step: 6, stopped: false });
+  expect(fixture.losses).toEqual([]);
+}
+
+describe('a run whose members have certificates', () => {
+  it('trains with those that bought theirs with a token', async () => {
+    const token = await run.createToken();
+    const result = fixture.cluster.run({ step: 0, source: 'fresh' });
+    for (const id of ['guest-0', 'guest-1']) {
+      const { credentials, localHost } = await enrolAt(
+        fixture.cluster.address,
+        token,
+        run.authority.hash,
+        id,
+      );
+      expect(localHost).toBe('127.0.0.1');
+      fixture.join(id, { credentials });
+    }
+    await expect(result).resolves.toMatchObject({ step: 6, stopped: false });
+    expect(refusals).toEqual([]);
+  });
+
+  it('refuses every certificate that its authority did not give, with one log line each, and trains on', async () => {
+    const foreign = await createAuthority('another run');
+    const asWorker = { name: workerName('worker-1'), subject: 'worker-1', lifetimeMs: 60_000 };
+    const ofOther = await issuePair(foreign, asWorker);
+    // Signed by the run's own key, and issued by nobody: as if the key had leaked for a moment.
+    const unknown = await issuePair(await ownAuthority(), asWorker);
+    const expired = await issuePair(await ownAuthority(), { ...asWorker, lifetimeMs: -1_000 });
+    const selfSigned = await createAuthority(workerName('worker-1'));
+    await runsToItsEnd(async () => {
+      const attempts: [string, ConnectionOptions][] = [
+        ['another run’s', { cert: ofOther.certificate, key: ofOther.key }],
+        ['its own', { cert: selfSigned.certificate, key: selfSigned.key }],
+        ['one that was never issued', { cert: unknown.certificate, key: unknown.key }],
+        ['an expired one', { cert: expired.certificate, key: expired.key }],
+      ];
+      for (const [what, options] of attempts) {
+        refusals = [];
+        expect(await handshake(options), what).not.toBe('open');
+        await vi.waitFor(() => expect(refusals, what).toHaveLength(1));
+        expect(refusals[0], what).toMatchObject({ event: 'connection refused' });
+      }
+      refusals = [];
+      expect(await handshake({ maxVersion: 'TLSv1.2' })).toMatch(/protocol version|closed/);
+      await vi.waitFor(() => expect(refusals).toHaveLength(1));
+      expect(await callAs(identityOf(ofOther))).not.toBe('answered');
+      expect(await callAs(identityOf(expired))).not.toBe('answered');
+      expect(await callAs(await run.credentialsOf('worker-7'))).toBe('answered');
+    });
+  });
+
+  it('serves nothing but enrolment to who shows no certificate, and hangs up on who says nothing', async () => {
+    await runsToItsEnd(async () => {
+      const { anonymousProof } = await import('../../../runtime/grpc/certificate-credentials.js');
+      const channel = (peer: string) => anonymousProof(run.authorityPem, peer);
+      expect(await callAs({ channel })).toMatch(/does not implement|unimplemented/i);
+      const plain = connectPlainly(Number(fixture.cluster.address.split(':')[1]), '127.0.0.1');
+      closing.push(() => plain.destroy());
+      plain.on('error', () => {});
+      plain.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+      plain.resume();
+      await once(plain, 'close');
+    });
+  });
+
+  it('takes in no worker under another’s id', async () => {
+    await runsToItsEnd(async () => {
+      const impostor = fixture.join('worker-1', { credentials: await run.credentialsOf('worker-9') });
+      const { error } = await impostor.done;
+      expect(error?.details).toContain('not that of worker worker-1');
+    });
+  });
+
+  it('lets go of a revoked token’s workers within seconds, and of an expired one’s', async () => {
+    const token = await run.createToken();
+    const { credentials } = await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5');
+    const guest = fixture.join('guest-5', { credentials });
+    await vi.waitFor(() => expect(guest.heard.map(({ $case }) => $case)).toContain('welcome'));
+    await revokeToken(join(run.folder, 'tokens'), token);
+    expect((await guest.done).error).not.toBeNull();
+    expect(await callAs(credentials)).not.toBe('answered');
+    await expect(
+      enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5'),
+    ).rejects.toMatchObject({
+      code: 'unauthenticated',
+      message: 'the token was revoked',
+    });
+  });
+});
+
+describe('guests that prove nothing', () => {
+  it('hold no run up: a thousand sockets half open, handshakes that stop, messages that never end or are too large', async () => {
+    await runsToItsEnd(async () => {
+      const port = Number(fixture.cluster.address.split(':')[1]);
+      let gone = 0;
+      for (let index = 0; index < 1_000; index += 1) {
+        const socket = connectPlainly(port, '127.0.0.1');
+        closing.push(() => socket.destroy());
+        socket.on('error', () => {});
+        socket.on('close', () => {
+          gone += 1;
+        });
+        socket.resume();
+        // The beginning of a ClientHello, of every other one.
+        if (index % 2 === 0) socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]));
+        if (index % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      // As many may wait as the guard lets, and none for long.
+      await vi.waitFor(() => expect(gone).toBeGreaterThanOrEqual(1_000 - 64), 20_000);
+
+      const guest = () => {
+        const socket = connect({
+          ...{ port, host: '127.0.0.1', ca: run.authorityPem, servername: coordinatorName },
+          ...{ ALPNProtocols: ['h2'], minVersion: 'TLSv1.3' },
+        });
+        closing.push(() => socket.destroy());
+        socket.on('error', () => {});
+        socket.resume();
+        return socket;
+      };
+      // One header frame that is announced and comes a byte at a time.
+      const slow = guest();
+      await once(slow, 'secureConnect');
+      slow.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+      slow.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x40, 0, 1, 4, 0, 0, 0, 1]));
+      const drip = setInterval(() => slow.write(Buffer.from([0])), 100);
+      closing.push(() => clearInterval(drip));
+      const ended = once(slow, 'close');
+
+      const { anonymousProof } = await import('../../../runtime/grpc/certificate-credentials.js');
+      const client = openChannel(EnrolmentClient, fixture.cluster.address, {
+        credentials: { channel: (peer: string) => anonymousProof(run.authorityPem, peer) },
+        ...{ peer: coordinatorName, maxReceiveBytes: 1 << 10 },
+      });
+      closing.push(() => client.close());
+      const token = await run.createToken();
+      const large = { token, workerId: 'guest-9', signingRequest: Buffer.alloc(1 << 20) };
+      const error = await new Promise<{ code?: number } | null>((resolve) => client.enrol(large, resolve));
+      expect(error?.code).toBe(status.RESOURCE_EXHAUSTED);
+      await ended;
+      await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-9');
+    });
+  });
+});
+
+describe('a certificate that expires while its worker streams', () => {
+  it('ends the stream, unless it was renewed meanwhile', async () => {
+    const short = await openCertifiedRun(4_000);
+    const { authority } = short;
+    const late = await openFixture(
+      2,
+      {},
+      { credentials: authority.credentials, authority, silenceMs: 10_000 },
+    );
+    const [kept, lost] = [await short.credentialsOf('worker-3'), await short.credentialsOf('worker-4')];
+    const [keeper, loser] = [
+      late.join('worker-3', { credentials: kept }),
+      late.join('worker-4', { credentials: lost }),
+    ];
+    let keeperEnded = false;
+    void keeper.done.then(() => {
+      keeperEnded = true;
+    });
+    const client = openChannel(CoordinatorClient, late.cluster.address, {
+      ...{ credentials: kept, peer: coordinatorName, maxReceiveBytes: 1 << 20 },
+    });
+    let ended = false;
+    const renew = async () => {
+      const { request, key } = await createRequest();
+      if (ended) return;
+      client.renew({ signingRequest: request }, (error, answer) => {
+        if (error !== null) return;
+        const { certificate } = answer;
+        kept.renew({ kind: 'certificate', authority: short.authorityPem, certificate, key });
+      });
+    };
+    const timer = setInterval(renew, 200);
+    closing.push(
+      () => {
+        ended = true;
+      },
+      () => client.close(),
+      () => clearInterval(timer),
+    );
+    await loser.done;
+    expect(keeperEnded).toBe(false);
+  });
+});
+
+describe('enrolment', () => {
+  const refused = (token: string, message: RegExp, id = 'guest-1', code = 'unauthenticated') =>
+    expect(enrolAt(fixture.cluster.address, token, run.authority.hash, id)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+
+  it('takes a token as often as it may be used, as long as it lasts, and no other', async () => {
+    await runsToItsEnd(async () => {
+      const once = await run.createToken({ uses: 1 });
+      await enrolAt(fixture.cluster.address, once, run.authority.hash, 'first');
+      await refused(once, /^the token is used up$/, 'second');
+      await refused(once, /^the token is used up$/, 'first');
+      await refused(await run.createToken({ lifetimeMs: -1 }), /^the token has expired$/);
+      const [id, secret] = (await run.createToken()).split('.') as [string, string];
+      const wrong = [
+        '',
+        id,
+        `${id}.`,
+        `${id}.${secret.slice(1)}`,
+        `${id}.${secret}x`,
+        `${id}.${secret.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))}`,
+        `zzzzzz.${secret}`,
+        `../../${id}.${secret}`,
+        'x'.repeat(5_000),
+      ];
+      for (const token of wrong) await refused(token, /^the token is not one of this run$/);
+      expect(refusals.filter(({ event }) => event === 'enrolment refused')).toHaveLength(3 + wrong.length);
+    });
+  });
+
+  it('shares one use between two that come at once', async () => {
+    const token = await run.createToken({ uses: 1 });
+    const outcomes = await Promise.allSettled(
+      ['a', 'b'].map((id) => enrolAt(fixture.cluster.address, token, run.authority.hash, id)),
+    );
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  it('gives nobody the name of a worker that takes part, or that the coordinator starts', async () => {
+    const token = await run.createToken();
+    const guest = fixture.join('guest-5', { credentials: await run.credentialsOf('guest-5') });
+    await vi.waitFor(() => expect(guest.heard).not.toHaveLength(0));
+    await refused(token, /takes part already/, 'guest-5', 'permission-denied');
+    await refused(token, /which the coordinator starts/, 'worker-0', 'permission-denied');
+    await refused(token, /not a worker id/, 'no/id', 'invalid-argument');
+  });
+
+  it('takes only the key from a request that asks for more, and only a P-256 key that it proves', async () => {
+    const token = await run.createToken();
+    const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+      'sign',
+      'verify',
+    ]);
+    const greedy = await Pkcs10CertificateRequestGenerator.create({
+      name: 'CN=coordinator',
+      keys,
+      signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+      extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: coordinatorName }])],
+    });
+    const raw = new Uint8Array(greedy.rawData);
+    const { certificate } = await run.authority.enrol({ token, workerId: 'greedy', signingRequest: raw });
+    const { X509Certificate } = await import('node:crypto');
+    const given = new X509Certificate(certificate);
+    expect(given).toMatchObject({ ca: false, subject: 'CN=greedy' });
+    expect(given.subjectAltName).toBe(`DNS:${workerName('greedy')}`);
+
+    const forged = raw.slice();
+    forged[forged.length - 1]! ^= 1;
+    const rsa = await crypto.subtle.generateKey(
+      {
+        name: 'RSASSA-PKCS1-v1_5',
+        modulusLength: 2048,
+        publicExponent: new Uint8Array([1, 0, 1]),
+        hash: 'SHA-256',
+      },
+      true,
+      ['sign', 'verify'],
+    );
+    const ofRsa = await Pkcs10CertificateRequestGenerator.create({
+      keys: rsa,
+      signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    });
+    for (const request of [
+      new Uint8Array(0),
+      new Uint8Array(100),
+      forged,
+      raw.slice(0, -1),
+      new Uint8Array(ofRsa.rawData),
+      new Uint8Array(1 << 20),
+    ]) {
+      await expect(
+        run.authority.enrol({ token, workerId: 'x', signingRequest: request }),
+      ).rejects.toMatchObject({ code: 'invalid-argument' });
+    }
+  });
+
+  it('sends no token to who is not the coordinator that the hash names', async () => {
+    const token = await run.createToken();
+    const heard: Buffer[] = [];
+    const foreign = await createAuthority('an attacker');
+    const pair = await issuePair(foreign, { name: coordinatorName, subject: 'it', lifetimeMs: 60_000 });
+    const listenWith = async (chain: string) => {
+      const server = createServer({ cert: pair.certificate + chain, key: pair.key, ALPNProtocols: ['h2'] });
+      server.on('secureConnection', (socket) => {
+        socket.on('error', () => {});
+        socket.on('data', (data) => heard.push(data));
+      });
+      server.on('tlsClientError', () => {});
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      closing.push(() => server.close());
+      return `127.0.0.1:${(server.address() as { port: number }).port}`;
+    };
+    // The second shows the true authority's certificate, which everybody may see, beside one of its own.
+    const [own, borrowed] = [await listenWith(foreign.certificate), await listenWith(run.authorityPem)];
+    for (const address of [own, borrowed]) {
+      await expect(enrolAt(address, token, run.authority.hash)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(unauthenticated|unavailable)$/),
+      });
+    }
+    expect(Buffer.concat(heard).includes(token.split('.')[1]!)).toBe(false);
+    await enrolAt(fixture.cluster.address, token, run.authority.hash);
+  });
+});
+
+describe('what lies on the disk', () => {
+  it('is the authority, readable by its user alone, and no token', async () => {
+    const token = await run.createToken();
+    expect(statSync(join(run.folder, 'authority-key.pem')).mode & 0o777).toBe(0o600);
+    const { readFileSync } = await import('node:fs');
+    for (const name of readdirSync(run.folder, { recursive: true, encoding: 'utf8' })) {
+      const path = join(run.folder, name);
+      if (!statSync(path).isFile()) continue;
+      expect(readFileSync(path, 'utf8'), name).not.toContain(token.split('.')[1]);
+    }
+  });
+});
+
+/** The run's authority with its key, as it lies in its folder. */
+async function ownAuthority(): Promise<KeyPair> {
+  const { readFileSync } = await import('node:fs');
+  return {
+    certificate: readFileSync(join(run.folder, 'authority.pem'), 'utf8'),
+    key: readFileSync(join(run.folder, 'authority-key.pem'), 'utf8'),
+  };
+}

@@ -1,0 +1,95 @@
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { canMakeMachines, type Machines, makeMachines } from '../support/machines.js';
+import { readCommittedSteps, readMetrics } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+
+const documentation = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
+/** Small, and the same for both runs. */
+const recipe = [
+  '--arch',
+  'resnet18',
+  '--size',
+  '32',
+  '--batch-size',
+  '20',
+  '--micro-batch',
+  '4',
+  '--epochs',
+  '2',
+];
+let machines: Machines;
+let home: string;
+
+beforeAll(async () => {
+  home = mkdtempSync(path.join(tmpdir(), 'rondo-home-'));
+  mkdirSync(path.join(home, 'images'));
+  renameSync(await drawTinyFolder(20), path.join(home, 'images', 'photos'));
+});
+afterEach(() => {
+  killCoordinators();
+  machines?.destroy();
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+function stateDigests(run: string): string[] {
+  return [0, 1].map((epoch) => {
+    const file = path.join(home, 'runs', run, 'checkpoints', `epoch-000${epoch}`, 'checkpoint.json');
+    return (JSON.parse(readFileSync(file, 'utf8')) as { stateDigest: string }).stateDigest;
+  });
+}
+
+it.skipIf(!canMakeMachines())(
+  'the two commands of the documentation train on two machines, of which one has no images, to the bits of one',
+  async () => {
+    // A run of its own on one machine, to compare with.
+    const common = ['--run-dir', path.join(home, 'runs'), '--json', '--threads', '1', ...recipe];
+    const alone = await runCoordinator(
+      ['start', '--data', 'photos', '--workers', '2', '--name', 'alone', ...common],
+      {},
+      { cwd: path.join(home, 'images') },
+    );
+    expect(alone.code, alone.stderr).toBe(0);
+
+    machines = makeMachines(2);
+    const [first, second] = machines.machines;
+    const [, line] = /^ {4}npx (coordinator start .*--listen .*)$/m.exec(documentation)!;
+    const inputs = line!.split(' ').slice(1);
+    expect(inputs).toContain(`${first!.address}:7070`);
+    const coordinator = startCoordinator(
+      [...inputs, ...common],
+      {},
+      {
+        cwd: path.join(home, 'images'),
+        within: first!.inside(),
+      },
+    );
+    const { address, joining } = await coordinator.event(({ kind }) => kind === 'waiting');
+    const { token, hash } = joining as { token: string; hash: string };
+    const pasted = `worker join --coordinator ${address} --token ${token} --ca-hash ${hash}`;
+    const guest = machines.type(second!, pasted, { hidden: [path.join(home, 'images')] });
+
+    const { code, stderr, events } = await coordinator.exited;
+    expect(code, stderr).toBe(0);
+    expect(await guest.exited).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/fetched from the coordinator/),
+    });
+    expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
+    const [assigned] = events.filter(({ kind }) => kind === 'assigned');
+    expect(assigned?.workers).toHaveLength(2);
+
+    expect(stateDigests('first-try')).toEqual(stateDigests('alone'));
+    const run = path.join(home, 'runs', 'first-try');
+    // The other machine's metrics arrive too.
+    const publishers = new Set(readMetrics(run, 'worker-step').map(({ worker }) => worker));
+    expect(publishers.size).toBe(2);
+    expect(readCommittedSteps(run).every(({ shares }) => shares.every((share) => share.length > 0))).toBe(
+      true,
+    );
+  },
+  300_000,
+);

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import { authorityHashPattern } from '../../runtime/authority-hash.js';
+import { RondoError } from '../../runtime/errors.js';
+import { authorityHashVariable, tokenVariable } from '../../runtime/grpc/credentials.js';
+import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
+
+/** What a worker is given to join with. */
+export type JoinProof =
+  /** The run's token, which every call carries. */
+  | { readonly kind: 'run-token'; readonly token: string; readonly insecure: boolean }
+  /** A token that buys a certificate from the authority that one of `hashes` names. */
+  | { readonly kind: 'certificate'; readonly token: string; readonly hashes: readonly string[] };
+
+export interface JoinFlags {
+  readonly coordinator: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly caHash?: readonly string[];
+  readonly insecure?: boolean;
+}
+
+/**
+ * What the flags say, else the environment, where it is not left for processes that this one starts.
+ *
+ * @throws RondoError unauthenticated when there is no token; permission-denied for one that would travel to
+ *   another machine unencrypted; invalid-argument for flags that do not go together; what the file system says
+ *   when the token's file cannot be read.
+ */
+export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv): JoinProof {
+  const { [tokenVariable]: inherited, [authorityHashVariable]: inheritedHash } = environment;
+  delete environment[tokenVariable];
+  delete environment[authorityHashVariable];
+  const { tokenFile, insecure = false } = flags;
+  const hashes = flags.caHash ?? (inheritedHash ? [inheritedHash] : []);
+  for (const hash of hashes) {
+    if (authorityHashPattern.test(hash)) continue;
+    throw new RondoError('invalid-argument', `"${hash}" is not the hash of a certificate authority`, {
+      remedy: 'give --ca-hash as the coordinator prints it: sha256: and 64 hex digits',
+    });
+  }
+  if (flags.token !== undefined && tokenFile !== undefined) {
+    throw new RondoError('invalid-argument', '--token and --token-file are both given', {
+      remedy: 'leave one out',
+    });
+  }
+  const token = tokenFile === undefined ? (flags.token ?? inherited)?.trim() : readTokenFile(tokenFile);
+  if (token === undefined || token === '') throw missing(tokenFile);
+  if (hashes.length > 0) {
+    if (insecure) {
+      throw new RondoError('invalid-argument', '--insecure and --ca-hash do not go together', {
+        remedy: 'leave --insecure out: with --ca-hash all connections are encrypted',
+      });
+    }
+    return { kind: 'certificate', token, hashes };
+  }
+  if (!insecure) requireOnMachine(flags.coordinator);
+  if (flags.token !== undefined) {
+    throw new RondoError('invalid-argument', '--token is given without --ca-hash', {
+      remedy:
+        'paste the whole line that the coordinator prints; the token of a run on this machine goes by --token-file',
+    });
+  }
+  return { kind: 'run-token', token, insecure };
+}
+
+function requireOnMachine(coordinator: string): void {
+  if (isLoopback(parseHostPort(coordinator).host)) return;
+  throw new RondoError(
+    'permission-denied',
+    `the token would travel to ${coordinator} unencrypted, to whoever answers there`,
+    { remedy: 'give --ca-hash sha256:… too: paste the whole line that the coordinator prints' },
+  );
+}
+
+function missing(file: string | undefined): RondoError {
+  const where = file === undefined ? 'no token was given' : `${file} is empty`;
+  return new RondoError(
+    'unauthenticated',
+    `${where}: a worker proves by a token of its run that it belongs to the run`,
+    {
+      remedy: `give --token-file FILE, or --token and --ca-hash, as the coordinator prints it when it waits for workers, or put the token in ${tokenVariable}`,
+    },
+  );
+}
+
+function readTokenFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    const { code, message } = RondoError.from(cause);
+    throw new RondoError(code, `the token cannot be read: ${message}`, {
+      remedy:
+        'take the file that the coordinator names when it waits for workers; it is gone once the run is over',
+      cause,
+    });
+  }
+}
