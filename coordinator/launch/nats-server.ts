@@ -105,6 +105,7 @@ export async function startNatsServer(o: {
   const guard = guardProcess(server.pid ?? 0, exited, outlivesMs);
   const allExited = guard.ended;
   const close = async () => {
+    guard.end();
     await endProcess(server, exited);
     await allExited;
   };
@@ -182,6 +183,7 @@ function guardLeft(
   // Only now: the server is never without one. With all of its group, for it may wait in a sleep.
   if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
   const close = async () => {
+    guard.end();
     server.kill('SIGTERM');
     const timer = setTimeout(() => server.kill('SIGKILL'), closeTimeoutMs);
     await guard.ended;
@@ -196,16 +198,16 @@ function guardLeft(
 
 /**
  * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
- * the pipe closes and the shell ends the server. When the server ends first the shell does too, before the
- * pid can be another's. `ended` resolves when both have.
+ * the pipe closes and the shell ends the server, `outlivesMs` later unless `end` was called. When the server ends
+ * first the shell does too, before the pid can be another's. `ended` resolves when both have.
  */
 function guardProcess(
   pid: number,
   exited: Promise<void>,
   outlivesMs: number,
-): { readonly pid: number; readonly ended: Promise<void> } {
-  if (pid === 0) return { pid, ended: exited };
-  const script = `read line; sleep ${Math.ceil(outlivesMs / 1_000)}; kill -TERM ${pid}`;
+): { readonly pid: number; readonly ended: Promise<void>; end(): void } {
+  if (pid === 0) return { pid, ended: exited, end() {} };
+  const script = `read line || sleep ${Math.ceil(outlivesMs / 1_000)}; kill -TERM ${pid}`;
   const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   guard.on('error', () => {});
   const guardExited = once(guard, 'exit').catch(() => {});
@@ -213,7 +215,8 @@ function guardProcess(
     guard.kill('SIGKILL');
     await guardExited;
   });
-  return { pid: guard.pid ?? 0, ended };
+  guard.stdin.on('error', () => {});
+  return { pid: guard.pid ?? 0, ended, end: () => void guard.stdin.write('\n') };
 }
 
 async function endProcess(server: ChildProcess, exited: Promise<void>): Promise<void> {

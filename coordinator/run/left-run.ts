@@ -13,7 +13,7 @@ import {
   openCoordinatorRecord,
   readCoordinatorRecord,
 } from '../run-store/coordinator-record.js';
-import type { LedgerState } from '../run-store/ledger.js';
+import { distinctKernels, type LedgerState } from '../run-store/ledger.js';
 import type { LineFile } from '../run-store/line-file.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
 import type { LeftRun, PreparedRun } from './prepare-run.js';
@@ -92,4 +92,10 @@ export function openRecord({ left, directory }: PreparedRun): {
         ...{ newest: left?.record.newest ?? 0, begun: null },
       };
   return { token: first.token, record: openCoordinatorRecord(directory.coordinator, first) };
+}
+
+/** What the run's workers computed with, in words. */
+export function knownKernels({ restored }: PreparedRun): { readonly knownKernels?: string } {
+  const [first] = distinctKernels(restored.workers);
+  return first === undefined ? {} : { knownKernels: first };
 }

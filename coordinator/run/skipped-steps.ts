@@ -7,7 +7,7 @@ import { RondoError } from '../../runtime/errors.js';
 const mostSkippedInRow = 20;
 
 /** Going on with the run as it is would only skip the same steps again. */
-export const divergedRemedy =
+const divergedRemedy =
   'give a lower --lr (`coordinator lr-find` finds one) or --clip-norm 1, and look at the weights that the run began with';
 
 /** Follows which steps changed nothing, because the loss or a gradient was not finite. */
@@ -63,4 +63,12 @@ export function requireUpdates(steps: number, skipped: number): void {
     `nothing was trained: all ${steps} steps were skipped, because their loss or a gradient is not finite`,
     { remedy: divergedRemedy },
   );
+}
+
+/** Adds the command that resumes the run to what ended it after `steps`, unless it says so, or would only fail again. */
+export function addResumeRemedy(error: RondoError, steps: number, resume: string): RondoError {
+  const { remedy } = error;
+  if (steps === 0 || remedy === divergedRemedy || remedy?.includes(resume)) return error;
+  const remedies = [remedy, `go on with: ${resume}`].filter((each) => each !== undefined);
+  return new RondoError(error.code, error.message, { remedy: remedies.join('; '), cause: error });
 }

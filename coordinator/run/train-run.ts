@@ -5,14 +5,13 @@ import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { keepCheckpoints } from '../checkpoints/checkpoint-keeper.js';
 import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
-import { distinctKernels } from '../run-store/ledger.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { controlOf, measurePace, openControl } from './control-run.js';
 import { reportRun, summarize } from './finish-run.js';
-import { openRecord, recordDecisions, saveLeft } from './left-run.js';
+import { knownKernels, openRecord, recordDecisions, saveLeft } from './left-run.js';
 import {
   closeResources,
   destroyResources,
@@ -26,7 +25,7 @@ import { recordMetrics } from './record-metrics.js';
 import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
 import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
-import { divergedRemedy, requireUpdates } from './skipped-steps.js';
+import { addResumeRemedy, requireUpdates } from './skipped-steps.js';
 import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
 /** How long a failed run waits for a checkpoint that is still being copied from a surviving worker. */
@@ -176,7 +175,11 @@ async function operate(active: ActiveRun): Promise<Ending> {
     const cancelled = error.code === 'cancelled' && signal.aborted;
     await closeResources(resources, false, error.message, shortDeadlines);
     if (cancelled) return { status: 'stopped', error: null, metrics: noMetrics };
-    return { status: 'failed', error: addResumeRemedy(error, active), metrics: noMetrics };
+    return {
+      status: 'failed',
+      error: addResumeRemedy(error, recorder.steps, context.resume),
+      metrics: noMetrics,
+    };
   }
 }
 
@@ -188,14 +191,6 @@ function considerSaving(active: ActiveRun): void {
   if (everyMs === null || nowMs - active.savedAtMs < everyMs) return;
   active.savedAtMs = nowMs;
   resources.cluster?.snapshot();
-}
-
-/** Adds the command that resumes the run to the error, unless the error says so already. */
-function addResumeRemedy(error: RondoError, { recorder, context }: ActiveRun): RondoError {
-  const { remedy } = error;
-  if (recorder.steps === 0 || remedy === divergedRemedy || remedy?.includes(context.resume)) return error;
-  const remedies = [remedy, `go on with: ${context.resume}`].filter((remedy) => remedy !== undefined);
-  return new RondoError(error.code, error.message, { remedy: remedies.join('; '), cause: error });
 }
 
 /** Opens everything, trains, and returns how many metrics the workers sent. */
@@ -255,9 +250,4 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
       cluster.stop('the coordinator was asked to stop');
     },
   });
-}
-
-function knownKernels({ restored }: PreparedRun): { readonly knownKernels?: string } {
-  const [first] = distinctKernels(restored.workers);
-  return first === undefined ? {} : { knownKernels: first };
 }

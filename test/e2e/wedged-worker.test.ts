@@ -153,6 +153,6 @@ describe('a worker whose file system hangs', () => {
 });
 
 it('a worker of which a thread hangs ends all the same', async () => {
-  const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 10 s') };
+  const killed = { signal: 'SIGKILL', stderr: expect.stringContaining('a thread did not end within 15 s') };
   expect(await Promise.all(ends)).toMatchObject([killed, killed, killed]);
 });

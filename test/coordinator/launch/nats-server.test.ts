@@ -51,22 +51,27 @@ describe('startNatsServer', () => {
     });
   });
 
-  /** Starts a server in another process, which is killed. */
-  async function leaveServer(outlivesMs: number): Promise<EarlierServer> {
+  /** Starts a server in another process, which is killed, or ends it and exits at once. */
+  async function leaveServer(outlivesMs: number, { aborts = false } = {}): Promise<EarlierServer> {
     const program = `
       const { startNatsServer } = await import('./dist/coordinator/launch/nats-server.js');
-      const [, storeDir, outlivesMs] = process.argv;
-      const { signal } = new AbortController();
+      const [, storeDir, outlivesMs, aborts] = process.argv;
+      const controller = new AbortController();
+      const { signal } = controller;
       const server = await startNatsServer({ storeDir, signal, outlivesMs: Number(outlivesMs) });
       const { port, token, pid, guardPid } = server;
       process.stdout.write(JSON.stringify({ port, token, pid, guardPid }));
+      process.stdin.once('data', () => {
+        if (aborts === 'true') controller.abort();
+        process.kill(process.pid, 'SIGKILL');
+      });
     `;
-    const inputs = ['--input-type=module', '-e', program, storeDir, String(outlivesMs)];
-    const starter = spawn(process.execPath, inputs, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const inputs = ['--input-type=module', '-e', program, storeDir, String(outlivesMs), String(aborts)];
+    const starter = spawn(process.execPath, inputs, { stdio: ['pipe', 'pipe', 'inherit'] });
     const [line] = (await once(starter.stdout, 'data')) as [Buffer];
     const server = JSON.parse(line.toString()) as EarlierServer;
     expect(isAlive(server.pid)).toBe(true);
-    starter.kill('SIGKILL');
+    starter.stdin.write('end\n');
     await once(starter, 'exit');
     return server;
   }
@@ -74,6 +79,11 @@ describe('startNatsServer', () => {
   it('leaves no server behind when the process that started it is killed', async () => {
     const { pid } = await leaveServer(0);
     await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+  });
+
+  it('leaves nothing behind when the process that started it ends it and exits at once', async () => {
+    const { pid, guardPid } = await leaveServer(60_000, { aborts: true });
+    await expect.poll(() => [pid, guardPid].some(isAlive), { timeout: 10_000 }).toBe(false);
   });
 
   it('takes over a server that outlives the process that started it, and ends it', async () => {
