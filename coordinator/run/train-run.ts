@@ -202,16 +202,11 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { identity } = directory;
   const { listen, insecure } = runtime;
   const access = await services.openAccess({
-    listen,
-    insecure,
-    runId: config.runId,
-    folder: identity,
-    token,
+    ...{ listen, insecure, runId: config.runId, folder: identity, token },
   });
   resources.access = access;
-  const nats = await recordMetrics({
-    ...{ run, services, report, access, resources, file: active.metrics, record },
-  });
+  const metrics = { run, services, report, access, resources, file: active.metrics, record };
+  const nats = await recordMetrics(metrics);
   signal.throwIfAborted();
   considerResumed(active);
   const isAdopted = left?.adopted != null;
