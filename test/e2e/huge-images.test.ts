@@ -55,8 +55,8 @@ const ways = {
     const requests = [{ split: 'train', ids: Uint32Array.from(names.keys()), epoch: 0 }];
     for await (const batch of loader.load(requests, { depth: 1, signal })) good += batch.ids.length;`,
   prediction: `
-    const { loadFileBatches } = await import('./dist/worker/data/file-batches.js');
-    const files = names.map((name) => root + '/' + name);
+    const { loadFileBatches, localFile } = await import('./dist/worker/data/file-batches.js');
+    const files = names.map((name) => localFile(root + '/' + name));
     let good = 0;
     const options = { size: 56, presize: 64, batch: 8, depth: 1, signal };
     for await (const batch of loadFileBatches(files, options)) good += batch.ids.length;`,
