@@ -24,8 +24,8 @@ describe('measureOrder', () => {
     expect(rest).toEqual({ window: 0, requests: 2_000, bytes: 2_000_000, cacheBytes: 0, dollars: 0.0008 });
     expect(neighbours).toBeGreaterThan(0.5);
     expect(neighbours).toBeLessThan(1.5);
-    // 38 × (1 − (37/38)^50)
-    expect(shardsPerBatch).toBeCloseTo(28, 0);
+    // 38 × (1 − (37/38)^50), give or take three deviations of the mean of 38 batches.
+    expect(Math.abs(shardsPerBatch - 28)).toBeLessThan(1);
   });
 
   it('counts a shard each where shards are mixed, and says how much less they mix', () => {
