@@ -103,21 +103,13 @@ export async function startNatsServer(o: {
     () => {},
   );
   const guard = guardProcess(server.pid ?? 0, exited, outlivesMs);
-  const allExited = guard.ended;
-  const close = async () => {
-    guard.end();
-    await endProcess(server, exited);
-    await allExited;
-  };
-  const onAbort = () => void close();
-  o.signal.addEventListener('abort', onAbort, { once: true });
-  void exited.then(() => o.signal.removeEventListener('abort', onAbort));
+  const close = closeOf(server, exited, guard, o.signal);
   try {
     const what = 'starting nats-server';
     const ready = readPort(server, exited, logPath, executable);
     const port = await withDeadline(ready, { timeoutMs: readyTimeoutMs, what, signal: o.signal });
     return {
-      ...{ port, token, pid: server.pid ?? 0, guardPid: guard.pid, exited: allExited, close },
+      ...{ port, token, pid: server.pid ?? 0, guardPid: guard.pid, exited: guard.ended, close },
       ...reachedAt(port, server),
     };
   } catch (error) {
@@ -182,30 +174,25 @@ function guardLeft(
   const guard = guardProcess(server.pid, server.ended, outlivesMs);
   // Only now: the server is never without one. With all of its group, for it may wait in a sleep.
   if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
-  const close = async () => {
-    guard.end();
-    server.kill('SIGTERM');
-    const timer = setTimeout(() => server.kill('SIGKILL'), closeTimeoutMs);
-    await guard.ended;
-    clearTimeout(timer);
-  };
-  const onAbort = () => void close();
-  signal.addEventListener('abort', onAbort, { once: true });
-  void server.ended.then(() => signal.removeEventListener('abort', onAbort));
+  const close = closeOf(server, server.ended, guard, signal);
   const { port, token, pid } = earlier;
   return { token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
+}
+
+interface Guard {
+  readonly pid: number;
+  /** Resolves when it has ended, and the server. */
+  readonly ended: Promise<void>;
+  /** Has it end the server now. */
+  end(): void;
 }
 
 /**
  * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
  * the pipe closes and the shell ends the server, `outlivesMs` later unless `end` was called. When the server ends
- * first the shell does too, before the pid can be another's. `ended` resolves when both have.
+ * first the shell does too, before the pid can be another's.
  */
-function guardProcess(
-  pid: number,
-  exited: Promise<void>,
-  outlivesMs: number,
-): { readonly pid: number; readonly ended: Promise<void>; end(): void } {
+function guardProcess(pid: number, exited: Promise<void>, outlivesMs: number): Guard {
   if (pid === 0) return { pid, ended: exited, end() {} };
   const script = `read line || sleep ${Math.ceil(outlivesMs / 1_000)}; kill -TERM ${pid}`;
   const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
@@ -219,12 +206,24 @@ function guardProcess(
   return { pid: guard.pid ?? 0, ended, end: () => void guard.stdin.write('\n') };
 }
 
-async function endProcess(server: ChildProcess, exited: Promise<void>): Promise<void> {
-  if (server.pid === undefined || server.exitCode !== null || server.signalCode !== null) return;
-  server.kill('SIGTERM');
-  const timer = setTimeout(() => server.kill('SIGKILL'), closeTimeoutMs);
-  await exited;
-  clearTimeout(timer);
+/** What ends a server and its guard, called by itself when `signal` aborts. */
+function closeOf(
+  server: { kill(signal: NodeJS.Signals): unknown },
+  exited: Promise<void>,
+  guard: Guard,
+  signal: AbortSignal,
+): () => Promise<void> {
+  const close = async () => {
+    guard.end();
+    server.kill('SIGTERM');
+    const timer = setTimeout(() => server.kill('SIGKILL'), closeTimeoutMs);
+    await guard.ended;
+    clearTimeout(timer);
+  };
+  const onAbort = () => void close();
+  signal.addEventListener('abort', onAbort, { once: true });
+  void exited.then(() => signal.removeEventListener('abort', onAbort));
+  return close;
 }
 
 function missing(): RondoError {
