@@ -60,11 +60,11 @@ export async function createRequest(): Promise<{ readonly key: string; readonly 
 }
 
 /**
- * Signs a certificate for the key of `request`, and takes nothing else from it: `name` (DNS), `subject` (for
- * people), and what the certificate may be used for are the authority's to say.
+ * Signs a certificate for the key of `request`: `name` (DNS), `subject` (for people), and what the certificate may
+ * be used for are the authority's to say.
  *
- * @throws RondoError invalid-argument for what is no request, is signed by another key than its own, or is not
- *   of a P-256 key.
+ * @throws RondoError invalid-argument for what is no request, asks for more than a key's certificate, is signed by
+ *   another key than its own, or is not of a P-256 key.
  */
 export async function issueCertificate(
   authority: KeyPair,
@@ -119,6 +119,9 @@ async function readRequest(bytes: Uint8Array): Promise<webcrypto.CryptoKey> {
     request = new Pkcs10CertificateRequest(Uint8Array.from(bytes).buffer);
   } catch (cause) {
     throw refuse('cannot be read', cause);
+  }
+  if (request.subject !== '' || request.attributes.length > 0) {
+    throw refuse('asks for a name or for extensions, which are the authority’s to give');
   }
   let key: webcrypto.CryptoKey;
   try {

@@ -1,13 +1,14 @@
-import type { sendUnaryData } from '@grpc/grpc-js';
+import type { handleUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import {
   type Certificate,
   type CoordinatorServer,
+  CoordinatorService,
   type EnrolmentServer,
   EnrolmentService,
 } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { callerOf } from '../../runtime/grpc/caller.js';
-import type { AnonymousService } from '../../runtime/grpc/server.js';
+import { type AnonymousService, failCall } from '../../runtime/grpc/server.js';
 import type { Authority } from './authority.js';
 
 /** A token and a signing request are less than 1 KiB. */
@@ -20,7 +21,23 @@ export function enrolmentService({ enrol }: Authority): AnonymousService {
   const service: EnrolmentServer = {
     enrol: ({ request }, callback) => void answer(enrol(request), callback),
   };
-  return { maxReceiveBytes, register: (server) => server.addService(EnrolmentService, service) };
+  return {
+    maxReceiveBytes,
+    register(server) {
+      server.addService(EnrolmentService, service);
+      server.addService(CoordinatorService, refuseAll());
+    },
+  };
+}
+
+/** The coordinator's calls, for those that show no certificate. */
+function refuseAll(): UntypedServiceImplementation {
+  const error = new RondoError('unauthenticated', 'the connection shows no certificate of this run', {
+    remedy: 'join with a token and the hash that the coordinator prints: `worker join --token … --ca-hash …`',
+  });
+  const refuse: handleUnaryCall<unknown, unknown> = (call, callback?: Answer) =>
+    callback === undefined ? failCall(call, error) : callback(error.toGrpc());
+  return Object.fromEntries(Object.keys(CoordinatorService).map((method) => [method, refuse]));
 }
 
 /** The handler of Coordinator.Renew; `authority` is null where there are no certificates. */

@@ -1,14 +1,9 @@
 import type { Socket } from 'node:net';
+import type { RefusalLog, Remote } from './refusals.js';
 
 /** As many connections may wait for their first authenticated call. */
 const maxWaiting = 64;
 export const defaultHandshakeMs = 5_000;
-
-/** The remote end of a connection. */
-export interface Remote {
-  readonly remoteAddress?: string | undefined;
-  readonly remotePort?: number | undefined;
-}
 
 /**
  * Bounds the connections of callers that prove no membership: a connection on which no call was authenticated
@@ -22,7 +17,7 @@ export interface ConnectionGuard {
   close(): void;
 }
 
-export function guardConnections(handshakeMs = defaultHandshakeMs): ConnectionGuard {
+export function guardConnections(refusals: RefusalLog, handshakeMs = defaultHandshakeMs): ConnectionGuard {
   /** In the order in which they came. */
   const waiting = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>();
 
@@ -32,18 +27,25 @@ export function guardConnections(handshakeMs = defaultHandshakeMs): ConnectionGu
     waiting.delete(key);
     return entry?.socket;
   };
+  const expel = (key: string, reason: string) => {
+    const socket = release(key);
+    if (socket === undefined) return;
+    refusals.refused('connection closed', { remote: socket.remoteAddress, reason });
+    socket.destroy();
+  };
   return {
     accept(socket) {
       const key = keyOf(socket);
       // What arrived while this process was busy is read before the connection is timed out.
-      const expire = () => setImmediate(() => release(key)?.destroy());
+      const expire = () =>
+        setImmediate(() => expel(key, `nothing on it proved a membership within ${handshakeMs / 1_000} s`));
       waiting.set(key, { socket, timer: setTimeout(expire, handshakeMs) });
       socket.once('close', () => {
         if (waiting.get(key)?.socket === socket) release(key);
       });
       if (waiting.size <= maxWaiting) return;
       const [oldest] = waiting.keys();
-      release(oldest!)?.destroy();
+      expel(oldest!, `more than ${maxWaiting} connections prove no membership`);
     },
     authenticated: (remote) => void release(keyOf(remote)),
     close() {

@@ -48,8 +48,10 @@ export function listenSecurely(
       o.onRefused(socket, RondoError.from(thrown));
     }
   });
-  server.on('tlsClientError', (error, socket) => {
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     socket.destroy();
+    // Nothing was refused: it hung up, as a probe does, or was closed for saying nothing.
+    if (error.code === 'ECONNRESET') return;
     o.onRefused(socket, new RondoError('unauthenticated', `the TLS handshake failed: ${error.message}`));
   });
   const stopRenewing = tls.onRenewed(() => server.setSecureContext({ ...tls.context(), ...tlsVersions }));

@@ -10,17 +10,11 @@ import {
 } from '@grpc/grpc-js';
 import { RondoError } from '../errors.js';
 import { formatHostPort, parseHostPort, requireLoopback } from '../host-port.js';
-import { log } from '../log.js';
 import { noteCaller } from './caller.js';
-import {
-  type ConnectionGuard,
-  defaultHandshakeMs,
-  guardConnections,
-  keyOf,
-  type Remote,
-} from './connection-guard.js';
+import { type ConnectionGuard, defaultHandshakeMs, guardConnections, keyOf } from './connection-guard.js';
 import type { RunCredentials } from './credentials.js';
 import { serverOptions } from './options.js';
+import { logRefusedCalls, openRefusalLog, type RefusalLog, type Remote } from './refusals.js';
 import { type CertifiedMember, listenSecurely } from './secure-listener.js';
 
 /** A bound gRPC server. Both ways of ending it are safe to call twice. */
@@ -75,16 +69,18 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
   const { host, port } = anyNetwork ? parseHostPort(address) : requireLoopback(address);
   // What it logs, its callbacks say too; stderr belongs to this program's own words.
   if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
-  const guard = guardConnections(options.handshakeMs);
+  const refusals = openRefusalLog();
+  const guard = guardConnections(refusals, options.handshakeMs);
   const members = new Map<string, { readonly socket: Socket; readonly name: string }>();
+  const nameOf = (remote: Remote) => members.get(keyOf(remote))?.name ?? null;
   const server = new Server({
     ...serverOptions(options.maxReceiveBytes),
-    interceptors: [authentication(credentials, guard, (remote) => members.get(keyOf(remote))?.name ?? null)],
+    interceptors: [logRefusedCalls(refusals, nameOf), authentication(credentials, guard, nameOf)],
   });
   options.register(server);
   // Connections are secured before they are handed on.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const guests = anonymous === undefined ? null : openGuestServer(anonymous);
+  const guests = anonymous === undefined ? null : openGuestServer(anonymous, refusals);
   const secured =
     tls &&
     listenSecurely(tls, {
@@ -100,7 +96,7 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
         injector.injectConnection(socket);
       },
       onRefused: (socket, { message }) =>
-        log('warn', 'connection refused', { remote: socket.remoteAddress, reason: message }),
+        refusals.refused('connection refused', { remote: socket.remoteAddress, reason: message }),
     });
   const listener = createServer({ noDelay: true }, (socket) => {
     guard.accept(socket);
@@ -116,6 +112,7 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
     guard.close();
     guests?.destroy();
     server.forceShutdown();
+    refusals.close();
   };
   return {
     address: formatHostPort({ host, port: bound }),
@@ -132,8 +129,9 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
   };
 }
 
-function openGuestServer({ maxReceiveBytes, register }: AnonymousService) {
-  const server = new Server(serverOptions(maxReceiveBytes));
+function openGuestServer({ maxReceiveBytes, register }: AnonymousService, refusals: RefusalLog) {
+  const interceptors = [logRefusedCalls(refusals, () => null)];
+  const server = new Server({ ...serverOptions(maxReceiveBytes), interceptors });
   register(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return {

@@ -5,7 +5,11 @@ import { connect as connectPlainly } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
 import { status } from '@grpc/grpc-js';
-import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import {
+  BasicConstraintsExtension,
+  Pkcs10CertificateRequestGenerator,
+  SubjectAlternativeNameExtension,
+} from '@peculiar/x509';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { revokeToken } from '../../../coordinator/run-store/join-tokens.js';
 import { CoordinatorClient, EnrolmentClient } from '../../../proto/gen/coordinator.js';
@@ -142,7 +146,7 @@ describe('a run whose members have certificates', () => {
     await runsToItsEnd(async () => {
       const { anonymousProof } = await import('../../../runtime/grpc/certificate-credentials.js');
       const channel = (peer: string) => anonymousProof(run.authorityPem, peer);
-      expect(await callAs({ channel })).toMatch(/does not implement|unimplemented/i);
+      expect(await callAs({ channel })).toMatch(/shows no certificate of this run/);
       const plain = connectPlainly(Number(fixture.cluster.address.split(':')[1]), '127.0.0.1');
       closing.push(() => plain.destroy());
       plain.on('error', () => {});
@@ -157,6 +161,7 @@ describe('a run whose members have certificates', () => {
       const impostor = fixture.join('worker-1', { credentials: await run.credentialsOf('worker-9') });
       const { error } = await impostor.done;
       expect(error?.details).toContain('not that of worker worker-1');
+      expect(refusals).toHaveLength(1);
     });
   });
 
@@ -196,6 +201,8 @@ describe('guests that prove nothing', () => {
       }
       // As many may wait as the guard lets, and none for long.
       await vi.waitFor(() => expect(gone).toBeGreaterThanOrEqual(1_000 - 64), 20_000);
+      expect(refusals.length).toBeLessThan(20);
+      expect(refusals[0]).toMatchObject({ event: 'connection closed' });
 
       const guest = () => {
         const socket = connect({
@@ -324,24 +331,35 @@ describe('enrolment', () => {
     await refused(token, /not a worker id/, 'no/id', 'invalid-argument');
   });
 
-  it('takes only the key from a request that asks for more, and only a P-256 key that it proves', async () => {
+  it('signs no request that asks for more than a certificate of its key, a P-256 key that it proves', async () => {
     const token = await run.createToken();
     const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
       'sign',
       'verify',
     ]);
-    const greedy = await Pkcs10CertificateRequestGenerator.create({
-      name: 'CN=coordinator',
-      keys,
-      signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-      extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: coordinatorName }])],
-    });
-    const raw = new Uint8Array(greedy.rawData);
-    const { certificate } = await run.authority.enrol({ token, workerId: 'greedy', signingRequest: raw });
+    const sign = { keys, signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' } };
+    const requestOf = async (more: object) =>
+      new Uint8Array((await Pkcs10CertificateRequestGenerator.create({ ...sign, ...more })).rawData);
+    const raw = await requestOf({});
+    const { certificate } = await run.authority.enrol({ token, workerId: 'modest', signingRequest: raw });
     const { X509Certificate } = await import('node:crypto');
     const given = new X509Certificate(certificate);
-    expect(given).toMatchObject({ ca: false, subject: 'CN=greedy' });
-    expect(given.subjectAltName).toBe(`DNS:${workerName('greedy')}`);
+    expect(given).toMatchObject({ ca: false, subject: 'CN=modest' });
+    expect(given.subjectAltName).toBe(`DNS:${workerName('modest')}`);
+    const greedy = [
+      { name: 'CN=coordinator' },
+      { extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: coordinatorName }])] },
+      { extensions: [new BasicConstraintsExtension(true, 1, true)] },
+    ];
+    for (const more of greedy) {
+      refusals = [];
+      const signingRequest = await requestOf(more);
+      await expect(run.authority.enrol({ token, workerId: 'x', signingRequest })).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining('the authority’s to give'),
+      });
+      expect(refusals).toHaveLength(1);
+    }
 
     const forged = raw.slice();
     forged[forged.length - 1]! ^= 1;

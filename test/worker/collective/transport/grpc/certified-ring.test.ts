@@ -4,6 +4,7 @@ import { PeerClient } from '../../../../../proto/gen/peer.js';
 import { openChannel } from '../../../../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../../../../runtime/grpc/credentials.js';
 import type { GrpcServer } from '../../../../../runtime/grpc/server.js';
+import { openLog } from '../../../../../runtime/log.js';
 import { workerName } from '../../../../../runtime/member-name.js';
 import { createRing } from '../../../../../worker/collective/all-reduce.js';
 import { createExchange, type Exchange } from '../../../../../worker/collective/transport/grpc/grpc-link.js';
@@ -85,7 +86,11 @@ it('sums around a ring in which every neighbour has proved who it is, before a r
   }
 });
 
-it('lets only the named successor of this generation pull', async () => {
+it('lets only the named successor of this generation pull, and logs who else tried', async () => {
+  const lines: { event: string; reason: string; caller?: string }[] = [];
+  const write = (text: string) => void lines.push(JSON.parse(text) as (typeof lines)[number]);
+  openLog({ program: 'test', environment: { RONDO_LOG: 'warn' }, write });
+  closing.push(() => openLog({ program: 'test', environment: {}, write() {} }));
   await openLinks(5n);
   const [, successor, third] = peers.map(({ credentials }) => credentials);
   // In the successor's place, as itself, and with the name of one that is not in this ring at all.
@@ -95,6 +100,14 @@ it('lets only the named successor of this generation pull', async () => {
   expect(await pull(await otherRuns('worker-1'), 5n, 1)).not.toMatch(/pulls already/);
   expect(await pull(successor!, 5n, 1)).toMatch(/pulls already/);
   expect(await pull(successor!, 4n, 1)).toMatch(/generation 4 is over/);
+  const others = workerName('worker-9');
+  const calls = lines.filter(({ event }) => event === 'call refused');
+  expect(calls.map(({ reason, caller }) => [caller, reason])).toEqual([
+    [names[2], expect.stringContaining('rank 1 of generation 5')],
+    [others, expect.stringContaining('rank 1 of generation 5')],
+    [names[1], expect.stringContaining('pulls already')],
+    [names[1], expect.stringContaining('generation 4 is over')],
+  ]);
 });
 
 it('calls nobody who proves to be another member', async () => {
