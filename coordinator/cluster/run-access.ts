@@ -8,7 +8,13 @@ import {
   tokenVariable,
 } from '../../runtime/grpc/credentials.js';
 import { advertisedAddress, isLoopback, isWildcard, parseHostPort } from '../../runtime/host-port.js';
-import { defaultTokenMs, makeToken, tokensFolder, writeToken } from '../run-store/join-tokens.js';
+import {
+  defaultTokenMs,
+  makeToken,
+  removeIdleTokens,
+  tokensFolder,
+  writeToken,
+} from '../run-store/join-tokens.js';
 import type { Authority } from './authority.js';
 
 /** How members of a run prove that they are, and what brings others in. */
@@ -31,6 +37,8 @@ export interface RunAccess {
 export interface AccessOptions {
   /** HOST:PORT of the coordinator. */
   readonly listen: string;
+  /** HOST:PORT by which others reach it, when that is elsewhere: a tunnel's, say. */
+  readonly advertise?: string | null;
   /** The run's token may travel between machines, unencrypted. */
   readonly insecure: boolean;
   readonly runId: string;
@@ -45,7 +53,8 @@ export interface AccessOptions {
  * the ring itself. Beyond it every member has a certificate of its own.
  */
 export async function openAccess(o: AccessOptions): Promise<RunAccess> {
-  if (o.insecure || isLoopback(parseHostPort(o.listen).host)) {
+  const places = [o.listen, o.advertise ?? o.listen];
+  if (o.insecure || places.every((place) => isLoopback(parseHostPort(place).host))) {
     const { token = createRunToken() } = o;
     return {
       credentials: tokenCredentials(token, o.insecure),
@@ -62,8 +71,9 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
     ...{ folder: o.folder, runId: o.runId },
     launched: launched.record,
   });
+  await removeIdleTokens(o.folder);
   const { token, record } = makeToken({ lifetimeMs: defaultTokenMs, uses: null });
-  await writeToken(tokensFolder(o.folder), record);
+  await writeToken(tokensFolder(o.folder), { ...record, ofStart: true });
   const { hash, credentials } = authority;
   return {
     ...{ credentials, authority, runToken: null, joining: { token, hash } },

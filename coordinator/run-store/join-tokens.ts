@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../../runtime/durable-file.js';
@@ -17,6 +17,8 @@ const tokenSchema = z.object({
   /** How many certificates it buys; null for any number. */
   uses: z.int().nullable(),
   revokedAtMs: z.number().nullable(),
+  /** A start of the run made and printed it, and no command. */
+  ofStart: z.boolean().default(false),
 });
 
 /** What a token to join a run with is worth. The token itself, ID.SECRET, is shown once and kept nowhere. */
@@ -38,7 +40,7 @@ export function makeToken(o: { readonly lifetimeMs: number; readonly uses: numbe
   const now = Date.now();
   const record = {
     ...{ id, secretDigest: digest(secret).toString('hex'), createdAtMs: now },
-    ...{ expiresAtMs: now + o.lifetimeMs, uses: o.uses, revokedAtMs: null },
+    ...{ expiresAtMs: now + o.lifetimeMs, uses: o.uses, revokedAtMs: null, ofStart: false },
   };
   return { token: `${id}.${secret}`, record };
 }
@@ -87,6 +89,19 @@ export async function revokeToken(folder: string, id: string): Promise<JoinToken
   const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? Date.now() };
   await writeToken(folder, revoked);
   return revoked;
+}
+
+/**
+ * Removes the tokens with which nobody has joined that have expired, or that an earlier start of the run made: the
+ * next start prints another one.
+ */
+export async function removeIdleTokens(identity: string): Promise<void> {
+  const joined = new Set((await readIssued(identity)).map(({ tokenId }) => tokenId));
+  const folder = tokensFolder(identity);
+  for (const { id, ofStart, expiresAtMs } of readTokens(folder)) {
+    const isIdle = !joined.has(id) && (ofStart || expiresAtMs <= Date.now());
+    if (isIdle) rmSync(join(folder, `${id}.json`), { force: true });
+  }
 }
 
 const reachSchema = z.object({ address: z.string(), hash: z.string() });

@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { deadlinesOf } from '../../plan/deadlines.js';
 import { RondoError } from '../../runtime/errors.js';
-import { formatHostPort, parseHostPort } from '../../runtime/host-port.js';
 import { coordinatorName } from '../../runtime/member-name.js';
 import { natsMemberOf, natsTokenVariable, splitNatsUrl } from '../../runtime/nats-session.js';
 import { parseJson } from '../../runtime/parse-json.js';
-import { type RunAccess, reachableAddress } from '../cluster/run-access.js';
+import type { RunAccess } from '../cluster/run-access.js';
 import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
 import { type LineFile, readLastLine } from '../run-store/line-file.js';
 import type { RunEvent } from '../telemetry/run-events.js';
@@ -27,7 +26,7 @@ interface MetricsContext {
 export interface MetricsAddress {
   readonly url: string;
   readonly token: string;
-  /** The server takes certificates instead. */
+  /** The server takes certificates instead, and each worker reaches it on the coordinator's host. */
   readonly certificates: boolean;
 }
 
@@ -115,8 +114,5 @@ async function open({
   });
   const step = restored.steps.length;
   resources.collector.publish({ kind: 'event', event: step === 0 ? 'started' : 'resumed', step });
-  if (!certificates) return { url, token, certificates };
-  const { port } = parseHostPort(new URL(url).host);
-  const { host } = parseHostPort(reachableAddress(runtime.listen, runtime.advertise));
-  return { url: `tls://${formatHostPort({ host, port })}`, token, certificates };
+  return { url, token, certificates };
 }

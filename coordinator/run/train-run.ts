@@ -200,9 +200,9 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { config, dataset, pretrainedPath, runtime, directory, left } = run;
   const { signal } = signals;
   const { identity } = directory;
-  const { listen, insecure } = runtime;
+  const { listen, advertise, insecure } = runtime;
   const access = await services.openAccess({
-    ...{ listen, insecure, runId: config.runId, folder: identity, token },
+    ...{ listen, advertise, insecure, runId: config.runId, folder: identity, token },
   });
   resources.access = access;
   const metrics = { run, services, report, access, resources, file: active.metrics, record };

@@ -34,6 +34,8 @@ export interface Reach {
 
 /** What a worker is given that decides neither the run nor where its coordinator is. */
 export interface RunResourcesOptions {
+  /** HOST:PORT by which this machine reaches the coordinator. */
+  readonly coordinator: string;
   readonly workerId: string;
   /** Folder of the images on this machine, when it is not where the coordinator has them; null when it is. */
   readonly dataRoot: string | null;
@@ -105,7 +107,9 @@ export async function openRunResources(
     far: openFetchedSource(dataset, fetchSamples),
   });
   const member = natsCertificates ? natsMemberOf(kept.credentials, workerName(workerId)) : undefined;
-  const publisher = openPublisher({ url: natsUrl, token: natsToken, runId, workerId, member });
+  // The run's own server listens beside the coordinator, which each machine may reach by an address of its own.
+  const url = natsCertificates ? moveUrl(natsUrl, options.coordinator) : natsUrl;
+  const publisher = openPublisher({ url, token: natsToken, runId, workerId, member });
   const watched = watchLoader(loader);
   Object.assign(opened, { snapshots, loader, watched, publisher });
   const held = { step: null };
@@ -120,6 +124,13 @@ export async function openRunResources(
       return { published, dropped: dropped + left };
     },
   };
+}
+
+/** The URL's port on the host of `address` (HOST:PORT). */
+function moveUrl(url: string, address: string): string {
+  const { protocol, port } = new URL(url);
+  const { host } = parseHostPort(address);
+  return `${protocol}//${formatHostPort({ host, port: Number(port) })}`;
 }
 
 /**

@@ -33,8 +33,6 @@ import {
 import { sendState } from './state-transfer.js';
 
 export interface WorkerOptions extends RunResourcesOptions {
-  /** HOST:PORT of the coordinator. */
-  readonly coordinator: string;
   readonly proof: JoinProof;
   /** Where its host is: workers of one zone stand beside each other in the ring. */
   readonly zone?: string | undefined;
