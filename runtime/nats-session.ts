@@ -145,8 +145,3 @@ function loginOf(user: string, pass: string, token: string): NatsLogin {
   if (user !== '') return { token: user };
   return token === '' ? {} : { token };
 }
-
-/** A command line's words, without what proves anything to a NATS server. */
-export function hideNatsLogin(words: readonly string[]): string[] {
-  return words.map((word) => word.replace(/\b(nats|tls):\/\/[^/\s]+@/g, '$1://***@'));
-}

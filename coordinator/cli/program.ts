@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodesHelp, RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/installation.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import { chaosCommand } from './chaos.js';
 import { dataCommand } from './data-plan.js';
 import { exportCommand } from './export.js';
@@ -59,7 +60,8 @@ function listCommands(command: Command): Command[] {
 export function translateUsageError(thrown: unknown): unknown {
   if (!(thrown instanceof CommanderError)) return thrown;
   if (thrown.exitCode === 0) return null;
-  const message = thrown.message.replace(/^error: /, '');
+  // It names what was given, which may be a URL.
+  const message = maskUrls(thrown.message.replace(/^error: /, ''));
   return new RondoError(
     'invalid-argument',
     message === '(outputHelp)' ? 'there is no command given' : message,

@@ -5,6 +5,7 @@ import type { CoordinatorServer, Dataset, FileChunk, StateChunk } from '../../pr
 import { startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import { accessUrl } from '../../runtime/storage/url-access.js';
 import { openSampleStore } from './samples.js';
 
 const fileChunkBytes = 1 << 20;
@@ -28,7 +29,9 @@ export function createTransfers(sources: TransferSources, stallMs: number): Tran
   const samples = openSampleStore(sources.dataset);
   return {
     fetchDataset(_call, callback) {
-      callback(null, sources.dataset);
+      const { root } = sources.dataset;
+      const access = accessUrl(root);
+      callback(null, access === root ? sources.dataset : { ...sources.dataset, access });
     },
     fetchPretrained(call) {
       void pour(call, readFileChunks(sources.pretrainedPath), stallMs);

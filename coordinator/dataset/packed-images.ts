@@ -3,6 +3,7 @@ import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { openStore } from '../../runtime/storage/open-store.js';
 import { isUrl, type Store } from '../../runtime/storage/store.js';
+import { publicUrl } from '../../runtime/storage/url-access.js';
 import type { IndexedImage, IndexedImages, IndexOptions } from './indexed-images.js';
 import {
   decodeIndex,
@@ -19,7 +20,8 @@ import { drawInstead } from './split.js';
  * else.
  */
 export async function findPack(data: string): Promise<string | null> {
-  const place = path.basename(data) === indexName ? data.slice(0, -indexName.length - 1) : data;
+  const named = publicUrl(data);
+  const place = path.basename(named) === indexName ? named.slice(0, -indexName.length - 1) : named;
   if (isUrl(data)) return place.replace(/\/+$/, '');
   const index = await stat(path.join(place, indexName)).catch(() => null);
   return index?.isFile() ? path.resolve(place) : null;

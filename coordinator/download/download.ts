@@ -4,6 +4,7 @@ import { abortReason, sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { tryLock } from '../../runtime/file-lock.js';
 import { makeFolder } from '../../runtime/make-folder.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import { type ExpectedFile, findMismatch } from './digest.js';
 import { promotePart, removePart, sizeOf } from './part-file.js';
 import { transfer } from './transfer.js';
@@ -54,7 +55,7 @@ export async function downloadFile(o: DownloadOptions): Promise<string> {
     const onWait = async () => o.onProgress({ done: await sizeOf(part), total: o.bytes ?? 0 });
     return await withFileLock(`${o.file}.lock`, { signal: o.signal, onWait }, () => fetchUnderLock(o, part));
   } catch (error) {
-    if (o.signal.aborted) throw abortReason(o.signal, `the download of ${o.url}`);
+    if (o.signal.aborted) throw abortReason(o.signal, `the download of ${maskUrls(o.url)}`);
     const { code, message, remedy } = RondoError.from(error);
     throw new RondoError(code, message, { remedy: remedy ?? byHand(o), cause: error });
   }
@@ -66,7 +67,7 @@ async function fetchUnderLock(o: DownloadOptions, part: string): Promise<string>
   const mismatch = await findMismatch(part, o, o.signal);
   if (mismatch !== null) {
     await removePart(part);
-    throw new RondoError('data-loss', `${o.url} is not what it should be: ${mismatch}`, {
+    throw new RondoError('data-loss', `${maskUrls(o.url)} is not what it should be: ${mismatch}`, {
       remedy: `try again; if it stays so, a server or proxy in between changes the file: ${byHand(o)}`,
     });
   }
@@ -87,11 +88,15 @@ async function fetchWhole(o: DownloadOptions, part: string): Promise<void> {
     reached ||= outcome.reached;
     failures += 1;
     // Waiting does not help a machine that never reached the server.
-    if (!reached) throw new RondoError('unavailable', `cannot reach ${o.url}: ${outcome.reason}`);
+    if (!reached) throw new RondoError('unavailable', `cannot reach ${maskUrls(o.url)}: ${outcome.reason}`);
     if (failures >= tries) {
-      throw new RondoError('unavailable', `cannot download ${o.url}: ${outcome.reason} (${tries} tries)`, {
-        remedy: `start again later, what has arrived is kept; or ${byHand(o)}`,
-      });
+      throw new RondoError(
+        'unavailable',
+        `cannot download ${maskUrls(o.url)}: ${outcome.reason} (${tries} tries)`,
+        {
+          remedy: `start again later, what has arrived is kept; or ${byHand(o)}`,
+        },
+      );
     }
     await sleep(backoffMs * 2 ** (failures - 1), o.signal);
   }
@@ -100,7 +105,7 @@ async function fetchWhole(o: DownloadOptions, part: string): Promise<void> {
 async function requireRight(o: DownloadOptions): Promise<string> {
   const mismatch = await findMismatch(o.file, o, o.signal);
   if (mismatch === null) return o.file;
-  throw new RondoError('data-loss', `${o.file} is not what ${o.url} should be: ${mismatch}`, {
+  throw new RondoError('data-loss', `${o.file} is not what ${maskUrls(o.url)} should be: ${mismatch}`, {
     remedy: `remove ${o.file} to have it fetched again, or ${byHand(o)}`,
   });
 }
@@ -121,7 +126,7 @@ function partOf(file: string): string {
 }
 
 function byHand({ url, file }: DownloadOptions): string {
-  return `fetch ${url} on a machine that can reach it and put it at ${file}`;
+  return `fetch ${maskUrls(url)} on a machine that can reach it and put it at ${file}`;
 }
 
 /**
@@ -134,9 +139,13 @@ export function urlOf(file: string, publisher: string, variable: string): string
   const base = process.env[variable];
   if (base === undefined || base === '') return publisher;
   if (!URL.canParse(base) || !/^https?:$/.test(new URL(base).protocol)) {
-    throw new RondoError('invalid-argument', `${variable} is "${base}", which is not a web address`, {
-      remedy: `set ${variable} to something like https://mirror.example/files, or unset it`,
-    });
+    throw new RondoError(
+      'invalid-argument',
+      `${variable} is "${maskUrls(base)}", which is not a web address`,
+      {
+        remedy: `set ${variable} to something like https://mirror.example/files, or unset it`,
+      },
+    );
   }
   return `${base.replace(/\/+$/, '')}/${file}`;
 }

@@ -1,4 +1,5 @@
 import { RondoError } from '../../runtime/errors.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import type { Part } from './part-file.js';
 
 /** What a server's answer to a request for a file, or for the rest of one, amounts to. */
@@ -35,16 +36,20 @@ export function findBody(
   if (status === 408 || status === 429 || status >= 500) {
     return { kind: 'later', reason: `the server answered ${status}` };
   }
-  if ((status !== 200 && status !== 206) || body === null) throw refusal(status, expected.url);
+  if ((status !== 200 && status !== 206) || body === null) throw refusal(status, maskUrls(expected.url));
   const start = status === 206 ? range.start : 0;
   if (start !== 0 && start !== held?.size) {
     return { kind: 'restart', reason: `the server sent bytes from ${start} on, which were not asked for` };
   }
   const total = status === 206 ? range.total : contentLength(headers);
   if (expected.bytes !== undefined && total !== 0 && total !== expected.bytes) {
-    throw new RondoError('data-loss', `${expected.url} has ${total} bytes, expected ${expected.bytes}`, {
-      remedy: 'this is another file than the one that Rondo knows; fetch it from its first publisher',
-    });
+    throw new RondoError(
+      'data-loss',
+      `${maskUrls(expected.url)} has ${total} bytes, expected ${expected.bytes}`,
+      {
+        remedy: 'this is another file than the one that Rondo knows; fetch it from its first publisher',
+      },
+    );
   }
   return { kind: 'bytes', stream: body, start, total, validator: findValidator(headers) };
 }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { abortReason, startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { version } from '../../runtime/installation.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import { noteSource, type Part, readPart, removePart } from './part-file.js';
 import { findBody } from './response.js';
 
@@ -38,7 +39,7 @@ const noWay = new Set([
  * expected, a full disk.
  */
 export async function transfer(o: TransferOptions): Promise<Outcome> {
-  const held = await readPart(o.part, o.url);
+  const held = await readPart(o.part, maskUrls(o.url));
   if (held !== null && held.size === held.total) return { whole: true };
   const silence = new AbortController();
   const watchdog = startWatchdog(o.stallMs, () => {
@@ -46,7 +47,8 @@ export async function transfer(o: TransferOptions): Promise<Outcome> {
   });
   const signal = AbortSignal.any([o.signal, silence.signal]);
   try {
-    const response = await fetch(o.url, { headers: headersFor(held), signal });
+    const { url, login } = splitLogin(o.url);
+    const response = await fetch(url, { headers: { ...headersFor(held), ...login }, signal });
     const body = findBody(response, held, o);
     if (body.kind === 'complete') return { whole: true };
     if (body.kind === 'restart') await removePart(o.part);
@@ -59,7 +61,7 @@ export async function transfer(o: TransferOptions): Promise<Outcome> {
     if (body.total === 0 || size === body.total) return { whole: true };
     return { whole: false, reason: `${size} of ${body.total} bytes arrived`, reached: true };
   } catch (error) {
-    if (o.signal.aborted) throw abortReason(o.signal, `the download of ${o.url}`);
+    if (o.signal.aborted) throw abortReason(o.signal, `the download of ${maskUrls(o.url)}`);
     if (error instanceof RondoError) throw error;
     if (silence.signal.aborted) {
       return { whole: false, reason: (silence.signal.reason as Error).message, reached: true };
@@ -71,6 +73,16 @@ export async function transfer(o: TransferOptions): Promise<Outcome> {
     // Discards the rest of an answer that is not used.
     silence.abort();
   }
+}
+
+/** fetch takes no URL with a user and password in it. */
+function splitLogin(text: string): { url: URL; login: Record<string, string> } {
+  const url = new URL(text);
+  const { username, password } = url;
+  if (username === '' && password === '') return { url, login: {} };
+  Object.assign(url, { username: '', password: '' });
+  const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  return { url, login: { authorization: `Basic ${login.toString('base64')}` } };
 }
 
 function headersFor(held: Part | null): Record<string, string> {
@@ -96,7 +108,7 @@ async function store(
   const file = await onDisk(open(o.part, start === 0 ? 'w' : 'a'));
   try {
     let size = start;
-    if (start === 0) await onDisk(noteSource(o.part, { url: o.url, validator, total }));
+    if (start === 0) await onDisk(noteSource(o.part, { url: maskUrls(o.url), validator, total }));
     await requireSpace(o.part, total - start);
     onSize(size);
     for await (const chunk of stream) {

@@ -1,4 +1,5 @@
 import { RondoError } from '../../runtime/errors.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import { dataOptions } from './data-options.js';
 import { networkOptions } from './network-options.js';
 import { dashed, type RuntimeOption, type TrainingOption } from './option.js';
@@ -75,5 +76,5 @@ export function parseStart(raw: RawStart): ParsedStart {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? `"${value}"` : JSON.stringify(value);
+  return typeof value === 'string' ? `"${maskUrls(value)}"` : maskUrls(JSON.stringify(value));
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { LearningRateSpec } from '../../plan/learning-rates.js';
 import { isUrl } from '../../runtime/storage/store.js';
+import { publicUrl } from '../../runtime/storage/url-access.js';
 
 /** How an option's value is read: from text on the command line, and from YAML's types in a config file. */
 export interface ValueType<V> {
@@ -29,9 +30,9 @@ export function path(expected: string, isName: (value: string) => boolean = () =
   };
 }
 
-/** An absolute path, or the URL that is given. */
+/** An absolute path, or the URL that is given, whose secrets go no further (`publicUrl`). */
 export function resolvePlace(place: string): string {
-  return isUrl(place) ? place : resolve(place);
+  return isUrl(place) ? publicUrl(place) : resolve(place);
 }
 
 export function number(expected: string, accepts: (value: number) => boolean): ValueType<number> {

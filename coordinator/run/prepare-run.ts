@@ -5,7 +5,7 @@ import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
 import { cannotWrite } from '../../runtime/durable-file.js';
 import { version } from '../../runtime/installation.js';
-import { hideNatsLogin } from '../../runtime/nats-session.js';
+import { maskUrls } from '../../runtime/mask-urls.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, takeOver } from '../checkpoints/source-run.js';
@@ -98,7 +98,7 @@ export async function prepareNewRun(
     await writeRunRecord(directory, {
       runId: directory.runId,
       createdAt: now.toISOString(),
-      command: hideNatsLogin(context.command),
+      command: context.command.map(maskUrls),
       versions: { rondo: version, node: process.versions.node, platform: `${platform()} ${release()}` },
       workers: runtime.workers,
       training,

@@ -1,5 +1,6 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { RondoError } from '../errors.js';
+import { maskUrls } from '../mask-urls.js';
 import type { RemoteFile } from './http-reader.js';
 import type { RemoteStore, StoreOptions } from './store.js';
 import { openRemote } from './web-folder.js';
@@ -29,7 +30,7 @@ const emptyDigest = createHash('sha256').digest('hex');
 export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
   const [, bucket, rest = ''] = /^s3:\/\/([a-z0-9][a-z0-9._-]{1,254})(?:\/(.*))?$/i.exec(place) ?? [];
   if (bucket === undefined) {
-    throw new RondoError('invalid-argument', `${place} names no bucket`, {
+    throw new RondoError('invalid-argument', `${maskUrls(place)} names no bucket`, {
       remedy: 'give something like s3://bucket/packed',
     });
   }
@@ -69,6 +70,7 @@ export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
           region = told;
           return 'retry';
         }
+        if (transientCodes.has(code)) return 'retry';
         if (isExpired(code) && staleKey !== usedKey) {
           staleKey = usedKey;
           return 'retry';
@@ -79,6 +81,14 @@ export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
   };
   return openRemote(`s3://${bucket}/${prefix}`.replace(/\/$/, ''), fileOf, o);
 }
+
+/** Refusals that pass, whatever their status: as AWS's own SDK has them. */
+const transientCodes: ReadonlySet<string> = new Set([
+  ...['BandwidthLimitExceeded', 'InternalError', 'OperationAborted', 'PriorRequestNotComplete'],
+  ...['RequestLimitExceeded', 'RequestThrottled', 'RequestThrottledException', 'RequestTimeout'],
+  ...['RequestTimeoutException', 'ServiceUnavailable', 'SlowDown', 'Throttling', 'ThrottlingException'],
+  ...['ThrottledException', 'TooManyRequestsException', 'TransactionInProgressException'],
+]);
 
 function isExpired(code: string): boolean {
   return ['ExpiredToken', 'TokenRefreshRequired', 'RequestExpired'].includes(code);
@@ -149,7 +159,7 @@ async function readSettings(): Promise<Settings> {
     default: '',
   })();
   if (endpoint !== '' && !URL.canParse(endpoint)) {
-    throw new RondoError('invalid-argument', `AWS_ENDPOINT_URL is "${endpoint}", which is no URL`, {
+    throw new RondoError('invalid-argument', `AWS_ENDPOINT_URL is "${maskUrls(endpoint)}", which is no URL`, {
       remedy: 'set it to something like https://minio.example:9000, or unset it',
     });
   }

@@ -30,18 +30,30 @@ const maxRedirects = 5;
 
 /**
  * One request and the head of its answer, whose body must be read or destroyed: an unread one keeps its
- * connection. Redirects are followed. Rejects with what the connection's end says; so does the body.
+ * connection. Redirects are followed; another server than the one that was asked is told nothing that proves who
+ * asks. Rejects with what the connection's end says; so does the body.
  */
 export async function exchange(asked: HttpRequest, o: ExchangeOptions): Promise<IncomingMessage> {
-  let { url } = asked;
+  let { url, headers } = asked;
   for (let redirects = 0; ; redirects += 1) {
-    const response = await send({ ...asked, url }, o);
-    const { statusCode = 0, headers } = response;
-    if (![301, 302, 303, 307, 308].includes(statusCode) || headers.location === undefined) return response;
+    const response = await send({ ...asked, url, headers }, o);
+    const { statusCode = 0, headers: answered } = response;
+    if (![301, 302, 303, 307, 308].includes(statusCode) || answered.location === undefined) return response;
+    // A bucket's requests are signed for a region: that one is told instead.
+    if (answered['x-amz-bucket-region'] !== undefined) return response;
     response.destroy();
     if (redirects === maxRedirects) throw new Error(`it redirects more than ${maxRedirects} times`);
-    url = new URL(headers.location, url);
+    const next = new URL(answered.location, url);
+    if (next.origin !== url.origin) headers = withoutProof(headers);
+    url = next;
   }
+}
+
+function withoutProof(headers: HttpRequest['headers']): HttpRequest['headers'] {
+  const kept = Object.entries(headers).filter(
+    ([name]) => !/^(authorization|cookie|host|x-amz-.*)$/i.test(name),
+  );
+  return Object.fromEntries(kept);
 }
 
 function send({ method, url, headers, body }: HttpRequest, o: ExchangeOptions): Promise<IncomingMessage> {

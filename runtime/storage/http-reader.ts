@@ -4,6 +4,7 @@ import { RondoError } from '../errors.js';
 import { version } from '../installation.js';
 import { exchange, type HttpRequest, readText } from './http-exchange.js';
 import type { ByteRange, ByteSink, HttpPatience } from './store.js';
+import { accessVariable } from './url-access.js';
 
 /** A file on a server: how it is asked for, and what the server's refusals mean. */
 export interface RemoteFile {
@@ -58,28 +59,65 @@ type Outcome = { readonly whole: true } | { readonly reason: string; readonly wa
  * data-loss for a file that ends too soon, RangesIgnored.
  */
 export async function fetchBytes(file: RemoteFile, sink: ByteSink, o: FetchOptions): Promise<void> {
-  const { tries, backoffMs, maxBackoffMs } = o.patience;
   const start = o.range?.start ?? 0;
   const progress = { at: start + (o.from ?? 0), etag: null as string | null };
-  for (let failures = 0; ; ) {
+  await tryPatiently(`cannot read ${file.name}`, o, async () => {
     const before = progress.at;
     const outcome = await attempt(file, sink, progress, o);
+    return { ...outcome, brought: progress.at > before };
+  });
+}
+
+/** Bytes of a file, patient as `fetchBytes` is; it rejects as that does. */
+export async function fetchSize(
+  file: RemoteFile,
+  o: Pick<FetchOptions, 'patience' | 'signal' | 'warn'>,
+): Promise<number> {
+  let size = 0;
+  await tryPatiently(`cannot read ${file.name}`, o, async () => {
+    let response: IncomingMessage | undefined;
+    try {
+      const asked = await file.request('HEAD', headersFor({ at: 0, etag: null }, null));
+      response = await exchange(asked, { stallMs: o.patience.stallMs, signal: o.signal });
+      const status = response.statusCode ?? 0;
+      if (status !== 200) return await refuse(file, response, status);
+      size = lengthOf(response) ?? 0;
+      return { whole: true };
+    } catch (error) {
+      return failed(error, file, o.signal);
+    } finally {
+      response?.destroy();
+    }
+  });
+  return size;
+}
+
+/**
+ * Tries again until it is whole, later and later; a try that brought something is no try in vain.
+ *
+ * @throws RondoError unavailable after as many in vain as `patience` says.
+ */
+async function tryPatiently(
+  what: string,
+  { patience, signal, warn }: Pick<FetchOptions, 'patience' | 'signal' | 'warn'>,
+  once: () => Promise<Outcome & { readonly brought?: boolean }>,
+): Promise<void> {
+  const { tries, backoffMs, maxBackoffMs } = patience;
+  for (let failures = 0; ; ) {
+    const outcome = await once();
     if ('whole' in outcome) return;
-    if (progress.at > before) failures = 0;
+    if (outcome.brought) failures = 0;
     failures += 1;
     if (failures >= tries) {
-      throw new RondoError('unavailable', `cannot read ${file.name}: ${outcome.reason} (${tries} tries)`, {
+      throw new RondoError('unavailable', `${what}: ${outcome.reason} (${tries} tries)`, {
         remedy: 'look after the server and the way to it, and resume the run: nothing is lost',
       });
     }
     const ceiling = Math.min(maxBackoffMs, backoffMs * 2 ** (failures - 1));
     const waitMs = Math.max(outcome.waitMs, Math.random() * ceiling);
-    if (waitMs >= 1_000) {
-      o.warn?.(
-        `cannot read ${file.name}: ${outcome.reason}; trying again in ${Math.round(waitMs / 1_000)} s`,
-      );
-    }
-    await sleep(waitMs, o.signal);
+    if (waitMs >= 1_000)
+      warn?.(`${what}: ${outcome.reason}; trying again in ${Math.round(waitMs / 1_000)} s`);
+    await sleep(waitMs, signal);
   }
 }
 
@@ -124,13 +162,18 @@ async function attempt(
     if (end === null || progress.at === end) return { whole: true };
     return { reason: `${progress.at - (range?.start ?? 0)} bytes came, and then no more`, waitMs: 0 };
   } catch (error) {
-    if (signal?.aborted) throw abortReason(signal, `reading ${file.name}`);
-    if (error instanceof RondoError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    return { reason: message || code || 'no connection', waitMs: 0 };
+    return failed(error, file, signal);
   } finally {
     response?.destroy();
   }
+}
+
+/** What a connection's end says is an outcome; the signal, and what another try will not change, are thrown. */
+function failed(error: unknown, file: RemoteFile, signal: AbortSignal | undefined): Outcome {
+  if (signal?.aborted) throw abortReason(signal, `reading ${file.name}`);
+  if (error instanceof RondoError) throw error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return { reason: message || code || 'no connection', waitMs: 0 };
 }
 
 function headersFor(
@@ -160,14 +203,14 @@ async function refuse(file: RemoteFile, response: IncomingMessage, status: numbe
   const text = await readText(response);
   const meaning = file.explain?.(status, text, response.headers) ?? null;
   const reason = `the server answered ${status}`;
-  if (meaning === 'retry') return { reason, waitMs: 0 };
+  if (meaning === 'retry') return { reason, waitMs: retryAfterMs(response) };
   if (meaning !== null) throw meaning;
   if (status === 408 || status === 429 || status >= 500) return { reason, waitMs: retryAfterMs(response) };
   throw refusal(status, file.name);
 }
 
 /** What a status says that another request will not change. */
-export function refusal(status: number, name: string): RondoError {
+function refusal(status: number, name: string): RondoError {
   if (status === 404 || status === 410) {
     return new RondoError('not-found', `there is no ${name} (${status})`, {
       remedy: 'check the address, and that all files of the pack were uploaded',
@@ -176,7 +219,9 @@ export function refusal(status: number, name: string): RondoError {
   const code = status === 401 || status === 403 ? 'permission-denied' : 'unavailable';
   return new RondoError(code, `the server refused ${name} (${status})`, {
     remedy:
-      code === 'permission-denied' ? 'give this machine the right to read it, and try again' : undefined,
+      code === 'permission-denied'
+        ? `give this machine the right to read it; a password or signature is not kept with a run: give --data with it again, or set ${accessVariable}`
+        : undefined,
   });
 }
 

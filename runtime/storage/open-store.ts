@@ -1,4 +1,5 @@
 import { RondoError } from '../errors.js';
+import { maskUrls } from '../mask-urls.js';
 import { openBucket } from './bucket.js';
 import { openFolder } from './folder.js';
 import { type Store, type StoreOptions, schemeOf } from './store.js';
@@ -20,7 +21,7 @@ export function openStore(place: string, o: StoreOptions = {}): Store {
   const open = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;
   if (open !== undefined) return open(place, o);
   const known = Object.keys(schemes).map((name) => `${name}://`);
-  throw new RondoError('invalid-argument', `${place} begins with ${scheme}://, which is not read`, {
+  throw new RondoError('invalid-argument', `${maskUrls(place)} begins with ${scheme}://, which is not read`, {
     remedy: `give a folder${known.length === 0 ? '' : `, or a URL that begins with ${known.join(', ')}`}`,
   });
 }

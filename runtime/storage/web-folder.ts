@@ -1,8 +1,9 @@
 import { RondoError } from '../errors.js';
+import { maskUrls } from '../mask-urls.js';
 import { createHedge } from './hedge.js';
-import { exchange } from './http-exchange.js';
-import { fetchBytes, httpPatience, RangesIgnored, type RemoteFile, refusal } from './http-reader.js';
+import { fetchBytes, fetchSize, httpPatience, RangesIgnored, type RemoteFile } from './http-reader.js';
 import type { RemoteStore, Store, StoreOptions } from './store.js';
+import { accessUrl } from './url-access.js';
 
 /** Longer parts are not asked for twice. */
 const hedgedBytes = 8 << 20;
@@ -42,36 +43,26 @@ export function openRemote(
         await fetchBytes(fileOf(name), sink, { range: null, patience, signal, warn });
       }
     },
-    async sizeOf(name, signal) {
-      const file = fileOf(name);
-      const response = await exchange(await file.request('HEAD', { 'accept-encoding': 'identity' }), {
-        stallMs: patience.stallMs,
-        signal,
-      }).catch((error: unknown) => {
-        throw new RondoError('unavailable', `cannot reach ${file.name}: ${(error as Error).message}`);
-      });
-      response.destroy();
-      if (response.statusCode === 200) return Number(response.headers['content-length'] ?? 0);
-      throw refusal(response.statusCode ?? 0, file.name);
-    },
+    sizeOf: (name, signal) => fetchSize(fileOf(name), { patience, signal, warn }),
     async close() {},
   };
 }
 
-/** The files under an http or https URL, whose query, a signature say, is sent with each request. */
+/**
+ * The files under an http or https URL, whose query, a signature say, is sent with each request, as are user and
+ * password: those in the URL, or those known for it (`accessUrl`). No message holds them.
+ */
 export function openWebFolder(place: string, o: StoreOptions = {}): RemoteStore {
   if (!URL.canParse(place)) {
-    throw new RondoError('invalid-argument', `${place} is no URL`, {
+    throw new RondoError('invalid-argument', `${maskUrls(place)} is no URL`, {
       remedy: 'give one such as https://data.example/packed',
     });
   }
-  const base = new URL(place);
+  const base = new URL(accessUrl(place));
+  const { username, password } = base;
+  const login = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64');
   const authorization: Record<string, string> =
-    base.username === ''
-      ? {}
-      : {
-          authorization: `Basic ${Buffer.from(`${decodeURIComponent(base.username)}:${decodeURIComponent(base.password)}`).toString('base64')}`,
-        };
+    username === '' && password === '' ? {} : { authorization: `Basic ${login}` };
   base.username = '';
   base.password = '';
   const folder = base.pathname.replace(/\/*$/, '/');
@@ -79,9 +70,18 @@ export function openWebFolder(place: string, o: StoreOptions = {}): RemoteStore 
     const url = new URL(base);
     url.pathname = folder + name.split('/').map(encodeURIComponent).join('/');
     return {
-      name: `${url.origin}${decodeURI(url.pathname)}`,
+      name: `${url.origin}${decoded(url.pathname, decodeURI)}`,
       request: async (method, headers) => ({ method, url, headers: { ...headers, ...authorization } }),
     };
   };
   return openRemote(`${base.origin}${base.pathname}`, fileOf, o);
+}
+
+/** What is no escape stands for itself. */
+function decoded(text: string, decode = decodeURIComponent): string {
+  try {
+    return decode(text);
+  } catch {
+    return text;
+  }
 }

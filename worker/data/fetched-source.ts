@@ -127,5 +127,5 @@ export function moveDataset(dataset: Dataset, root: string): Dataset {
     inside === null || inside.startsWith('..') || path.isAbsolute(inside)
       ? validRoot
       : path.join(root, inside);
-  return { ...dataset, root, validRoot: moved };
+  return { ...dataset, root, validRoot: moved, access: undefined };
 }

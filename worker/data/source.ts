@@ -19,14 +19,14 @@ export interface Source {
 /** Reads a data set's samples from where it says that they are: a folder, or shards. */
 export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Source {
   const shards = dataset.shards?.shards ?? [];
-  const train = openSampleReader(dataset.root, shards, o);
-  const { validRoot } = dataset;
+  const { access, root, validRoot } = dataset;
+  const train = openSampleReader(access ?? root, shards, o);
   // Validation goes through its images in an order of its own, which no shard is used up by.
   const { wholeShards, ...parts } = o;
   const valid =
     validRoot === undefined && !wholeShards
       ? train
-      : openSampleReader(validRoot ?? dataset.root, shards, parts);
+      : openSampleReader(validRoot ?? access ?? root, shards, parts);
   const readers = { train, valid };
   const sampleOf = (split: Split, id: number): Sample => {
     const sample = dataset[split][id];

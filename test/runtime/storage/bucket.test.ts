@@ -112,6 +112,39 @@ describe('files of a bucket', () => {
     expect(server.sent).toBe(5_000);
   });
 
+  it.each([
+    ['SlowDown', 503],
+    ['RequestTimeout', 400],
+    ['ExpiredToken', 400],
+    ['Throttling', 400],
+  ])('are asked for again when Retry-After says so: %s', async (code, status) => {
+    await useServer(server);
+    const warned: string[] = [];
+    let told = 0;
+    server.further = () => {
+      told += 1;
+      const body = `<Error><Code>${code}</Code></Error>`;
+      return told === 1 ? { status, body, headers: { 'retry-after': '1' } } : undefined;
+    };
+    const store = openStore('s3://photos/packed', { patience, warn: (text) => warned.push(text) });
+    await store.read("dir/it's (1)+ü.tar", { start: 0, end: 10 });
+    // Without the header it would not wait for a second, and say nothing.
+    expect(warned).toEqual([expect.stringMatching(`${status}; trying again in 1 s`)]);
+  });
+
+  it('are asked for in the region that a redirect names', async () => {
+    await useServer(server);
+    const other = await startBucketServer('photos', { [key]: shard });
+    const { region } = server;
+    server.region = 'eu-west-3';
+    server.fault = () => ({
+      status: 307,
+      headers: { location: `${other.url}/photos`, 'x-amz-bucket-region': 'eu-west-3' },
+    });
+    await expect(read()).rejects.toMatchObject({ code: 'unavailable' });
+    expect([region, other.requests.length]).toEqual(['eu-central-1', 0]);
+  });
+
   it('of a public bucket need no credentials', async () => {
     await useServer(server);
     vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);

@@ -146,6 +146,50 @@ describe('files of a web server', () => {
     });
   });
 
+  it('have user, password and query sent with each request, and to no other server', async () => {
+    const { server } = await makeStore();
+    const other = await startFileServer({ '/a b.tar': shard });
+    const sent: (readonly [string | undefined, string | undefined])[] = [];
+    const note: typeof server.fault = (_request, { url, headers }) => {
+      sent.push([url, headers.authorization]);
+      return undefined;
+    };
+    server.fault = note;
+    other.fault = note;
+    const place = `${server.url.replace('//', '//ann:pass%20word@')}/packed/?sig=s3cret`;
+    const store = openStore(place, { patience });
+    const login = `Basic ${Buffer.from('ann:pass word').toString('base64')}`;
+    await store.read('a b.tar', { start: 0, end: 10 });
+    expect(await store.sizeOf('a b.tar')).toBe(300_000);
+    expect(sent).toEqual(Array(2).fill(['/packed/a%20b.tar?sig=s3cret', login]));
+    for (const text of [store.place, store.nameOf('a b.tar')]) expect(text).not.toMatch(/ann|word|s3cret/);
+    server.fault = (request, incoming) => {
+      note(request, incoming);
+      return { status: 302, headers: { location: `${other.url}/a%20b.tar` } };
+    };
+    await store.read('a b.tar', { start: 0, end: 10 });
+    expect(sent.slice(2)).toEqual([
+      ['/packed/a%20b.tar?sig=s3cret', login],
+      ['/a%20b.tar', undefined],
+    ]);
+    server.fault = () => ({ status: 401 });
+    await expect(store.read('a b.tar', null)).rejects.toSatisfy(
+      ({ message, remedy }) =>
+        /RONDO_DATA_ACCESS/.test(remedy) && !/ann|pass.word|s3cret/.test(`${message}${remedy}`),
+    );
+  });
+
+  it('have their size told in spite of faults that pass', async () => {
+    const { server, store, fail } = await makeStore();
+    fail({ status: 503, headers: { 'retry-after': '0' } }, { status: 429 });
+    expect(await store.sizeOf('a b.tar')).toBe(300_000);
+    expect(server.requests).toHaveLength(3);
+    server.fault = () => ({ status: 503 });
+    await expect(store.sizeOf('a b.tar')).rejects.toMatchObject({ code: 'unavailable' });
+    server.fault = () => ({ status: 403 });
+    await expect(store.sizeOf('a b.tar')).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
   it('are no longer waited for when the signal comes', async () => {
     const { server, store } = await makeStore();
     const stop = new AbortController();
