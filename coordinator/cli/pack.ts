@@ -1,14 +1,15 @@
-import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
 import { printable, printableJson, shellWord, writeLines } from '../../runtime/printable.js';
+import { isUrl } from '../../runtime/storage/store.js';
 import type { Quarantined } from '../dataset/image-files.js';
 import { openImages } from '../dataset/open-data.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
+import { resolvePlace } from '../options/value-types.js';
 import { defaultQuality } from '../pack/encode-image.js';
 import { type KeyKind, keyKinds } from '../pack/keys.js';
 import { type SampleOrder, sampleOrders } from '../pack/order.js';
+import { openDestination } from '../pack/output-bucket.js';
 import { requireOutput } from '../pack/output-folder.js';
 import { packImages } from '../pack/pack-images.js';
 import { formatCount } from '../terminal/figures.js';
@@ -28,6 +29,8 @@ Examples:
       images whose short side is longer than 512 pixels are shrunk; the others keep their bytes
   coordinator pack photos --labels labels.csv --out packed --order class-balanced
       every shard with each class's share of the images
+  coordinator pack photos --out s3://bucket/packed
+      into a bucket (or what AWS_ENDPOINT_URL names): the disk here need hold no more than two shards
 
 Shards are tar files as WebDataset reads them: of each sample KEY.jpg (or .png, .webp, .gif, .tif, .avif, by what the
 file is) and KEY.cls, the number of its class. README.md names the classes; index.rondo says where each image is, with
@@ -59,7 +62,10 @@ export function packCommand(environment: StartEnvironment): Command {
       '<DATA>',
       'what --data of `coordinator start` takes: a folder, packed images, or the name of a data set',
     )
-    .requiredOption('--out <DIR>', 'folder for the shards: a new or empty one, or one to go on with');
+    .requiredOption(
+      '--out <DIR|s3://…>',
+      'folder for the shards: a new or empty one, or one to go on with; or a place in a bucket, where each shard is uploaded while the next is packed',
+    );
   const shared = pickStartOptions(['labelPattern', 'labels']);
   for (const option of shared) command.addOption(option);
   return command
@@ -119,8 +125,8 @@ async function run(
   { services, output, openLifecycle }: StartEnvironment,
 ): Promise<number> {
   const { data, labelPattern, labels, valid } = parseStart({ ...raw, valid: flags.valid });
-  const out = parseFolder(flags.out);
-  await requireOutput(out);
+  const out = resolvePlace(flags.out);
+  await requireDestination(out);
   const lifecycle = openLifecycle();
   const { signal } = lifecycle;
   const reporter = openReporter(json ? output : process.stderr, { json }, services.nowMs);
@@ -144,6 +150,7 @@ async function run(
       ...{ images, out, order: flags.order, seed: flags.seed, keys: flags.keys },
       ...{ shardBytes: flags.shardSize, resize: flags.resize ?? null, quality: flags.quality ?? null },
       onProgress: (done, total) => report({ kind: 'dataset', phase: 'packing', done, total }),
+      warn: (text) => report({ kind: 'warning', text }),
       signal,
     });
     reporter.close();
@@ -161,12 +168,10 @@ async function run(
   }
 }
 
-function parseFolder(out: string): string {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(out)?.[1];
-  if (scheme === undefined) return resolve(out);
-  throw new RondoError('invalid-argument', `--out is ${out}, but ${scheme}:// is not written to`, {
-    remedy: 'pack into a folder and copy that: the shards, README.md and index.rondo are all of it',
-  });
+/** Refuses what cannot take a pack before the images are looked at. */
+async function requireDestination(out: string): Promise<void> {
+  if (!isUrl(out)) return requireOutput(out);
+  await openDestination(out).close();
 }
 
 function describeLeftOut(files: readonly Quarantined[]): string[] {

@@ -18,11 +18,12 @@ import {
   sliceColumns,
 } from '../dataset/shard-index.js';
 import { comparePlans, type PackPlan } from './plan.js';
+import { holds } from './shard-file.js';
 
 /** Holds what is known of finished shards while others are still to be written. */
 const workName = '.pack';
 const planName = 'plan.json';
-const cardName = 'README.md';
+export const cardName = 'README.md';
 
 /** A shard that was finished before, by the name it has. */
 export interface FinishedShard {
@@ -39,13 +40,15 @@ export interface OutputFolder {
   readonly whole: boolean;
   /** Where a shard is written until it is whole. */
   readonly temporary: string;
+  /** Whether a shard is still there as it was finished. */
+  holds(record: ShardRecord, signal: AbortSignal): Promise<boolean>;
   /** Notes a shard that is under its name. */
   keep(header: IndexHeader, columns: SampleColumns, paths: readonly string[]): Promise<void>;
   /** Writes the card and, last, the index: a folder that has one is whole. */
   complete(card: string, index: Iterable<Uint8Array>): Promise<void>;
   /** Removes what only packing needs. */
   tidy(): Promise<void>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /**
@@ -75,6 +78,7 @@ export async function openOutput(path: string, plan: PackPlan): Promise<OutputFo
       finished: new Map(finished),
       whole: whole !== null,
       temporary: join(work, 'shard.tar'),
+      holds: (record, signal) => holds(join(path, record.name), record, signal),
       keep: (header, columns, paths) =>
         writeDurably(join(work, `${header.shards[0]!.name}.index`), encodeIndex(header, columns, paths)),
       async complete(card, index) {
@@ -130,7 +134,7 @@ function lockOutput(path: string, lock: string): () => void {
   });
 }
 
-function requireSamePlan(path: string, found: PackPlan, wanted: PackPlan, whole: boolean): void {
+export function requireSamePlan(path: string, found: PackPlan, wanted: PackPlan, whole: boolean): void {
   const differences = comparePlans(found, wanted);
   if (differences.length === 0) return;
   const what = whole ? 'a pack' : 'an unfinished pack';
@@ -162,7 +166,7 @@ async function readNotes(work: string, plan: PackPlan): Promise<ShardIndex[]> {
   return notes;
 }
 
-function splitIndex({ header, columns }: ShardIndex): FinishedShard[] {
+export function splitIndex({ header, columns }: ShardIndex): FinishedShard[] {
   let from = 0;
   return header.shards.map((record) => {
     from += record.samples;

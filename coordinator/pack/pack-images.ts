@@ -1,20 +1,27 @@
 import { RondoError } from '../../runtime/errors.js';
+import { installation } from '../../runtime/installation.js';
 import { openSampleReader } from '../../runtime/storage/sample-reader.js';
+import { isUrl } from '../../runtime/storage/store.js';
 import { digestSamples } from '../dataset/digest.js';
 import type { IndexedImages } from '../dataset/indexed-images.js';
 import { allocateColumns, encodeIndex, type ShardRecord } from '../dataset/shard-index.js';
 import { writeCard } from './card.js';
 import { nameSamples } from './keys.js';
 import { orderSamples } from './order.js';
+import { openBucketOutput } from './output-bucket.js';
 import { openOutput } from './output-folder.js';
 import { type PackOptions, planPack } from './plan.js';
 import { type ShardSeries, writeSeries } from './write-shards.js';
 
 export interface PackRequest extends PackOptions {
   readonly images: IndexedImages;
-  /** The folder that takes the shards; it is made. */
+  /** The folder that takes the shards, which is made; or s3://…. */
   readonly out: string;
   onProgress(done: number, total: number): void;
+  /** Of Rondo, where --out is a bucket; its usual one unless given. */
+  readonly cacheDir?: string;
+  /** Told when a server is waited for. */
+  warn?(message: string): void;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +58,9 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
     train: openSampleReader(root, sourceShards),
     valid: openSampleReader(validRoot, sourceShards),
   };
-  const output = await openOutput(o.out, plan);
+  const output = isUrl(o.out)
+    ? await openBucketOutput(o.out, plan, { ...o, cacheDir: o.cacheDir ?? installation().cacheDir })
+    : await openOutput(o.out, plan);
   const columns = allocateColumns(images.length);
   const header = { plan, classes: [...classes], validation: validation?.source ?? null };
   const shards: ShardRecord[] = [];
@@ -80,7 +89,7 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
   } catch (error) {
     throw sayHowToGoOn(error, o.signal);
   } finally {
-    output.close();
+    await output.close();
     await Promise.all([sources.train.close(), sources.valid.close()]);
   }
 }

@@ -14,7 +14,7 @@ import {
 import { type Encoding, encodeImage, type PackedImage } from './encode-image.js';
 import type { FinishedShard, OutputFolder } from './output-folder.js';
 import { readAhead } from './read-ahead.js';
-import { createShard, holds } from './shard-file.js';
+import { createShard } from './shard-file.js';
 import { encodeFiles, endBytes } from './tar.js';
 
 /** Images in hand: for each thread of libuv's pool, and in bytes of their files. */
@@ -97,7 +97,7 @@ export async function writeSeries(series: ShardSeries, o: WriteOptions): Promise
 
 function isAsNow({ record, columns }: FinishedShard, first: number, o: WriteOptions): Promise<boolean> {
   if (columns.position[0] !== first) return Promise.resolve(false);
-  return holds(join(o.output.path, record.name), record, o.signal);
+  return o.output.holds(record, o.signal);
 }
 
 /** A sample as it stands in a shard. */

@@ -1,8 +1,11 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { RondoError } from '../errors.js';
 import { maskUrls } from '../mask-urls.js';
-import type { RemoteFile } from './http-reader.js';
-import type { RemoteStore, StoreOptions } from './store.js';
+import { type Credentials, sign } from './bucket-signature.js';
+import { uploadFile } from './bucket-upload.js';
+import { fetchHead } from './http-requests.js';
+import { httpPatience, type RemoteFile } from './http-retry.js';
+import type { StoreOptions, WritableStore } from './store.js';
 import { openRemote } from './web-folder.js';
 
 /** What SDKs of AWS read from the environment, `~/.aws` and the machine, in their order. */
@@ -14,12 +17,6 @@ interface Settings {
   credentials(o?: { readonly forceRefresh: boolean }): Promise<Credentials | null>;
 }
 
-interface Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string | undefined;
-}
-
 const emptyDigest = createHash('sha256').digest('hex');
 
 /**
@@ -27,7 +24,7 @@ const emptyDigest = createHash('sha256').digest('hex');
  * Credentials, region and endpoint come from where AWS's own SDK takes them: its provider chain and its signer
  * are used, and requests go the way of all HTTP, so that ranges and faults are treated once.
  */
-export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
+export function openBucket(place: string, o: StoreOptions = {}): WritableStore {
   const [, bucket, rest = ''] = /^s3:\/\/([a-z0-9][a-z0-9._-]{1,254})(?:\/(.*))?$/i.exec(place) ?? [];
   if (bucket === undefined) {
     throw new RondoError('invalid-argument', `${maskUrls(place)} names no bucket`, {
@@ -45,11 +42,12 @@ export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
     const name = `s3://${bucket}/${key}`;
     return {
       name,
-      async request(method, headers, body) {
+      async request(method, headers, body, query = {}) {
         settings ??= readSettings();
         const known = await settings;
         const at = region ?? known.region;
         const url = urlOf(bucket, key, at, known.endpoint);
+        url.search = new URLSearchParams(query).toString();
         const credentials = await known.credentials({ forceRefresh: usedKey !== '' && usedKey === staleKey });
         usedKey = credentials === null ? '' : `${credentials.accessKeyId} ${credentials.sessionToken ?? ''}`;
         const digest = body === undefined ? emptyDigest : createHash('sha256').update(body).digest('hex');
@@ -79,7 +77,18 @@ export function openBucket(place: string, o: StoreOptions = {}): RemoteStore {
       },
     };
   };
-  return openRemote(`s3://${bucket}/${prefix}`.replace(/\/$/, ''), fileOf, o);
+  return {
+    ...openRemote(`s3://${bucket}/${prefix}`.replace(/\/$/, ''), fileOf, o),
+    async describe(file, signal) {
+      const head = await fetchHead(fileOf(file), {
+        patience: o.patience ?? httpPatience,
+        signal,
+        warn: o.warn,
+      });
+      return { bytes: head.bytes, sha256: head.headers['x-amz-meta-sha256']?.toString() ?? null };
+    },
+    put: (file, source, signal) => uploadFile(fileOf(file), source, { ...o, signal }),
+  };
 }
 
 /** Refusals that pass, whatever their status: as AWS's own SDK has them. */
@@ -176,62 +185,4 @@ async function readSettings(): Promise<Settings> {
         });
       }),
   };
-}
-
-/** The headers with those that prove who asks (Signature Version 4). */
-async function sign(
-  method: string,
-  url: URL,
-  headers: Record<string, string>,
-  region: string,
-  credentials: Credentials | null,
-): Promise<Record<string, string>> {
-  if (credentials === null) return headers;
-  const { SignatureV4 } = await import('@smithy/signature-v4');
-  const signer = new SignatureV4({
-    ...{ service: 's3', region, credentials, sha256: Sha256 },
-    uriEscapePath: false,
-    applyChecksum: false,
-  });
-  const { headers: signed } = await signer.sign({
-    ...{ method, protocol: url.protocol, hostname: url.hostname, path: url.pathname },
-    ...(url.port === '' ? {} : { port: Number(url.port) }),
-    query: Object.fromEntries(url.searchParams),
-    headers: { ...headers, host: url.host },
-  });
-  return signed;
-}
-
-/** Node's SHA-256, or its HMAC where there is a secret, as the signer asks for it. */
-class Sha256 {
-  readonly #secret: Uint8Array | undefined;
-  #hash: Hash | Hmac;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#secret = secret === undefined ? undefined : bytesOf(secret);
-    this.#hash = this.#open();
-  }
-
-  #open(): Hash | Hmac {
-    return this.#secret === undefined ? createHash('sha256') : createHmac('sha256', this.#secret);
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(bytesOf(data));
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-
-  reset(): void {
-    this.#hash = this.#open();
-  }
-}
-
-function bytesOf(data: string | ArrayBuffer | ArrayBufferView): Uint8Array {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }

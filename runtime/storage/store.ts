@@ -44,6 +44,22 @@ export interface RemoteStore extends Store {
   fetch(file: string, sink: ByteSink, o: { from: number; signal?: AbortSignal }): Promise<void>;
 }
 
+/** A file of this machine. */
+export interface LocalFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** In hex. */
+  readonly sha256: string;
+}
+
+/** A store that files can be put into. */
+export interface WritableStore extends RemoteStore {
+  /** The file has its name there once all of it has arrived, in place of what was there before. */
+  put(file: string, source: LocalFile, signal?: AbortSignal): Promise<void>;
+  /** What the store tells of a file that `put` brought there. Rejects as `sizeOf` does. */
+  describe(file: string, signal?: AbortSignal): Promise<Pick<LocalFile, 'bytes'> & { sha256: string | null }>;
+}
+
 export interface StoreOptions extends Pick<Partial<Patience>, 'waitsMs' | 'read'> {
   /** Of remote stores. */
   readonly patience?: HttpPatience;
@@ -53,6 +69,10 @@ export interface StoreOptions extends Pick<Partial<Patience>, 'waitsMs' | 'read'
 
 export function isRemote(store: Store): store is RemoteStore {
   return 'fetch' in store;
+}
+
+export function isWritable(store: Store): store is WritableStore {
+  return 'put' in store;
 }
 
 /** Of a URL, in lower case, such as "s3"; undefined for a folder. */

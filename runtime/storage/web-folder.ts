@@ -1,7 +1,9 @@
 import { RondoError } from '../errors.js';
 import { maskUrls } from '../mask-urls.js';
 import { createHedge } from './hedge.js';
-import { fetchBytes, fetchSize, httpPatience, RangesIgnored, type RemoteFile } from './http-reader.js';
+import { fetchBytes, RangesIgnored } from './http-reader.js';
+import { fetchHead } from './http-requests.js';
+import { httpPatience, type RemoteFile } from './http-retry.js';
 import type { RemoteStore, Store, StoreOptions } from './store.js';
 import { accessUrl } from './url-access.js';
 
@@ -43,7 +45,7 @@ export function openRemote(
         await fetchBytes(fileOf(name), sink, { range: null, patience, signal, warn });
       }
     },
-    sizeOf: (name, signal) => fetchSize(fileOf(name), { patience, signal, warn }),
+    sizeOf: async (name, signal) => (await fetchHead(fileOf(name), { patience, signal, warn })).bytes,
     async close() {},
   };
 }

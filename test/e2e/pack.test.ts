@@ -161,7 +161,7 @@ describe('coordinator pack', () => {
       const look = (env: Record<string, string>, ...more: string[]) =>
         runCoordinator(['verify-run', 'packed', '--run-dir', runs.root, ...more], env);
       const refused = await look({});
-      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('RONDO_DATA_ACCESS')]);
+      expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('RONDO_DATA_ACCESS')]);
       const ends = [await look({ RONDO_DATA_ACCESS: url }), await look({}, '--data', url)];
       expect(ends.map(({ stdout, stderr }) => stdout + stderr)).toEqual(
         Array(2).fill(expect.stringContaining('180 images unchanged')),

@@ -80,7 +80,12 @@ describe('coordinator pack', () => {
   });
 
   it.each([
-    [['--out', 's3://bucket/x'], 2, /s3:\/\/ is not written to/, /pack into a folder and copy that/],
+    [
+      ['--out', 'https://host/x'],
+      2,
+      /https:\/\/host\/x is not written to/,
+      /pack into a folder and copy that/,
+    ],
     [['--out', 'OTHER'], 3, /is not empty: it holds notes.txt/, /give --out an empty folder or a new one/],
     [['--out', 'OTHER/notes.txt'], 2, /notes\.txt is no folder/, /give --out a folder/],
     [
