@@ -8,7 +8,7 @@ export interface HttpRelay {
   /** Bytes of all bodies. */
   readonly sent: number;
   /** Says what goes wrong with a request; nothing by default. */
-  fault: (request: ServedRequest) => FileFault | undefined;
+  fault: (request: ServedRequest) => FileFault | undefined | Promise<FileFault | undefined>;
   close(): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ export async function startHttpRelay(target: string): Promise<HttpRelay> {
   const requests: ServedRequest[] = [];
   const sockets = new Set<Socket>();
   const relay = { requests, fault: (): FileFault | undefined => undefined } as unknown as HttpRelay;
-  const server = createServer((incoming, response) => {
+  const server = createServer(async (incoming, response) => {
     const request = {
       method: incoming.method ?? '',
       path: decodeURIComponent((incoming.url ?? '').replace(/\?.*/, '')),
@@ -25,7 +25,7 @@ export async function startHttpRelay(target: string): Promise<HttpRelay> {
       sent: 0,
     };
     requests.push(request);
-    const fault = relay.fault(request);
+    const fault = await relay.fault(request);
     if (fault?.status !== undefined) {
       response.writeHead(fault.status, fault.headers).end(fault.body);
       incoming.resume();

@@ -112,7 +112,7 @@ describe('coordinator pack', () => {
     [['--shard-size', '5XB'], /must be a size from 64KiB/],
     [['--order', 'random'], /Allowed choices are shuffled, class-balanced, sorted/],
     [['--quality', '101'], /must be a whole number from 1 to 100/],
-    [[], /required option '--out <DIR>' not specified/],
+    [[], /required option '--out <DIR\|s3:\/\/…>' not specified/],
   ])('refuses %j as no use of it', async (inputs, message) => {
     const out = inputs.length === 0 ? [] : ['--out', await makeFolder()];
     await expect(pack('photos', ...out, ...inputs)).rejects.toThrow(message);
