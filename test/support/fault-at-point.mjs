@@ -14,10 +14,10 @@ const {
 } = process.env;
 /** In the step that follows so many others. */
 const stepsBefore = 3;
-const [stopSeconds, slowMs] = [5, 40];
+const [stopSeconds, slowMs, cutSeconds] = [5, 40, 6];
 
-/** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other. */
-const bytesWireType = 3;
+/** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other, integers are not yet summed. */
+const [floatWireTypes, bytesWireType, integerWireType] = [[1, 2], 3, 4];
 
 if (isMainThread && process.argv.includes('join') && process.argv.includes(worker)) {
   const id = process.argv[process.argv.indexOf('--id') + 1];
@@ -50,6 +50,9 @@ function install() {
       // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
       if (chunk.wireType === bytesWireType && chunk.round % 3n === 1n) reach('reduce-scatter');
       if (chunk.wireType === bytesWireType && chunk.round % 3n === 2n) reach('all-gather');
+      // Elsewhere they pass on what they add, then what is added.
+      if (chunk.wireType === integerWireType) reach('reduce-scatter');
+      if (floatWireTypes.includes(chunk.wireType)) reach('all-gather');
     }
     if (fault === 'slow link' && chunk?.round !== undefined) {
       isFirst();
@@ -77,10 +80,20 @@ function isFirst() {
 function commit() {
   if (fault === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
   if (fault === 'SIGTERM') process.kill(process.pid, 'SIGTERM');
+  if (fault === 'coordinator') process.kill(process.ppid, 'SIGKILL');
+  if (fault === 'one way' || fault === 'both ways') cutOff();
   if (fault === 'SIGSTOP') {
     inBackground(`sleep ${stopSeconds}; kill -CONT ${process.pid}`);
     process.kill(process.pid, 'SIGSTOP');
   }
+}
+
+/** Of the machine that this process is on, which is its own (a network namespace). */
+function cutOff() {
+  const ways = fault === 'one way' ? ['output'] : ['input', 'output'];
+  const chains = ways.map((way) => `chain ${way} { type filter hook ${way} priority 0; policy drop; }`);
+  spawnSync('nft', ['-f', '-'], { input: `table ip cut { ${chains.join(' ')} }` });
+  inBackground(`sleep ${cutSeconds}; nft delete table ip cut`);
 }
 
 /** The shell that starts it ends at once, so that it is nobody's child here. */

@@ -15,7 +15,15 @@ export interface Machine {
 export interface Machines {
   readonly machines: readonly Machine[];
   /** Types a line of `worker …` on one of them. */
-  type(machine: Machine, line: string, o?: { hidden?: readonly string[]; more?: readonly string[] }): Worker;
+  type(
+    machine: Machine,
+    line: string,
+    o?: {
+      hidden?: readonly string[];
+      more?: readonly string[];
+      environment?: Readonly<Record<string, string>>;
+    },
+  ): Worker;
   /** Takes the machines, and what runs there, away. */
   destroy(): void;
 }
@@ -57,13 +65,13 @@ export function makeMachines(count: number): Machines {
   });
   return {
     machines,
-    type(machine, line, { hidden, more = [] } = {}) {
+    type(machine, line, { hidden, more = [], environment = {} } = {}) {
       const [program, ...inputs] = line.split(' ');
       if (program !== 'worker') throw new Error(`not a worker's line: ${line}`);
       const [first, ...rest] = [...machine.inside(hidden), process.execPath, worker, ...inputs, ...more];
       const child = spawn(first!, rest, {
         stdio: ['ignore', 'ignore', 'pipe'],
-        env: { ...process.env, RONDO_CACHE: path.join(cache, machine.address) },
+        env: { ...process.env, RONDO_CACHE: path.join(cache, machine.address), ...environment },
       });
       children.add(child);
       let stderr = '';

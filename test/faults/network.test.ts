@@ -1,0 +1,39 @@
+import path from 'node:path';
+import { afterEach, describe } from 'vitest';
+import { canMakeMachines, type Machines, makeMachines } from '../support/machines.js';
+import { cell, expectCommitted, faultAt, openDisturbedRuns } from './disturbed-run.js';
+import { faults } from './fault-table.js';
+
+const disturbed = openDisturbedRuns();
+let machines: Machines | undefined;
+afterEach(() => {
+  machines?.destroy();
+  machines = undefined;
+});
+
+describe.skipIf(!canMakeMachines())('two machines, of which one is cut off for a while', () => {
+  for (const [ways, fault] of [
+    ['one way', 'what a worker on another machine sends is lost for 6 s (partition, one way)'],
+    ['both ways', 'a worker on another machine is cut off for 6 s (partition, both ways)'],
+  ] as const) {
+    for (const phase of faults[fault]) {
+      cell(fault, phase, async () => {
+        const file = path.join(disturbed.marks, `${ways}-${phase}`.replace(' ', '-'));
+        machines = makeMachines(2);
+        const [first, second] = machines.machines;
+        const place = { within: first!.inside() };
+        const more = ['--listen', `${first!.address}:7070`, '--local-workers', '1'];
+        const run = disturbed.start({}, more, place);
+        const { address, joining } = await run.coordinator.event(({ kind }) => kind === 'waiting');
+        const { token, hash } = joining as { token: string; hash: string };
+        // Rank 0 is the one that is there first: who is cut off is always the other.
+        const environment = { ...faultAt(ways, phase, file), RONDO_TEST_FAULT_WORKER: 'guest' };
+        const line = `worker join --coordinator ${address} --token ${token} --ca-hash ${hash} --id guest`;
+        const guest = machines.type(second!, line, { environment });
+        await run.expectUnharmed();
+        expectCommitted(file);
+        await guest.exited;
+      });
+    }
+  }
+});

@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { cell, expectCommitted, faultAt, openDisturbedRuns } from './disturbed-run.js';
+import { type Fault, faults, type Phase } from './fault-table.js';
+
+const disturbed = openDisturbedRuns();
+
+/** Cells whose fault a worker commits itself, at a point of its program. */
+function cellsAt(fault: string, label: Fault): void {
+  for (const phase of faults[label] as readonly Phase[]) {
+    cell(label, phase, async () => {
+      const file = path.join(disturbed.marks, `${fault}-${phase}`);
+      const run = disturbed.start(faultAt(fault, phase, file));
+      await run.expectUnharmed();
+      expectCommitted(file);
+    });
+  }
+}
+
+cellsAt('SIGKILL', 'a worker is killed (SIGKILL)');
+cellsAt('SIGSTOP', 'a worker is stopped, and goes on 5 s later (SIGSTOP, SIGCONT; silence limit 3 s)');
+cellsAt('SIGTERM', 'a worker is told to leave (SIGTERM)');
+cellsAt('slow link', 'every message of a ring is 40 ms late');
+cellsAt('CPU share', 'a worker has a fifth of a core');
+
+const label = 'the coordinator is killed (SIGKILL), and another takes its place';
+for (const phase of faults[label]) {
+  cell(label, phase, async () => {
+    const file = path.join(disturbed.marks, `coordinator-${phase}`);
+    const run = disturbed.start(faultAt('coordinator', phase, file));
+    const { signal } = await run.exited();
+    expectCommitted(file);
+    if (signal !== 'SIGKILL') throw new Error(`the coordinator was not killed: ${signal}`);
+    run.resume();
+    await run.expectUnharmed();
+  });
+}
