@@ -85,6 +85,8 @@ export interface Cluster {
   synced(): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
+  /** Whether the process was told that all is done. */
+  hasLeft(workerId: string, pid: number): boolean;
   /** What it is at, and how fast its workers are. */
   status(): ClusterStatus;
   /** Goodbye to all, then the server ends; bounded in time. */
@@ -127,6 +129,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const perform = (effect: Effect) => {
     try {
+      if (effect.kind === 'dismiss' && effect.ok) dismissed.add(processes.get(effect.session));
       if (effect.kind === 'resolved') {
         isResolved = true;
         outcome.resolve(effect.result);
@@ -137,6 +140,8 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     }
   };
   const figures = followWorkers();
+  /** Processes by session, and those that were told that all is done. */
+  const [processes, dismissed] = [new Map<number, string>(), new Set<string | undefined>()];
   const kernels = options.config.mixed === 'refuse' ? checkKernels(options.knownKernels ?? null) : null;
   const refuse = (session: number, error: RondoError) => {
     // The run does without a joiner; it cannot begin without a worker that it was started with.
@@ -151,12 +156,17 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
         const refusal = kernels?.refusalOf(session, message) ?? null;
         if (refusal !== null) return refuse(session, refusal);
         figures.hear(session, message);
+        if (message.message?.$case === 'register') {
+          const { workerId, pid } = message.message.value;
+          processes.set(session, nameProcess(workerId, pid));
+        }
         dispatch({ kind: 'message', session, message });
       },
       closed(session, reason) {
         figures.forget(session);
         kernels?.forget(session);
         dispatch({ kind: 'closed', session, reason });
+        processes.delete(session);
       },
     },
     deadlines.registerMs,
@@ -177,6 +187,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     snapshot: () => dispatch({ kind: 'snapshot' }),
     synced: () => dispatch({ kind: 'synced' }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
+    hasLeft: (workerId, pid) => dismissed.has(nameProcess(workerId, pid)),
     status: () => describeCluster(membership, figures, performance.now()),
     async close(ok, reason) {
       clearInterval(timer);
@@ -191,6 +202,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       server.destroy();
     },
   };
+}
+
+function nameProcess(workerId: string, pid: number): string {
+  return `${workerId} ${pid}`;
 }
 
 function awaitOutcome(): Deferred<RunResult> {

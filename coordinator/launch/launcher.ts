@@ -2,18 +2,21 @@ import { setTimeout } from 'node:timers/promises';
 import { RondoError } from '../../runtime/errors.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import {
+  indexOfLaunched,
   type Launched,
   launchWorker,
   nameLaunched,
+  type TakeOverOptions,
   takeOverWorker,
   type WorkerExit,
-  type WorkerProcessOptions,
 } from './worker-process.js';
 
-export interface LaunchOptions extends WorkerProcessOptions {
+export interface LaunchOptions extends TakeOverOptions {
   readonly count: number;
   /** Workers that a coordinator started which has died since: those that still run are taken over. */
   readonly earlier?: readonly { readonly workerId: string; readonly pid: number }[];
+  /** So many are looked after from now on: some were started, asked to leave, or left by themselves. */
+  onCount?(count: number): void;
   /** A worker's process was started. */
   onStart?(workerId: string, pid: number): void;
   /** A worker ended badly and is started again. */
@@ -104,57 +107,64 @@ export function launchWorkers(options: LaunchOptions): LocalWorkers {
       }
     }
   };
-  const start = (index: number) => {
-    const earlier = options.earlier?.find(({ workerId }) => workerId === nameLaunched(index));
-    const left = earlier === undefined ? null : takeOverWorker(options, index, earlier.pid);
-    const launched = left === null ? launch(index) : run(index, left);
+  const look = (index: number, launched: Launched) => {
     const release = new AbortController();
     if (supervised.size === 0) process.once('exit', destroy);
     supervised.set(index, release);
     const ended = supervise(index, launched, release.signal).finally(() => {
       supervised.delete(index);
       if (supervised.size === 0) process.removeListener('exit', destroy);
+      if (!ending.signal.aborted && !release.signal.aborted) options.onCount?.(staying().length);
     });
     endings.set(index, ended);
   };
+  const start = (index: number) => look(index, launch(index));
   const staying = () =>
     [...supervised]
       .flatMap(([index, { signal }]) => (signal.aborted ? [] : [index]))
       .toSorted((a, b) => a - b);
   const allEnded = () => Promise.all([...endings].toSorted(([a], [b]) => a - b).map(([, ended]) => ended));
 
+  const scale: LocalWorkers['scale'] = (count) => {
+    if (ending.signal.aborted) {
+      throw new RondoError('failed-precondition', 'the run is ending: its workers are no longer started');
+    }
+    const before = staying();
+    const stopping = before.slice(count);
+    const starting: number[] = [];
+    for (let index = 0; before.length + starting.length < count; index += 1) {
+      // One that was asked to leave may still be on its way out.
+      if (!supervised.has(index)) starting.push(index);
+    }
+    options.onCount?.(count);
+    for (const index of stopping) {
+      supervised.get(index)!.abort();
+      running.get(index)?.kill('SIGTERM');
+    }
+    for (const index of starting) start(index);
+    return { starting: starting.map(nameLaunched), stopping: stopping.map(nameLaunched) };
+  };
+
   try {
     makeFolder(options.logDir);
-    for (let index = 0; index < options.count; index += 1) start(index);
+    for (const { workerId, pid } of options.earlier ?? []) {
+      const index = indexOfLaunched(workerId);
+      const left = takeOverWorker(options, index, pid);
+      if (left !== null) look(index, run(index, left));
+    }
+    scale(options.count);
   } catch (error) {
     destroy();
     throw RondoError.from(error);
   }
 
   return {
+    scale,
     get pids() {
       return [...running.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
     },
     get workerIds() {
       return staying().map(nameLaunched);
-    },
-    scale(count) {
-      if (ending.signal.aborted) {
-        throw new RondoError('failed-precondition', 'the run is ending: its workers are no longer started');
-      }
-      const before = staying();
-      const stopping = before.slice(count);
-      const starting: number[] = [];
-      for (let index = 0; before.length + starting.length < count; index += 1) {
-        // One that was asked to leave may still be on its way out.
-        if (!supervised.has(index)) starting.push(index);
-      }
-      for (const index of stopping) {
-        supervised.get(index)!.abort();
-        running.get(index)?.kill('SIGTERM');
-      }
-      for (const index of starting) start(index);
-      return { starting: starting.map(nameLaunched), stopping: stopping.map(nameLaunched) };
     },
     exited() {
       ending.abort();

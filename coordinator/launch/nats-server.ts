@@ -81,7 +81,7 @@ export async function startNatsServer(o: {
   const left = earlier && takeOver(earlier, storeDir);
   if (earlier !== null && left) {
     return {
-      ...guardLeft(earlier, left, { outlivesMs, signal: o.signal }),
+      ...guardLeft(earlier, left, { config: natsConfigIn(storeDir), outlivesMs, signal: o.signal }),
       ...reachedAt(earlier.port, left),
     };
   }
@@ -102,7 +102,7 @@ export async function startNatsServer(o: {
     () => {},
     () => {},
   );
-  const guard = guardProcess(server.pid ?? 0, exited, outlivesMs);
+  const guard = guardProcess({ pid: server.pid ?? 0, config }, exited, outlivesMs);
   const close = closeOf(server, exited, guard, o.signal);
   try {
     const what = 'starting nats-server';
@@ -169,9 +169,10 @@ function takeOver({ pid }: EarlierServer, storeDir: string): LeftBehind | null {
 function guardLeft(
   earlier: EarlierServer,
   server: LeftBehind,
-  { outlivesMs, signal }: { readonly outlivesMs: number; readonly signal: AbortSignal },
+  o: { readonly config: string; readonly outlivesMs: number; readonly signal: AbortSignal },
 ): Omit<NatsServer, 'url' | 'reload'> {
-  const guard = guardProcess(server.pid, server.ended, outlivesMs);
+  const { config, outlivesMs, signal } = o;
+  const guard = guardProcess({ pid: server.pid, config }, server.ended, outlivesMs);
   // Only now: the server is never without one. With all of its group, for it may wait in a sleep.
   if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
   const close = closeOf(server, server.ended, guard, signal);
@@ -189,13 +190,25 @@ interface Guard {
 
 /**
  * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
- * the pipe closes and the shell ends the server, `outlivesMs` later unless `end` was called. When the server ends
- * first the shell does too, before the pid can be another's.
+ * the pipe closes and the shell ends the server, `outlivesMs` later unless `end` was called, if the process is still
+ * the one that `config` stands on the command line of. When the server ends first while this process lives, the shell
+ * does too.
  */
-function guardProcess(pid: number, exited: Promise<void>, outlivesMs: number): Guard {
+function guardProcess(
+  { pid, config }: { readonly pid: number; readonly config: string },
+  exited: Promise<void>,
+  outlivesMs: number,
+): Guard {
   if (pid === 0) return { pid, ended: exited, end() {} };
-  const script = `read line || sleep ${Math.ceil(outlivesMs / 1_000)}; kill -TERM ${pid}`;
-  const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const script = [
+    `read line || sleep ${Math.ceil(outlivesMs / 1_000)}`,
+    // Where nobody waits for the server its number may have become another's.
+    `case "$(cat /proc/${pid}/cmdline 2>/dev/null || ps -o command= -p ${pid})" in *"$1"*) kill -TERM ${pid};; esac`,
+  ];
+  const guard = spawn('/bin/sh', ['-c', script.join('; '), 'sh', config], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
   guard.on('error', () => {});
   const guardExited = once(guard, 'exit').catch(() => {});
   const ended = exited.then(async () => {

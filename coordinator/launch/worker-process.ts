@@ -26,6 +26,12 @@ export interface WorkerProcessOptions {
   readonly arguments?: readonly string[];
 }
 
+/** How a worker that is nobody's child any more has ended. */
+export interface TakeOverOptions extends WorkerProcessOptions {
+  /** Whether it was told that all is done: its exit code nobody can tell. */
+  hasLeft?(workerId: string, pid: number): boolean;
+}
+
 export interface WorkerExit {
   readonly workerId: string;
   readonly pid: number | undefined;
@@ -49,6 +55,11 @@ const workerProgram = fileURLToPath(new URL('../../worker/main.js', import.meta.
 /** The id of the worker that is launched as number `index`. */
 export function nameLaunched(index: number): string {
   return `worker-${index}`;
+}
+
+/** The number by which a worker was launched. */
+export function indexOfLaunched(workerId: string): number {
+  return Number(workerId.slice(workerId.lastIndexOf('-') + 1));
 }
 
 /**
@@ -103,17 +114,22 @@ export function findLeftWorker(address: string, workerId: string, pid: number): 
   return findLeftBehind(pid, ['join', '--coordinator', address, '--id', workerId]);
 }
 
-/** The same as if it had been started here, but for its exit code, which nobody can tell. Null when it has ended. */
+/** The same as if it had been started here. Null when it has ended, with nothing left of it. */
 export function takeOverWorker(
-  { coordinatorAddress, logDir }: WorkerProcessOptions,
+  { coordinatorAddress, logDir, hasLeft }: TakeOverOptions,
   index: number,
   pid: number,
 ): Launched | null {
   const workerId = nameLaunched(index);
   const child = findLeftWorker(coordinatorAddress, workerId, pid);
-  if (child === null) return null;
+  if (child === null) {
+    removeSharedFiles(pid);
+    return null;
+  }
   const logPath = join(logDir, `${workerId}.log`);
   const exit = child.ended.then(() => {
+    removeSharedFiles(pid);
+    if (hasLeft?.(workerId, pid)) return { workerId, pid, exitCode: 0, signal: null, error: null };
     const error = describeExit(workerId, 'ended', readLogTail(logPath, 0), logPath);
     return { workerId, pid, exitCode: null, signal: null, error };
   });

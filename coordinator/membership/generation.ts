@@ -34,9 +34,9 @@ export function findReady(candidates: readonly Candidate[]): Candidate[] {
  * as are needed when it is started again.
  */
 export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transition {
-  const { start, lastGeneration, isFirst, members, checkedAtMs } = state;
+  const { start, lastGeneration, members, checkedAtMs } = state;
   const ready = findReady(members);
-  const needed = isFirst ? rules.worldSize : rules.minWorkers;
+  const needed = neededBy(rules, state);
   if (start === null || ready.length < needed) return { state, effects: [] };
   const generation = {
     ...{ number: lastGeneration + 1n, startStep: start.step, epochEndDue: false },
@@ -52,6 +52,14 @@ export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transi
     ...{ checkedAtMs, generation, members: ready, standby, progress },
     ...{ start, change: null, ended: null, stopRequested: null, nowMs },
   });
+}
+
+/** Workers that are waited for. */
+export function neededBy(
+  { worldSize, minWorkers }: Rules,
+  { isFirst, left }: Pick<Gathering, 'isFirst' | 'left'>,
+): number {
+  return isFirst ? Math.max(worldSize - left, minWorkers) : minWorkers;
 }
 
 /** Sends every rank its assignment. */

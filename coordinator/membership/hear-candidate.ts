@@ -143,7 +143,10 @@ export function hearLeave(rules: Rules, before: Alive, session: number, nowMs: n
   if (!isNeeded) {
     const goodbye: Effect = { kind: 'dismiss', session, ok: true, reason: 'it asked to leave' };
     const next = loseMember(rules, state, session, 'it asked to leave', nowMs);
-    return { state: next.state, effects: [goodbye, ...next.effects] };
+    const effects = [goodbye, ...next.effects];
+    if (next.state.kind !== 'gathering') return { state: next.state, effects };
+    const formed = formFirst(rules, { ...next.state, left: next.state.left + 1 }, nowMs);
+    return { state: formed.state, effects: [...effects, ...formed.effects] };
   }
   if (state.kind === 'regrouping') {
     const causes = [...state.change.causes, { kind: 'leave' as const, workerId: leaver.workerId }];

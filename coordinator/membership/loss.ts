@@ -3,6 +3,7 @@ import { type ErrorCode, RondoError } from '../../runtime/errors.js';
 import type { ChangeCause } from '../telemetry/run-events.js';
 import { nameWorker } from './disagreement.js';
 import { fail } from './end.js';
+import { neededBy } from './generation.js';
 import type { Effect, Transition } from './membership-events.js';
 import type {
   Candidate,
@@ -148,7 +149,7 @@ function failureOf(rules: Rules, name: string, report: FailedReport): RondoError
 export function hearExit(rules: Rules, state: Membership, error: RondoError): Transition {
   if (state.kind === 'failed' || state.kind === 'finished') return { state, effects: [] };
   const present = state.members.length + ('standby' in state ? state.standby.length : 0);
-  const needed = state.kind === 'gathering' && state.isFirst ? rules.worldSize : rules.minWorkers;
+  const needed = state.kind === 'gathering' ? neededBy(rules, state) : rules.minWorkers;
   if (present < needed) return fail(state, error);
   return { state, effects: [{ kind: 'warning', text: error.message }] };
 }

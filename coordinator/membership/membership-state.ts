@@ -131,6 +131,8 @@ export interface Gathering extends Base {
   /** When it was started; means nothing before. */
   readonly startedAtMs: number;
   readonly stopped: boolean;
+  /** Workers that asked to leave: they are no longer waited for. */
+  readonly left: number;
 }
 
 interface Engaged extends Base {

@@ -20,6 +20,7 @@ export function beginMembership(nowMs: number, lastGeneration = 0n): Membership 
     start: null,
     startedAtMs: nowMs,
     stopped: false,
+    left: 0,
   };
 }
 
@@ -69,6 +70,7 @@ function start(rules: Rules, state: Membership, at: Start, nowMs: number): Trans
     ...{ kind: 'gathering', checkedAtMs, lastGeneration, members, start: at, startedAtMs: nowMs },
     isFirst: state.kind === 'gathering' && state.isFirst,
     stopped: state.kind === 'gathering' && state.stopped,
+    left: state.kind === 'gathering' ? state.left : 0,
   };
   if (started.stopped) return endBeforeFirstStep(started, at.step);
   const formed = formFirst(rules, started, nowMs);

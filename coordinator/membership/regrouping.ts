@@ -132,7 +132,7 @@ function loseState(rules: Rules, state: Regrouping, nowMs: number): Transition {
         ? { ...member, readiness: { kind: 'standby', held: null } }
         : member;
     }),
-    ...{ startedAtMs: nowMs, stopped: stopRequested !== null },
+    ...{ startedAtMs: nowMs, stopped: stopRequested !== null, left: 0 },
   };
   if (start !== null) {
     const formed = formFirst(rules, gathering, nowMs);

@@ -17,7 +17,9 @@ const coordinatorRecordSchema = z.object({
   token: z.string(),
   /** The server that was started for the run's metrics. */
   nats: z.object({ port: count, token: z.string(), pid: count, guardPid: count }).nullable(),
-  /** Those that were started on its machine. */
+  /** How many there are to be on its machine. */
+  localWorkers: count,
+  /** Those that were started there, and may have ended since. */
   workers: z.array(z.object({ workerId: z.string(), pid: count })).readonly(),
   /** The number of the newest generation. */
   newest: count,

@@ -50,7 +50,7 @@ export type SourceRecord = NonNullable<RunRecord['source']>;
 
 /**
  * Makes a new, empty run directory: `name`, or a name from the time and the architecture that nobody has yet.
- * Throws failed-precondition when `name` exists already.
+ * Throws failed-precondition when `name` exists already, unless a coordinator died there before it had recorded a run.
  */
 export function createRunDirectory(
   runDir: string,
@@ -72,14 +72,49 @@ export function createRunDirectory(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw cannotWrite(directory.path, error);
       if (name === null) continue;
-      throw new RondoError('failed-precondition', `run ${directory.path} exists already`, {
-        remedy: `choose another --name, or go on with it: --resume ${shellWord(directory.path)}`,
-      });
+      if (!wasNeverBegun(directory)) throw existsAlready(directory);
     }
-    mkdirSync(directory.checkpoints);
-    mkdirSync(directory.logs);
+    makeFolder(directory.checkpoints);
+    makeFolder(directory.logs);
     return directory;
   }
+}
+
+/** Whether a coordinator died in this directory before it had recorded a run. */
+function wasNeverBegun({
+  path,
+  checkpoints,
+  logs,
+  images,
+  quarantined,
+  initialWeights,
+}: RunDirectory): boolean {
+  const files = [images, quarantined, initialWeights, join(path, 'lock')].map((file) => basename(file));
+  const isEmpty = (folder: string) => !existsSync(folder) || readdirSync(folder).length === 0;
+  const others = readdirSync(path).filter((name) => !files.includes(name) && !/^\..*\.tmp$/.test(name));
+  const folders = [checkpoints, logs].map((folder) => basename(folder));
+  return (
+    others.every((name) => folders.includes(name)) && isEmpty(checkpoints) && isEmpty(logs) && !isLocked(path)
+  );
+}
+
+/** Removes what a coordinator that died had prepared; the run's lock must be held. */
+export function clearPrepared({ path, images, quarantined, initialWeights }: RunDirectory): void {
+  const temporary = readdirSync(path).filter((name) => name.startsWith('.'));
+  for (const file of [images, quarantined, initialWeights, ...temporary.map((name) => join(path, name))]) {
+    rmSync(file, { recursive: true, force: true });
+  }
+}
+
+function existsAlready({ path, record }: RunDirectory): RondoError {
+  if (existsSync(record)) {
+    return new RondoError('failed-precondition', `run ${path} exists already`, {
+      remedy: `choose another --name, or go on with it: --resume ${shellWord(path)}`,
+    });
+  }
+  return new RondoError('failed-precondition', `${path} exists already, and holds no run`, {
+    remedy: 'choose another --name, or remove it',
+  });
 }
 
 export function runDirectoryAt(path: string): RunDirectory {

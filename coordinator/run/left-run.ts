@@ -88,7 +88,7 @@ export function openRecord({ left, directory }: PreparedRun): {
   const first = left?.lives
     ? left.record
     : {
-        ...{ address: '', token: createRunToken(), nats: null, workers: [] },
+        ...{ address: '', token: createRunToken(), nats: null, localWorkers: 0, workers: [] },
         ...{ newest: left?.record.newest ?? 0, begun: null },
       };
   return { token: first.token, record: openCoordinatorRecord(directory.coordinator, first) };

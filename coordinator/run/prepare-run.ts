@@ -18,7 +18,9 @@ import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import { emptyLedger, type LedgerState } from '../run-store/ledger.js';
 import {
+  clearPrepared,
   createRunDirectory,
+  isLocked,
   lockRun,
   type RunDirectory,
   type RunRecord,
@@ -84,9 +86,10 @@ export async function prepareNewRun(
   requireHeadFits(pretrained, dataset.classes.length);
   const now = new Date();
   const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
-  let unlock = () => {};
+  let unlock: (() => void) | null = null;
   try {
     unlock = lockRun(directory.path);
+    clearPrepared(directory);
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
     const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
@@ -122,7 +125,9 @@ export async function prepareNewRun(
       unlock,
     };
   } catch (error) {
-    unlock();
+    // Another coordinator was quicker.
+    if (unlock === null && isLocked(directory.path)) throw error;
+    unlock?.();
     // The folder holds nothing worth keeping, and its name becomes free again.
     rmSync(directory.path, { recursive: true, force: true });
     throw cannotWrite(directory.path, error);

@@ -131,7 +131,7 @@ function resolveRuntime(
 ): RuntimeOptions {
   if (!left?.lives) return { ...runtime, ...settleWorkers(given, usual) };
   // Those that join by hand may still be there.
-  const localWorkers = given.localWorkers ?? Math.min(left.record.workers.length, given.workers ?? usual);
+  const localWorkers = given.localWorkers ?? Math.min(left.record.localWorkers, given.workers ?? usual);
   const counts = settleWorkers({ ...given, localWorkers }, usual);
   return { ...runtime, ...counts, listen: left.record.address };
 }

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/gen/coordinator.js';
+import { RondoError } from '../../runtime/errors.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import { type RunAccess, reachableAddress } from '../cluster/run-access.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
@@ -104,7 +105,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
   const address = reachableAddress(cluster.address, task.advertise ?? null);
   const abort = () => o.onAbort(cluster);
   try {
-    o.record?.change({ address: cluster.address });
+    o.record?.change({ address: cluster.address, localWorkers });
     if (joining !== null) await writeReach(o.identity, { address, hash: joining.hash });
     if (tokenFile !== null) writeTokenFile(tokenFile, runToken!);
     if (task.insecure) o.report({ kind: 'warning', text: insecureText });
@@ -128,6 +129,14 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
         },
         threads: config.threads,
         earlier: o.left?.record.workers ?? [],
+        onCount(count) {
+          try {
+            o.record?.change({ localWorkers: count });
+          } catch (error) {
+            o.report({ kind: 'warning', text: RondoError.from(error).message });
+          }
+        },
+        hasLeft: cluster.hasLeft,
         onStart: (workerId, pid) => noteWorker(o.record, workerId, pid),
         onRestart: ({ message }) => o.report({ kind: 'warning', text: `started again: ${message}` }),
         onFailure: (error) => cluster.workerExited(error),

@@ -39,6 +39,8 @@ export interface RunningCluster {
   snapshot(): void;
   /** All that the listener has heard is on the disk. */
   synced(): void;
+  /** Whether the process was told that all is done. */
+  hasLeft(workerId: string, pid: number): boolean;
   /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
   status(): ClusterStatus;
@@ -166,6 +168,10 @@ export interface RunServices {
     logDir: string;
     /** Those of a coordinator that died: the ones that still run are taken over. */
     earlier: CoordinatorRecord['workers'];
+    /** So many are looked after from now on. */
+    onCount(count: number): void;
+    /** Whether a process whose exit code is unknown was told that all is done. */
+    hasLeft(workerId: string, pid: number): boolean;
     /** A worker's process runs. */
     onStart(workerId: string, pid: number): void;
     /** Of each. */

@@ -141,6 +141,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
           snapshotDue = true;
         },
         synced: () => {},
+        hasLeft: () => false,
         workerExited: () => {},
         status: () => ({ phase: 'training', generation: 1, worldSize, members: [] }),
         ...closing('cluster'),

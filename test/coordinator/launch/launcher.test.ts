@@ -229,6 +229,47 @@ describe('launchWorkers', () => {
     expect(() => launched.scale(3)).toThrowError(/the run is ending/);
   });
 
+  it('takes over those that run, starts what is missing, and says how many are to be there', async () => {
+    const counts: number[] = [];
+    const one = launch('polite', { count: 3 });
+    for (const index of [0, 1, 2]) await readReport(`worker-${index}`);
+    const [, second, third] = one.pids;
+    const earlier = [1, 2].map((index) => ({ workerId: `worker-${index}`, pid: one.pids[index]! }));
+    const dead = { workerId: 'worker-7', pid: 2 ** 22 + 1 };
+    const left = new Set<number>();
+    const other = launchWorkers({
+      ...{
+        coordinatorAddress: '127.0.0.1:7070',
+        logDir: join(folder, 'logs'),
+        threadsPerWorker: 1,
+        gpus: [],
+      },
+      ...{ program, count: 2, earlier: [...earlier, dead] },
+      onCount: (count) => counts.push(count),
+      hasLeft: (workerId, pid) => workerId === 'worker-2' && left.has(pid),
+      onRestart: ({ message }) => restarts.push(message),
+      onFailure: (error) => failures.push(error),
+    });
+    try {
+      expect(other.pids).toEqual([second, third]);
+      expect([other.workerIds, counts]).toEqual([['worker-1', 'worker-2'], [2]]);
+      // It left in order, though nobody can tell its exit code.
+      left.add(third!);
+      void one.exited();
+      process.kill(third!, 'SIGTERM');
+      await expect.poll(() => counts, { timeout: 20_000 }).toEqual([2, 1]);
+      expect([other.workerIds, restarts, failures]).toEqual([['worker-1'], [], []]);
+      // This one was killed.
+      process.kill(second!, 'SIGKILL');
+      await expect
+        .poll(() => restarts, { timeout: 20_000 })
+        .toEqual([expect.stringMatching(/^worker-1 ended/)]);
+    } finally {
+      other.destroy();
+      await other.exited();
+    }
+  });
+
   it('gives one that is on its way out no successor of the same name', async () => {
     const launched = launch('stubborn');
     await Promise.all([readReport('worker-0'), readReport('worker-1')]);

@@ -86,6 +86,17 @@ describe('startNatsServer', () => {
     await expect.poll(() => [pid, guardPid].some(isAlive), { timeout: 10_000 }).toBe(false);
   });
 
+  it('leaves a process alone that has the number of a server that has ended', async () => {
+    const ready = "echo 'Listening for client connections on 127.0.0.1:4222' >&2; echo 'Server is ready' >&2";
+    const other = join(folder, 'other');
+    await writeFile(other, `#!/bin/sh\nexec sh -c "${ready}; exec sleep 60"\n`, { mode: 0o755 });
+    vi.stubEnv('RONDO_NATS_SERVER', other);
+    const { pid, guardPid } = await leaveServer(0);
+    await expect.poll(() => isAlive(guardPid), { timeout: 10_000 }).toBe(false);
+    expect(isAlive(pid)).toBe(true);
+    process.kill(pid, 'SIGKILL');
+  });
+
   it('takes over a server that outlives the process that started it, and ends it', async () => {
     const earlier = await leaveServer(60_000);
     const server = await startNatsServer({ storeDir, signal, earlier });

@@ -316,6 +316,27 @@ describe('a leave', () => {
     expect(driver.of('dismiss').map(({ session, ok }) => [session, ok])).toEqual([[10, true]]);
     expect(driver.state).toMatchObject({ kind: 'gathering', members: [] });
   });
+
+  it('before a run has begun is no reason to wait: it begins with those that stay', () => {
+    const driver = driveMembership({ worldSize: 3, minWorkers: 2, maxWorkers: 3 });
+    driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
+    for (const rank of [0, 1]) join(driver, sessionOf(rank), `worker-${rank}`);
+    driver.say(12, registerMessage('worker-2', 7_002));
+    expect(assignments(driver, 1n)).toEqual([]);
+    driver.say(12, { $case: 'leave', value: {} });
+    expect(assignments(driver, 1n)).toMatchObject([{ session: 10 }, { session: 11 }]);
+  });
+
+  it('before a run has begun leaves those that are fewer than the minimum waiting', () => {
+    const driver = driveMembership({ worldSize: 2, minWorkers: 2, maxWorkers: 2 });
+    driver.dispatch({ kind: 'start', start: { step: 0, source: 'fresh' } });
+    join(driver, 10, 'worker-0');
+    driver.say(11, registerMessage('worker-1', 7_001));
+    driver.say(11, { $case: 'leave', value: {} });
+    expect(driver.state).toMatchObject({ kind: 'gathering' });
+    join(driver, 12, 'worker-1');
+    expect(assignments(driver, 1n)).toMatchObject([{ session: 10 }, { session: 12 }]);
+  });
 });
 
 describe('failure', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { remark } from '../../../coordinator/dataset/remarks.js';
 import { resolveStart } from '../../../coordinator/options/start-config.js';
 import type { RawStart } from '../../../coordinator/options/start-schema.js';
 import {
+  clearPrepared,
   createRunDirectory,
   findRunDirectory,
   isLocked,
@@ -42,10 +43,39 @@ describe('createRunDirectory', () => {
 
   it('refuses a name that exists, with the way to go on', () => {
     const runs = temporaryFolder();
-    createRunDirectory(runs, 'mine', 'resnet18', now);
+    writeFileSync(createRunDirectory(runs, 'mine', 'resnet18', now).record, '{}');
     expect(() => createRunDirectory(runs, 'mine', 'resnet18', now)).toThrow(
       expect.objectContaining({ code: 'failed-precondition', remedy: expect.stringContaining('--resume') }),
     );
+  });
+
+  it('takes over what a coordinator left that died before it had recorded its run', () => {
+    const runs = temporaryFolder();
+    const { path, images, quarantined } = createRunDirectory(runs, 'mine', 'resnet18', now);
+    const half = join(path, '.run.json.0a1b2c3d.tmp');
+    for (const file of [join(path, 'lock'), images, quarantined, half]) writeFileSync(file, 'x');
+    const again = createRunDirectory(runs, 'mine', 'resnet18', now);
+    expect(again.path).toBe(path);
+    clearPrepared(again);
+    expect(readdirSync(path).sort()).toEqual(['checkpoints', 'lock', 'logs']);
+  });
+
+  it('leaves a folder alone that another process has just made, or that holds something else', async () => {
+    const runs = temporaryFolder();
+    const refused = (name: string) =>
+      expect(() => createRunDirectory(runs, name, 'resnet18', now)).toThrow(
+        expect.objectContaining({ message: `${join(runs, name)} exists already, and holds no run` }),
+      );
+    mkdirSync(join(runs, 'photos'));
+    writeFileSync(join(runs, 'photos', 'a.jpg'), '');
+    refused('photos');
+    const { path, checkpoints } = createRunDirectory(runs, 'saved', 'resnet18', now);
+    mkdirSync(join(checkpoints, 'epoch-0000'));
+    refused('saved');
+    rmSync(join(checkpoints, 'epoch-0000'), { recursive: true });
+    const holder = await holdLockElsewhere(join(path, 'lock'));
+    refused('saved');
+    await kill(holder);
   });
 });
 

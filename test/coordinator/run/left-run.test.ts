@@ -19,7 +19,7 @@ const begun: NonNullable<CoordinatorRecord['begun']> = {
   places: [{ workerId: 'worker-0', rank: 0, address: '127.0.0.1:7000', pid: 1, host: hostname() }],
 };
 const record: CoordinatorRecord = {
-  ...{ address, token: 'a-token-of-the-run', nats: null, workers: [], newest: 2, begun },
+  ...{ address, token: 'a-token-of-the-run', nats: null, localWorkers: 1, workers: [], newest: 2, begun },
 };
 
 /** A process with the command line of a local worker. */

@@ -41,6 +41,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         stop: () => calls.push('stop'),
         snapshot: () => {},
         synced: () => {},
+        hasLeft: () => false,
         workerExited: (error) => outcome.reject(error),
         status: () => ({ phase: 'training', generation: 1, worldSize: 3, members: [] }),
         async close(ok) {
