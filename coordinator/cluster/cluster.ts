@@ -15,6 +15,7 @@ import type { Rules, StallRules } from '../membership/rules.js';
 import { checkKernels } from './alike-workers.js';
 import type { Authority } from './authority.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
+import { followDismissals } from './dismissals.js';
 import { listen } from './listen.js';
 import { tellListener, tellWorker } from './perform-effect.js';
 import { createSessions } from './session-service.js';
@@ -129,7 +130,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const perform = (effect: Effect) => {
     try {
-      if (effect.kind === 'dismiss' && effect.ok) dismissed.add(processes.get(effect.session));
+      if (effect.kind === 'dismiss' && effect.ok) dismissals.dismiss(effect.session);
       if (effect.kind === 'resolved') {
         isResolved = true;
         outcome.resolve(effect.result);
@@ -140,8 +141,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     }
   };
   const figures = followWorkers();
-  /** Processes by session, and those that were told that all is done. */
-  const [processes, dismissed] = [new Map<number, string>(), new Set<string | undefined>()];
+  const dismissals = followDismissals();
   const kernels = options.config.mixed === 'refuse' ? checkKernels(options.knownKernels ?? null) : null;
   const refuse = (session: number, error: RondoError) => {
     // The run does without a joiner; it cannot begin without a worker that it was started with.
@@ -156,17 +156,14 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
         const refusal = kernels?.refusalOf(session, message) ?? null;
         if (refusal !== null) return refuse(session, refusal);
         figures.hear(session, message);
-        if (message.message?.$case === 'register') {
-          const { workerId, pid } = message.message.value;
-          processes.set(session, nameProcess(workerId, pid));
-        }
+        dismissals.hear(session, message);
         dispatch({ kind: 'message', session, message });
       },
       closed(session, reason) {
         figures.forget(session);
         kernels?.forget(session);
         dispatch({ kind: 'closed', session, reason });
-        processes.delete(session);
+        dismissals.forget(session);
       },
     },
     deadlines.registerMs,
@@ -187,7 +184,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     snapshot: () => dispatch({ kind: 'snapshot' }),
     synced: () => dispatch({ kind: 'synced' }),
     workerExited: (error) => dispatch({ kind: 'exited', error }),
-    hasLeft: (workerId, pid) => dismissed.has(nameProcess(workerId, pid)),
+    hasLeft: dismissals.has,
     status: () => describeCluster(membership, figures, performance.now()),
     async close(ok, reason) {
       clearInterval(timer);
@@ -202,10 +199,6 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       server.destroy();
     },
   };
-}
-
-function nameProcess(workerId: string, pid: number): string {
-  return `${workerId} ${pid}`;
 }
 
 function awaitOutcome(): Deferred<RunResult> {

@@ -10,6 +10,7 @@ import { RondoError } from '../../runtime/errors.js';
 import { formatHostPort, isWildcard } from '../../runtime/host-port.js';
 import { installation } from '../../runtime/installation.js';
 import { makeFolder } from '../../runtime/make-folder.js';
+import { type Guard, guardProcess } from './guard-process.js';
 import { findLeftBehind, type LeftBehind } from './left-behind.js';
 import { type NatsAccess, natsConfigIn, writeNatsConfig } from './nats-config.js';
 
@@ -178,45 +179,6 @@ function guardLeft(
   const close = closeOf(server, server.ended, guard, signal);
   const { port, token, pid } = earlier;
   return { token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
-}
-
-interface Guard {
-  readonly pid: number;
-  /** Resolves when it has ended, and the server. */
-  readonly ended: Promise<void>;
-  /** Has it end the server now. */
-  end(): void;
-}
-
-/**
- * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
- * the pipe closes and the shell ends the server, `outlivesMs` later unless `end` was called, if the process is still
- * the one that `config` stands on the command line of. When the server ends first while this process lives, the shell
- * does too.
- */
-function guardProcess(
-  { pid, config }: { readonly pid: number; readonly config: string },
-  exited: Promise<void>,
-  outlivesMs: number,
-): Guard {
-  if (pid === 0) return { pid, ended: exited, end() {} };
-  const script = [
-    `read line || sleep ${Math.ceil(outlivesMs / 1_000)}`,
-    // Where nobody waits for the server its number may have become another's.
-    `case "$(cat /proc/${pid}/cmdline 2>/dev/null || ps -o command= -p ${pid})" in *"$1"*) kill -TERM ${pid};; esac`,
-  ];
-  const guard = spawn('/bin/sh', ['-c', script.join('; '), 'sh', config], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  guard.on('error', () => {});
-  const guardExited = once(guard, 'exit').catch(() => {});
-  const ended = exited.then(async () => {
-    guard.kill('SIGKILL');
-    await guardExited;
-  });
-  guard.stdin.on('error', () => {});
-  return { pid: guard.pid ?? 0, ended, end: () => void guard.stdin.write('\n') };
 }
 
 /** What ends a server and its guard, called by itself when `signal` aborts. */
