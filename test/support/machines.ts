@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openNetwork } from '../../bench/overlap/network.js';
+import { type Network, openNetwork } from '../../bench/overlap/network.js';
 
 /** A network namespace with shared memory of its own, and without the folders that it is not to see. */
 export interface Machine {
@@ -49,7 +49,11 @@ export function canMakeMachines(): boolean {
 
 /** Machines of one network, 10.0.0.1 and so on. */
 export function makeMachines(count: number): Machines {
-  const network = openNetwork(count, megabytesPerSecond);
+  return machinesOn(openNetwork(count, megabytesPerSecond));
+}
+
+/** One on each host; they take the network away with them. */
+export function machinesOn(network: Network): Machines {
   const children = new Set<ChildProcess>();
   const cache = mkdtempSync(path.join(tmpdir(), 'rondo-machines-'));
   const machines = network.hosts.map(({ namespace, address }): Machine => {
