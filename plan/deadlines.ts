@@ -66,7 +66,8 @@ export function deadlinesOf(silenceMs: number): Deadlines {
     metricsMs: 0.6 * silenceMs,
     goodbyeMs: silenceMs,
     shutdownMs: 0.4 * silenceMs,
-    absenceMs: 12 * silenceMs,
+    // A minute, and what a machine that has other work takes to start another.
+    absenceMs: 24 * silenceMs,
     transferMs: 12 * silenceMs,
   };
 }

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect } from 'vitest';
-import { whyWithoutTinyDisk } from '../support/tiny-disk.js';
+import { fillDisk, whyWithoutTinyDisk } from '../support/tiny-disk.js';
 import { cell, type Disturbed, expectCommitted, faultAtWrite, openDisturbedRuns } from './disturbed-run.js';
 
 const disturbed = openDisturbedRuns();
 const { root } = disturbed.runs;
-const filler = path.join(root, 'filler');
+const filler = path.join(root, 'most-of-it');
 /** Three checkpoints of a ResNet18, and some more. */
 const diskMib = 900;
 
@@ -19,14 +19,18 @@ describe.skipIf(whyWithoutTinyDisk !== null)('a disk that is full', () => {
   /** Leaves so much room. */
   const fill = (leftBytes: number) => {
     const { bavail, bsize } = statfsSync(root);
-    writeFileSync(filler, '');
-    const taken = spawnSync('fallocate', ['-l', String(bavail * bsize - leftBytes), filler]);
+    // The file itself takes some.
+    const taken = spawnSync('fallocate', ['-l', String(bavail * bsize - leftBytes - (1 << 20)), filler]);
     expect(taken.status, taken.stderr.toString()).toBe(0);
+    if (leftBytes === 0) fillDisk(root);
+  };
+  const free = () => {
+    for (const file of [filler, path.join(root, 'filler')]) rmSync(file, { force: true });
   };
   const fillsUp = async (run: Disturbed) => {
     fill(0);
     const { code, events } = await run.exited();
-    rmSync(filler);
+    free();
     expect(code).toBe(3);
     const error = events.find(({ kind }) => kind === 'error');
     expect(error).toMatchObject({ code: 'resource-exhausted', message: expect.stringContaining(root) });
@@ -52,7 +56,7 @@ describe.skipIf(whyWithoutTinyDisk !== null)('a disk that is full', () => {
     // Lines go on, a checkpoint does not.
     fill(16 << 20);
     await run.coordinator.event(({ kind, text }) => kind === 'warning' && /was not saved/.test(String(text)));
-    rmSync(filler);
+    free();
     await run.expectUnharmed();
     rmSync(disturbed.runs.run(run.name), { recursive: true });
   });

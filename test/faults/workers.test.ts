@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { descendantsOf } from '../support/processes.js';
 import { cell, expectCommitted, faultAt, openDisturbedRuns } from './disturbed-run.js';
 import { type Fault, faults, type Phase } from './fault-table.js';
 
@@ -21,6 +22,22 @@ cellsAt('SIGSTOP', 'a worker is stopped, and goes on 5 s later (SIGSTOP, SIGCONT
 cellsAt('SIGTERM', 'a worker is told to leave (SIGTERM)');
 cellsAt('slow link', 'every message of a ring is 40 ms late');
 cellsAt('CPU share', 'a worker has a fifth of a core');
+
+const stale = 'a worker repeats its reports under an earlier generation';
+cell(stale, 'compute', async () => {
+  const file = path.join(disturbed.marks, 'stale');
+  const environment = {
+    ...faultAt('stale generation', 'compute', file),
+    RONDO_TEST_FAULT_WORKER: 'worker-0',
+  };
+  const run = disturbed.start(environment);
+  await run.coordinator.event(({ kind, step }) => kind === 'step' && step === 1);
+  // So that there is an earlier one.
+  const other = descendantsOf(run.coordinator.pid).find(({ command }) => command.includes('--id worker-1'));
+  process.kill(other!.pid, 'SIGKILL');
+  await run.expectUnharmed();
+  expectCommitted(file);
+});
 
 const label = 'the coordinator is killed (SIGKILL), and another takes its place';
 for (const phase of faults[label]) {

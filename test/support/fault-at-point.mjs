@@ -19,6 +19,9 @@ const [stopSeconds, slowMs, cutSeconds] = [5, 40, 6];
 /** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other, integers are not yet summed. */
 const [floatWireTypes, bytesWireType, integerWireType] = [[1, 2], 3, 4];
 
+/** What a rank tells the coordinator of its generation. */
+const reports = ['ready', 'stepCommitted', 'evaluation', 'epochCompleted', 'finished', 'standby'];
+
 if (isMainThread && process.argv.includes('join') && process.argv.includes(worker)) {
   const id = process.argv[process.argv.indexOf('--id') + 1];
   if (id === worker) install();
@@ -40,9 +43,9 @@ function install() {
     if (message?.name === 'evaluate') reach('evaluate');
     return postMessage.call(this, message, ...more);
   };
-  const { ServerWritableStreamImpl } = createRequire(import.meta.url)(
-    '@grpc/grpc-js/build/src/server-call.js',
-  );
+  const load = createRequire(import.meta.url);
+  const { ServerWritableStreamImpl } = load('@grpc/grpc-js/build/src/server-call.js');
+  const { ClientDuplexStreamImpl } = load('@grpc/grpc-js/build/src/call.js');
   const { _write } = ServerWritableStreamImpl.prototype;
   ServerWritableStreamImpl.prototype._write = function (chunk, ...more) {
     if (chunk?.part?.$case === 'data') reach('checkpoint');
@@ -60,6 +63,17 @@ function install() {
       return;
     }
     _write.call(this, chunk, ...more);
+  };
+  const { _write: tell } = ClientDuplexStreamImpl.prototype;
+  ClientDuplexStreamImpl.prototype._write = function (chunk, encoding, done) {
+    const { $case, value } = chunk?.message ?? {};
+    if (fault !== 'stale generation' || !reports.includes($case) || value.generation < 2n) {
+      tell.call(this, chunk, encoding, done);
+      return;
+    }
+    isFirst();
+    const stale = { message: { $case, value: { ...value, generation: value.generation - 1n } } };
+    tell.call(this, stale, encoding, () => tell.call(this, chunk, encoding, done));
   };
   // A fifth of a core: stopped for 80 ms of every 100.
   if (fault === 'CPU share' && isFirst()) {
