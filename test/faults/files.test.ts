@@ -31,7 +31,7 @@ describe.skipIf(whyWithoutTinyDisk !== null)('a disk that is full', () => {
     fill(0);
     const { code, events } = await run.exited();
     free();
-    expect(code).toBe(3);
+    expect(code).toBe(1);
     const error = events.find(({ kind }) => kind === 'error');
     expect(error).toMatchObject({ code: 'resource-exhausted', message: expect.stringContaining(root) });
     expect(error!.remedy).toMatch(/free some space/);

@@ -56,6 +56,8 @@ cellsFrom('a stranger sends garbage, and more than a message may hold', async ({
     await new Promise<void>((resolve) => {
       const socket = connect(parseHostPort(String(address)), () => socket.end(bytes));
       socket.on('error', () => resolve()).on('close', () => resolve());
+      // What is not read keeps it from closing.
+      socket.resume();
     });
   }
 });
