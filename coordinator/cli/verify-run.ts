@@ -101,7 +101,7 @@ export async function verifyRun(
   const moved = {
     ...(o.data === undefined
       ? {}
-      : { data: (await findPack(o.data)) ?? (await resolveFolder(o.data, 'data')) }),
+      : { data: (await findPack(o.data)) === null ? await resolveFolder(o.data, 'data') : o.data }),
     ...(o.valid === undefined ? {} : { valid: await resolveFolder(o.valid, 'valid') }),
   };
   const images = await verifyRunImages(directory, record, {

@@ -35,7 +35,7 @@ const contents: readonly (readonly [name: string, test: RegExp])[] = [
 ];
 
 /** What one look at a file says of it. */
-interface Verdict {
+export interface Verdict {
   readonly finding: Finding;
   /** The file's bytes decide it: another look at the same bytes would say the same. */
   readonly lasting: boolean;
@@ -93,6 +93,11 @@ async function verifyImage(
   } catch (error) {
     return { ...unusable(describeUnreadable(error)), lasting: false };
   }
+  return verifyBytes(bytes, pool);
+}
+
+/** What decoding a whole image file says of it. */
+export async function verifyBytes(bytes: Buffer, pool: DecodePool): Promise<Verdict> {
   if (bytes.length === 0) return unusable('is empty');
   try {
     const { width, height } = await decodeSize(bytes, pool);

@@ -78,7 +78,9 @@ export async function listImages(inputs: readonly string[], signal: AbortSignal)
   for (const input of inputs) {
     const pack = await findPack(input);
     if (pack !== null) {
-      const { root, shards, images } = await indexPack(pack, { signal, onProgress() {} });
+      const indexed = await indexPack(pack, { signal, skipBroken: true, onProgress() {} });
+      const { root, shards, images, quarantined } = indexed;
+      for (const { path, reason } of quarantined) broken.push({ image: `${root}/${path}`, reason });
       for (const { path, digest, range } of images) {
         files.push({ pack: packs.length, path, digest, range: range! });
       }

@@ -9,7 +9,7 @@ export const dataOptions = {
   data: trainingOption({
     value: 'DIR|URL|NAME',
     text:
-      'folder with one sub-folder of images per class; or what `coordinator pack` wrote, in a folder or at http(s)://… (its user, password and query are not recorded) or s3://…; or sample, which Rondo draws itself; or ' +
+      'folder with one sub-folder of images per class; or what `coordinator pack` wrote, in a folder or at http(s)://… (its user, password and query are not recorded) or s3://…; or tars of WebDataset, by a folder or a pattern such as train-{000..146}.tar; or sample, which Rondo draws itself; or ' +
       describeNamedData(),
     type: path(
       'a folder, a URL, "sample", or the name of a data set',

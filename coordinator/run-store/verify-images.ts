@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
+import path, { isAbsolute } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
 import { openSampleReader } from '../../runtime/storage/sample-reader.js';
+import { isUrl } from '../../runtime/storage/store.js';
 import { statImageFile } from '../dataset/image-files.js';
-import { findPack, indexPack } from '../dataset/packed-images.js';
+import { findPack, indexPack, type Pack } from '../dataset/packed-images.js';
 import { verifyImages } from '../dataset/verify.js';
 import { compareImages, type ImageChanges, readImageRecord, relativeFolder } from './image-record.js';
 import type { RunDirectory, RunRecord } from './run-directory.js';
@@ -30,7 +31,7 @@ export interface VerifyImagesOptions {
  */
 export async function verifyRunImages(
   directory: RunDirectory,
-  { dataRoot, validRoot }: RunRecord,
+  { dataRoot, validRoot, training }: RunRecord,
   o: VerifyImagesOptions,
 ): Promise<ImagesVerdict> {
   const recorded = await readImageRecord(directory.images).catch((thrown: unknown) =>
@@ -41,7 +42,10 @@ export async function verifyRunImages(
     return { status: 'unavailable', reason: 'the run did not record their digests' };
   }
   const data = o.moved.data ?? dataRoot;
-  const pack = data === undefined ? null : await findPack(data);
+  // What was asked for names the tars that have no index.
+  const asked = isAbsolute(training.data) || isUrl(training.data) ? training.data : dataRoot;
+  const packed = o.moved.data ?? asked;
+  const pack = packed === undefined ? null : await findPack(packed);
   if (pack !== null) return verifyPack(pack, recorded, o);
   const valid = o.moved.valid ?? validRoot;
   if (data === undefined || !(await isFolder(data))) return away(data, '--data');
@@ -80,14 +84,14 @@ export async function verifyRunImages(
 
 /** The images of a pack were decoded when they were packed: their bytes tell whether they are the same. */
 async function verifyPack(
-  place: string,
+  pack: Pack,
   recorded: ReadonlyMap<string, string>,
   { signal, onProgress }: VerifyImagesOptions,
 ): Promise<ImagesVerdict> {
-  const { images, shards } = await indexPack(place, { signal, onProgress() {} });
+  const { images, shards } = await indexPack(pack, { signal, skipBroken: true, onProgress() {} });
   const wanted = images.filter(({ path, digest }) => recorded.get(path) === digest);
   const changed: string[] = [];
-  const reader = openSampleReader(place, shards);
+  const reader = openSampleReader(pack.place, shards);
   const queue = wanted.values();
   let done = 0;
   onProgress(done, wanted.length);
