@@ -34,7 +34,7 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
   'invalid-argument': 2,
   'not-found': 2,
   'failed-precondition': 3,
-  unauthenticated: 3,
+  unauthenticated: 4,
   'permission-denied': 3,
   cancelled: 130,
 };
@@ -45,8 +45,9 @@ export const exitCodeTexts: Readonly<Record<number, string>> = {
   1: 'anything else; `verify-run`: something differs',
   2: 'wrong input, or nothing of that name',
   3: 'something is missing, in the way or not allowed',
-  130: 'stopped',
-  143: 'ended at once by a second SIGTERM',
+  4: 'a credential is refused: a token, or a certificate',
+  130: 'stopped; a worker: told to end before the run was over',
+  143: 'ended at once by a second SIGTERM; `start --supervised`: left to the next coordinator by one',
 };
 
 /** The sentence of --help. */
@@ -140,8 +141,8 @@ export class RondoError extends Error {
   }
 
   /**
-   * The exit code of a program that ends with this error: 2 wrong input, 3 missing precondition, 130
-   * cancelled, else 1.
+   * The exit code of a program that ends with this error: 2 wrong input, 3 missing precondition, 4
+   * refused credential, 130 cancelled, else 1.
    */
   get exitCode(): number {
     return exitCodes[this.code] ?? 1;

@@ -18,6 +18,8 @@ export interface Lifecycle {
   readonly signal: AbortSignal;
   /** Aborts at the second one, just before the process exits: only synchronous work is still done. */
   readonly immediate: AbortSignal;
+  /** Aborts at SIGTERM, where that ends the process at once: only synchronous work is still done. */
+  readonly handover: AbortSignal;
   /** Gives the signals back to Node. Safe to call twice. */
   close(): void;
 }
@@ -33,15 +35,26 @@ export interface SignalSource {
  * Turns SIGINT, SIGTERM and SIGHUP into two AbortSignals: the first asks, the second exits with 130 or 143.
  * SIGHUP only asks: a terminal that is closed sends it more than once, without anybody asking again. Under
  * nohup it asks too, for Node undoes at its start what it inherits as ignored.
+ *
+ * @param options.handsOver another process takes this one's place after SIGTERM, which therefore exits with 143 at
+ *   once.
  */
-export function openLifecycle(options: { source?: SignalSource; nowMs?: () => number } = {}): Lifecycle {
+export function openLifecycle(
+  options: { source?: SignalSource; nowMs?: () => number; handsOver?: boolean } = {},
+): Lifecycle {
   const source: SignalSource = options.source ?? process;
   const nowMs = options.nowMs ?? (() => performance.now());
   const graceful = new AbortController();
   const immediate = new AbortController();
+  const handover = new AbortController();
   let firstAtMs = 0;
 
   const receive = (name: EndSignal) => {
+    if (name === 'SIGTERM' && options.handsOver && !graceful.signal.aborted) {
+      handover.abort(new RondoError('cancelled', 'ended by SIGTERM'));
+      source.exit(exitCodes[name]);
+      return;
+    }
     if (!graceful.signal.aborted) {
       firstAtMs = nowMs();
       graceful.abort(new RondoError('cancelled', `stopped by ${name}`));
@@ -57,6 +70,7 @@ export function openLifecycle(options: { source?: SignalSource; nowMs?: () => nu
   return {
     signal: graceful.signal,
     immediate: immediate.signal,
+    handover: handover.signal,
     close() {
       for (const name of names) source.removeListener(name, receive);
     },

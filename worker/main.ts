@@ -50,9 +50,10 @@ program
     "hash of the key of the run's certificate authority, sha256:…: the token goes to nobody else; may be repeated",
     (value: string, before: string[] = []) => [...before, value],
   )
+  .option('--ca-file <FILE>', "the certificate of the run's authority (PEM), in place of --ca-hash")
   .option(
     '--token-file <FILE>',
-    `file that holds the token, as the coordinator names it on its own machine; else ${tokenVariable} in the environment`,
+    `file that holds the token: with --ca-hash or --ca-file as --token, else as the coordinator names it on its own machine; or ${tokenVariable} in the environment`,
   )
   .option(
     '--insecure',
@@ -92,8 +93,12 @@ ${exitCodesHelp}
 Examples:
   worker join --coordinator 10.0.0.1:7070 --token 3k9x2a.… --ca-hash sha256:…
       on another machine: the whole line is printed by the coordinator
-  worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id worker-4
-      on the coordinator's own machine`,
+  worker join --coordinator rondo:7070 --token-file /run/rondo/token --ca-file /run/rondo/ca.crt
+      where both are files, as in a pod
+  worker join --coordinator 127.0.0.1:7070 --token-file runs/pets/token --id guest
+      on the coordinator's own machine
+
+SIGTERM or Ctrl-C has it leave after the step under way; the others go on. It then ends with 130: with 0 only when the run is over.`,
   )
   .action(join);
 

@@ -15,7 +15,9 @@ import {
 } from '../run/prepare-run.js';
 import { type Resumed, resumeCommand, resumeRun } from '../run/resume-run.js';
 import type { RunServices } from '../run/services.js';
-import { type TrainContext, trainRun } from '../run/train-run.js';
+import { takeUp } from '../run/take-up.js';
+import type { TrainContext } from '../run/train-context.js';
+import { trainRun } from '../run/train-run.js';
 import { openReporter } from '../terminal/reporter.js';
 import { startOptions } from './command-options.js';
 
@@ -31,6 +33,8 @@ Examples:
       a new run from where another one's frozen epochs ended
   coordinator start --resume first-try --workers 4
       go on where a run was stopped
+  coordinator start --supervised --name pets --data pets --listen 0.0.0.0:7070 --workers 4 --local-workers 0
+      the same line each time, for a supervisor that starts it again: it begins the run, or goes on with it
 
 Images are files that end in ${imageEndings}, of at most ${maxImageSize} each.
 Others are passed over and named. --data also takes what \`coordinator pack\` wrote: its folder, or its URL at a web server
@@ -52,7 +56,9 @@ export interface StartEnvironment {
   readonly services: RunServices;
   readonly output: Parameters<typeof openReporter>[0];
   readonly argv: readonly string[];
-  openLifecycle(): Lifecycle;
+  openLifecycle(options?: {
+    readonly handsOver?: boolean;
+  }): Pick<Lifecycle, 'signal' | 'immediate' | 'close'> & { readonly handover?: AbortSignal };
   /** Called with the exit code when the command ends. */
   exit(code: number): void;
 }
@@ -73,8 +79,8 @@ export function startCommand(environment: StartEnvironment): Command {
  */
 export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
   const { services, output, argv } = environment;
-  const config = resolveStart(adoptArch(raw));
-  const lifecycle = environment.openLifecycle();
+  const config = resolveStart(adoptArch(takeUp(raw)));
+  const lifecycle = environment.openLifecycle({ handsOver: config.runtime.supervised });
   const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
   const { report } = reporter;
   try {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { RondoError } from '../../runtime/errors.js';
 import {
@@ -11,6 +12,8 @@ import { advertisedAddress, isLoopback, isWildcard, parseHostPort } from '../../
 import {
   defaultTokenMs,
   makeToken,
+  readTokens,
+  recordToken,
   removeIdleTokens,
   tokensFolder,
   writeToken,
@@ -29,9 +32,17 @@ export interface RunAccess {
   /** The run's token, for a file that only this user reads; null where each worker has a certificate. */
   readonly runToken: string | null;
   /** What is given to the other machines; null where there are no certificates. */
-  readonly joining: { readonly token: string; readonly hash: string } | null;
+  readonly joining: Joining | null;
   /** Safe to call twice. */
   close(): void;
+}
+
+/** What workers on other machines join with. */
+export interface Joining {
+  /** Null where they have it from elsewhere. */
+  readonly token: string | null;
+  /** Of the run's authority. */
+  readonly hash: string;
 }
 
 export interface AccessOptions {
@@ -46,16 +57,26 @@ export interface AccessOptions {
   readonly folder: string;
   /** The run's, which workers of a coordinator that died may have; a new one unless given. */
   readonly token?: string;
+  /** Holds the token that others join with; one is made unless given. */
+  readonly joinTokenFile?: string | null;
 }
 
 /**
  * On loopback the run's token proves enough: it travels nowhere, and encrypting takes as much processor time as
  * the ring itself. Beyond it every member has a certificate of its own.
+ *
+ * @throws RondoError invalid-argument for a file that holds no token, or where none is needed; what the file system
+ *   says when it cannot be read.
  */
 export async function openAccess(o: AccessOptions): Promise<RunAccess> {
   const places = [o.listen, o.advertise ?? o.listen];
   if (o.insecure || places.every((place) => isLoopback(parseHostPort(place).host))) {
-    const { token = createRunToken() } = o;
+    const { token = createRunToken(), joinTokenFile = null } = o;
+    if (joinTokenFile !== null) {
+      throw new RondoError('invalid-argument', '--join-token-file is given where nobody joins with a token', {
+        remedy: 'leave it out, or give --listen HOST:PORT of an address that other machines reach',
+      });
+    }
     return {
       credentials: tokenCredentials(token, o.insecure),
       // Empty: one that this process was started with is of another run.
@@ -72,8 +93,7 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
     launched: launched.record,
   });
   await removeIdleTokens(o.folder);
-  const { token, record } = makeToken({ lifetimeMs: defaultTokenMs, uses: null });
-  await writeToken(tokensFolder(o.folder), { ...record, ofStart: true });
+  const token = await openJoinToken(tokensFolder(o.folder), o.joinTokenFile ?? null);
   const { hash, credentials } = authority;
   return {
     ...{ credentials, authority, runToken: null, joining: { token, hash } },
@@ -81,6 +101,31 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
     workerArguments: [],
     close: authority.close,
   };
+}
+
+/** Makes sure of a token that is good now; null for one that workers have from where this has it. */
+async function openJoinToken(folder: string, file: string | null): Promise<string | null> {
+  if (file === null) {
+    const { token, record } = makeToken({ lifetimeMs: defaultTokenMs, uses: null });
+    await writeToken(folder, { ...record, ofStart: true });
+    return token;
+  }
+  const given = recordToken(readTokenFile(file));
+  // One that was revoked stays so, though the file still holds it.
+  const isKnown = readTokens(folder).some(
+    ({ id, secretDigest }) => id === given.id && secretDigest === given.secretDigest,
+  );
+  if (!isKnown) await writeToken(folder, given);
+  return null;
+}
+
+function readTokenFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    const { code, message } = RondoError.from(cause);
+    throw new RondoError(code, `--join-token-file cannot be read: ${message}`, { cause });
+  }
 }
 
 /**

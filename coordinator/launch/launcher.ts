@@ -45,6 +45,8 @@ export interface LocalWorkers {
   exited(): Promise<readonly WorkerExit[]>;
   /** SIGTERM, then SIGKILL after `graceMs`; resolves when all have exited. */
   close(graceMs: number): Promise<void>;
+  /** They outlive this process, which is about to exit. */
+  leave(): void;
   /** SIGKILL. */
   destroy(): void;
 }
@@ -175,6 +177,9 @@ export function launchWorkers(options: LaunchOptions): LocalWorkers {
       const timer = globalThis.setTimeout(destroy, graceMs);
       await allEnded();
       clearTimeout(timer);
+    },
+    leave() {
+      process.removeListener('exit', destroy);
     },
     destroy,
   };

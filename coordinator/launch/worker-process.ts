@@ -45,6 +45,9 @@ export interface Launched {
   readonly exit: Promise<WorkerExit & { readonly error: RondoError | null }>;
 }
 
+/** Of a worker that was told to end before its run was over. */
+const leftExitCode = 130;
+
 /** Of a log, at most. */
 const tailBytes = 4_096;
 const tailLines = 15;
@@ -97,8 +100,8 @@ export function launchWorker(options: WorkerProcessOptions, index: number): Laun
   const exit = new Promise<Awaited<Launched['exit']>>((resolve) => {
     const end = (exitCode: number | null, signal: NodeJS.Signals | null, reason: string) => {
       if (child.pid !== undefined) removeSharedFiles(child.pid);
-      const error =
-        exitCode === 0 ? null : describeExit(workerId, reason, readLogTail(logPath, logStart), logPath);
+      const isWell = exitCode === 0 || exitCode === leftExitCode;
+      const error = isWell ? null : describeExit(workerId, reason, readLogTail(logPath, logStart), logPath);
       resolve({ workerId, pid: child.pid, exitCode, signal, error });
     };
     child.once('error', (error) => end(null, null, `could not be started (${error.message})`));

@@ -141,7 +141,7 @@ export function hearLeave(rules: Rules, before: Alive, session: number, nowMs: n
   const isNeeded = 'generation' in before ? before.members.includes(leaver) : before.kind === 'regrouping';
   const state = replaceMember(before, leaving);
   if (!isNeeded) {
-    const goodbye: Effect = { kind: 'dismiss', session, ok: true, reason: 'it asked to leave' };
+    const goodbye: Effect = { kind: 'dismiss', session, ok: false, reason: 'it asked to leave' };
     const next = loseMember(rules, state, session, 'it asked to leave', nowMs);
     const effects = [goodbye, ...next.effects];
     if (next.state.kind !== 'gathering') return { state: next.state, effects };

@@ -119,7 +119,7 @@ export function stepsToCommit(rules: Rules, { generation, ended, progress }: Pre
 }
 
 export function sayGoodbye({ session }: Candidate): Effect {
-  return { kind: 'dismiss', session, ok: true, reason: 'it asked to leave' };
+  return { kind: 'dismiss', session, ok: false, reason: 'it asked to leave' };
 }
 
 /** Nobody holds a state of the run: it must be started again, from a checkpoint or where it began. */

@@ -2,7 +2,18 @@ import { defaultSilenceMs } from '../../plan/deadlines.js';
 import { type FloatType, floatTypes } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
-import { duration, flag, hostPort, integer, natsUrl, number, oneOf, plainName, text } from './value-types.js';
+import {
+  duration,
+  flag,
+  hostPort,
+  integer,
+  natsUrl,
+  number,
+  oneOf,
+  path,
+  plainName,
+  text,
+} from './value-types.js';
 
 /** Defaults that other commands share with `coordinator start`. */
 export const defaults = {
@@ -90,6 +101,12 @@ export const clusterOptions = {
     type: hostPort,
     defaultText: 'where it listens',
   }),
+  joinTokenFile: runtimeOption({
+    value: 'FILE',
+    text: 'holds the token that workers on other machines join with, ID.SECRET, where something else gave it to both',
+    type: path('a file'),
+    defaultText: 'one is made, and printed',
+  }),
   insecure: runtimeOption({
     text: 'no encryption and no certificates, beyond loopback too: whoever sees the traffic can read the data and take part',
     type: flag,
@@ -165,6 +182,10 @@ export const runOptions = {
     value: 'RUN',
     text: 'go on with a run, by name or folder: with its workers where its coordinator died and they still train, else from its newest checkpoint; the recipe stays as it was; --data DIR, or --valid or --labels, once when they have moved',
     type: text('the name or folder of a run'),
+  }),
+  supervised: runtimeOption({
+    text: 'for a coordinator that a supervisor starts again whenever it ends (Kubernetes, systemd): it goes on with the run --name where that is there, and SIGTERM leaves the run to the next one, whom the workers await while they train; Ctrl-C still stops it',
+    type: flag,
   }),
   json: runtimeOption({
     text: 'one JSON object per line on standard output, and nothing else',

@@ -38,9 +38,13 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly listen: string;
   /** Where others reach what listens there; null when that is the same. */
   readonly advertise: string | null;
+  /** Holds the token that others join with; null where one is made. */
+  readonly joinTokenFile: string | null;
   /** Neither encryption nor certificates, beyond loopback too. */
   readonly insecure: boolean;
   readonly runDir: string;
+  /** Another coordinator follows whenever this one ends. */
+  readonly supervised: boolean;
   readonly json: boolean;
 }
 
@@ -80,8 +84,10 @@ export function resolveStart(raw: RawStart): StartConfig {
     nats: parsed.nats ?? null,
     listen: parsed.listen ?? defaults.listen,
     advertise: parsed.advertise ?? null,
+    joinTokenFile: parsed.joinTokenFile ?? null,
     insecure: parsed.insecure ?? false,
     runDir: parsed.runDir ?? defaults.runDir,
+    supervised: parsed.supervised ?? false,
     json: parsed.json ?? false,
   };
   const { workers, localWorkers, minWorkers, maxWorkers } = parsed;
@@ -97,6 +103,9 @@ export function resolveStart(raw: RawStart): StartConfig {
       runtime: places,
       workers: given,
     });
+  }
+  if (places.supervised && parsed.name === undefined) {
+    throw refused('--supervised is given without --name', 'name the run that each coordinator goes on with');
   }
   const counts = settleWorkers(given, defaults.workers);
   const training = resolveTraining(parsed);

@@ -45,6 +45,24 @@ export function makeToken(o: { readonly lifetimeMs: number; readonly uses: numbe
   return { token: `${id}.${secret}`, record };
 }
 
+/**
+ * What is kept of a token that somebody else made, such as a chart's Secret: for any number of workers, until it is
+ * revoked.
+ *
+ * @throws RondoError invalid-argument for what is no token; the message does not repeat it.
+ */
+export function recordToken(token: string): JoinToken {
+  const [, id, secret] = tokenPattern.exec(token) ?? [];
+  if (id === undefined || secret === undefined) {
+    throw new RondoError('invalid-argument', 'that is not a token to join with', {
+      remedy: 'make one of six small letters and digits, a dot, and 32 letters, digits, - and _',
+    });
+  }
+  const secretDigest = digest(secret).toString('hex');
+  const times = { createdAtMs: Date.now(), expiresAtMs: Number.MAX_SAFE_INTEGER, revokedAtMs: null };
+  return { id, secretDigest, uses: null, ofStart: false, ...times };
+}
+
 /** The record of a token that is whole and right; undefined for any other, which is all that is said of it. */
 export function findToken(records: readonly JoinToken[], token: string): JoinToken | undefined {
   const [, id, secret] = tokenPattern.exec(token) ?? [];

@@ -1,7 +1,8 @@
-import { hostname } from 'node:os';
 import type { RunConfig } from '../../plan/run-config.js';
 import { createRunToken } from '../../runtime/grpc/credentials.js';
+import { parseHostPort } from '../../runtime/host-port.js';
 import type { LatestQueue, SavedEnd } from '../checkpoints/checkpoint-keeper.js';
+import { reachableAddress } from '../cluster/run-access.js';
 import { findLeftWorker } from '../launch/worker-process.js';
 import type { Decided } from '../membership/cluster-events.js';
 import type { Adopted } from '../membership/reattach.js';
@@ -26,15 +27,24 @@ import { decideEarlyStop } from './train-phases.js';
 export function findLeft(directory: RunDirectory, listen: string): Omit<LeftRun, 'adopted'> | null {
   const record = readCoordinatorRecord(directory.coordinator);
   if (record === null) return null;
-  const local = record.workers.flatMap(
-    ({ workerId, pid }) => findLeftWorker(record.address, workerId, pid) ?? [],
-  );
-  if (listen !== defaults.listen && listen !== record.address) {
+  const address = record.address === '' ? '' : reachableAddress(record.address, null);
+  const local = record.workers.flatMap(({ workerId, pid }) => findLeftWorker(address, workerId, pid) ?? []);
+  if (!isSamePlace(listen, record.address)) {
     for (const worker of local) worker.kill('SIGKILL');
     return { record, lives: false };
   }
-  const isElsewhere = record.begun?.places.some(({ host }) => host !== hostname()) ?? false;
-  return { record, lives: local.length > 0 || isElsewhere };
+  // Of those that joined by hand, here or elsewhere, only they themselves can tell.
+  const hasGuests =
+    record.begun?.places.some(({ workerId }) => record.workers.every((each) => each.workerId !== workerId)) ??
+    false;
+  return { record, lives: local.length > 0 || hasGuests };
+}
+
+/** Whether a coordinator that is to listen at `listen` is found where the last one was. */
+function isSamePlace(listen: string, before: string): boolean {
+  if (listen === defaults.listen || listen === before) return true;
+  const { host, port } = parseHostPort(listen);
+  return port === 0 && before !== '' && parseHostPort(before).host === host;
 }
 
 /** What its workers go on with, by the record and the ledger; null when these do not fit together. */

@@ -56,6 +56,8 @@ export interface LaunchedWorkers {
   /** From now on none is started again; resolves when all have ended. */
   exited(): Promise<unknown>;
   close(graceMs: number): Promise<void>;
+  /** They outlive this process. */
+  leave(): void;
   destroy(): void;
 }
 

@@ -8,7 +8,6 @@ import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
 import { type LineFile, openLineFile } from '../run-store/line-file.js';
 import { removeTokenFile } from '../run-store/run-directory.js';
 import { type Ending, type Summary, writeSummary, writeSummaryAtOnce } from '../run-store/summary.js';
-import type { RunEvent } from '../telemetry/run-events.js';
 import { controlOf, measurePace, openControl } from './control-run.js';
 import { reportRun, summarize } from './finish-run.js';
 import { knownKernels, openRecord, recordDecisions, saveLeft } from './left-run.js';
@@ -24,22 +23,14 @@ import type { PreparedRun } from './prepare-run.js';
 import { recordMetrics } from './record-metrics.js';
 import { runOnCluster } from './run-on-cluster.js';
 import { createRunRecorder } from './run-recorder.js';
-import type { ClusterResult, MetricsCollector, RunServices } from './services.js';
+import type { ClusterResult, MetricsCollector } from './services.js';
 import { addResumeRemedy, requireUpdates } from './skipped-steps.js';
+import type { TrainContext } from './train-context.js';
 import { considerResumed, considerStopping, type PhaseWork, trainPhases } from './train-phases.js';
 
 /** How long a failed run waits for a checkpoint that is still being copied from a surviving worker. */
 const lastCheckpointMs = 1_500;
 const noMetrics = { published: 0, dropped: 0 };
-
-export interface TrainContext {
-  readonly services: RunServices;
-  report(event: RunEvent): void;
-  /** Aborts to finish the step and end; then, `immediate`, to end at once. */
-  readonly signals: { readonly signal: AbortSignal; readonly immediate: AbortSignal };
-  /** The command that goes on with this run. */
-  readonly resume: string;
-}
 
 interface ActiveRun extends PhaseWork {
   /** A new one whenever the run is started or resumed, unless workers that have the last one may live. */
@@ -63,7 +54,7 @@ export async function trainRun(
 ): Promise<{ summary: Summary; error: RondoError | null }> {
   const startedMs = context.services.nowMs();
   const active = openRun(run, context);
-  const { immediate } = context.signals;
+  const { immediate, handover } = context.signals;
   const summarizeNow = (ending: Ending, report: string | null = null) => {
     const wallSeconds = (context.services.nowMs() - startedMs) / 1000;
     return summarize(run, active.recorder, ending, { wallSeconds, resume: context.resume, report });
@@ -84,6 +75,12 @@ export async function trainRun(
     );
   };
   immediate.addEventListener('abort', endAtOnce, { once: true });
+  /** What is on the disk is what the next coordinator needs: as after SIGKILL. */
+  const leave = () => {
+    active.resources.workers?.leave();
+    context.report({ kind: 'note', text: 'left to the next coordinator: the workers train on' });
+  };
+  handover?.addEventListener('abort', leave, { once: true });
   try {
     const ending = await operate(active);
     ended = ending;
@@ -96,6 +93,7 @@ export async function trainRun(
     return { summary, error: ending.error };
   } finally {
     immediate.removeEventListener('abort', endAtOnce);
+    handover?.removeEventListener('abort', leave);
     active.ledger.close();
     active.metrics.close();
     active.record.remove();
@@ -200,9 +198,9 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { config, dataset, pretrainedPath, runtime, directory, left } = run;
   const { signal } = signals;
   const { identity } = directory;
-  const { listen, advertise, insecure } = runtime;
+  const { listen, advertise, insecure, joinTokenFile } = runtime;
   const access = await services.openAccess({
-    ...{ listen, advertise, insecure, runId: config.runId, folder: identity, token },
+    ...{ listen, advertise, insecure, joinTokenFile, runId: config.runId, folder: identity, token },
   });
   resources.access = access;
   const metrics = { run, services, report, access, resources, file: active.metrics, record };

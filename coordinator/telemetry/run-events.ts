@@ -20,8 +20,8 @@ export type RunEvent =
       readonly address: string;
       /** Holds what they must know; null when all workers are launched here. */
       readonly tokenFile: string | null;
-      /** What they join with where each gets a certificate of its own: the token, and the hash of the authority. */
-      readonly joining: { readonly token: string; readonly hash: string } | null;
+      /** What they join with where each gets a certificate of its own: the token, unless they have it, and the hash of the authority. */
+      readonly joining: { readonly token: string | null; readonly hash: string } | null;
       /** Workers must be told that nothing is encrypted. */
       readonly insecure: boolean;
       readonly workers: number;

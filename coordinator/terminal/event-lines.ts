@@ -61,8 +61,12 @@ function renderPrepared(o: PreparedEvent): string[] {
 }
 
 /** What is pasted on another machine. */
-export function joinCommand(address: string, { token, hash }: { token: string; hash: string }): string {
-  return `worker join --coordinator ${address} --token ${token} --ca-hash ${hash}`;
+export function joinCommand(
+  address: string,
+  { token, hash }: { readonly token: string | null; readonly hash: string },
+): string {
+  const proof = token === null ? '--token-file FILE' : `--token ${token}`;
+  return `worker join --coordinator ${address} ${proof} --ca-hash ${hash}`;
 }
 
 function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] {

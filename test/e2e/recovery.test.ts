@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -11,6 +11,7 @@ import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readMetrics, readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
 
 const runs = openQuickRuns();
 let data: string;
@@ -25,6 +26,7 @@ beforeAll(async () => {
   uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
 });
 afterEach(killCoordinators);
+afterEach(killWorkers);
 afterAll(() => {
   runs.remove();
   rmSync(data, { recursive: true, force: true });
@@ -122,6 +124,51 @@ describe('a run that is interrupted', () => {
         .sort(),
     );
     await expectVerified('left');
+  });
+
+  it('goes on with workers of certificates when their coordinator is killed, and when it is told to end', async () => {
+    const { threads } = JSON.parse(readFileSync(path.join(runs.run('straight'), 'run.json'), 'utf8')).config;
+    const [tokenFile, caFile] = [
+      path.join(runs.root, 'join-token'),
+      path.join(runs.run('far'), 'identity', 'authority.pem'),
+    ];
+    writeFileSync(tokenFile, `abc123.${'s'.repeat(32)}\n`);
+    // The same line each time, as a supervisor types it.
+    const line = runs.start(
+      'far',
+      data,
+      ...['--workers', '2', '--local-workers', '0', '--epochs', '4'],
+      '--supervised',
+      ...['--listen', '0.0.0.0:0', '--threads', String(threads), '--join-token-file', tokenFile],
+    );
+    const first = startCoordinator(line);
+    const { address } = await first.event(({ kind }) => kind === 'waiting');
+    const place = `127.0.0.1:${String(address).split(':').at(-1)}`;
+    const guests = ['one', 'two'].map((id) =>
+      joinWorker(place, { inputs: ['--token-file', tokenFile, '--ca-file', caFile, '--id', id] }),
+    );
+    await first.event((event) => event.kind === 'step' && event.step === 1);
+    first.kill('SIGKILL');
+    const { stdout } = await first.exited;
+    expect(stdout).not.toContain('ssss');
+    const second = startCoordinator(line);
+    expect(await second.event((event) => event.kind === 'recovered')).toMatchObject({
+      ...{ causes: [{ kind: 'restart' }], generation: 1, stepsRedone: 0 },
+    });
+    await second.event(({ kind }) => kind === 'step');
+    second.kill('SIGTERM');
+    expect((await second.exited).code).toBe(143);
+    const third = startCoordinator(line);
+    expect(await third.event((event) => event.kind === 'recovered')).toMatchObject({
+      ...{ causes: [{ kind: 'restart' }], generation: 1, stepsRedone: 0 },
+    });
+    const { code, stderr } = await third.exited;
+    expect(code, stderr).toBe(0);
+    for (const guest of guests) expect(await guest.exited).toMatchObject({ code: 0 });
+    expect(readSummaryFile(runs.run('far'))).toMatchObject({
+      ...{ status: 'completed', steps: 20, recoveries: 1, parameterDigest: uninterruptedDigest },
+    });
+    await expectVerified('far');
   });
 
   it('goes on when its workers are killed, one after the other, and takes each step once', async () => {

@@ -4,14 +4,14 @@ import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { openLifecycle } from '../../runtime/lifecycle.js';
 
-function open() {
+function open(options: { handsOver?: boolean } = {}) {
   const clock = { nowMs: 5_000 };
   const exits: { code: number; aborted: boolean }[] = [];
   const emitter = new EventEmitter();
   const source = Object.assign(emitter, {
     exit: (code: number) => void exits.push({ code, aborted: lifecycle.immediate.aborted }),
   });
-  const lifecycle = openLifecycle({ source, nowMs: () => clock.nowMs });
+  const lifecycle = openLifecycle({ ...options, source, nowMs: () => clock.nowMs });
   const send = (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => emitter.emit(name, name);
   return { lifecycle, exits, clock, send, emitter };
 }
@@ -35,6 +35,17 @@ describe('openLifecycle', () => {
     clock.nowMs += 300;
     send(name);
     expect(exits).toEqual([{ code, aborted: true }]);
+  });
+
+  it('ends at once at SIGTERM where it hands over, unless Ctrl-C came first', () => {
+    const asked = open({ handsOver: true });
+    asked.send('SIGTERM');
+    expect([asked.lifecycle.handover.aborted, asked.lifecycle.signal.aborted]).toEqual([true, false]);
+    expect(asked.exits).toEqual([{ code: 143, aborted: false }]);
+    const stopped = open({ handsOver: true });
+    stopped.send('SIGINT');
+    stopped.send('SIGTERM');
+    expect([stopped.lifecycle.handover.aborted, stopped.exits]).toEqual([false, []]);
   });
 
   it('takes what npm forwards for the same Ctrl-C', () => {

@@ -153,6 +153,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
         workerIds: Array.from({ length: count }, (_, index) => `worker-${index}`),
         scale: () => ({ starting: [], stopping: [] }),
         exited: async () => {},
+        leave() {},
         ...closing('workers'),
       };
     },

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { authorityHashPattern } from '../../runtime/authority-hash.js';
+import { authorityHash, authorityHashPattern } from '../../runtime/authority-hash.js';
 import { RondoError } from '../../runtime/errors.js';
 import { authorityHashVariable, tokenVariable } from '../../runtime/grpc/credentials.js';
 import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
@@ -16,6 +16,7 @@ export interface JoinFlags {
   readonly token?: string;
   readonly tokenFile?: string;
   readonly caHash?: readonly string[];
+  readonly caFile?: string;
   readonly insecure?: boolean;
 }
 
@@ -30,8 +31,9 @@ export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv):
   const { [tokenVariable]: inherited, [authorityHashVariable]: inheritedHash } = environment;
   delete environment[tokenVariable];
   delete environment[authorityHashVariable];
-  const { tokenFile, insecure = false } = flags;
-  const hashes = flags.caHash ?? (inheritedHash ? [inheritedHash] : []);
+  const { tokenFile, caFile, insecure = false } = flags;
+  const given = [...(flags.caHash ?? []), ...(caFile === undefined ? [] : hashesIn(caFile))];
+  const hashes = given.length > 0 ? given : inheritedHash ? [inheritedHash] : [];
   for (const hash of hashes) {
     if (authorityHashPattern.test(hash)) continue;
     throw new RondoError('invalid-argument', `"${hash}" is not the hash of a certificate authority`, {
@@ -47,9 +49,13 @@ export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv):
   if (token === undefined || token === '') throw missing(tokenFile);
   if (hashes.length > 0) {
     if (insecure) {
-      throw new RondoError('invalid-argument', '--insecure and --ca-hash do not go together', {
-        remedy: 'leave --insecure out: with --ca-hash all connections are encrypted',
-      });
+      throw new RondoError(
+        'invalid-argument',
+        '--insecure and the hash or the file of an authority do not go together',
+        {
+          remedy: 'leave --insecure out: with --ca-hash or --ca-file all connections are encrypted',
+        },
+      );
     }
     return { kind: 'certificate', token, hashes };
   }
@@ -68,7 +74,10 @@ function requireOnMachine(coordinator: string): void {
   throw new RondoError(
     'permission-denied',
     `the token would travel to ${coordinator} unencrypted, to whoever answers there`,
-    { remedy: 'give --ca-hash sha256:… too: paste the whole line that the coordinator prints' },
+    {
+      remedy:
+        'give --ca-hash sha256:… too: paste the whole line that the coordinator prints; or --ca-file FILE',
+    },
   );
 }
 
@@ -81,6 +90,24 @@ function missing(file: string | undefined): RondoError {
       remedy: `give --token-file FILE, or --token and --ca-hash, as the coordinator prints it when it waits for workers, or put the token in ${tokenVariable}`,
     },
   );
+}
+
+const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** Of the authorities' certificates (PEM) in a file. */
+function hashesIn(file: string): string[] {
+  const remedy = "take `ca.crt` of the run's ConfigMap, or identity/authority.pem of the run's folder";
+  try {
+    const hashes = readFileSync(file, 'utf8')
+      .match(pemCertificate)
+      ?.map((pem) => authorityHash(pem));
+    if (hashes !== undefined) return hashes;
+  } catch (cause) {
+    const { code, message } = RondoError.from(cause);
+    const known = code === 'internal' ? 'invalid-argument' : code;
+    throw new RondoError(known, `--ca-file ${file} cannot be read: ${message}`, { remedy, cause });
+  }
+  throw new RondoError('invalid-argument', `--ca-file ${file} holds no certificate (PEM)`, { remedy });
 }
 
 function readTokenFile(file: string): string {

@@ -51,7 +51,7 @@ export interface WorkerOptions extends RunResourcesOptions {
  * it held. When `signal` aborts it leaves, and returns when it may.
  *
  * @throws RondoError `aborted` when the coordinator gives up, `unavailable` when it stays away, `cancelled`
- *   when `signal` aborts and the coordinator does not answer.
+ *   when `signal` aborts before the run is over.
  */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const { workerId } = options;

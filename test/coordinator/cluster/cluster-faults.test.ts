@@ -72,7 +72,7 @@ describe('a run that breaks', () => {
     const run = fixture.cluster.run({ step: 0, source: 'fresh' });
     fixture.join('worker-1');
     expect((await run).step).toBe(3 * epochs);
-    expect((await fixture.workers[0]!.done).goodbye).toEqual({ ok: true, reason: 'it asked to leave' });
+    expect((await fixture.workers[0]!.done).goodbye).toEqual({ ok: false, reason: 'it asked to leave' });
     expect(fixture.recoveries.map(({ worldSize, stepsRedone }) => [worldSize, stepsRedone])).toEqual([
       [2, 0],
       [1, 0],

@@ -44,10 +44,10 @@ it('gives certificates where others reach the coordinator, through a tunnel to l
 
 it('leaves no token of an earlier start that nobody has joined with, and no one’s that was made by hand', async () => {
   const tokens = () => readTokens(tokensFolder(folder)).map(({ id }) => id);
-  const idOf = ({ joining }: RunAccess) => joining!.token.split('.')[0]!;
+  const idOf = ({ joining }: RunAccess) => joining!.token!.split('.')[0]!;
   const first = await start('10.0.0.1:0');
   const { request } = await createRequest();
-  await first.authority!.enrol({ token: first.joining!.token, workerId: 'a', signingRequest: request });
+  await first.authority!.enrol({ token: first.joining!.token!, workerId: 'a', signingRequest: request });
   const byHand = makeToken({ lifetimeMs: 60_000, uses: 1 });
   const expired = makeToken({ lifetimeMs: -1, uses: 1 });
   for (const { record } of [byHand, expired]) await writeToken(tokensFolder(folder), record);

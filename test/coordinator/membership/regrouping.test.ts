@@ -278,7 +278,7 @@ describe('a leave', () => {
     for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1, true));
     for (const session of [10, 11]) driver.say(session, standbyMessage(1n, 1));
     expect(driver.of('dismiss')).toEqual([
-      { kind: 'dismiss', session: 11, ok: true, reason: 'it asked to leave' },
+      { kind: 'dismiss', session: 11, ok: false, reason: 'it asked to leave' },
     ]);
     driver.say(10, readyMessage('state-1', 1, 2n));
     expect(driver.of('recovered')[0]!.value).toMatchObject({ worldSize: 1, step: 1, stepsRedone: 0 });
@@ -313,7 +313,7 @@ describe('a leave', () => {
     const driver = driveMembership();
     join(driver, 10, 'worker-0');
     driver.say(10, { $case: 'leave', value: {} });
-    expect(driver.of('dismiss').map(({ session, ok }) => [session, ok])).toEqual([[10, true]]);
+    expect(driver.of('dismiss').map(({ session, ok }) => [session, ok])).toEqual([[10, false]]);
     expect(driver.state).toMatchObject({ kind: 'gathering', members: [] });
   });
 

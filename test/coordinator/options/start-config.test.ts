@@ -43,6 +43,8 @@ describe('defaults', () => {
       listen: '127.0.0.1:0',
       advertise: null,
       insecure: false,
+      joinTokenFile: null,
+      supervised: false,
       runDir: 'runs',
       json: false,
     });

@@ -63,9 +63,19 @@ describe('what a coordinator left', () => {
     expect(findLeft(directory, address)?.lives).toBe(true);
     await worker.end();
     expect(findLeft(directory, '127.0.0.1:0')?.lives).toBe(false);
-    const places = begun.places.map((place) => ({ ...place, host: 'another' }));
-    const elsewhere = writeRecord({ begun: { ...begun, places } });
-    expect(findLeft(elsewhere.directory, '127.0.0.1:0')?.lives).toBe(true);
+    // What was not launched here may run, on this machine too.
+    const places = begun.places.map((place) => ({ ...place, workerId: 'guest' }));
+    const guests = writeRecord({ begun: { ...begun, places } });
+    expect(findLeft(guests.directory, '127.0.0.1:0')?.lives).toBe(true);
+  });
+
+  it('is found where the last one listened, and where any port is asked for on the same host', () => {
+    const places = begun.places.map((place) => ({ ...place, workerId: 'guest' }));
+    const { directory } = writeRecord({ address: '0.0.0.0:7070', begun: { ...begun, places } });
+    const lives = ['0.0.0.0:7070', '0.0.0.0:0', '127.0.0.1:0', '0.0.0.0:7071', '10.0.0.1:0'].map(
+      (listen) => findLeft(directory, listen)?.lives,
+    );
+    expect(lives).toEqual([true, true, true, false, false]);
   });
 
   it('is no process that has only the same number', () => {

@@ -58,6 +58,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
       return {
         workerIds: [],
         scale: () => ({ starting: [], stopping: [] }),
+        leave() {},
         exited: async () => {},
         close: async () => void calls.push('close workers'),
         destroy: () => calls.push('destroy workers'),

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { authorityHash } from '../../../runtime/authority-hash.js';
+import { createAuthority } from '../../../runtime/certificates.js';
 import { type JoinFlags, readJoinProof } from '../../../worker/session/join-proof.js';
 
 const [near, far] = ['127.0.0.1:7070', '10.0.0.1:7070'];
@@ -19,6 +21,28 @@ describe('what a worker joins with', () => {
     const environment = { RONDO_TOKEN: token, RONDO_CA_HASH: hash, OTHER: 'stays' };
     expect(read({}, environment)).toEqual(proof);
     expect(environment).toEqual({ OTHER: 'stays' });
+  });
+
+  it('is a certificate of the authority whose own certificate lies in a file', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'rondo-proof-'));
+    const [caFile, tokenFile] = [path.join(folder, 'ca.crt'), path.join(folder, 'token')];
+    const first = await createAuthority('first');
+    const second = await createAuthority('second');
+    writeFileSync(tokenFile, `${token}\n`);
+    writeFileSync(caFile, first.certificate);
+    const hashes = [authorityHash(first.certificate)];
+    expect(read({ tokenFile, caFile })).toEqual({ kind: 'certificate', token, hashes });
+    writeFileSync(caFile, first.certificate + second.certificate);
+    const both = [hash, ...hashes, authorityHash(second.certificate)];
+    expect(read({ token, caFile, caHash: [hash] })).toEqual({ kind: 'certificate', token, hashes: both });
+    for (const text of ['', 'no certificate', first.certificate.replace(/[A-Z]{8}/, '        ')]) {
+      writeFileSync(caFile, text);
+      expect(() => read({ token, caFile })).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
+    }
+    expect(() => read({ token, caFile: '/absent' })).toThrow(
+      expect.objectContaining({ code: 'not-found', message: expect.stringMatching(/--ca-file \/absent/) }),
+    );
+    rmSync(folder, { recursive: true });
   });
 
   it('is the run’s token on one machine, from a file or the environment', () => {

@@ -1,0 +1,19 @@
+import type { RunEvent } from '../telemetry/run-events.js';
+import type { RunServices } from './services.js';
+
+/** What a run is trained with. */
+export interface TrainContext {
+  readonly services: RunServices;
+  report(event: RunEvent): void;
+  /**
+   * Aborts to finish the step and end; then, `immediate`, to end at once. `handover`: this process ends at once, and
+   * another takes its place.
+   */
+  readonly signals: {
+    readonly signal: AbortSignal;
+    readonly immediate: AbortSignal;
+    readonly handover?: AbortSignal;
+  };
+  /** The command that goes on with this run. */
+  readonly resume: string;
+}
