@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // vitest.long.config.ts and vitest.faults.config.ts run these.
-    exclude: ['test/long/**', 'test/faults/**'],
+    // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these.
+    exclude: ['test/long/**', 'test/faults/**', 'test/cluster/**'],
     pool: 'forks',
     maxWorkers: 2,
     // Generous: a slow machine is no failure. What must be quick says so itself.

@@ -1,0 +1,82 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makeCertificates } from './certificates.js';
+import { run, waitFor } from './commands.js';
+import { makeNetwork, startControlPlane } from './control-plane.js';
+import { startNode } from './node.js';
+import { nodeName, placeOf } from './place.js';
+import { stopCluster } from './stop-cluster.js';
+
+export interface Cluster {
+  /** Gives what it printed; throws with its complaint. */
+  kubectl(args: readonly string[], input?: string): Promise<string>;
+  helm(args: readonly string[]): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/**
+ * A whole Kubernetes on this machine: control plane, one node, DNS, one local volume.
+ *
+ * @param o.kubernetes folder of its programs. @param o.helm the program. @param o.images folder of archives that the node is given.
+ */
+export async function startCluster(o: {
+  kubernetes: string;
+  helm: string;
+  images: string;
+}): Promise<Cluster> {
+  const place = placeOf(o.kubernetes);
+  await stopCluster(place);
+  mkdirSync(place.folder, { recursive: true });
+  const kubectl = (args: readonly string[], input?: string) =>
+    run(path.join(o.kubernetes, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args], input);
+  const cluster: Cluster = {
+    kubectl,
+    helm: (args) => run(o.helm, [`--kubeconfig=${place.kubeconfig}`, ...args]),
+    stop: () => stopCluster(place),
+  };
+  try {
+    await makeCertificates(place);
+    await makeNetwork();
+    await startControlPlane(place);
+    await startNode(place, o.images);
+    const dns = readFileSync(fileURLToPath(new URL('dns.yaml', import.meta.url)), 'utf8');
+    await kubectl(['apply', '-f', '-'], dns);
+    mkdirSync(path.join(place.folder, 'volume'), { mode: 0o777 });
+    await kubectl(['apply', '-f', '-'], JSON.stringify(storage(path.join(place.folder, 'volume'))));
+    await waitFor('DNS', () =>
+      kubectl(['-n', 'kube-system', 'rollout', 'status', 'deployment/coredns', '--timeout=10s']),
+    );
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+function storage(folder: string): object {
+  const local = {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: {
+      name: 'local',
+      annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' },
+    },
+    provisioner: 'kubernetes.io/no-provisioner',
+    volumeBindingMode: 'WaitForFirstConsumer',
+  };
+  const onNode = { key: 'kubernetes.io/hostname', operator: 'In', values: [nodeName] };
+  const volume = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: 'volume' },
+    spec: {
+      capacity: { storage: '20Gi' },
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'local',
+      local: { path: folder },
+      nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [onNode] }] } },
+    },
+  };
+  return { apiVersion: 'v1', kind: 'List', items: [local, volume] };
+}

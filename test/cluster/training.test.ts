@@ -1,0 +1,143 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runCoordinator } from '../support/coordinator-process.js';
+import { buildGoPrograms } from '../support/go-programs.js';
+import { readStateDigest, readSummaryFile } from '../support/run-files.js';
+import { type Cluster, startCluster } from './harness/cluster.js';
+import { waitFor } from './harness/commands.js';
+import { buildImages } from './harness/images.js';
+import { nodeName } from './harness/place.js';
+import { missingRequirements } from './harness/requirements.js';
+import { openRelease } from './release.js';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const chart = path.join(here, '../../deploy/chart');
+const epochs = 5;
+/** RONDO_CLUSTER_KEEP=1 leaves the cluster for a look; the next call removes it. */
+const keeps = process.env.RONDO_CLUSTER_KEEP !== undefined;
+/** RONDO_CLUSTER_IMAGES names a folder of images that are there already. */
+const imagesGiven = process.env.RONDO_CLUSTER_IMAGES;
+
+const namespace = 'training';
+const began = Date.now();
+const say = (what: string) =>
+  process.stderr.write(`${((Date.now() - began) / 1_000).toFixed(0).padStart(5)} s  ${what}\n`);
+
+let folder: string;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  const missing = await missingRequirements();
+  if (missing !== null) throw new Error(`npm run test:cluster: ${missing}`);
+  folder = mkdtempSync(path.join(tmpdir(), 'rondo-reference-'));
+  const kubernetes = await buildGoPrograms(path.join(here, 'programs/kube'));
+  const coredns = await buildGoPrograms(path.join(here, 'programs/coredns'));
+  const deploy = await buildGoPrograms(path.join(here, '../deploy/programs'));
+  say('programs are there');
+  const images = imagesGiven ?? path.join(tmpdir(), 'rondo-cluster-images');
+  if (imagesGiven === undefined) await buildImages(images, path.join(coredns, 'coredns'));
+  say('images are built');
+  cluster = await startCluster({ kubernetes, helm: path.join(deploy, 'helm'), images });
+  say('Kubernetes is up');
+});
+
+afterAll(async () => {
+  if (!keeps) await cluster?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+it('trains to the bits of one machine while pods are killed, scaled, moved, drained and upgraded, and leaves nothing', async () => {
+  const release = openRelease(cluster, 'pets', namespace);
+  const { kubectl } = release;
+  const helm = (verb: string, ...args: string[]) => cluster.helm([verb, ...args, '--namespace', namespace]);
+  const values = ['--values', path.join(here, 'values.yaml')];
+  await cluster.kubectl(['apply', '-f', '-'], restrictedNamespace());
+
+  await helm('install', 'pets', chart, ...values, '--set', 'workers=2');
+  await release.trainsOn(2);
+  say('two workers train');
+
+  const [killed] = await release.workerPods();
+  await kubectl(['delete', 'pod', killed!.name, '--grace-period=0', '--force']);
+  await waitFor('another pod', async () => {
+    const pods = await release.workerPods();
+    return pods.every(({ uid }) => uid !== killed!.uid) && pods.length === 2;
+  });
+  await release.trainsOn(2);
+  say('a worker pod was killed, and replaced');
+
+  await helm('upgrade', 'pets', chart, ...values, '--set', 'workers=3');
+  await release.trainsOn(3);
+  say('helm upgrade: three workers train');
+  await release.inCoordinator('coordinator', 'scale', 'pets', '2', '--run-dir', '/var/lib/rondo/runs');
+  await release.trainsOn(2);
+  const { spec } = JSON.parse(await kubectl(['get', 'job', 'pets-workers', '-o', 'json'])) as {
+    spec: { parallelism: number; completions: number };
+  };
+  expect([spec.parallelism, spec.completions]).toEqual([2, 2]);
+  say('coordinator scale: two workers train');
+
+  await kubectl(['delete', 'pod', release.coordinator, '--wait']);
+  await release.trainsOn(2);
+  say('the coordinator pod was deleted, and another took its place');
+
+  await kubectl(['cordon', nodeName]);
+  const evicted = (await release.workerPods()).find(({ phase, ending }) => phase === 'Running' && !ending)!;
+  const eviction = {
+    apiVersion: 'policy/v1',
+    kind: 'Eviction',
+    metadata: { name: evicted.name, namespace },
+  };
+  const evictionPath = `/api/v1/namespaces/${namespace}/pods/${evicted.name}/eviction`;
+  await kubectl(['create', '--raw', evictionPath, '-f', '-'], JSON.stringify(eviction));
+  await release.trainsOn(1);
+  await cluster.kubectl(['uncordon', nodeName]);
+  await release.trainsOn(2);
+  say('the node was drained of a worker, and taken into use again');
+
+  await helm(
+    ...(['upgrade', 'pets', chart] as const),
+    ...[...values, '--set', 'workers=2,coordinator.podAnnotations.upgraded=yes', '--force-conflicts'],
+  );
+  await kubectl(['rollout', 'status', 'statefulset/pets-coordinator', '--timeout=300s']);
+  say('helm upgrade: another coordinator pod');
+
+  const summary = await release.ended();
+  expect(summary).toMatchObject({ status: 'completed' });
+  expect(summary.epochs.at(-1)!.error_rate).toBeLessThan(0.1);
+  say('the run is over');
+  await release.inCoordinator('coordinator', 'verify-run', 'pets', '--run-dir', '/var/lib/rondo/runs');
+  const digest = await release.stateDigest(epochs - 1);
+
+  await helm('uninstall', 'pets', '--wait');
+  const left = await waitFor('nothing but the volume', async () => {
+    const kinds =
+      'all,configmaps,secrets,roles,rolebindings,serviceaccounts,networkpolicies,poddisruptionbudgets,persistentvolumeclaims';
+    const names = (await kubectl(['get', kinds, '-o', 'name'])).split('\n').filter((name) => name !== '');
+    const own = names.filter(
+      (name) => !['configmap/kube-root-ca.crt', 'serviceaccount/default'].includes(name),
+    );
+    return own.length <= 1 ? own : undefined;
+  });
+  expect(left).toEqual(['persistentvolumeclaim/rondo-pets-coordinator-0']);
+  if (!keeps) await cluster.stop();
+  say('uninstalled: nothing is left but the volume');
+
+  const alone = await runCoordinator([
+    ...['start', '--workers', '2', '--threads', '1', '--epochs', `${epochs}`, '--name', 'alone', '--json'],
+    ...['--run-dir', folder],
+  ]);
+  expect(alone.code, alone.stderr).toBe(0);
+  say('the same run is over on one machine');
+  const run = path.join(folder, 'alone');
+  expect(readSummaryFile(run).status).toBe('completed');
+  expect(digest).toBe(readStateDigest(path.join(run, 'checkpoints', `epoch-000${epochs - 1}`)));
+});
+
+function restrictedNamespace(): string {
+  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
+}
