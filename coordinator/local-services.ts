@@ -24,7 +24,7 @@ export const localServices: RunServices = {
   fetchWeights: (arch, options) =>
     fetchImagenetWeights(arch, { ...options, cacheDir: installation().cacheDir }),
   checkWeights: (request, options) => runWorkerJob(checkWeightsJob, request, options),
-  async startMetricsServer({ storeDir, access, runId, listen, earlier, outlivesMs }) {
+  async startMetricsServer({ storeDir, access, runId, listen, port: wanted, earlier, outlivesMs }) {
     const end = new AbortController();
     let ending = false;
     const { authority } = access;
@@ -40,9 +40,10 @@ export const localServices: RunServices = {
         ...{ ...place, storeDir, signal: end.signal, earlier, outlivesMs },
         certificates: certificates(),
       });
+    const anywhere = () => start(wanted === null ? {} : { port: wanted });
     // Where workers look for it, if nobody else is there now.
     const { port, token: same } = earlier ?? {};
-    const server = await (earlier === null ? start({}) : start({ port, token: same }).catch(() => start({})));
+    const server = await (earlier === null ? anywhere() : start({ port, token: same }).catch(anywhere));
     authority?.onChange(() => {
       if (!ending) server.reload(certificates()!);
     });

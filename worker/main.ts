@@ -61,7 +61,7 @@ program
   )
   .option(
     '--zone <NAME>',
-    'where this machine is, such as its rack: machines of one zone stand beside each other in the ring',
+    'where this machine is, such as its rack: machines of one zone stand beside each other in the ring; else RONDO_ZONE in the environment',
   )
   .option('--id <ID>', 'name of this worker, unique in its run', `${hostname()}-${process.pid}`)
   .option(
@@ -128,7 +128,9 @@ async function join(flags: Flags): Promise<void> {
     advertise: flags.advertise ?? null,
     proof: readJoinProof(flags, process.env),
     workerId: flags.id,
-    zone: flags.zone,
+    // In a pod: the node's. Empty where the cluster does not say.
+    host: process.env.RONDO_HOST || undefined,
+    zone: flags.zone ?? (process.env.RONDO_ZONE || undefined),
     dataRoot: flags.dataRoot === undefined ? null : resolve(flags.dataRoot),
     cacheDir: flags.cacheDir,
     cacheBytes: flags.cacheMib * bytesPerMiB,

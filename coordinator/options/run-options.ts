@@ -135,6 +135,12 @@ export const clusterOptions = {
     type: natsUrl,
     defaultText: 'one is started for the run',
   }),
+  natsPort: runtimeOption({
+    value: 'PORT',
+    text: 'where the NATS server that is started for the run listens, on the host of --listen; for firewalls and pods',
+    type: integer(1, 65_535),
+    defaultText: 'a free one',
+  }),
 };
 
 /** The run's folder, and what is kept and said of it. */

@@ -35,6 +35,8 @@ export interface RuntimeOptions extends WorkerCounts {
   /** Disk for decoded images, in GiB. */
   readonly cacheGib: number;
   readonly nats: string | null;
+  /** Of the run's own NATS server; null for a free one. */
+  readonly natsPort: number | null;
   readonly listen: string;
   /** Where others reach what listens there; null when that is the same. */
   readonly advertise: string | null;
@@ -82,6 +84,7 @@ export function resolveStart(raw: RawStart): StartConfig {
     },
     cacheGib: parsed.cacheGib ?? diskCacheGib(process.env),
     nats: parsed.nats ?? null,
+    natsPort: parsed.natsPort ?? null,
     listen: parsed.listen ?? defaults.listen,
     advertise: parsed.advertise ?? null,
     joinTokenFile: parsed.joinTokenFile ?? null,

@@ -93,7 +93,7 @@ async function open({
     const outlivesMs = deadlinesOf(runtime.silenceMs).absenceMs;
     resources.server = await services.startMetricsServer({
       ...{ storeDir: directory.nats, access, runId: config.runId, listen: runtime.listen },
-      ...{ earlier, outlivesMs },
+      ...{ earlier, outlivesMs, port: runtime.natsPort },
     });
     record.change({ nats: resources.server.server });
     void resources.server.failed.then(warn);

@@ -118,6 +118,8 @@ export interface RunServices {
     runId: string;
     /** HOST:PORT of the coordinator, whose host it listens on where members have certificates. */
     listen: string;
+    /** Null for a free one. */
+    port: number | null;
     /** One of a coordinator that died: if it still runs, it is taken over. */
     earlier: CoordinatorRecord['nats'];
     /** How long it outlives this process. */

@@ -25,6 +25,7 @@ const ofChart = [
     'kubernetes',
     'joinTokenFile',
     'natsPort',
+    'supervised',
   ],
 ];
 

@@ -34,6 +34,8 @@ import { sendState } from './state-transfer.js';
 
 export interface WorkerOptions extends RunResourcesOptions {
   readonly proof: JoinProof;
+  /** The machine's name, or the node's where that is another one: workers of one host stand beside each other in the ring. */
+  readonly host?: string | undefined;
   /** Where its host is: workers of one zone stand beside each other in the ring. */
   readonly zone?: string | undefined;
   /** HOST:PORT to serve peers on; null for a free port of the address by which the coordinator is reached. */
@@ -81,7 +83,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const link = createCoordinatorLink();
   const peerAddress = advertisedAddress(peers.address, reach.advertise);
   const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
-  const register = { workerId, peerAddress, host: hostname(), zone: options.zone, pid: process.pid, version };
+  const { host = hostname(), zone } = options;
+  const register = { workerId, peerAddress, host, zone, pid: process.pid, version };
   let run: Promise<RunResources> | undefined;
   /** Steps; null until the run is open. */
   let perEpoch: number | null = null;

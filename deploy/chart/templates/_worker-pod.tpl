@@ -103,14 +103,12 @@ args:
 - --ca-file=/var/run/rondo/ca/ca.crt
 - --token-file=/var/run/rondo/token/token
 - --id=$(POD_NAME){{ if gt $perPod 1 }}-{{ $index }}{{ end }}
-- --listen=$(POD_IP):0
 - --health=0.0.0.0:{{ $port }}
 - --cache-mib={{ $w.cacheMib }}
 env:
 - {name: RONDO_CACHE, value: /var/cache/rondo}
 - {name: RONDO_LOG, value: {{ $.Values.logLevel }}}
 - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
-- {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
 # The ring passes each node's and each zone's border once.
 - {name: RONDO_HOST, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
 - {name: RONDO_ZONE, valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}

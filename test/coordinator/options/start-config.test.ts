@@ -40,6 +40,7 @@ describe('defaults', () => {
       checkpoints: { everySteps: null, everyMs: null, keep: 2 },
       cacheGib: 20,
       nats: null,
+      natsPort: null,
       listen: '127.0.0.1:0',
       advertise: null,
       insecure: false,
