@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { deadlinesOf, defaultSilenceMs } from '../plan/deadlines.js';
 import { exitCodesHelp, RondoError } from '../runtime/errors.js';
 import { tokenVariable } from '../runtime/grpc/credentials.js';
+import { healthPages, serveHealth } from '../runtime/health.js';
 import { parseHostPort } from '../runtime/host-port.js';
 import { defaultDiskCacheGib, diskCacheGib, installation, version } from '../runtime/installation.js';
 import { type Lifecycle, openLifecycle } from '../runtime/lifecycle.js';
@@ -58,6 +59,17 @@ program
   .option(
     '--insecure',
     'no encryption and no certificates, as the coordinator was started: whoever sees the traffic can read all, and take part',
+  )
+  .option(
+    '--wait <SECONDS>',
+    'how long to wait for a coordinator that does not answer yet',
+    wholeNumber,
+    deadlinesOf(defaultSilenceMs).connectMs / 1_000,
+  )
+  .option(
+    '--health <HOST:PORT>',
+    'serve /healthz, /readyz and /metrics (Prometheus) there, to anybody, without encryption: nothing in it is secret',
+    hostAndPort,
   )
   .option(
     '--zone <NAME>',
@@ -115,6 +127,8 @@ interface Flags extends JoinFlags {
   advertise?: string;
   dataRoot?: string;
   zone?: string;
+  wait: number;
+  health?: string;
   id: string;
   cacheDir: string;
   cacheGib?: number;
@@ -128,6 +142,7 @@ async function join(flags: Flags): Promise<void> {
     advertise: flags.advertise ?? null,
     proof: readJoinProof(flags, process.env),
     workerId: flags.id,
+    waitMs: 1_000 * flags.wait,
     // In a pod: the node's. Empty where the cluster does not say.
     host: process.env.RONDO_HOST || undefined,
     zone: flags.zone ?? (process.env.RONDO_ZONE || undefined),
@@ -138,11 +153,23 @@ async function join(flags: Flags): Promise<void> {
     onEnding: endInTime,
   };
   const lifecycle = openWorkerLifecycle();
+  const health = flags.health === undefined ? null : await openHealth(flags.health, flags.id);
   try {
-    await runWorker(options, lifecycle.signal);
+    await runWorker({ ...options, observer: health?.metrics }, lifecycle.signal);
   } finally {
+    health?.server.close();
     lifecycle.close();
   }
+}
+
+/** Loaded where it is asked for alone: Prometheus' client measures Node from then on. */
+async function openHealth(address: string, workerId: string) {
+  const { openWorkerMetrics } = await import('./session/worker-metrics.js');
+  const metrics = openWorkerMetrics(workerId);
+  const { registry, waitsFor } = metrics;
+  const server = await serveHealth(address, { metrics: registry, waitsFor });
+  writeLines(process.stderr, [`worker: serves ${healthPages} at http://${server.address}`]);
+  return { metrics, server };
 }
 
 async function job(name: string): Promise<void> {

@@ -1,9 +1,11 @@
 import { basename, relative } from 'node:path';
 import { Command } from 'commander';
+import { healthPages } from '../../runtime/health.js';
 import { imageEndings, maxImageSize } from '../../runtime/images.js';
 import type { Lifecycle } from '../../runtime/lifecycle.js';
 import { shellWord } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
+import type { RunControl } from '../cluster/control.js';
 import { gatherRaw } from '../options/config-file.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
 import type { RawStart } from '../options/start-schema.js';
@@ -18,8 +20,10 @@ import type { RunServices } from '../run/services.js';
 import { takeUp } from '../run/take-up.js';
 import type { TrainContext } from '../run/train-context.js';
 import { trainRun } from '../run/train-run.js';
+import type { RunEvent } from '../telemetry/run-events.js';
 import { openReporter } from '../terminal/reporter.js';
 import { startOptions } from './command-options.js';
+import { openRunHealth, type RunHealth } from './run-health.js';
 
 const examples = `
 Examples:
@@ -82,8 +86,16 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
   const config = resolveStart(adoptArch(takeUp(raw)));
   const lifecycle = environment.openLifecycle({ handsOver: config.runtime.supervised });
   const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
-  const { report } = reporter;
+  let health: RunHealth | null = null;
+  const report = (event: RunEvent) => {
+    reporter.report(event);
+    health?.hear(event);
+  };
   try {
+    if (config.runtime.health !== null) {
+      health = await openRunHealth(config.runtime.health, services.nowMs);
+      report({ kind: 'note', text: `serves ${healthPages} at http://${health.address}` });
+    }
     const context = { services, report, signal: lifecycle.signal, command: argv };
     const prepared = await prepare(config, context);
     if (prepared.kind === 'finished') {
@@ -101,8 +113,10 @@ export async function start(raw: RawStart, environment: StartEnvironment): Promi
     }
     const { run } = prepared;
     const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir);
-    return await train(run, { services, report, signals: lifecycle, resume });
+    const onControl = (control: RunControl) => health?.onControl(control);
+    return await train(run, { services, report, signals: lifecycle, resume, onControl });
   } finally {
+    health?.close();
     reporter.close();
     lifecycle.close();
   }

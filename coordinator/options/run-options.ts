@@ -127,6 +127,14 @@ export const clusterOptions = {
     default: null,
     defaultText: '1, which on one machine needs no ring; more where machines have idle cores',
   }),
+  health: runtimeOption({
+    value: 'HOST:PORT',
+    text:
+      'serve /healthz, /readyz and /metrics (Prometheus) there, to anybody, without encryption, beyond loopback too: nothing in ' +
+      'it is secret',
+    type: hostPort,
+    defaultText: 'nowhere',
+  }),
   nats: runtimeOption({
     value: 'URL',
     text:

@@ -44,6 +44,8 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly joinTokenFile: string | null;
   /** Neither encryption nor certificates, beyond loopback too. */
   readonly insecure: boolean;
+  /** HOST:PORT for probes and Prometheus; null for nowhere. */
+  readonly health: string | null;
   readonly runDir: string;
   /** Another coordinator follows whenever this one ends. */
   readonly supervised: boolean;
@@ -89,6 +91,7 @@ export function resolveStart(raw: RawStart): StartConfig {
     advertise: parsed.advertise ?? null,
     joinTokenFile: parsed.joinTokenFile ?? null,
     insecure: parsed.insecure ?? false,
+    health: parsed.health ?? null,
     runDir: parsed.runDir ?? defaults.runDir,
     supervised: parsed.supervised ?? false,
     json: parsed.json ?? false,

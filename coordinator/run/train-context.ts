@@ -1,3 +1,4 @@
+import type { RunControl } from '../cluster/control.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { RunServices } from './services.js';
 
@@ -14,6 +15,8 @@ export interface TrainContext {
     readonly immediate: AbortSignal;
     readonly handover?: AbortSignal;
   };
+  /** Hears how the run can be asked what it is at, once it can. */
+  onControl?(control: RunControl): void;
   /** The command that goes on with this run. */
   readonly resume: string;
 }

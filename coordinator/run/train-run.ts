@@ -235,6 +235,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
     checkpoint: () => active.start!,
     async work(cluster) {
       const control = controlOf({ ...controlled, resources }, pace);
+      context.onControl?.(control);
       await openControl(control, directory.control, resources, context);
       return trainPhases(active, cluster);
     },

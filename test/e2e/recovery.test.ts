@@ -7,6 +7,7 @@ import {
   runCoordinator,
   startCoordinator,
 } from '../support/coordinator-process.js';
+import { readMetricsText } from '../support/metrics-text.js';
 import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readMetrics, readSummaryFile } from '../support/run-files.js';
@@ -140,14 +141,34 @@ describe('a run that is interrupted', () => {
       ...['--workers', '2', '--local-workers', '0', '--epochs', '4'],
       '--supervised',
       ...['--listen', '0.0.0.0:0', '--threads', String(threads), '--join-token-file', tokenFile],
+      ...['--health', '127.0.0.1:0'],
     );
     const first = startCoordinator(line);
     const { address } = await first.event(({ kind }) => kind === 'waiting');
     const place = `127.0.0.1:${String(address).split(':').at(-1)}`;
     const guests = ['one', 'two'].map((id) =>
-      joinWorker(place, { inputs: ['--token-file', tokenFile, '--ca-file', caFile, '--id', id] }),
+      joinWorker(place, {
+        inputs: ['--token-file', tokenFile, '--ca-file', caFile, '--id', id, '--health', '127.0.0.1:0'],
+      }),
     );
     await first.event((event) => event.kind === 'step' && event.step === 1);
+    const served = /serves .* at (http:\S+)/;
+    const note = await first.event(({ kind, text }) => kind === 'note' && served.test(String(text)));
+    const guestSays = await guests[0]!.printed(served);
+    for (const [base, labels] of [
+      [served.exec(String(note.text))![1]!, ''],
+      [guestSays[1]!, '{worker="one"}'],
+    ] as const) {
+      const answers = await Promise.all(['/healthz', '/readyz'].map((page) => fetch(base + page)));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+      const read = readMetricsText(await (await fetch(`${base}/metrics`)).text());
+      const figures = ['generation', 'world_size', 'step', 'steps_total', 'samples_total', 'loss'].map(
+        (name) => read(name + labels),
+      );
+      expect(figures.slice(0, 2)).toEqual([1, 2]);
+      for (const figure of figures) expect(figure).toBeGreaterThan(0);
+      expect(read(`step_seconds_count${labels}`)).toBe(read(`steps_total${labels}`));
+    }
     first.kill('SIGKILL');
     const { stdout } = await first.exited;
     expect(stdout).not.toContain('ssss');

@@ -13,8 +13,8 @@ export interface WorkerExit {
 /** The compiled worker as a process of its own, as a person would join it to a run. */
 export interface WorkerProcess {
   readonly pid: number;
-  /** Resolves when standard error holds `text`; rejects when the worker ends without it. */
-  printed(text: string): Promise<void>;
+  /** Resolves with what matches when standard error holds `text`; rejects when the worker ends without it. */
+  printed(text: string | RegExp): Promise<RegExpMatchArray>;
   readonly exited: Promise<WorkerExit>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -75,8 +75,10 @@ export function joinWorker(run: JsonEvent | string, join: Join = {}): WorkerProc
     printed: (text) =>
       new Promise((resolve, reject) => {
         const check = () => {
-          const found = stderr.includes(text);
-          if (found) resolve();
+          const found = stderr.match(
+            typeof text === 'string' ? text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&') : text,
+          );
+          if (found) resolve(found);
           else if (ended) reject(new Error(`ended without "${text}"; it printed:\n${stderr}`));
           if (found || ended) waiting.delete(check);
         };

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { stepsPerEpoch } from '../../plan/phases.js';
-import type { Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -13,6 +13,7 @@ import { createExchange } from '../collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
 import type { FetchSamples } from '../data/fetched-source.js';
+import type { TaskEvent } from '../training/task.js';
 import type { GenerationServices, Position } from './active-generation.js';
 import { activityOf } from './activity.js';
 import { createCoordinatorLink } from './coordinator-link.js';
@@ -32,6 +33,16 @@ import {
 } from './run-resources.js';
 import { sendState } from './state-transfer.js';
 
+/** Hears what a worker does. */
+export interface WorkerObserver {
+  /** Whether there is a session. */
+  connected(now: boolean): void;
+  /** It has all that it needs but a place in a generation. */
+  opened(): void;
+  assigned(assignment: Assignment): void;
+  happened(event: TaskEvent): void;
+}
+
 export interface WorkerOptions extends RunResourcesOptions {
   readonly proof: JoinProof;
   /** The machine's name, or the node's where that is another one: workers of one host stand beside each other in the ring. */
@@ -42,6 +53,9 @@ export interface WorkerOptions extends RunResourcesOptions {
   readonly listen: string | null;
   /** The host by which peers reach this worker, when that is another than it listens on. */
   readonly advertise: string | null;
+  /** How long the coordinator may not answer yet. */
+  readonly waitMs: number;
+  readonly observer?: WorkerObserver | undefined;
   /** Called when nothing is left to be done but to end, within `graceMs`. */
   onEnding?(graceMs: number): void;
 }
@@ -56,9 +70,9 @@ export interface WorkerOptions extends RunResourcesOptions {
  *   when `signal` aborts before the run is over.
  */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
-  const { workerId } = options;
+  const { workerId, observer } = options;
   const { credentials, localHost, lifetimeMs } = await enrol(options.coordinator, {
-    ...{ proof: options.proof, workerId, timeoutMs: deadlinesOf(defaultSilenceMs).connectMs, signal },
+    ...{ proof: options.proof, workerId, timeoutMs: options.waitMs, signal },
   });
   const opened: Opened = { lanes: [] };
   const compute = startComputeThread();
@@ -109,15 +123,25 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     perEpoch = stepsPerEpoch(resources.config);
     // What it held may be of steps that the others have taken otherwise meanwhile.
     resources.held.step = null;
+    observer?.opened();
+    const reporter = createReporter(link, publisher, { runId, workerId });
     return {
       resources: { ...resources, session: link, snapshotSteps: Number(welcome.snapshotSteps) },
-      reporter: createReporter(link, publisher, { runId, workerId }),
+      reporter: {
+        report(event, generation) {
+          reporter.report(event, generation);
+          observer?.happened(event);
+        },
+      },
       settleMetrics,
     };
   };
   const follower = createFollower({
     ...{ link, position, prepare, onEnding: endInTime },
-    onAssigned: ({ generation, workerIds }) => copying.assign(generation, workerIds),
+    onAssigned(assignment) {
+      copying.assign(assignment.generation, assignment.workerIds);
+      observer?.assigned(assignment);
+    },
   });
 
   const open = (timeoutMs: number) =>
@@ -135,6 +159,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const attend = async (session: CoordinatorSession): Promise<Goodbye | null> => {
     let hangUpTimer: NodeJS.Timeout | undefined;
     current = session;
+    observer?.connected(true);
     const leave = () => {
       session.send({ $case: 'leave', value: {} });
       hangUpTimer = setTimeout(() => session.close(), deadlines.hangUpMs);
@@ -149,6 +174,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       return null;
     } finally {
       clearTimeout(hangUpTimer);
+      observer?.connected(false);
       signal.removeEventListener('abort', leave);
       session.close();
     }

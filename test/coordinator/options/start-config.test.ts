@@ -45,6 +45,7 @@ describe('defaults', () => {
       advertise: null,
       insecure: false,
       joinTokenFile: null,
+      health: null,
       supervised: false,
       runDir: 'runs',
       json: false,
