@@ -86,7 +86,7 @@ export interface Cluster {
   synced(): void;
   /** A worker is not started again: the run ends with `error` when too few are left. */
   workerExited(error: RondoError): void;
-  /** Whether the process was told that all is done. */
+  /** Whether the process asked to leave, or was told that all is done. */
   hasLeft(workerId: string, pid: number): boolean;
   /** What it is at, and how fast its workers are. */
   status(): ClusterStatus;

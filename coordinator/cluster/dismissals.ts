@@ -1,6 +1,6 @@
 import type { WorkerMessage } from '../../proto/gen/coordinator.js';
 
-/** Which workers' processes were told that all is done. */
+/** Which workers' processes asked to leave, or were told that all is done. */
 export interface Dismissals {
   hear(session: number, message: WorkerMessage): void;
   dismiss(session: number): void;
@@ -14,6 +14,8 @@ export function followDismissals(): Dismissals {
   const nameProcess = (workerId: string, pid: number) => `${workerId} ${pid}`;
   return {
     hear(session, { message }) {
+      // It may have to end before it is told that it may.
+      if (message?.$case === 'leave') dismissed.add(processes.get(session));
       if (message?.$case !== 'register') return;
       processes.set(session, nameProcess(message.value.workerId, message.value.pid));
     },

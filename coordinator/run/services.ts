@@ -39,7 +39,7 @@ export interface RunningCluster {
   snapshot(): void;
   /** All that the listener has heard is on the disk. */
   synced(): void;
-  /** Whether the process was told that all is done. */
+  /** Whether the process asked to leave, or was told that all is done. */
   hasLeft(workerId: string, pid: number): boolean;
   /** A worker that was launched here ended badly and is not started again. */
   workerExited(error: RondoError): void;
@@ -174,7 +174,7 @@ export interface RunServices {
     earlier: CoordinatorRecord['workers'];
     /** So many are looked after from now on. */
     onCount(count: number): void;
-    /** Whether a process whose exit code is unknown was told that all is done. */
+    /** Whether a process whose exit code is unknown asked to leave, or was told that all is done. */
     hasLeft(workerId: string, pid: number): boolean;
     /** A worker's process runs. */
     onStart(workerId: string, pid: number): void;
