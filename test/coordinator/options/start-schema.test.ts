@@ -33,7 +33,7 @@ const meanings: Record<string, readonly string[]> = {
   'cli/pack.ts': ['data', 'labelPattern', 'labels', 'valid', 'skipBroken', 'seed'],
   'cli/data-plan.ts': ['data', 'batchSize', 'shuffleWindow', 'validPct', 'split', 'seed'],
   'cli/show-batch.ts': ['seed', 'size', 'augment', 'shuffleWindow'],
-  'run-store/verify-images.ts': ['data', 'valid'],
+  'run-store/verify-images.ts': ['data', 'valid', 'skipBroken'],
   'report/page/recipe-section.ts': ['labelPattern'],
   'run-store/epoch-record.ts': ['classWeights'],
   'run-store/measures.ts': ['classWeights'],
