@@ -102,6 +102,7 @@ args:
 - --coordinator={{ include "rondo.coordinatorHost" $ }}:7070
 - --ca-file=/var/run/rondo/ca/ca.crt
 - --token-file=/var/run/rondo/token/token
+- --wait=600
 - --id=$(POD_NAME){{ if gt $perPod 1 }}-{{ $index }}{{ end }}
 - --health=0.0.0.0:{{ $port }}
 - --cache-mib={{ $w.cacheMib }}

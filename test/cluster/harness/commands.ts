@@ -70,7 +70,7 @@ function commandLine(pid: number): string {
 export async function waitFor<T>(
   what: string,
   condition: () => Promise<T | undefined | false>,
-  { withinMs = 120_000, everyMs = 500 } = {},
+  { withinMs = 300_000, everyMs = 500 } = {},
 ): Promise<T> {
   const deadline = Date.now() + withinMs;
   let reason = '';
