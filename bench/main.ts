@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   predict: () => import('./predict/main.js'),
   scaling: () => import('./scaling/main.js'),
   'start-up': () => import('./start-up/main.js'),
+  shards: () => import('./shards/main.js'),
   step: () => import('./step/main.js'),
 };
 

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+/** One pass of an implementation, in a process of its own that begins without anything cached. */
+export const passSchema = z.object({
+  /** Folder or URL of what `coordinator pack` wrote. */
+  packed: z.string(),
+  /** Folder or URL of the same images as Streaming's shards. */
+  streaming: z.string(),
+  /** Names of the tars. */
+  tars: z.array(z.string()).readonly(),
+  images: z.int().positive(),
+  /** Short side, in pixels. */
+  presize: z.int().positive(),
+  batch: z.int().positive(),
+  /** Threads of Rondo, worker processes of the peers. */
+  workers: z.int().positive(),
+  /** Images of the epoch that an earlier process has consumed. */
+  consumed: z.int().nonnegative(),
+  /** An empty folder. */
+  cacheDir: z.string(),
+});
+export type Pass = Readonly<z.infer<typeof passSchema>>;
+
+export const passResultSchema = z.object({
+  /** From when the program was loaded. */
+  firstBatchSeconds: z.number(),
+  seconds: z.number(),
+  /** Of the process and those it started. */
+  cpuSeconds: z.number(),
+  images: z.int(),
+});
+export type PassResult = Readonly<z.infer<typeof passResultSchema>>;
