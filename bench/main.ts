@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   loader: () => import('./loader/main.js'),
   overlap: () => import('./overlap/main.js'),
   predict: () => import('./predict/main.js'),
+  scale: () => import('./scale/main.js'),
   scaling: () => import('./scaling/main.js'),
   'start-up': () => import('./start-up/main.js'),
   shards: () => import('./shards/main.js'),
