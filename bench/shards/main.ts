@@ -2,13 +2,14 @@
 // over HTTP, to presized pixels; time to the first batch, and to that after a resume amid an epoch; bytes that a
 // server sends. With --peers beside WebDataset and Streaming, on the same images.
 import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { indexImages } from '../../coordinator/dataset/dataset.js';
 import { packImages } from '../../coordinator/pack/pack-images.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { commonOptions, readArguments, toCount } from '../support/arguments.js';
 import { describeEnvironment, formatEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
@@ -125,7 +126,7 @@ async function makeShards(work: string, images: number, withPeers: boolean): Pro
   const drawn = await makePictures(path.join(work, 'drawn'), images);
   for (const [index, file] of drawn.entries()) {
     const link = path.join(folder, index % 2 === 0 ? 'a' : 'b', path.basename(file));
-    mkdirSync(path.dirname(link), { recursive: true });
+    makeFolder(path.dirname(link));
     if (!existsSync(link)) linkSync(file, link);
   }
   const signal = new AbortController().signal;
@@ -138,7 +139,7 @@ async function makeShards(work: string, images: number, withPeers: boolean): Pro
   const streaming = path.join(work, 'streaming');
   if (withPeers && !existsSync(path.join(streaming, 'index.json'))) {
     rmSync(streaming, { recursive: true, force: true });
-    mkdirSync(streaming, { recursive: true });
+    makeFolder(streaming);
     const inputs = ['write', path.join(work, 'packed'), streaming, String(shardBytes)];
     execFileSync(python, [peerScript('shards', 'peer.py'), ...inputs], { stdio: ['ignore', 2, 2] });
   }
