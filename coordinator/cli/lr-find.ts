@@ -16,7 +16,7 @@ import { positiveNumber, startOptions, wholeNumber } from './command-options.js'
 import type { StartEnvironment } from './start.js';
 
 /** Options that only a run has. A config file that is shared with `start` may hold them. */
-const optionsOfRuns = ['name', 'resume', 'nats', 'supervised', 'join-token-file', 'health'];
+const optionsOfRuns = ['name', 'resume', 'nats', 'supervised', 'join-token-file', 'health', 'kubernetes'];
 
 const examples = `
 The network trains for --steps steps while its learning rate rises from --min-lr to --max-lr; then its weights are what

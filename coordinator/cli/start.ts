@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { basename, relative } from 'node:path';
 import { Command } from 'commander';
 import { healthPages } from '../../runtime/health.js';
@@ -7,8 +8,10 @@ import { shellWord } from '../../runtime/printable.js';
 import { adoptArch } from '../checkpoints/source-run.js';
 import type { RunControl } from '../cluster/control.js';
 import { gatherRaw } from '../options/config-file.js';
+import { refused } from '../options/option.js';
+import { defaults } from '../options/run-options.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
-import type { RawStart } from '../options/start-schema.js';
+import { parseStart, type RawStart } from '../options/start-schema.js';
 import {
   describePrepared,
   type PrepareContext,
@@ -24,6 +27,7 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import { openReporter } from '../terminal/reporter.js';
 import { startOptions } from './command-options.js';
 import { openRunHealth, type RunHealth } from './run-health.js';
+import { openPodRun, type PodRun } from './run-in-pod.js';
 
 const examples = `
 Examples:
@@ -81,45 +85,96 @@ export function startCommand(environment: StartEnvironment): Command {
 /**
  * Runs `coordinator start` to its end and returns the exit code. Throws the RondoError of a run that failed.
  */
-export async function start(raw: RawStart, environment: StartEnvironment): Promise<number> {
-  const { services, output, argv } = environment;
-  const config = resolveStart(adoptArch(takeUp(raw)));
-  const lifecycle = environment.openLifecycle({ handsOver: config.runtime.supervised });
-  const reporter = openReporter(output, { json: config.runtime.json }, services.nowMs);
+export async function start(given: RawStart, environment: StartEnvironment): Promise<number> {
+  const { output, argv } = environment;
+  const raw = takeUp(withPlaceholder(given));
+  const first = resolveStart(adoptArch(raw));
+  const { runtime } = first;
+  const lifecycle = environment.openLifecycle({ handsOver: runtime.supervised });
+  const reporter = openReporter(output, { json: runtime.json }, environment.services.nowMs);
   let health: RunHealth | null = null;
+  let pod: PodRun | null = null;
   const report = (event: RunEvent) => {
     reporter.report(event);
     health?.hear(event);
+    pod?.hear(event);
   };
   try {
-    if (config.runtime.health !== null) {
-      health = await openRunHealth(config.runtime.health, services.nowMs);
+    if (runtime.health !== null) {
+      health = await openRunHealth(runtime.health, environment.services.nowMs);
       report({ kind: 'note', text: `serves ${healthPages} at http://${health.address}` });
     }
+    let config = first;
+    if (runtime.kubernetes) {
+      pod = await openPodRun(environment.services, process.env, report);
+      const { minWorkers = 1, maxWorkers = defaults.maxWorkers } = parseStart(raw);
+      const wanted = await pod.workers(lifecycle.signal);
+      const workers = Math.min(Math.max(wanted, minWorkers), maxWorkers);
+      config = resolveStart(adoptArch({ ...raw, workers }));
+    }
+    const services = pod?.services ?? environment.services;
     const context = { services, report, signal: lifecycle.signal, command: argv };
     const prepared = await prepare(config, context);
     if (prepared.kind === 'finished') {
-      const { runId, steps, earlyStopped } = prepared.summary;
-      const how = earlyStopped
-        ? `it stopped early, after ${steps} steps`
-        : `all of its ${steps} steps are taken`;
-      report({ kind: 'note', text: `run ${runId} is completed: ${how}` });
-      if (prepared.summary.report === null) {
-        const command = `${programName(argv)} interpret ${shellWord(prepared.directory.path)}`;
-        report({ kind: 'note', text: `it has no report: \`${command}\` writes one` });
-      }
-      report({ kind: 'summary', ...prepared.summary });
-      return 0;
+      tellFinished(prepared, programName(argv), report);
+    } else {
+      const { run } = prepared;
+      const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir);
+      const onControl = (control: RunControl) => health?.onControl(control);
+      const scale = pod?.scale;
+      const code = await train(run, {
+        ...{ services, report, signals: lifecycle, resume, onControl },
+        ...(scale === undefined ? {} : { scale }),
+      });
+      if (code !== 0) return code;
     }
-    const { run } = prepared;
-    const resume = resumeCommand(programName(argv), run.directory, run.runtime.runDir);
-    const onControl = (control: RunControl) => health?.onControl(control);
-    return await train(run, { services, report, signals: lifecycle, resume, onControl });
+    if (pod !== null) {
+      lifecycle.close();
+      await awaitEnd(environment, report);
+    }
+    return 0;
   } finally {
+    await pod?.close();
     health?.close();
     reporter.close();
     lifecycle.close();
   }
+}
+
+/** In a pod the Job says how many workers there are, once it can be asked. */
+function withPlaceholder(raw: RawStart): RawStart {
+  const { kubernetes = false, workers, minWorkers = 1 } = parseStart(raw);
+  if (!kubernetes) return raw;
+  if (workers !== undefined) {
+    throw refused('--workers is given with --kubernetes', 'leave it out: the Job says how many there are');
+  }
+  return { ...raw, workers: minWorkers };
+}
+
+/** What a StatefulSet runs is started again whenever it ends. */
+async function awaitEnd(
+  { openLifecycle }: StartEnvironment,
+  report: (event: RunEvent) => void,
+): Promise<void> {
+  const { signal, close } = openLifecycle();
+  report({ kind: 'note', text: 'nothing is left to do: staying until SIGTERM' });
+  if (!signal.aborted) await once(signal, 'abort');
+  close();
+}
+
+function tellFinished(
+  { summary, directory }: Extract<Resumed, { kind: 'finished' }>,
+  program: string,
+  report: (event: RunEvent) => void,
+): void {
+  const { runId, steps, earlyStopped } = summary;
+  const how = earlyStopped ? `it stopped early, after ${steps} steps` : `all of its ${steps} steps are taken`;
+  report({ kind: 'note', text: `run ${runId} is completed: ${how}` });
+  if (summary.report === null) {
+    const command = `${program} interpret ${shellWord(directory.path)}`;
+    report({ kind: 'note', text: `it has no report: \`${command}\` writes one` });
+  }
+  report({ kind: 'summary', ...summary });
 }
 
 async function prepare(config: StartConfig, context: PrepareContext): Promise<Resumed> {

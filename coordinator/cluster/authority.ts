@@ -27,6 +27,13 @@ import { type Connections, requireId, requireToken } from './enrolment-rules.js'
 const defaultCertificateMs = 24 * 60 * 60 * 1000;
 const watchMs = 1_000;
 
+/**
+ * What a token that Rondo did not make is worth: what it is known by from now on; null when it is of Rondo's own.
+ *
+ * @throws RondoError unauthenticated or permission-denied when it buys no certificate for this worker.
+ */
+export type ReviewToken = (token: string, workerId: string) => Promise<string | null>;
+
 /** A run's certificate authority: who may join it, and who is who. */
 export interface Authority {
   /** For people to pin it by. */
@@ -65,6 +72,7 @@ export async function openAuthority(o: {
   readonly folder: string;
   readonly runId: string;
   readonly launched: JoinToken;
+  readonly review?: ReviewToken;
   /** How long certificates last; a day unless given. */
   readonly certificateMs?: number;
 }): Promise<Authority> {
@@ -160,8 +168,9 @@ export async function openAuthority(o: {
     credentials,
     async enrol({ token, workerId, signingRequest }) {
       try {
+        const reviewed = (await o.review?.(token, workerId)) ?? null;
         tokens = readAll();
-        const record = requireToken(tokens, token, used);
+        const record = reviewed === null ? requireToken(tokens, token, used) : { id: reviewed };
         requireId(workerId, record, launched, connections);
         // Counted before anything is waited for: two at once must not share one use.
         use(record.id);

@@ -18,7 +18,7 @@ export interface Scaling {
 export interface RunControl {
   status(): RunStatus;
   /** @throws RondoError invalid-argument for a number that cannot be. */
-  scale(workers: number): Scaling;
+  scale(workers: number): Promise<Scaling>;
 }
 
 /** Requests are a number; of a status, some 500 bytes a worker. */
@@ -50,12 +50,10 @@ function serviceOf(control: RunControl): ControlServer {
       }
     },
     scale({ request }, callback) {
-      try {
-        const { starting, stopping } = control.scale(request.workers);
-        callback(null, { starting: [...starting], stopping: [...stopping] });
-      } catch (thrown) {
-        callback(RondoError.from(thrown).toGrpc());
-      }
+      control.scale(request.workers).then(
+        ({ starting, stopping }) => callback(null, { starting: [...starting], stopping: [...stopping] }),
+        (thrown: unknown) => callback(RondoError.from(thrown).toGrpc()),
+      );
     },
   };
 }

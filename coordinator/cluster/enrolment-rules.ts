@@ -43,7 +43,7 @@ export function requireToken(
 /** @throws RondoError unless a worker that holds the token may have this id. */
 export function requireId(
   workerId: string,
-  { id }: JoinToken,
+  { id }: Pick<JoinToken, 'id'>,
   launched: JoinToken,
   connections: Connections | null,
 ): void {

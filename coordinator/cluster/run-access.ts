@@ -18,7 +18,7 @@ import {
   tokensFolder,
   writeToken,
 } from '../run-store/join-tokens.js';
-import type { Authority } from './authority.js';
+import type { Authority, ReviewToken } from './authority.js';
 
 /** How members of a run prove that they are, and what brings others in. */
 export interface RunAccess {
@@ -59,6 +59,8 @@ export interface AccessOptions {
   readonly token?: string;
   /** Holds the token that others join with; one is made unless given. */
   readonly joinTokenFile?: string | null;
+  /** Takes tokens of another kind, in place of Rondo's own. */
+  readonly review?: ReviewToken;
 }
 
 /**
@@ -91,9 +93,11 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
   const authority = await openAuthority({
     ...{ folder: o.folder, runId: o.runId },
     launched: launched.record,
+    ...(o.review === undefined ? {} : { review: o.review }),
   });
   await removeIdleTokens(o.folder);
-  const token = await openJoinToken(tokensFolder(o.folder), o.joinTokenFile ?? null);
+  const token =
+    o.review === undefined ? await openJoinToken(tokensFolder(o.folder), o.joinTokenFile ?? null) : null;
   const { hash, credentials } = authority;
   return {
     ...{ credentials, authority, runToken: null, joining: { token, hash } },

@@ -135,6 +135,12 @@ export const clusterOptions = {
     type: hostPort,
     defaultText: 'nowhere',
   }),
+  kubernetes: runtimeOption({
+    text:
+      'in a pod, as the chart in deploy/chart starts it: workers are the pods of a Job, whose number it follows, and join by their ' +
+      "service accounts' tokens; implies --supervised, and stays when the run is completed, until SIGTERM",
+    type: flag,
+  }),
   nats: runtimeOption({
     value: 'URL',
     text:

@@ -44,6 +44,8 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly joinTokenFile: string | null;
   /** Neither encryption nor certificates, beyond loopback too. */
   readonly insecure: boolean;
+  /** It is in a pod, and its workers are those of a Job. */
+  readonly kubernetes: boolean;
   /** HOST:PORT for probes and Prometheus; null for nowhere. */
   readonly health: string | null;
   readonly runDir: string;
@@ -92,8 +94,9 @@ export function resolveStart(raw: RawStart): StartConfig {
     joinTokenFile: parsed.joinTokenFile ?? null,
     insecure: parsed.insecure ?? false,
     health: parsed.health ?? null,
+    kubernetes: parsed.kubernetes ?? false,
     runDir: parsed.runDir ?? defaults.runDir,
-    supervised: parsed.supervised ?? false,
+    supervised: (parsed.supervised || parsed.kubernetes) ?? false,
     json: parsed.json ?? false,
   };
   const { workers, localWorkers, minWorkers, maxWorkers } = parsed;
@@ -111,7 +114,10 @@ export function resolveStart(raw: RawStart): StartConfig {
     });
   }
   if (places.supervised && parsed.name === undefined) {
-    throw refused('--supervised is given without --name', 'name the run that each coordinator goes on with');
+    throw refused(
+      '--supervised or --kubernetes is given without --name',
+      'name the run that each coordinator goes on with',
+    );
   }
   const counts = settleWorkers(given, defaults.workers);
   const training = resolveTraining(parsed);

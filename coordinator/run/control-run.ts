@@ -11,6 +11,7 @@ import type { RunEvent } from '../telemetry/run-events.js';
 import type { OpenResources } from './open-resources.js';
 import type { RunRecorder } from './run-recorder.js';
 import type { RunServices } from './services.js';
+import type { TrainContext } from './train-context.js';
 
 /** Steps over which a run's speed is measured. */
 const measuredSteps = 20;
@@ -22,6 +23,8 @@ export interface ControlledRun {
   /** Times that the run was resumed. */
   readonly resumptions: number;
   readonly resources: OpenResources;
+  /** Where workers are started elsewhere. */
+  readonly scale?: TrainContext['scale'];
 }
 
 /** How fast a run is, by when its last steps were committed. */
@@ -47,7 +50,7 @@ export function measurePace(): Pace {
 
 /** What a person may ask of the run and have it do. */
 export function controlOf(
-  { config, counts, recorder, resumptions, resources }: ControlledRun,
+  { config, counts, recorder, resumptions, resources, scale }: ControlledRun,
   pace: Pace,
 ): RunControl {
   const localIds = () => resources.workers?.workerIds ?? [];
@@ -66,7 +69,11 @@ export function controlOf(
         members: members.map((member) => ({ ...member, local: local.includes(member.worker) })),
       };
     },
-    scale(workers): Scaling {
+    async scale(workers): Promise<Scaling> {
+      if (scale !== undefined) {
+        requirePossible(workers, 0, counts);
+        return scale(workers);
+      }
       const local = localIds();
       const elsewhere = resources.cluster!.status().members.filter(({ worker }) => !local.includes(worker));
       const staying = elsewhere.filter(({ state }) => state !== 'leaving').length;

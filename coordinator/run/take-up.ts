@@ -10,8 +10,8 @@ import { lockRun, type RunDirectory, runDirectoryAt } from '../run-store/run-dir
  * @throws RondoError invalid-argument for options that cannot be.
  */
 export function takeUp(raw: RawStart): RawStart {
-  const { supervised = false, name, runDir = defaults.runDir, resume } = parseStart(raw);
-  if (!supervised || name === undefined || resume !== undefined) return raw;
+  const { supervised, kubernetes, name, runDir = defaults.runDir, resume } = parseStart(raw);
+  if (!(supervised || kubernetes) || name === undefined || resume !== undefined) return raw;
   const directory = runDirectoryAt(join(runDir, name));
   if (existsSync(directory.record)) {
     const { name: _, ...rest } = raw;

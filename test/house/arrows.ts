@@ -34,6 +34,7 @@ const layers: Record<string, readonly string[]> = {
     'cluster',
     'membership',
     'launch',
+    'kubernetes',
     'checkpoints',
     'telemetry',
     'run-store',

@@ -46,6 +46,7 @@ describe('defaults', () => {
       insecure: false,
       joinTokenFile: null,
       health: null,
+      kubernetes: false,
       supervised: false,
       runDir: 'runs',
       json: false,

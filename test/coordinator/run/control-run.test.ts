@@ -68,30 +68,30 @@ describe('a run that goes on', () => {
     expect(lines[6]).toMatch(/^worker-1 is slow, 2\.0 times the others' time per image: its CPU quota/);
   });
 
-  it('scales the workers of this machine, and counts those from elsewhere', () => {
+  it('scales the workers of this machine, and counts those from elsewhere', async () => {
     const { control, scaled } = openFixture();
-    expect(control.scale(4)).toEqual({ starting: ['worker-2'], stopping: [] });
+    expect(await control.scale(4)).toEqual({ starting: ['worker-2'], stopping: [] });
     expect(scaled).toEqual([3]);
   });
 
   it.each([
     [1, /with 1 workers the run would wait: it needs 2 \(--min-workers\)/],
     [7, /at most 6 workers \(--max-workers\)/],
-  ])('refuses %d workers', (workers, message) => {
+  ])('refuses %d workers', async (workers, message) => {
     const { control, scaled } = openFixture();
-    expect(() => control.scale(workers)).toThrowError(message);
+    await expect(control.scale(workers)).rejects.toThrowError(message);
     expect(scaled).toEqual([]);
   });
 
-  it('refuses fewer than come from elsewhere, and to start any where it starts none', () => {
+  it('refuses fewer than come from elsewhere, and to start any where it starts none', async () => {
     const { run } = openFixture();
     const counts = { minWorkers: 1, maxWorkers: 6 };
     const noneHere = controlOf(
       { ...run, counts, resources: { ...run.resources, workers: null } },
       measurePace(),
     );
-    expect(() => noneHere.scale(2)).toThrowError(/3 workers that were not started here take part/);
-    expect(() => noneHere.scale(4)).toThrowError(/the run starts no workers on this machine/);
+    await expect(noneHere.scale(2)).rejects.toThrowError(/3 workers that were not started here take part/);
+    await expect(noneHere.scale(4)).rejects.toThrowError(/the run starts no workers on this machine/);
   });
 
   it('measures its pace over its last steps', () => {

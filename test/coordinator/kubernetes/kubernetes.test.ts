@@ -1,0 +1,168 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type KubernetesApi, openKubernetesApi } from '../../../coordinator/kubernetes/api.js';
+import { showProgress } from '../../../coordinator/kubernetes/progress.js';
+import { isServiceAccountToken, reviewToken } from '../../../coordinator/kubernetes/review-token.js';
+import { openWorkersJob, type WorkersJob } from '../../../coordinator/kubernetes/workers-job.js';
+import { type FakeKubernetes, startKubernetes } from '../../support/kubernetes-api.js';
+
+let kubernetes: FakeKubernetes;
+let api: KubernetesApi;
+const jobs: WorkersJob[] = [];
+
+beforeEach(async () => {
+  kubernetes = await startKubernetes();
+  api = openKubernetesApi(kubernetes.environment);
+});
+afterEach(() => {
+  for (const job of jobs.splice(0)) job.close();
+  kubernetes.close();
+});
+
+async function openJob(perPod = 1): Promise<WorkersJob> {
+  const job = await openWorkersJob(api, 'workers', perPod);
+  jobs.push(job);
+  return job;
+}
+
+describe('a pod’s token', () => {
+  const token = 'head.body.signature';
+  const review = (workerId = 'workers-0-abcde') => reviewToken(api, { token, workerId, job: 'workers' });
+
+  beforeEach(() => {
+    kubernetes.tokens.set(token, { pod: 'workers-0-abcde', uid: 'uid-1' });
+    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', job: 'workers' });
+  });
+
+  it('is told from Rondo’s own', () => {
+    expect([isServiceAccountToken(token), isServiceAccountToken(`abc123.${'s'.repeat(32)}`)]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  it('stands for its pod’s UID, with the pod’s name as the worker’s id, or with a number after it', async () => {
+    expect(await review()).toBe('uid-1');
+    expect(await review('workers-0-abcde-3')).toBe('uid-1');
+  });
+
+  it.each(['workers-1-fghij', 'workers-0-abcdef', 'workers-0-abcde-', 'workers-0-abcde-x', 'worker-0', ''])(
+    'is refused for the id "%s"',
+    async (id) => {
+      await expect(review(id)).rejects.toMatchObject({ code: 'permission-denied' });
+    },
+  );
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['is unknown', () => kubernetes.tokens.clear(), /not valid/],
+    ['has another audience', () => set({ audience: 'vault' }), /not valid/],
+    ['is of another namespace', () => set({ namespace: 'other' }), /another namespace/],
+    ['is of a pod that is gone', () => kubernetes.pods.clear(), /gone/],
+    ['is of an earlier pod of that name', () => pod({ uid: 'uid-2' }), /no pod of Job workers/],
+    ['is of another Job’s pod', () => pod({ job: 'others' }), /no pod of Job workers/],
+  ])('is refused when it %s', async (_, change, message) => {
+    change();
+    await expect(review()).rejects.toMatchObject({
+      ...{ code: 'unauthenticated', message: expect.stringMatching(message) },
+    });
+  });
+
+  it('may be tried again when the API server cannot be asked', async () => {
+    kubernetes.close();
+    await expect(review()).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  function set(changes: object) {
+    kubernetes.tokens.set(token, { pod: 'workers-0-abcde', uid: 'uid-1', ...changes });
+  }
+  function pod(changes: object) {
+    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', job: 'workers', ...changes });
+  }
+});
+
+describe('the Job of the workers', () => {
+  it('says how many are wanted, and when others change that or suspend it', async () => {
+    const job = await openJob(2);
+    const heard: number[] = [];
+    job.onChange((wanted) => heard.push(wanted));
+    expect(job.wanted).toBe(4);
+    kubernetes.change({ parallelism: 3, completions: 3 });
+    await expect.poll(() => heard).toEqual([6]);
+    kubernetes.change({ suspend: true });
+    await expect.poll(() => heard).toEqual([6, 0]);
+    kubernetes.change({ suspend: false });
+    await expect.poll(() => heard).toEqual([6, 0, 6]);
+  });
+
+  it('is scaled by both numbers at once, in whole pods', async () => {
+    const job = await openJob(2);
+    await job.scale(6);
+    expect(kubernetes.job).toMatchObject({ parallelism: 3, completions: 3 });
+    await expect.poll(() => job.wanted).toBe(6);
+    await expect(job.scale(5)).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(kubernetes.job.parallelism).toBe(3);
+  });
+
+  it('tells what may not be read', async () => {
+    await expect(openWorkersJob(api, 'others', 1)).rejects.toMatchObject({
+      ...{ code: 'permission-denied', message: expect.stringMatching(/is forbidden/) },
+    });
+  });
+});
+
+describe('progress', () => {
+  it('is Events for what happens, and few annotations for how far it is', async () => {
+    const progress = showProgress(api, await openJob(), {
+      jobName: 'workers',
+      podName: 'coordinator-0',
+      everyMs: 60_000,
+    });
+    progress.hear({
+      ...{
+        kind: 'prepared',
+        runId: 'mine',
+        directory: '',
+        arch: 'resnet18',
+        size: 32,
+        workers: 2,
+        classes: 3,
+      },
+      ...{ train: 60, valid: 12, quarantined: 0, epochs: 2, stepsPerEpoch: 5, startStep: 0 },
+    });
+    for (let step = 0; step < 7; step += 1) {
+      progress.hear({
+        ...{
+          kind: 'step',
+          step,
+          epoch: Math.floor(step / 5),
+          loss: 0.5,
+          samples: 20,
+          seconds: 1,
+          skipped: false,
+        },
+      });
+    }
+    progress.hear({ kind: 'worker-lost', worker: 'w1', rank: 1, step: 6, reason: `it ${'x'.repeat(2_000)}` });
+    await progress.close();
+    expect(kubernetes.job.annotations).toMatchObject({
+      ...{ 'rondo/run': 'mine', 'rondo/step': '7 of 10', 'rondo/epoch': '2 of 2', 'rondo/loss': '0.5000' },
+    });
+    expect(Date.parse(kubernetes.job.annotations['rondo/eta']!)).toBeGreaterThan(Date.now());
+    expect(kubernetes.asked.filter(({ method }) => method === 'PATCH').length).toBeLessThanOrEqual(2);
+    expect(kubernetes.events).toMatchObject([{ reason: 'WorkerLost', type: 'Warning' }]);
+    expect(kubernetes.events[0]!.message.length).toBeLessThanOrEqual(1_024);
+    expect(kubernetes.asked.filter(({ status }) => status >= 400)).toEqual([]);
+  });
+
+  it('does no harm where it may not be shown', async () => {
+    const job = await openJob();
+    kubernetes.close();
+    const progress = showProgress(api, job, { jobName: 'workers', podName: 'coordinator-0', everyMs: 0 });
+    progress.hear({ kind: 'warning', text: 'a warning' });
+    await progress.close();
+    expect(kubernetes.events).toEqual([]);
+  });
+});
+
+it('the API is spoken to in a pod alone', () => {
+  expect(() => openKubernetesApi({})).toThrow(expect.objectContaining({ code: 'failed-precondition' }));
+});
