@@ -72,6 +72,15 @@ program
     hostAndPort,
   )
   .option(
+    '--tls-ca <FILE>',
+    "instead of a token: the authority that the coordinator's --tls-ca names, with --tls-cert and --tls-key",
+  )
+  .option(
+    '--tls-cert <FILE>',
+    "this worker's certificate of it, of a name NAME.workers.rondo.internal, which is its id; read again when it is renewed",
+  )
+  .option('--tls-key <FILE>', 'the key of that')
+  .option(
     '--zone <NAME>',
     'where this machine is, such as its rack: machines of one zone stand beside each other in the ring; else RONDO_ZONE in the environment',
   )
@@ -136,12 +145,13 @@ interface Flags extends JoinFlags {
 }
 
 async function join(flags: Flags): Promise<void> {
+  const proof = readJoinProof(flags, process.env);
   const options: WorkerOptions = {
     coordinator: flags.coordinator,
     listen: flags.listen ?? null,
     advertise: flags.advertise ?? null,
-    proof: readJoinProof(flags, process.env),
-    workerId: flags.id,
+    proof,
+    workerId: proof.kind === 'own-certificate' ? proof.own.name : flags.id,
     waitMs: 1_000 * flags.wait,
     // In a pod: the node's. Empty where the cluster does not say.
     host: process.env.RONDO_HOST || undefined,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { RondoError } from '../../runtime/errors.js';
+import type { CertificateFiles } from '../../runtime/grpc/certificate-files.js';
 import {
   authorityHashVariable,
   createRunToken,
@@ -53,6 +54,8 @@ export interface AccessOptions {
   /** The run's token may travel between machines, unencrypted. */
   readonly insecure: boolean;
   readonly runId: string;
+  /** The coordinator's certificate of an authority of the user's own; the run makes one unless given. */
+  readonly tls?: CertificateFiles | null;
   /** Holds the authority and the tokens. */
   readonly folder: string;
   /** The run's, which workers of a coordinator that died may have; a new one unless given. */
@@ -71,6 +74,14 @@ export interface AccessOptions {
  *   says when it cannot be read.
  */
 export async function openAccess(o: AccessOptions): Promise<RunAccess> {
+  if (o.tls) {
+    const { openExternalAuthority } = await import('./external-authority.js');
+    const authority = openExternalAuthority(o.tls);
+    return {
+      ...{ credentials: authority.credentials, authority, runToken: null, joining: null },
+      ...{ workerEnvironment: {}, workerArguments: [], close: authority.close },
+    };
+  }
   const places = [o.listen, o.advertise ?? o.listen];
   if (o.insecure || places.every((place) => isLoopback(parseHostPort(place).host))) {
     const { token = createRunToken(), joinTokenFile = null } = o;

@@ -108,9 +108,22 @@ export const clusterOptions = {
     defaultText: 'one is made, and printed',
   }),
   insecure: runtimeOption({
-    text: 'no encryption and no certificates, beyond loopback too: whoever sees the traffic can read the data and take part',
+    text:
+      'no encryption and no certificates, beyond loopback too: whoever sees the traffic can read the data and take part; ' +
+      "the run's NATS server stays on loopback: name one with --nats for the metrics of other machines",
     type: flag,
   }),
+  tlsCa: runtimeOption({
+    value: 'FILE',
+    text: 'certificate authority of your own, instead of the one that the run makes: workers bring certificates of it',
+    type: text('a file'),
+  }),
+  tlsCert: runtimeOption({
+    value: 'FILE',
+    text: "the coordinator's certificate of it, of the name coordinator.rondo.internal; read again when it is renewed",
+    type: text('a file'),
+  }),
+  tlsKey: runtimeOption({ value: 'FILE', text: 'the key of that', type: text('a file') }),
   wire: planOption<FloatType>({
     value: 'TYPE',
     text: 'what gradients travel as: float32 or bfloat16',

@@ -1,4 +1,5 @@
 import { cutMicroBatches } from '../../plan/micro-batches.js';
+import type { CertificateFiles } from '../../runtime/grpc/certificate-files.js';
 import { diskCacheGib } from '../../runtime/installation.js';
 import { dashed, refused } from './option.js';
 import { defaults } from './run-options.js';
@@ -48,6 +49,8 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly kubernetes: boolean;
   /** HOST:PORT for probes and Prometheus; null for nowhere. */
   readonly health: string | null;
+  /** The coordinator's certificate, where an authority of the user's own gives them; null where the run's does. */
+  readonly tls: CertificateFiles | null;
   readonly runDir: string;
   /** Another coordinator follows whenever this one ends. */
   readonly supervised: boolean;
@@ -95,6 +98,7 @@ export function resolveStart(raw: RawStart): StartConfig {
     insecure: parsed.insecure ?? false,
     health: parsed.health ?? null,
     kubernetes: parsed.kubernetes ?? false,
+    tls: readTls(parsed),
     runDir: parsed.runDir ?? defaults.runDir,
     supervised: (parsed.supervised || parsed.kubernetes) ?? false,
     json: parsed.json ?? false,
@@ -119,7 +123,7 @@ export function resolveStart(raw: RawStart): StartConfig {
       'name the run that each coordinator goes on with',
     );
   }
-  const counts = settleWorkers(given, defaults.workers);
+  const counts = settleWorkers(given, defaults.workers, places.tls !== null);
   const training = resolveTraining(parsed);
   return Object.freeze({
     kind: 'new',
@@ -130,21 +134,52 @@ export function resolveStart(raw: RawStart): StartConfig {
   });
 }
 
+function readTls({
+  tlsCa: ca,
+  tlsCert: cert,
+  tlsKey: key,
+  insecure,
+  joinTokenFile,
+}: ParsedStart): CertificateFiles | null {
+  if (ca === undefined && cert === undefined && key === undefined) return null;
+  if (ca === undefined || cert === undefined || key === undefined) {
+    throw refused('--tls-ca, --tls-cert and --tls-key go together', 'give all three, or none');
+  }
+  if (insecure === true) throw refused('--insecure and --tls-cert do not go together', 'leave one out');
+  if (joinTokenFile !== undefined)
+    throw refused('--join-token-file and --tls-cert do not go together', 'leave one out');
+  return { ca, cert, key };
+}
+
 /**
  * The numbers of workers, with their defaults.
  *
  * @param usual what the run begins with unless it is given.
+ * @param bringCertificates workers have certificates of the user's own authority: none is started here.
  * @throws RondoError invalid-argument for numbers that cannot be together.
  */
-export function settleWorkers(given: Partial<WorkerCounts>, usual: number): WorkerCounts {
+export function settleWorkers(
+  given: Partial<WorkerCounts>,
+  usual: number,
+  bringCertificates: boolean,
+): WorkerCounts {
   const workers = given.workers ?? usual;
-  const { localWorkers = workers, minWorkers = Math.min(defaults.minWorkers, workers) } = given;
+  const {
+    localWorkers = bringCertificates ? 0 : workers,
+    minWorkers = Math.min(defaults.minWorkers, workers),
+  } = given;
   const maxWorkers = given.maxWorkers ?? defaults.maxWorkers;
   for (const [name, count] of Object.entries({ localWorkers, minWorkers })) {
     if (count <= workers) continue;
     throw refused(
       `--${dashed(name)} is ${count}, which is more than --workers ${workers}, the number that the run begins with`,
       `give --workers ${count} or more`,
+    );
+  }
+  if (bringCertificates && localWorkers > 0) {
+    throw refused(
+      `--local-workers is ${localWorkers}, and workers that this machine starts have no certificate of --tls-ca`,
+      'leave it out, and start them by `worker join --tls-ca … --tls-cert … --tls-key …`',
     );
   }
   if (maxWorkers < workers) {

@@ -129,10 +129,11 @@ function resolveRuntime(
   { workers: usual }: RunRecord,
   left: Omit<LeftRun, 'adopted'> | null,
 ): RuntimeOptions {
-  if (!left?.lives) return { ...runtime, ...settleWorkers(given, usual) };
+  const bringCertificates = runtime.tls !== null;
+  if (!left?.lives) return { ...runtime, ...settleWorkers(given, usual, bringCertificates) };
   // Those that join by hand may still be there.
   const localWorkers = given.localWorkers ?? Math.min(left.record.localWorkers, given.workers ?? usual);
-  const counts = settleWorkers({ ...given, localWorkers }, usual);
+  const counts = settleWorkers({ ...given, localWorkers }, usual, bringCertificates);
   return { ...runtime, ...counts, listen: left.record.address };
 }
 

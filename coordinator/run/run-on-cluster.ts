@@ -115,6 +115,7 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
       tokenFile,
       joining: isOpen ? joining : null,
       insecure: task.insecure ?? false,
+      ...(access.authority !== null && joining === null ? { tls: true } : {}),
       workers,
       localWorkers,
     });

@@ -198,9 +198,9 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { config, dataset, pretrainedPath, runtime, directory, left } = run;
   const { signal } = signals;
   const { identity } = directory;
-  const { listen, advertise, insecure, joinTokenFile } = runtime;
+  const { listen, advertise, insecure, tls, joinTokenFile } = runtime;
   const access = await services.openAccess({
-    ...{ listen, advertise, insecure, joinTokenFile, runId: config.runId, folder: identity, token },
+    ...{ listen, advertise, insecure, tls, joinTokenFile, runId: config.runId, folder: identity, token },
   });
   resources.access = access;
   const metrics = { run, services, report, access, resources, file: active.metrics, record };

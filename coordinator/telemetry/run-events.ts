@@ -22,6 +22,8 @@ export type RunEvent =
       readonly tokenFile: string | null;
       /** What they join with where each gets a certificate of its own: the token, unless they have it, and the hash of the authority. */
       readonly joining: { readonly token: string | null; readonly hash: string } | null;
+      /** They bring certificates of the user's own authority; false unless given. */
+      readonly tls?: boolean;
       /** Workers must be told that nothing is encrypted. */
       readonly insecure: boolean;
       readonly workers: number;

@@ -82,6 +82,11 @@ function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] 
     ];
   }
   if (elsewhere === 0) return [];
+  if (event.tls) {
+    return [
+      `waiting for ${elsewhere} of ${event.workers} workers: ${command} --tls-ca FILE --tls-cert FILE --tls-key FILE`,
+    ];
+  }
   return [
     `waiting for ${elsewhere} of ${event.workers} workers: ${command} --token-file ${shellWord(tokenFile ?? 'FILE')}`,
   ];

@@ -10,6 +10,7 @@ export interface CertifiedMember {
   readonly name: string;
   /** Of the certificate: hex, in lower case. */
   readonly serial: string;
+  readonly expiresAtMs: number;
 }
 
 /** Turns connections into secured ones. */
@@ -69,10 +70,11 @@ function findMember(socket: TLSSocket): CertifiedMember | null {
     throw new RondoError('unauthenticated', `its certificate is refused: ${socket.authorizationError}`);
   }
   // A session that is taken up again is not verified again.
-  if (Date.parse(certificate.validTo) <= Date.now()) {
+  const expiresAtMs = Date.parse(certificate.validTo);
+  if (expiresAtMs <= Date.now()) {
     throw new RondoError('unauthenticated', 'its certificate has expired');
   }
-  return { name: nameOf(certificate), serial: certificate.serialNumber.toLowerCase() };
+  return { name: nameOf(certificate), serial: certificate.serialNumber.toLowerCase(), expiresAtMs };
 }
 
 function nameOf({ subjectAltName }: X509Certificate): string {

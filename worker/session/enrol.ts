@@ -22,7 +22,7 @@ export interface Enrolled {
   readonly credentials: RenewableCredentials;
   /** The address by which this machine reaches the coordinator: others are likely to reach it there too. */
   readonly localHost: string;
-  /** Of its certificate; null where it has none. */
+  /** Of its certificate; null where it has none, or somebody else renews it. */
   readonly lifetimeMs: number | null;
 }
 
@@ -47,6 +47,10 @@ export async function enrol(
   if (proof.kind === 'run-token') {
     const { token, insecure } = proof;
     const credentials = openCredentials({ kind: 'token', token, insecure });
+    return { credentials, localHost: await findLocalHost(coordinator, o), lifetimeMs: null };
+  }
+  if (proof.kind === 'own-certificate') {
+    const credentials = openCredentials(proof.own.identity);
     return { credentials, localHost: await findLocalHost(coordinator, o), lifetimeMs: null };
   }
   const { authority, localHost } = await patiently(coordinator, o, () =>

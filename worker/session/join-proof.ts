@@ -1,15 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { authorityHash, authorityHashPattern } from '../../runtime/authority-hash.js';
 import { RondoError } from '../../runtime/errors.js';
+import {
+  type CertificateFiles,
+  type OwnCertificate,
+  readCertificateFiles,
+} from '../../runtime/grpc/certificate-files.js';
 import { authorityHashVariable, tokenVariable } from '../../runtime/grpc/credentials.js';
 import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
+import { externalSuffix, isExternalName } from '../../runtime/member-name.js';
 
 /** What a worker is given to join with. */
 export type JoinProof =
   /** The run's token, which every call carries. */
   | { readonly kind: 'run-token'; readonly token: string; readonly insecure: boolean }
   /** A token that buys a certificate from the authority that one of `hashes` names. */
-  | { readonly kind: 'certificate'; readonly token: string; readonly hashes: readonly string[] };
+  | { readonly kind: 'certificate'; readonly token: string; readonly hashes: readonly string[] }
+  /** A certificate that somebody else gives and renews. */
+  | { readonly kind: 'own-certificate'; readonly files: CertificateFiles; readonly own: OwnCertificate };
 
 export interface JoinFlags {
   readonly coordinator: string;
@@ -18,6 +26,9 @@ export interface JoinFlags {
   readonly caHash?: readonly string[];
   readonly caFile?: string;
   readonly insecure?: boolean;
+  readonly tlsCa?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
 }
 
 /**
@@ -32,6 +43,8 @@ export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv):
   delete environment[tokenVariable];
   delete environment[authorityHashVariable];
   const { tokenFile, caFile, insecure = false } = flags;
+  const own = readOwnCertificate(flags);
+  if (own !== null) return own;
   const given = [...(flags.caHash ?? []), ...(caFile === undefined ? [] : hashesIn(caFile))];
   const hashes = given.length > 0 ? given : inheritedHash ? [inheritedHash] : [];
   for (const hash of hashes) {
@@ -67,6 +80,32 @@ export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv):
     });
   }
   return { kind: 'run-token', token, insecure };
+}
+
+function readOwnCertificate(flags: JoinFlags): JoinProof | null {
+  const { tlsCa: ca, tlsCert: cert, tlsKey: key, token, tokenFile, caHash, caFile, insecure } = flags;
+  if (ca === undefined && cert === undefined && key === undefined) return null;
+  if (ca === undefined || cert === undefined || key === undefined) {
+    throw new RondoError('invalid-argument', '--tls-ca, --tls-cert and --tls-key go together', {
+      remedy: 'give all three, or none',
+    });
+  }
+  if ([token, tokenFile, caHash, caFile, insecure].some((other) => other !== undefined)) {
+    throw new RondoError(
+      'invalid-argument',
+      '--tls-cert goes with no token, no --ca-hash and no --insecure',
+      {
+        remedy: 'leave these out: the certificate proves enough',
+      },
+    );
+  }
+  const files = { ca, cert, key };
+  const own = readCertificateFiles(files);
+  if (isExternalName(own.name)) return { kind: 'own-certificate', files, own };
+  const text = `${cert} names ${own.name}, and a worker's must name NAME${externalSuffix}`;
+  throw new RondoError('failed-precondition', text, {
+    remedy: 'have it issued for such a name, one for each worker',
+  });
 }
 
 function requireOnMachine(coordinator: string): void {

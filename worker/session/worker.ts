@@ -5,6 +5,7 @@ import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.j
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
+import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
 import { advertisedAddress, formatHostPort, isWildcard, parseHostPort } from '../../runtime/host-port.js';
 import { version } from '../../runtime/installation.js';
@@ -22,7 +23,7 @@ import { createCopyAccess } from './copy-access.js';
 import { enrol } from './enrol.js';
 import { createFollower, mayReconnect } from './follow-coordinator.js';
 import type { JoinProof } from './join-proof.js';
-import { keepRenewed } from './renewal.js';
+import { keepRead, keepRenewed } from './renewal.js';
 import { createReporter } from './reporter.js';
 import {
   closeRunResources,
@@ -105,15 +106,16 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   let current: CoordinatorSession | null = null;
   const fetchSamples: FetchSamples = (split, ids, end) =>
     current!.fetchSamples({ valid: split === 'valid', ids: [...ids] }, end);
+  const { coordinator, proof } = options;
+  const onRenewed = (identity: CertificateIdentity) => {
+    for (const lane of opened.lanes) lane.renew(identity);
+  };
   const stopRenewing =
-    lifetimeMs === null
-      ? () => {}
-      : keepRenewed({
-          ...{ credentials, lifetimeMs, session: () => current },
-          onRenewed(identity) {
-            for (const lane of opened.lanes) lane.renew(identity);
-          },
-        });
+    proof.kind === 'own-certificate'
+      ? keepRead({ coordinator, proof, credentials, onRenewed })
+      : lifetimeMs === null
+        ? () => {}
+        : keepRenewed({ credentials, lifetimeMs, session: () => current, onRenewed });
 
   const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
     deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);

@@ -48,11 +48,24 @@ describe('defaults', () => {
       health: null,
       kubernetes: false,
       supervised: false,
+      tls: null,
       runDir: 'runs',
       json: false,
     });
     expect(notes).toHaveLength(1);
     expect(notes[0]).toContain('--data');
+  });
+
+  it('takes a certificate of the user’s own with all its files, and starts no worker then', () => {
+    const tls = { 'tls-ca': 'ca.pem', 'tls-cert': 'c.pem', 'tls-key': 'k.pem' };
+    const { runtime } = resolveNew({ ...tls, workers: 3 });
+    expect(runtime).toMatchObject({
+      ...{ workers: 3, localWorkers: 0 },
+      tls: { ca: 'ca.pem', cert: 'c.pem', key: 'k.pem' },
+    });
+    expect(refusal({ ...tls, 'local-workers': 1 }).message).toContain('have no certificate of --tls-ca');
+    expect(refusal({ 'tls-ca': 'ca.pem' }).message).toContain('go together');
+    expect(refusal({ ...tls, insecure: true }).message).toContain('--insecure and --tls-cert');
   });
 
   it('takes the size of the pixel cache from the environment, and from the option before that', () => {
