@@ -52,7 +52,7 @@ it('a run behind dead proxies takes in a worker that holds its token, and no oth
     join(address, ['--token-file', wrongFile]),
     join(address, [], { RONDO_TOKEN: 'a-token-of-another-run' }),
   ]);
-  expect(refusals.map(({ code }) => code)).toEqual([3, 2, 3, 3]);
+  expect(refusals.map(({ code }) => code)).toEqual([4, 2, 4, 4]);
   expect(refusals[0].stderr).toMatch(/no token was given.*\n.*--token-file FILE.*RONDO_TOKEN/);
   expect(refusals[1].stderr).toMatch(/the token cannot be read: .*absent/);
   for (const { stderr } of refusals.slice(2))

@@ -30,7 +30,7 @@ describe('coordinator start', () => {
     const commands = processes.map(({ command }) => command);
     expect(commands.filter((command) => command.includes('worker/main.js join'))).toHaveLength(2);
     expect(commands.filter((command) => command.includes('--cache-gib 3'))).toHaveLength(2);
-    expect(commands.filter((command) => command.includes('nats-server'))).toHaveLength(1);
+    expect(commands.filter((command) => command.includes('nats-server --config'))).toHaveLength(1);
 
     const { code, events, stderr } = await coordinator.exited;
     expect(code, stderr).toBe(0);

@@ -7,7 +7,7 @@ const exitCodes: Record<ErrorCode, number> = {
   'invalid-argument': 2,
   'not-found': 2,
   'failed-precondition': 3,
-  unauthenticated: 3,
+  unauthenticated: 4,
   'permission-denied': 3,
   'resource-exhausted': 1,
   'data-loss': 1,
