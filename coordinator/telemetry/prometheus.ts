@@ -1,6 +1,6 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import type { RunStatus } from '../../proto/run-status.js';
-import { version } from '../../runtime/installation.js';
+import { openMetricsRegistry } from '../../runtime/metrics-registry.js';
 import type { RunEvent } from './run-events.js';
 
 /** A run's events and status as Prometheus takes them. */
@@ -10,7 +10,6 @@ export interface PrometheusSink {
 }
 
 const phases = ['gathering', 'preparing', 'training', 'stopping', 'regrouping', 'ended'] as const;
-const stepBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 /** Steps over which the speed is measured. */
 const measuredSteps = 20;
 
@@ -19,15 +18,8 @@ const measuredSteps = 20;
  * @param nowMs since any moment.
  */
 export function openPrometheusSink(o: { status(): RunStatus | null; nowMs(): number }): PrometheusSink {
-  const registry = new Registry();
+  const { registry, gauge, counter, stepSeconds } = openMetricsRegistry('coordinator');
   const registers = [registry];
-  collectDefaultMetrics({ register: registry, prefix: 'rondo_' });
-  const gauge = (name: string, help: string) => new Gauge({ name: `rondo_${name}`, help, registers });
-  const counter = (name: string, help: string) => new Counter({ name: `rondo_${name}`, help, registers });
-
-  new Gauge({
-    ...{ name: 'rondo_build_info', help: 'Always 1.', labelNames: ['version', 'program'], registers },
-  }).set({ version, program: 'coordinator' }, 1);
   const run = new Gauge({
     ...{ name: 'rondo_run_info', help: 'Always 1.', labelNames: ['run', 'arch'], registers },
   });
@@ -45,9 +37,6 @@ export function openPrometheusSink(o: { status(): RunStatus | null; nowMs(): num
     'Steps that changed nothing: the loss or a gradient was not finite.',
   );
   const speed = gauge('samples_per_second', `Images over the last ${measuredSteps} steps.`);
-  const stepSeconds = new Histogram({
-    ...{ name: 'rondo_step_seconds', help: 'What a step takes.', buckets: stepBuckets, registers },
-  });
   const eta = gauge('remaining_seconds', 'What the steps that are left take at the speed of the last ones.');
   const generation = gauge('generation', 'Number of the membership of workers.');
   const worldSize = gauge('world_size', 'Workers that compute together.');

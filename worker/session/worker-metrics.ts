@@ -1,8 +1,6 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { version } from '../../runtime/installation.js';
+import { Counter, type Registry } from 'prom-client';
+import { openMetricsRegistry } from '../../runtime/metrics-registry.js';
 import type { WorkerObserver } from './worker.js';
-
-const stepBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** What a worker does, as Prometheus takes it, and what it waits for. */
 export interface WorkerMetrics extends WorkerObserver {
@@ -11,16 +9,8 @@ export interface WorkerMetrics extends WorkerObserver {
 }
 
 export function openWorkerMetrics(worker: string): WorkerMetrics {
-  const registry = new Registry();
-  const registers = [registry];
+  const { registry, gauge, counter, stepSeconds } = openMetricsRegistry('worker');
   registry.setDefaultLabels({ worker });
-  collectDefaultMetrics({ register: registry, prefix: 'rondo_' });
-  const gauge = (name: string, help: string) => new Gauge({ name: `rondo_${name}`, help, registers });
-  const counter = (name: string, help: string) => new Counter({ name: `rondo_${name}`, help, registers });
-
-  new Gauge({
-    ...{ name: 'rondo_build_info', help: 'Always 1.', labelNames: ['version', 'program'], registers },
-  }).set({ version, program: 'worker' }, 1);
   const connected = gauge('coordinator_connected', '1 while there is a session with the coordinator.');
   const ready = gauge('ready', '1 once the program is built and the images are known.');
   const generation = gauge('generation', 'Number of the membership that it computes in.');
@@ -31,13 +21,10 @@ export function openWorkerMetrics(worker: string): WorkerMetrics {
   const loss = gauge('loss', 'Of the last step, over all workers; NaN when it was not finite.');
   const steps = counter('steps_total', 'Steps taken by this process.');
   const samples = counter('samples_total', 'Images that this process trained on.');
-  const stepSeconds = new Histogram({
-    ...{ name: 'rondo_step_seconds', help: 'What a step takes.', buckets: stepBuckets, registers },
-  });
   const parts = new Counter({
     name: 'rondo_step_part_seconds_total',
     help: 'Where steps went: waiting for images, gradients, what is left of the all-reduce after them, the update.',
-    ...{ labelNames: ['part'], registers },
+    ...{ labelNames: ['part'], registers: [registry] },
   });
   const exposed = gauge(
     'all_reduce_exposed_seconds',
