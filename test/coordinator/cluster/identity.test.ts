@@ -17,37 +17,23 @@ import { createAuthority, createRequest, issuePair, type KeyPair } from '../../.
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
 import { openCredentials } from '../../../runtime/grpc/open-credentials.js';
-import { openLog } from '../../../runtime/log.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
-import {
-  type CertifiedRun,
-  closeCertifiedRuns,
-  enrolAt,
-  openCertifiedRun,
-} from '../../support/certified-run.js';
-import { type ClusterFixture, destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
+import { closeCertifiedClusters, openCertifiedCluster } from '../../support/certified-cluster.js';
+import { type CertifiedRun, enrolAt, openCertifiedRun } from '../../support/certified-run.js';
+import { type ClusterFixture, openFixture } from '../../support/cluster-fixture.js';
 
 let run: CertifiedRun;
 let fixture: ClusterFixture;
-let refusals: { event: string; reason: string }[];
+let refusals: Record<string, unknown>[];
 const closing: (() => void)[] = [];
 
 beforeEach(async () => {
   refusals = [];
-  openLog({
-    program: 'test',
-    environment: { RONDO_LOG: 'warn' },
-    write: (text) => void refusals.push(JSON.parse(text) as (typeof refusals)[number]),
-  });
-  run = await openCertifiedRun();
-  const { authority } = run;
-  fixture = await openFixture(2, {}, { credentials: authority.credentials, authority, silenceMs: 10_000 });
+  ({ run, fixture } = await openCertifiedCluster((line) => void refusals.push(line)));
 });
 afterEach(() => {
   for (const close of closing.splice(0)) close();
-  destroyFixtures();
-  closeCertifiedRuns();
-  openLog({ program: 'test', environment: {}, write() {} });
+  closeCertifiedClusters();
 });
 
 /** A call that every member may make: whether it is answered, or why not. */

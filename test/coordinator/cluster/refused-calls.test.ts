@@ -10,15 +10,10 @@ import { CoordinatorClient, EnrolmentClient } from '../../../proto/gen/coordinat
 import { anonymousProof } from '../../../runtime/grpc/certificate-credentials.js';
 import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
 import { channelOptions } from '../../../runtime/grpc/options.js';
-import { openLog } from '../../../runtime/log.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
-import {
-  type CertifiedRun,
-  closeCertifiedRuns,
-  enrolAt,
-  openCertifiedRun,
-} from '../../support/certified-run.js';
-import { type ClusterFixture, destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
+import { closeCertifiedClusters, openCertifiedCluster } from '../../support/certified-cluster.js';
+import { type CertifiedRun, enrolAt } from '../../support/certified-run.js';
+import type { ClusterFixture } from '../../support/cluster-fixture.js';
 
 let run: CertifiedRun;
 let fixture: ClusterFixture;
@@ -27,20 +22,11 @@ const closing: (() => void)[] = [];
 
 beforeEach(async () => {
   lines = [];
-  openLog({
-    program: 'test',
-    environment: { RONDO_LOG: 'warn' },
-    write: (text) => void lines.push(JSON.parse(text) as Record<string, unknown>),
-  });
-  run = await openCertifiedRun();
-  const { authority } = run;
-  fixture = await openFixture(2, {}, { credentials: authority.credentials, authority, silenceMs: 10_000 });
+  ({ run, fixture } = await openCertifiedCluster((line) => void lines.push(line)));
 });
 afterEach(() => {
   for (const close of closing.splice(0)) close();
-  destroyFixtures();
-  closeCertifiedRuns();
-  openLog({ program: 'test', environment: {}, write() {} });
+  closeCertifiedClusters();
 });
 
 const guest = { channel: (peer: string) => anonymousProof(run.authorityPem, peer) };

@@ -1,0 +1,25 @@
+import { openLog } from '../../runtime/log.js';
+import { type CertifiedRun, closeCertifiedRuns, openCertifiedRun } from './certified-run.js';
+import { type ClusterFixture, destroyFixtures, openFixture } from './cluster-fixture.js';
+
+/** A cluster of two workers with certificates. Refusals go to `logged`, a line each. */
+export async function openCertifiedCluster(
+  logged: (line: Record<string, unknown>) => void,
+): Promise<{ run: CertifiedRun; fixture: ClusterFixture }> {
+  openLog({
+    program: 'test',
+    environment: { RONDO_LOG: 'warn' },
+    write: (text) => logged(JSON.parse(text) as Record<string, unknown>),
+  });
+  const run = await openCertifiedRun();
+  const { authority } = run;
+  const access = { credentials: authority.credentials, authority };
+  return { run, fixture: await openFixture(2, {}, { ...access, silenceMs: 10_000 }) };
+}
+
+/** For afterEach. */
+export function closeCertifiedClusters(): void {
+  destroyFixtures();
+  closeCertifiedRuns();
+  openLog({ program: 'test', environment: {}, write() {} });
+}
