@@ -23,11 +23,11 @@ export interface CertifiedRun {
 
 const opened: CertifiedRun[] = [];
 
-export async function openCertifiedRun(certificateMs = 60_000): Promise<CertifiedRun> {
+export async function openCertifiedRun(certificateMs = 60_000, runId = 'certified'): Promise<CertifiedRun> {
   const folder = mkdtempSync(join(tmpdir(), 'rondo-identity-'));
   const launched = makeToken({ lifetimeMs: 3_600_000, uses: null });
   const authority = await openAuthority({
-    ...{ folder, runId: 'certified', certificateMs },
+    ...{ folder, runId, certificateMs },
     launched: launched.record,
   });
   const authorityPem = authority.credentials.identity.authority;

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { connect as connectPlainly } from 'node:net';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { Metadata } from '@grpc/grpc-js';
@@ -101,9 +102,7 @@ async function findAuthority(
         },
       );
     }
-    const body = found.raw.toString('base64').replaceAll(/.{64}/g, '$&\n');
-    const authority = `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
-    return { authority, localHost: hostOf(socket.localAddress) };
+    return { authority: new X509Certificate(found.raw).toString(), localHost: hostOf(socket.localAddress) };
   } finally {
     // Not cut off: the handshake may not have reached the other end yet.
     socket.end();
