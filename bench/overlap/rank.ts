@@ -12,6 +12,7 @@ import { createExchange } from '../../worker/collective/transport/grpc/grpc-link
 import { startComputeThread } from '../../worker/compute/threaded-compute.js';
 import type { LoadedBatch } from '../../worker/training/batches.js';
 import type { Compute } from '../../worker/training/compute.js';
+import { digestState } from '../../worker/training/state-digests.js';
 import { type StepSettings, takeStep } from '../../worker/training/step.js';
 import { benchCredentials } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
@@ -70,7 +71,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     config: { seed: 1, mixup: 0, emaDecay: null },
     compute: overlapped ? compute : allAtOnce(compute),
     ...{ ring, layout, vector, signal },
-    requests: () => ({ stop: false, snapshot: false }),
+    requests: () => ({ keep: false, stop: false, snapshot: false }),
   };
   const times: StepTimes[] = [];
   const cpuBefore = process.cpuUsage();
@@ -88,7 +89,8 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   const { user, system } = process.cpuUsage(cpuBefore);
   await barrier();
   link.close();
-  const { state: digest } = await compute.save(flat);
+  await compute.save(flat);
+  const { state: digest } = await digestState(flat, state);
   return { times, cpuSeconds: (user + system) / 1e6 / steps, digest };
 }
 

@@ -37,7 +37,7 @@ export async function pullState(
     peer: workerName(holderId),
     maxReceiveBytes,
   });
-  const call = client.copyState({ generation, step: BigInt(step) });
+  const call = client.copyState({ generation, step: BigInt(step), digests: true });
   let stalled = false;
   const watchdog = startWatchdog(stallMs, () => {
     stalled = true;

@@ -94,6 +94,7 @@ export function prepare(o: {
       stateSource: stateSources[origin.kind],
       statePeerAddress: origin.kind === 'peer' ? origin.address : '',
       statePeerId: origin.kind === 'peer' ? origin.workerId : '',
+      statePeerDigest: origin.kind === 'peer' ? origin.digest : '',
       epochEndDue: generation.epochEndDue,
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };

@@ -12,7 +12,7 @@ import { settle } from './regrouping.js';
 import { reportBy } from './reports.js';
 import type { Rules } from './rules.js';
 import { noteProgress } from './stall.js';
-import { considerChange } from './stop.js';
+import { considerChange, tellToStop } from './stop.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
@@ -152,5 +152,8 @@ export function hearLeave(rules: Rules, before: Alive, session: number, nowMs: n
     const causes = [...state.change.causes, { kind: 'leave' as const, workerId: leaver.workerId }];
     return settle(rules, { ...state, change: { ...state.change, causes } }, nowMs);
   }
+  // It may be the last that would have held the state.
+  if (state.kind === 'stopping' && state.purpose.kind === 'regroup')
+    return { state, effects: tellToStop(state) };
   return state.kind === 'running' ? considerChange(rules, state, nowMs) : { state, effects: [] };
 }

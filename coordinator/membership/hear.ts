@@ -4,7 +4,7 @@ import { finish } from './end.js';
 import { hearCandidate, hearLeave, meet } from './hear-candidate.js';
 import { hearFailure } from './loss.js';
 import { candidatesOf, replaceMember } from './members.js';
-import type { Effect, Transition } from './membership-events.js';
+import type { Transition } from './membership-events.js';
 import type { Alive, Membership, Preparing, Running, Stopping } from './membership-state.js';
 import { interrupt } from './regrouping.js';
 import { reportBy, reportFinished } from './reports.js';
@@ -73,7 +73,7 @@ function advance(
     const { effects, ...next } = advanced;
     return {
       state: { ...state, ...next, pace: paceAfter(rules.stall, state, effects) },
-      effects: effects.filter((effect) => isWorthKeeping(state, effect)),
+      effects,
     };
   }
   // A repeated Ready changes nothing.
@@ -82,7 +82,8 @@ function advance(
   const next = { ...state, reports };
   if (result === null) return { state: next, effects: [] };
   if (next.kind === 'stopping' && next.purpose.kind === 'regroup' && result.stopped) {
-    return interrupt(rules, next, next.purpose.change, nowMs);
+    // Until now they went on with the step.
+    return interrupt(rules, next, { ...next.purpose.change, sinceMs: nowMs }, nowMs);
   }
   if (next.kind === 'running' && result.stopped) {
     // They were asked to by a coordinator that has died since.
@@ -90,12 +91,6 @@ function advance(
     return interrupt(rules, next, change, nowMs);
   }
   return finish(next, result);
-}
-
-/** The state that a stop leaves is not saved when only the membership changes, unless nobody would hold it. */
-function isWorthKeeping(state: Running | Stopping, effect: Effect): boolean {
-  if (effect.kind !== 'epochCompleted' || !effect.value.stopped || state.kind === 'running') return true;
-  return state.purpose.kind === 'end' || state.members.every(({ leaving }) => leaving);
 }
 
 /** The state after a member was heard from; null for a session that is no member's. */

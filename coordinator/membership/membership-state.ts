@@ -64,7 +64,13 @@ export interface Start {
 /** Where a rank's state comes from. */
 export type StateOrigin =
   | { readonly kind: 'fresh' | 'checkpoint' | 'own' }
-  | { readonly kind: 'peer'; readonly workerId: string; readonly address: string };
+  | {
+      readonly kind: 'peer';
+      readonly workerId: string;
+      readonly address: string;
+      /** Of the state that it holds. */
+      readonly digest: string;
+    };
 
 /** One immutable membership: who takes part, in rank order, from which step and whose state. */
 export interface Generation {

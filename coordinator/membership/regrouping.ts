@@ -96,8 +96,9 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
 
   const origins = ready.map((member, rank): StateOrigin => {
     if (sources.includes(member)) return { kind: 'own' };
-    const { workerId, address } = sources[rank % sources.length]!;
-    return { kind: 'peer', workerId, address };
+    const source = sources[rank % sources.length]!;
+    const { workerId, address } = source;
+    return { kind: 'peer', workerId, address, digest: heldBy(source)!.digest };
   });
   const { checkedAtMs, interrupted, progress, start, change, ended: before, stopRequested } = state;
   const number = interrupted.number + 1n;

@@ -5,9 +5,9 @@ import type { Effect, Transition } from './membership-events.js';
 import type { Running, Stopping } from './membership-state.js';
 import type { Rules } from './rules.js';
 
-/** Every rank finishes its step, then the run ends. */
+/** Every rank finishes its step, then the run ends with the state that they hold. */
 export function askToStop(state: Running, reason: string): { state: Stopping; effects: readonly Effect[] } {
-  const value = { generation: state.generation.number, reason };
+  const value = { generation: state.generation.number, reason, keepsState: true };
   return {
     state: { ...state, kind: 'stopping', purpose: { kind: 'end', reason } },
     effects: tell(state.members, { $case: 'stop', value }),
@@ -26,11 +26,17 @@ export function considerChange(rules: Rules, state: Running, nowMs: number): Tra
     ...joining.map(({ workerId }) => ({ kind: 'join' as const, workerId })),
   ];
   const change = { causes, sinceMs: nowMs, cutStep: false };
-  const value = { generation: state.generation.number, reason: 'the membership changes' };
   return {
     state: { ...state, kind: 'stopping', purpose: { kind: 'regroup', change } },
-    effects: tell(state.members, { $case: 'stop', value }),
+    effects: tellToStop(state),
   };
+}
+
+/** The state that a stop leaves is not saved when only the membership changes, unless nobody would hold it. */
+export function tellToStop({ generation, members }: Running | Stopping): readonly Effect[] {
+  const keepsState = members.every(({ leaving }) => leaving);
+  const value = { generation: generation.number, reason: 'the membership changes', keepsState };
+  return tell(members, { $case: 'stop', value });
 }
 
 export function tell(

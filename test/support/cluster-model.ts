@@ -51,6 +51,9 @@ type Occupation =
   | { readonly kind: 'summing'; readonly assignment: Assignment }
   | { readonly kind: 'ended'; readonly assignment: Assignment };
 
+/** At a step's end: to take no more steps, and perhaps to keep the state then. */
+type StopVote = 'go on' | 'stop' | 'keep';
+
 interface Process {
   readonly id: string;
   readonly port: number;
@@ -68,7 +71,7 @@ interface Process {
   occupation: Occupation;
   /** After how many steps its state is. */
   held: number | null;
-  stopVote: boolean;
+  vote: StopVote;
 }
 
 /**
@@ -95,8 +98,8 @@ export function openClusterModel(o: {
   const { workers, minWorkers, totalSteps } = o;
   const driver = driveMembership({ worldSize: workers, minWorkers, maxWorkers: workers });
   const processes = new Map<string, Process>();
-  /** What ranks have put into the sum of a step, by generation and step: by rank, whether it votes to stop. */
-  const sums = new Map<string, Map<number, boolean>>();
+  /** What ranks have put into the sum of a step, by generation and step: by rank, what it votes for. */
+  const sums = new Map<string, Map<number, StopVote>>();
   const committed: number[] = [];
   const [evaluated, digested] = [new Set<number>(), new Set<number>()];
   const closedEpochs: number[] = [];
@@ -169,7 +172,7 @@ export function openClusterModel(o: {
       expect(occupation.kind).toMatch(/idle|ended/);
       process.occupation = { kind: 'loading', assignment: message.value };
       process.assigned = message.value.generation;
-      process.stopVote = false;
+      process.vote = 'go on';
     }
     if (message.$case === 'begin' && occupation.kind === 'ready') {
       expect(process.held).toBe(Number(occupation.assignment.startStep));
@@ -177,7 +180,9 @@ export function openClusterModel(o: {
       const { assignment } = occupation;
       process.occupation = { kind: 'training', assignment, todo: beginWith(assignment) };
     }
-    if (message.$case === 'stop') process.stopVote = true;
+    if (message.$case === 'stop' && process.vote !== 'keep') {
+      process.vote = message.value.keepsState ? 'keep' : 'stop';
+    }
     if (message.$case === 'interrupt') interrupted.push({ process, generation: message.value.generation });
   };
   /** Those that have been told to end their generation and have not answered yet. */
@@ -296,8 +301,8 @@ export function openClusterModel(o: {
       return true;
     }
     const key = `${assignment.generation}/${process.held}`;
-    const sum = sums.get(key) ?? new Map<number, boolean>();
-    sums.set(key, sum.set(assignment.rank, process.stopVote));
+    const sum = sums.get(key) ?? new Map<number, StopVote>();
+    sums.set(key, sum.set(assignment.rank, process.vote));
     process.occupation = { kind: 'summing', assignment };
     return true;
   };
@@ -310,10 +315,11 @@ export function openClusterModel(o: {
     const votes = [...sums.get(`${generation}/${step}`)!.values()];
     const taken = step + 1;
     process.held = taken;
-    const stops = votes.includes(true) && taken < totalSteps;
+    const stops = votes.some((vote) => vote !== 'go on') && taken < totalSteps;
     const ends: Message[] = [];
     if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(assignment, taken));
-    else if (stops) ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
+    else if (stops && votes.includes('keep'))
+      ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
     if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
     process.occupation = { kind: 'training', assignment, todo: ends };
     say(process, stepMessage(rank, step, worldSize, { generation }));
@@ -341,7 +347,7 @@ export function openClusterModel(o: {
     if (processes.has(id) || result !== null) return;
     const process: Process = {
       ...{ id, port: 7000 + nextSession, session: null, hung: false, leaving: false, held: null },
-      ...{ stopVote: false, assigned: null, kept: [], outbox: [] },
+      ...{ vote: 'go on' as const, assigned: null, kept: [], outbox: [] },
       occupation: { kind: 'opening' },
     };
     processes.set(id, process);

@@ -1,6 +1,6 @@
 import type { Mixup } from '../../plan/mixup.js';
 import { type Grid, gridOf, joinSummaries, judge } from '../../worker/model/exact-sum.js';
-import type { Compute, ComputeShape, Digests } from '../../worker/training/compute.js';
+import type { Compute, ComputeShape } from '../../worker/training/compute.js';
 import { fakeKernels } from './kernels.js';
 
 /** Values in the fake network's one parameter. */
@@ -69,10 +69,6 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   const vector = new Float32Array(layout.length);
   const amaxAt = fakeShape.state.amax.offset;
   let grid: Grid;
-  const digestOf = (values: Float32Array): Digests => ({
-    state: [...values].join(),
-    parameters: [...values.subarray(0, width)].join(),
-  });
   const compute: FakeCompute = {
     calls,
     averageDecays,
@@ -85,22 +81,23 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     async initialize(into, seed) {
       into.fill(seed);
       state.set(into);
-      return digestOf(into);
     },
     async load(values) {
       state.set(values);
-      return digestOf(values);
     },
     async save(into) {
       calls.push('save');
       into.set(state);
-      return digestOf(into);
+    },
+    async checksum() {
+      return [...state].join();
     },
     async resetMoments() {
       calls.push('resetMoments');
       state.fill(0, width);
     },
-    async gradientPart(part, batches, { microBatches, largest: given }) {
+    async gradientPart(part, batches, { microBatches, largest: given, cancelled }) {
+      if (Atomics.load(cancelled, 0) !== 0) throw new Error('the step was given up');
       calls.push(`gradientPart ${part}`);
       if (part === 0) mixups.push(batches.map(({ mixup }) => mixup));
       grid = gridOf(given ?? Float32Array.of(state[amaxAt]), microBatches);
@@ -123,8 +120,9 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       return { largest: Float32Array.of(largest), rows: Float32Array.from(rows) };
     },
     async sumAlone(batches, request) {
-      await compute.gradientPart(0, batches, request);
-      const summary = (await compute.gradientPart(1, batches, request))!;
+      const whole = { ...request, cancelled: new Int32Array(1) };
+      await compute.gradientPart(0, batches, whole);
+      const summary = (await compute.gradientPart(1, batches, whole))!;
       vector.set(new Int32Array(vector.buffer, 0, width));
       return summary;
     },

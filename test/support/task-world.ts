@@ -23,6 +23,8 @@ export interface RankOutcome {
 export interface WorldOptions {
   /** Rank 1 (or the only one) asks to stop during that step, counted from the first one taken. */
   readonly stopAt?: number;
+  /** Whether it asks to keep the state then; true by default. */
+  readonly keepsState?: boolean;
   /** The same rank asks for snapshots after so many steps, counted over the run. */
   readonly snapshotsAfter?: readonly number[];
   readonly startStep?: number;
@@ -41,6 +43,7 @@ export function runWorld(
   worldSize: number,
   options: WorldOptions = {},
 ): Promise<RankOutcome[]> {
+  const { keepsState = true } = options;
   const { startStep = 0, epochEndDue = false, stopAt, snapshotsAfter = [], poison, state, lossAt } = options;
   return Promise.all(
     createFakeRings(worldSize).map(async (ring, rank) => {
@@ -54,10 +57,10 @@ export function runWorld(
       const events: TaskEvent[] = [];
       const evaluated: number[] = [];
       const isAsking = rank === Math.min(1, worldSize - 1);
-      const requests = (step: number) => ({
-        stop: isAsking && events.filter((e) => e.kind === 'step').length === stopAt,
-        snapshot: isAsking && snapshotsAfter.includes(step + 1),
-      });
+      const requests = (step: number) => {
+        const stop = isAsking && events.filter((e) => e.kind === 'step').length === stopAt;
+        return { stop, keep: stop && keepsState, snapshot: isAsking && snapshotsAfter.includes(step + 1) };
+      };
       const run = performTask({
         ...{
           config,

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Trainable } from '../../plan/run-config.js';
+import { RondoError } from '../../runtime/errors.js';
 import { allocateSumMemory, type SumMemory } from '../arithmetic/reduction-vector.js';
 import { beginAverage, initialState } from '../model/initialize.js';
 import { openProgram, type Program, type ReductionLayout } from '../model/program.js';
 import { overlayPretrained } from '../model/weights/load-pretrained.js';
 import { readWeights } from '../model/weights/read-weights.js';
-import type { ComputeOperations, Digests } from '../training/compute.js';
+import type { ComputeOperations } from '../training/compute.js';
 
 /** The operations on a TensorFlow program, which `open` builds in the calling thread. */
 export function createOperations(): ComputeOperations {
@@ -16,11 +17,6 @@ export function createOperations(): ComputeOperations {
     assert(opened, 'open comes first');
     return opened;
   };
-  const digest = (state: Float32Array): Digests => {
-    const { start, end } = program().state.evaluated;
-    return { state: sha256(state), parameters: sha256(state.subarray(start, end)) };
-  };
-
   return {
     open(options) {
       assert(!opened, 'a process opens one program');
@@ -44,19 +40,19 @@ export function createOperations(): ComputeOperations {
         beginAverage(into, layout);
       }
       program().load(into);
-      return digest(into);
     },
-    load(state) {
-      program().load(state);
-      return digest(state);
-    },
+    load: (state) => program().load(state),
     save(into) {
-      return digest(program().save(into));
+      program().save(into);
     },
+    checksum: () => createHash('sha256').update(program().checksums()).digest('hex'),
     resetMoments: () => program().resetMoments(),
-    gradientPart(part, batches, request) {
+    gradientPart(part, batches, { cancelled, ...request }) {
       const { vector, scratch } = sums.get(request.trainable)!;
-      return program().gradientPart(part, batches, { ...request, vector, scratch });
+      const proceed = () => {
+        if (Atomics.load(cancelled, 0) !== 0) throw new RondoError('cancelled', 'the step was given up');
+      };
+      return program().gradientPart(part, batches, { ...request, vector, scratch, proceed });
     },
     sumAlone(batches, request) {
       const { vector, scratch } = sums.get(request.trainable)!;
@@ -79,10 +75,4 @@ export function createOperations(): ComputeOperations {
       opened = undefined;
     },
   };
-}
-
-function sha256(values: Float32Array): string {
-  return createHash('sha256')
-    .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    .digest('hex');
 }

@@ -18,6 +18,7 @@ export function startComputeThread(): ThreadedCompute {
         initialize: true,
         load: true,
         save: true,
+        checksum: true,
         resetMoments: true,
         gradientPart: true,
         sumAlone: true,

@@ -50,16 +50,23 @@ export interface RunningSum {
   /** As a Summary's, of the micro-batches so far. */
   readonly largest: Float32Array;
   readonly rows: Float32Array[];
+  /** Called before each run; throws when nobody wants the sum any more. */
+  proceed(): void;
 }
 
 /** @param o.largest what the grid is made for, by gradient */
 export function beginSum(
   layout: ReductionLayout,
-  o: Pick<RunningSum, 'vector' | 'scratch'> & { microBatches: number; largest: Float32Array },
+  o: Pick<RunningSum, 'vector' | 'scratch'> & {
+    readonly microBatches: number;
+    readonly largest: Float32Array;
+    proceed?(): void;
+  },
 ): RunningSum {
-  const { vector, scratch } = o;
+  const { vector, scratch, proceed = () => {} } = o;
   const grid = gridOf(o.largest, o.microBatches);
-  return { layout, grid, vector, scratch, largest: new Float32Array(layout.gradients.length), rows: [] };
+  const largest = new Float32Array(layout.gradients.length);
+  return { layout, grid, vector, scratch, largest, rows: [], proceed };
 }
 
 export function summarize({ layout, largest, rows }: RunningSum): Summary {
@@ -88,6 +95,7 @@ export function runPart(
   if (part === 0) addWhole(session, gradient, batches.slice(0, -1), sum);
   const { values, feeds } = gradient.parts[part]!;
   const floats = batches.length === 1 ? vector : scratch;
+  sum.proceed();
   const needed = Object.fromEntries(Object.entries(last).filter(([name]) => feeds.has(name)));
   runHandOver(session, values, needed, floats.subarray(place.start, place.end));
   addValues(sum, floats, place, { adds: batches.length > 1, finishes: false });
@@ -117,6 +125,7 @@ function addWhole(
 ): void {
   const whole = { start: 0, end: sum.layout.length };
   for (const [index, feeds] of batches.entries()) {
+    sum.proceed();
     const floats = index === 0 ? sum.vector : sum.scratch;
     runHandOver(session, gradient.whole, feeds, floats);
     addValues(sum, floats, whole, { adds: index > 0, finishes: index === last });

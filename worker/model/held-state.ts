@@ -4,8 +4,9 @@ import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
 import { type HandOver, handOver } from '../tensorflow/hand-over.js';
 import { zerosLike } from '../tensorflow/ops/arithmetic.js';
 import { concat, reshape, split, transpose } from '../tensorflow/ops/arrays.js';
-import { cast, copy } from '../tensorflow/ops/convert.js';
+import { bitcast, cast, copy } from '../tensorflow/ops/convert.js';
 import { placeholder } from '../tensorflow/ops/placeholder.js';
+import { sum } from '../tensorflow/ops/reductions.js';
 import { assign, done, read, type Variable, variable } from '../tensorflow/ops/variables.js';
 import { rowLength } from '../tensorflow/rows.js';
 import {
@@ -103,11 +104,13 @@ export interface StateGraph {
   readonly loaded: Tensor<'int32'>;
   readonly save: HandOver;
   readonly momentsReset: Tensor<'int32'>;
+  /** Sums of the bits of each variable's columns, which wrap around; by variable. */
+  readonly checksums: Tensor<'int32'>;
 }
 
 /**
- * Entry points that move the whole state in and out, and that set the moments, and what counts their updates,
- * to zero.
+ * Entry points that move the whole state in and out, that set the moments, and what counts their updates, to
+ * zero, and that tell one state from another.
  */
 export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldState): StateGraph {
   const tensors = stateTensors(layout);
@@ -118,12 +121,14 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
     const loaded = new Map(tensors.map(({ name, shape }, index) => [name, hold(pieces[index]!, shape)]));
     const moments = [state.updates, state.amax];
     const [loads, saved] = [[] as Node[], new Map<string, Tensor<'float32'>>()];
+    const sums: Tensor<'int32'>[] = [];
 
     for (const { block, held, nameOf } of heldBlocks(state)) {
       const values = block.tensors.flatMap(({ name }) => fillRows(loaded.get(nameOf(name))!));
       // Joined values are a copy, so that no variable keeps the memory that was fed.
       assert(values.length > 1, `${block.name} has one tensor only`);
       loads.push(assign(held, reshape(concat(values, 0), [null, rowLength])));
+      sums.push(sum(bitcast(read(held), 'int32'), [0]));
       const found = splitTensors(read(held), block);
       for (const [index, { name }] of block.tensors.entries())
         saved.set(nameOf(name), release(found[index]!));
@@ -134,6 +139,7 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
     ] as const) {
       loads.push(assign(held, copy(loaded.get(name)!)));
       saved.set(name, read(held));
+      sums.push(bitcast(read(held), 'int32'));
     }
     for (const block of state.blocks)
       moments.push(state.moment('first', block), state.moment('second', block));
@@ -153,6 +159,7 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
         'moments-reset',
         moments.map((moment) => assign(moment, zerosLike(read(moment)))),
       ),
+      checksums: concat(sums, 0),
     };
   });
 }

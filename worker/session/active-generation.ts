@@ -25,10 +25,12 @@ export interface GenerationServices {
 export interface ActiveGeneration {
   /** Every rank is ready. */
   begin(): void;
+  /** It has not begun: the state stays as it is. */
+  isPreparing(): boolean;
   /** It has begun, and neither ended nor failed. */
   isUnderWay(): boolean;
-  /** Votes to stop after the current step. */
-  requestStop(): void;
+  /** Votes to stop after the current step, and to keep the state or not. */
+  requestStop(o: { readonly keepsState: boolean }): void;
   /** Votes for a snapshot after the current step. */
   requestSnapshot(): void;
   /** Ends the generation where it is; resolves when nothing of it runs any more. Safe to call twice. */
@@ -46,8 +48,8 @@ export function startGeneration(
 ): ActiveGeneration {
   const aborting = new AbortController();
   const { signal } = aborting;
-  let [stopRequested, snapshotRequested] = [false, false];
-  let isUnderWay = false;
+  let [stopRequested, keepRequested, snapshotRequested] = [false, false, false];
+  let [hasBegun, isUnderWay] = [false, false];
   let begin = () => {};
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
@@ -73,6 +75,7 @@ export function startGeneration(
       const events = generation.perform({
         requests: (step) => ({
           stop: stopRequested,
+          keep: keepRequested,
           snapshot: snapshotRequested || (snapshotSteps > 0 && (step + 1) % snapshotSteps === 0),
         }),
         onEvaluated: (images) => {
@@ -116,10 +119,15 @@ export function startGeneration(
     });
 
   return {
-    begin,
+    begin() {
+      hasBegun = true;
+      begin();
+    },
+    isPreparing: () => !hasBegun && !signal.aborted,
     isUnderWay: () => isUnderWay && !signal.aborted,
-    requestStop() {
+    requestStop({ keepsState }) {
       stopRequested = true;
+      keepRequested ||= keepsState;
     },
     requestSnapshot() {
       snapshotRequested = true;

@@ -29,6 +29,8 @@ export interface Follower {
   follow(session: CoordinatorSession): Promise<Goodbye>;
   /** What this worker is at, for its next session; undefined when it was assigned to nothing. */
   attachment(): Attachment | undefined;
+  /** It is assigned to a generation that has not begun. */
+  isPreparing(): boolean;
   /** Ends the generation. */
   end(): Promise<void>;
 }
@@ -38,7 +40,7 @@ export function createFollower(o: {
   readonly position: Position;
   /** What generations work with; called again when this worker joins anew. */
   prepare(welcome: Welcome): Promise<GenerationServices>;
-  /** Hears of every assignment, before it is prepared for. */
+  /** Hears of every assignment, while it is prepared for. */
   onAssigned(assignment: Assignment): void;
   onEnding(): void;
 }): Follower {
@@ -91,10 +93,10 @@ export function createFollower(o: {
       case 'assignment':
         if (!services)
           throw new RondoError('internal', 'the coordinator sent an assignment before its welcome');
-        o.onAssigned(message.value);
         await active?.abort();
         assigned = message.value.generation;
         active = startGeneration(message.value, services, position);
+        o.onAssigned(message.value);
         return null;
       case 'begin':
         // What was reported before, the coordinator has recorded.
@@ -102,7 +104,7 @@ export function createFollower(o: {
         active?.begin();
         return null;
       case 'stop':
-        active?.requestStop();
+        active?.requestStop(message.value);
         return null;
       case 'snapshot':
         active?.requestSnapshot();
@@ -138,6 +140,7 @@ export function createFollower(o: {
       if (assigned === undefined) return undefined;
       return { generation: assigned, training: active?.isUnderWay() ?? false };
     },
+    isPreparing: () => active?.isPreparing() ?? false,
     async end() {
       await withDeadline(Promise.all([active?.abort(), standing]), {
         timeoutMs: deadlines.abortMs,
@@ -147,9 +150,8 @@ export function createFollower(o: {
   };
 }
 
-/** The state that this worker holds, if any; from now on peers can copy it. */
-async function describeHeld({ held, snapshots }: WorkerResources) {
+/** The state that this worker holds, if any. */
+async function describeHeld({ held, compute }: WorkerResources) {
   if (held.step === null) return undefined;
-  const { digests } = await snapshots.hold(held.step);
-  return { step: BigInt(held.step), stateDigest: digests.state };
+  return { step: BigInt(held.step), stateDigest: await compute.checksum() };
 }

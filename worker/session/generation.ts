@@ -9,7 +9,7 @@ import type { LaneThread } from '../collective/lanes.js';
 import { openRing } from '../collective/open-ring.js';
 import type { Exchange } from '../collective/transport/grpc/grpc-link.js';
 import type { BatchLoader } from '../training/batches.js';
-import type { Compute, ComputeShape, Digests } from '../training/compute.js';
+import type { Compute, ComputeShape } from '../training/compute.js';
 import { performTask } from '../training/perform-task.js';
 import type { Requests } from '../training/reduce-parts.js';
 import type { Snapshots } from '../training/snapshots.js';
@@ -63,7 +63,7 @@ export async function prepareGeneration(
   const { config, compute, exchange, lanes, shape, vectors } = resources;
   const startStep = Number(assignment.startStep);
   const predecessorAddress = peerAddresses[(rank + worldSize - 1) % worldSize];
-  const [{ digests, copy }, ring] = await Promise.all([
+  const [{ stateDigest, copy }, ring] = await Promise.all([
     prepareState(assignment, resources, signal),
     openRing({
       ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
@@ -78,7 +78,7 @@ export async function prepareGeneration(
     rank,
     worldSize,
     startStep,
-    stateDigest: digests.state,
+    stateDigest,
     copy,
     perform: ({ requests, onEvaluated }) =>
       performTask({
@@ -96,31 +96,61 @@ export async function prepareGeneration(
   };
 }
 
-interface PreparedState {
-  readonly digests: Digests;
-  readonly copy?: StateCopy;
+async function prepareState(assignment: Assignment, resources: WorkerResources, signal: AbortSignal) {
+  const { config, compute, snapshots } = resources;
+  const copy = await obtainState(assignment, resources, signal);
+  // A range test compares with it what it has put back.
+  if (config.task.kind === 'lr-find') {
+    const { state } = await (await snapshots.hold(Number(assignment.startStep))).digests();
+    return { stateDigest: state, copy };
+  }
+  const stateDigest = await compute.checksum();
+  const { statePeerDigest } = assignment;
+  if (statePeerDigest !== '' && statePeerDigest !== stateDigest) throw damagedState(assignment.startStep);
+  return { stateDigest, copy };
 }
 
-async function prepareState(
+function damagedState(step: bigint | number): RondoError {
+  return new RondoError(
+    'data-loss',
+    `the state of step ${step} arrived with another digest than it was sent with`,
+    { remedy: 'try again; if it happens again, resume from an earlier checkpoint' },
+  );
+}
+
+/** Has TensorFlow hold the state that the assignment names; says what it cost where a peer had it. */
+async function obtainState(
   assignment: Assignment,
   resources: WorkerResources,
   signal: AbortSignal,
-): Promise<PreparedState> {
-  const { config, session, compute, snapshots, held } = resources;
+): Promise<StateCopy | undefined> {
+  const { config, session, compute, snapshots, held, shape } = resources;
   const step = Number(assignment.startStep);
-  const load = async (fill: (values: Float32Array) => Promise<Digests>): Promise<PreparedState> => {
+  const load = async (fill: (values: Float32Array) => Promise<void>) => {
     held.step = null;
-    const { digests } = await snapshots.put(step, fill);
+    const snapshot = await snapshots.put(step, fill);
     held.step = step;
-    return { digests };
+    return snapshot;
+  };
+  const copyInto = async (stream: StateStream, values: Float32Array) => {
+    const header = await receiveState(stream, shape.state, values);
+    await compute.load(values);
+    return header;
   };
   switch (assignment.stateSource) {
     case StateSource.STATE_SOURCE_FRESH: {
       const pretrained = config.pretrainedDigest === null ? null : await session.fetchPretrained();
-      return load((values) => compute.initialize(values, config.seed, pretrained));
+      await load((values) => compute.initialize(values, config.seed, pretrained));
+      return undefined;
     }
-    case StateSource.STATE_SOURCE_CHECKPOINT:
-      return load((values) => copyState(session.fetchCheckpoint(step), step, values, resources));
+    case StateSource.STATE_SOURCE_CHECKPOINT: {
+      let sent = '';
+      const snapshot = await load(async (values) => {
+        sent = (await copyInto(session.fetchCheckpoint(step), values)).stateDigest;
+      });
+      if ((await snapshot.digests()).state !== sent) throw damagedState(step);
+      return undefined;
+    }
     case StateSource.STATE_SOURCE_PEER: {
       const startedMs = performance.now();
       const peer = openChannel(PeerClient, assignment.statePeerAddress, {
@@ -128,13 +158,13 @@ async function prepareState(
         peer: workerName(assignment.statePeerId),
         maxReceiveBytes: maxStateChunkBytes,
       });
-      const call = peer.copyState({ generation: assignment.generation, step: BigInt(step) });
+      const call = peer.copyState({ generation: assignment.generation, step: BigInt(step), digests: false });
       const cancel = () => call.cancel();
       signal.addEventListener('abort', cancel, { once: true });
       try {
-        const { digests } = await load((values) => copyState(call, step, values, resources));
+        await load(async (values) => void (await copyInto(call, values)));
         const bytes = BigInt(resources.shape.state.length * Float32Array.BYTES_PER_ELEMENT);
-        return { digests, copy: { bytes, seconds: (performance.now() - startedMs) / 1_000 } };
+        return { bytes, seconds: (performance.now() - startedMs) / 1_000 };
       } finally {
         signal.removeEventListener('abort', cancel);
         cancel();
@@ -142,26 +172,8 @@ async function prepareState(
       }
     }
     case StateSource.STATE_SOURCE_OWN:
-      return { digests: (await snapshots.hold(step)).digests };
+      return undefined;
     default:
       throw new RondoError('internal', `an assignment without a state source (${assignment.stateSource})`);
   }
-}
-
-async function copyState(
-  stream: StateStream,
-  step: number,
-  values: Float32Array,
-  { compute, shape }: WorkerResources,
-): Promise<Digests> {
-  const header = await receiveState(stream, shape.state, values);
-  const digests = await compute.load(values);
-  if (digests.state === header.stateDigest) return digests;
-  throw new RondoError(
-    'data-loss',
-    `the state of step ${step} arrived with another digest than it was sent with`,
-    {
-      remedy: 'try again; if it happens again, resume from an earlier checkpoint',
-    },
-  );
 }

@@ -73,11 +73,11 @@ function messageOf(
       };
     }
     case 'snapshot': {
-      const { step, digests } = event.snapshot;
+      const { digests } = event;
       return {
         $case: 'epochCompleted',
         value: {
-          ...{ generation: number, epoch: event.epoch, step: BigInt(step), rank },
+          ...{ generation: number, epoch: event.epoch, step: BigInt(event.snapshot.step), rank },
           ...{ whole: event.whole, stopped: event.stopped },
           stateDigest: digests.state,
           parameterDigest: digests.parameters,

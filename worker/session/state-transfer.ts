@@ -8,7 +8,8 @@ import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
 import { stateTensors } from '../model/layout.js';
 import type { StateLayout } from '../model/program.js';
-import type { Snapshot, Snapshots } from '../training/snapshots.js';
+import type { LentSnapshot, Snapshot } from '../training/snapshots.js';
+import type { Digests } from '../training/state-digests.js';
 
 const chunkBytes = 1 << 20;
 
@@ -16,14 +17,14 @@ const chunkBytes = 1 << 20;
 export type StateStream = AsyncIterable<StateChunk>;
 
 /**
- * Serves Peer.CopyState from the snapshots at hand; NOT_FOUND for a step that is no longer, or not yet, held.
+ * Serves Peer.CopyState with what `lend` has of a step; NOT_FOUND for one that is no longer, or not yet, held.
  */
 export async function sendState(
   call: ServerWritableStream<CopyStateRequest, StateChunk>,
-  snapshots: Snapshots | undefined,
+  lend: (step: number) => Promise<LentSnapshot | undefined>,
 ): Promise<void> {
   const step = Number(call.request.step);
-  const lent = snapshots?.lend(step);
+  const lent = await lend(step);
   if (!lent) {
     failCall(call, new RondoError('not-found', `no snapshot of the state after step ${step} is held`));
     return;
@@ -33,7 +34,8 @@ export async function sendState(
   try {
     // grpc-js's type does not say that a call is a Writable, which it is.
     const sink = call as unknown as Writable;
-    await pipeline(Readable.from(chunksOf(lent.snapshot)), sink, { signal: cancelled.signal });
+    const digests = call.request.digests ? await lent.snapshot.digests() : null;
+    await pipeline(Readable.from(chunksOf(lent.snapshot, digests)), sink, { signal: cancelled.signal });
   } catch (thrown) {
     if (!cancelled.signal.aborted) failCall(call, thrown);
   } finally {
@@ -41,8 +43,8 @@ export async function sendState(
   }
 }
 
-function* chunksOf(snapshot: Snapshot): Generator<StateChunk> {
-  yield { part: { $case: 'header', value: headerOf(snapshot) } };
+function* chunksOf(snapshot: Snapshot, digests: Digests | null): Generator<StateChunk> {
+  yield { part: { $case: 'header', value: headerOf(snapshot, digests) } };
   const { values } = snapshot;
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   for (let at = 0; at < bytes.length; at += chunkBytes) {
@@ -52,7 +54,7 @@ function* chunksOf(snapshot: Snapshot): Generator<StateChunk> {
 
 /**
  * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller
- * compares the digests of the returned header with those of what it loads.
+ * proves that the values are those that were sent.
  */
 export async function receiveState(
   stream: StateStream,
@@ -76,12 +78,12 @@ export async function receiveState(
   return header;
 }
 
-function headerOf({ step, digests, layout }: Snapshot): StateHeader {
+function headerOf({ step, layout }: Snapshot, digests: Digests | null): StateHeader {
   return {
     step: BigInt(step),
     length: BigInt(layout.length),
-    stateDigest: digests.state,
-    parameterDigest: digests.parameters,
+    stateDigest: digests?.state ?? '',
+    parameterDigest: digests?.parameters ?? '',
     tensors: tensorsOf(layout),
   };
 }

@@ -90,11 +90,17 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     exchange: exchange.handler,
     copyState(call) {
       copying.check(call).then(
-        () => sendState(call, opened.snapshots),
+        () => sendState(call, lendState),
         (error) => failCall(call, error),
       );
     },
   });
+  /** Between generations the state is copied aside when it is first asked for. */
+  const lendState = async (step: number) => {
+    const { resources } = (await run) ?? {};
+    if (resources?.held.step === step && follower.isPreparing()) await resources.snapshots.hold(step);
+    return resources?.snapshots.lend(step);
+  };
   const link = createCoordinatorLink();
   const peerAddress = advertisedAddress(peers.address, reach.advertise);
   const position: Position = { generation: 0n, step: 0n, evaluated: 0 };

@@ -10,17 +10,6 @@ import type {
   SumRequest,
 } from '../model/program.js';
 
-/** SHA-256, in hexadecimal, over the little-endian float32 values. */
-export interface Digests {
-  /** Of the whole flat state. */
-  readonly state: string;
-  /**
-   * Of the network that is evaluated and exported: parameters and running statistics, or their moving
-   * averages.
-   */
-  readonly parameters: string;
-}
-
 /** A micro-batch, the random key that decides its dropout, and, with mixup, how its samples are mixed. */
 export interface KeyedBatch {
   readonly batch: ImageBatch;
@@ -81,15 +70,25 @@ export interface ComputeOperations {
   /**
    * Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it.
    */
-  initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Digests;
-  load(state: Float32Array): Digests;
-  save(into: Float32Array): Digests;
+  initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): void;
+  load(state: Float32Array): void;
+  save(into: Float32Array): void;
+  /**
+   * Tells the state from others that the same program may hold, in little time. It says nothing outside this run: for
+   * that there are digests.
+   */
+  checksum(): string;
   resetMoments(): void;
   /**
    * One part of the sum over these micro-batches, at its place in the vector; after the last part, what is known
-   * beside it. All parts are asked for in order, with the same batches, and nothing else between them.
+   * beside it. All parts are asked for in order, with the same batches, and nothing else between them. What has not begun
+   * when `cancelled`, one value of shared memory, is not 0 any more fails.
    */
-  gradientPart(part: number, batches: readonly KeyedBatch[], request: GradientRequest): Summary | null;
+  gradientPart(
+    part: number,
+    batches: readonly KeyedBatch[],
+    request: GradientRequest & { readonly cancelled: Int32Array },
+  ): Summary | null;
   /** The whole sum over a step's micro-batches at once, as the ring would leave it, and what is beside it. */
   sumAlone(batches: readonly KeyedBatch[], request: GradientRequest): Summary;
   /**

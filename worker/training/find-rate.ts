@@ -36,5 +36,6 @@ async function keepState({ snapshots, startStep, compute }: TaskOptions): Promis
 
 /** Of the state as it is read back out of the network, not of what was put in. */
 async function digestState(snapshots: Snapshots, step: number): Promise<string> {
-  return (await snapshots.take(step)).digests.state;
+  const { state } = await (await snapshots.take(step)).digests();
+  return state;
 }

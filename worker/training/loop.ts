@@ -14,7 +14,8 @@ export async function* train(options: TaskOptions): TaskRun {
   if (options.epochEndDue) {
     const epoch = startStep / stepsPerEpoch(config) - 1;
     const snapshot = await snapshots.hold(startStep);
-    yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot };
+    const digests = await snapshot.digests();
+    yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot, digests };
     yield await evaluate(options, epoch, startStep);
   }
   let taking: Promise<SnapshotEvent> | null = null;
@@ -25,19 +26,25 @@ export async function* train(options: TaskOptions): TaskRun {
     const { plan, outcome } = event;
     const step = plan.step + 1;
     const [epoch, whole] = [plan.epoch, plan.lastOfEpoch];
-    if (whole || outcome.stop || outcome.snapshot) {
+    if (whole || outcome.keep || outcome.snapshot) {
       const stopped = !whole && !outcome.snapshot;
-      taking = snapshots.take(step).then((snapshot) => {
-        return { kind: 'snapshot', epoch, whole, stopped, snapshot };
+      taking = snapshots.take(step).then(async (snapshot) => {
+        return { kind: 'snapshot', epoch, whole, stopped, snapshot, digests: await snapshot.digests() };
       });
       // The generation may end before anybody asks for it.
       taking.catch(() => {});
     }
-    if (taking !== null && (whole || outcome.stop)) {
-      yield await taking;
-      taking = null;
+    // Begun before the digests are awaited, which the compute thread has no part in.
+    const evaluating = whole ? evaluate(options, epoch, step) : null;
+    try {
+      if (taking !== null && (whole || outcome.stop)) {
+        yield await taking;
+        taking = null;
+      }
+      if (evaluating !== null) yield await evaluating;
+    } finally {
+      await evaluating?.catch(() => {});
     }
-    if (whole) yield await evaluate(options, epoch, step);
     if (outcome.stop && !plan.lastOfRun) return { step, stopped: true, restoredDigest: null };
   }
   return { step: totalSteps(config), stopped: false, restoredDigest: null };

@@ -13,6 +13,8 @@ export interface StepRing {
 export interface Requests {
   /** To take no more steps. */
   readonly stop: boolean;
+  /** To keep the state with which they stop. */
+  readonly keep: boolean;
   /** To take a snapshot. */
   readonly snapshot: boolean;
 }
@@ -69,6 +71,7 @@ export async function reduceParts(
     return {
       summaries: messages.map(({ summary }) => summary),
       stop: messages.some(({ stop }) => stop),
+      keep: messages.some(({ keep }) => keep),
       snapshot: messages.some(({ snapshot }) => snapshot),
       ringSeconds: ringMs / 1000,
     };
@@ -77,17 +80,15 @@ export async function reduceParts(
   }
 }
 
-/** float32: 1 to stop, else 0; the same for a snapshot; the magnitudes; the rows. */
-function encodeMessage({ largest, rows }: Summary, { stop, snapshot }: Requests): Uint8Array {
-  const message = new Float32Array(2 + largest.length + rows.length);
-  message.set([stop ? 1 : 0, snapshot ? 1 : 0]);
-  message.set(largest, 2);
-  message.set(rows, 2 + largest.length);
-  return new Uint8Array(message.buffer);
+/** float32: the requests, 1 for each that is made, else 0; the magnitudes; the rows. */
+function encodeMessage({ largest, rows }: Summary, { stop, keep, snapshot }: Requests): Uint8Array {
+  const requests = [stop, keep, snapshot].map(Number);
+  return new Uint8Array(Float32Array.from([...requests, ...largest, ...rows]).buffer);
 }
 
 function decodeMessage(bytes: Uint8Array, gradients: number): Requests & { readonly summary: Summary } {
   const message = new Float32Array(bytes.slice().buffer);
-  const [largest, rows] = [message.subarray(2, 2 + gradients), message.subarray(2 + gradients)];
-  return { summary: { largest, rows }, stop: message[0] === 1, snapshot: message[1] === 1 };
+  const [stop, keep, snapshot] = Array.from(message.subarray(0, 3), (asked) => asked === 1);
+  const [largest, rows] = [message.subarray(3, 3 + gradients), message.subarray(3 + gradients)];
+  return { summary: { largest, rows }, stop: stop!, keep: keep!, snapshot: snapshot! };
 }

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import type { StateLayout } from '../model/program.js';
-import type { Compute, Digests } from './compute.js';
+import type { Compute } from './compute.js';
+import { type Digests, digestState } from './state-digests.js';
 
 /** The training state after `step` steps. */
 export interface Snapshot {
   readonly step: number;
-  readonly digests: Digests;
+  /** Computed when they are first asked for, which must be before the snapshot is replaced. */
+  digests(): Promise<Digests>;
   readonly layout: StateLayout;
   /** The flat state; unchanged for as long as the snapshot is lent. */
   readonly values: Float32Array;
@@ -26,17 +28,24 @@ interface Slot {
 export interface Snapshots {
   /** Copies the state out of TensorFlow. */
   take(step: number): Promise<Snapshot>;
-  /** The snapshot of the current state, after `step` steps: taken unless it is held already. */
+  /** The snapshot of the current state, after `step` steps: taken unless it is held, or being taken, already. */
   hold(step: number): Promise<Snapshot>;
   /** Puts `fill`'s values where the next snapshot goes, as the state before step `step`. */
-  put(step: number, fill: (values: Float32Array) => Promise<Digests>): Promise<Snapshot>;
+  put(step: number, fill: (values: Float32Array) => Promise<void>): Promise<Snapshot>;
   /** The snapshot after `step` steps, if it is still held; return it when it has been read. */
-  lend(step: number): { snapshot: Snapshot; giveBack(): void } | undefined;
+  lend(step: number): LentSnapshot | undefined;
+}
+
+export interface LentSnapshot {
+  readonly snapshot: Snapshot;
+  giveBack(): void;
 }
 
 /** Memory is taken when first needed and reused: two states, and more only while readers hold older ones. */
 export function createSnapshots(compute: Compute, layout: StateLayout): Snapshots {
   const slots: Slot[] = [];
+  /** What `hold` takes just now. */
+  let holding: { readonly step: number; readonly taken: Promise<Snapshot> } | undefined;
 
   const freeSlot = (): Slot => {
     const free = slots.filter((slot) => slot.readers === 0 && !slot.filling);
@@ -48,6 +57,24 @@ export function createSnapshots(compute: Compute, layout: StateLayout): Snapshot
     return slot;
   };
 
+  const describe = (step: number, slot: Slot): Snapshot => {
+    const { values } = slot;
+    let digests: Promise<Digests> | undefined;
+    const snapshot: Snapshot = {
+      ...{ step, layout, values },
+      digests() {
+        if (digests !== undefined) return digests;
+        assert(slot.snapshot === snapshot, 'a snapshot is digested before it is replaced');
+        slot.readers += 1;
+        digests = digestState(values, layout).finally(() => {
+          slot.readers -= 1;
+        });
+        return digests;
+      },
+    };
+    return snapshot;
+  };
+
   const put: Snapshots['put'] = async (step, fill) => {
     const slot = freeSlot();
     // Should it differ from what is held for this step, that no longer counts.
@@ -55,9 +82,9 @@ export function createSnapshots(compute: Compute, layout: StateLayout): Snapshot
     slot.snapshot = undefined;
     slot.filling = true;
     try {
-      const snapshot = { step, layout, values: slot.values, digests: await fill(slot.values) };
-      slot.snapshot = snapshot;
-      return snapshot;
+      await fill(slot.values);
+      slot.snapshot = describe(step, slot);
+      return slot.snapshot;
     } finally {
       slot.filling = false;
     }
@@ -69,7 +96,14 @@ export function createSnapshots(compute: Compute, layout: StateLayout): Snapshot
     put,
     take,
     async hold(step) {
-      return slots.find((slot) => slot.snapshot?.step === step)?.snapshot ?? take(step);
+      const held = slots.find((slot) => slot.snapshot?.step === step)?.snapshot;
+      if (held !== undefined) return held;
+      if (holding?.step === step) return holding.taken;
+      const taken = take(step).finally(() => {
+        if (holding?.taken === taken) holding = undefined;
+      });
+      holding = { step, taken };
+      return taken;
     },
     lend(step) {
       const slot = slots.find((candidate) => candidate.snapshot?.step === step);

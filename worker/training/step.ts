@@ -105,7 +105,7 @@ async function tryStep(
   const { config, compute } = context;
   const started = performance.now();
   const request = { trainable: plan.trainable, microBatches: plan.microBatches.length, largest };
-  const { summaries, stop, snapshot, ringSeconds, computedAt } = await sumUp(
+  const { summaries, stop, keep, snapshot, ringSeconds, computedAt } = await sumUp(
     plan.step,
     keyed,
     request,
@@ -119,7 +119,7 @@ async function tryStep(
     averageDecay: config.emaDecay === null ? null : averageDecay(config.emaDecay, plan.step),
   });
   return {
-    ...{ applied, stop, snapshot },
+    ...{ applied, stop, keep, snapshot },
     gradients: (computedAt - started) / 1000,
     ring: ringSeconds,
     ringExposed: (reducedAt - computedAt) / 1000,
@@ -141,12 +141,20 @@ async function sumUp(
     const computedAt = performance.now();
     return { summaries: [summary], ...context.requests(step), ringSeconds: 0, computedAt };
   }
+  const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const cancel = () => void Atomics.store(cancelled, 0, 1);
+  signal.addEventListener('abort', cancel);
   // All at once: the compute thread goes from one to the next while the ring carries what is known.
-  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, request));
+  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, { ...request, cancelled }));
   const computed = Promise.allSettled(parts).then(() => performance.now());
-  const reducing = reduceParts(parts, { ...context, ring }, () => context.requests(step));
-  const reduced = await reducing.finally(() => computed);
-  return { ...reduced, computedAt: await computed };
+  try {
+    const reduced = await reduceParts(parts, { ...context, ring }, () => context.requests(step));
+    return { ...reduced, computedAt: await computed };
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    cancel();
+    await computed;
+  }
 }
 
 function resultOf(
@@ -163,6 +171,7 @@ function resultOf(
       samples: vector[tail.samples],
       skipped: applied.outcome === 'skipped',
       stop: last.stop,
+      keep: last.keep,
       snapshot: last.snapshot,
     },
     cost: {

@@ -4,6 +4,7 @@ import type { BatchLoader } from './batches.js';
 import type { Compute } from './compute.js';
 import type { EvaluationShare } from './evaluate.js';
 import type { Snapshot, Snapshots } from './snapshots.js';
+import type { Digests } from './state-digests.js';
 import type { StepContext, StepCost, StepOutcome } from './step.js';
 
 /** What one rank works with, whatever the run's task. */
@@ -44,6 +45,7 @@ export interface SnapshotEvent {
   /** It was taken because no more steps follow. */
   readonly stopped: boolean;
   readonly snapshot: Snapshot;
+  readonly digests: Digests;
 }
 
 export type TaskEvent =

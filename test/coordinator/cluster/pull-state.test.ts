@@ -74,7 +74,7 @@ describe('pullState', () => {
     });
     servers.push(server);
     await pullState(server.address, request());
-    expect(asked).toEqual([{ generation: 3n, step: 8n }]);
+    expect(asked).toEqual([{ generation: 3n, step: 8n, digests: true }]);
   });
 
   const { header, bytes } = makeState(100);

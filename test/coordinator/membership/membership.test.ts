@@ -53,6 +53,7 @@ describe('gathering', () => {
       stateSource: 2,
       statePeerAddress: '',
       statePeerId: '',
+      statePeerDigest: '',
       workerIds: ['worker-9', 'worker-10'],
       epochEndDue: false,
     };

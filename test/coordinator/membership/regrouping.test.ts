@@ -29,6 +29,13 @@ function assignments(driver: Driver, generation: bigint) {
   });
 }
 
+/** Of every Stop: whether the state is to be kept. */
+function stops(driver: Driver): boolean[] {
+  return driver.of('send').flatMap(({ message: { message } }) => {
+    return message?.$case === 'stop' ? [message.value.keepsState] : [];
+  });
+}
+
 function beat(driver: Driver, sessions: readonly number[], durationMs: number): void {
   for (let at = 0; at < durationMs; at += 250) {
     driver.wait(250);
@@ -228,15 +235,19 @@ describe('a join', () => {
     expect(sent(driver, 'stop')).toEqual([10, 11]);
     for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
     // The state inside the epoch is nothing to keep.
-    for (const rank of [0, 1]) driver.say(sessionOf(rank), epochMessage(rank, 1, { whole: false }));
-    expect(driver.of('epochCompleted')).toEqual([]);
+    expect(stops(driver)).toEqual([false, false]);
+    driver.nowMs = 4_000;
     for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1, true));
+    driver.nowMs = 4_500;
     for (const session of [10, 11]) driver.say(session, standbyMessage(1n, 1));
     expect(assignments(driver, 2n)).toMatchObject([
       { session: 10, step: 1, stateSource: own },
       { session: 11, step: 1, stateSource: own },
       { session: 30, step: 1, stateSource: peer },
     ]);
+    // What it copies must be that.
+    const { message } = driver.of('send').findLast(({ session }) => session === 30)!.message;
+    expect(message?.$case === 'assignment' && message.value.statePeerDigest).toBe('state-1');
     for (const session of [10, 11]) driver.say(session, readyMessage('state-1', 1, 2n));
     const copied = readyMessage('state-1', 1, 2n);
     driver.say(30, {
@@ -244,7 +255,8 @@ describe('a join', () => {
       value: { ...copied.value, copy: { bytes: 2_000n, seconds: 0.5 } },
     } as typeof copied);
     expect(driver.of('recovered')[0]!.value).toMatchObject({
-      ...{ worldSize: 3, stepsRedone: 0, causes: [{ kind: 'join', workerId: 'worker-2' }] },
+      // The step that they took meanwhile is not counted.
+      ...{ seconds: 0.5, worldSize: 3, stepsRedone: 0, causes: [{ kind: 'join', workerId: 'worker-2' }] },
       copies: [{ to: 'worker-2', from: 'worker-0', bytes: 2_000, seconds: 0.5, megabytesPerSecond: 0.004 }],
     });
   });
@@ -297,6 +309,7 @@ describe('a leave', () => {
   it('below the minimum, of the only one that holds the state, lets the next one copy it', () => {
     const driver = driveRunning(1, 4);
     driver.say(10, { $case: 'leave', value: {} });
+    expect(stops(driver)).toEqual([true]);
     driver.say(10, stepMessage(0, 4, 1));
     driver.say(10, epochMessage(0, 5, { whole: false, epoch: 1 }));
     // A checkpoint of it is the run's only way on if nobody comes.
@@ -307,6 +320,14 @@ describe('a leave', () => {
     expect(driver.of('dismiss')).toEqual([]);
     driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
     expect(driver.of('resolved').map(({ result }) => result)).toMatchObject([{ step: 5, stateLost: true }]);
+  });
+
+  it('of one after the other asks to keep the state once nobody stays', () => {
+    const driver = driveRunning(2);
+    driver.say(11, { $case: 'leave', value: {} });
+    expect(stops(driver)).toEqual([false, false]);
+    driver.say(10, { $case: 'leave', value: {} });
+    expect(stops(driver).slice(2)).toEqual([true, true]);
   });
 
   it('before a run has begun is granted at once', () => {

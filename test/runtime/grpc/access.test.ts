@@ -218,7 +218,7 @@ describe('a server', () => {
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
-    const call = client.copyState({ generation: 1n, step: 1n });
+    const call = client.copyState({ generation: 1n, step: 1n, digests: true });
     let ended = false;
     call.on('error', () => {
       ended = true;
@@ -242,7 +242,7 @@ describe('a server', () => {
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
-    const call = client.copyState({ generation: 1n, step: 1n });
+    const call = client.copyState({ generation: 1n, step: 1n, digests: true });
     call.on('error', () => {});
     await once(call, 'metadata');
     call.cancel();

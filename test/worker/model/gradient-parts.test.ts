@@ -44,6 +44,26 @@ function sumOf(program: Program, batches: readonly Keyed<ImageBatch>[], microBat
   return { sums: vector.slice(0, gradientLength), summary: summaries.at(-1)! };
 }
 
+test('a sum that nobody wants any more ends before the next run', () => {
+  const program = openProgram(plain);
+  program.load(plausibleState(program.state));
+  const { length, gradients } = program.reduction('all');
+  const { vector, scratch } = allocateSumMemory(length);
+  const largest = new Float32Array(gradients.length).fill(50);
+  const pieces = keyedBatches(plain, [4, 6, 3]);
+  for (const allowed of [0, 1, 2]) {
+    let runs = 0;
+    const proceed = () => {
+      if (runs === allowed) throw new Error('given up');
+      runs += 1;
+    };
+    const request = { trainable: 'all', microBatches: 3, largest, vector, scratch, proceed } as const;
+    expect(() => program.gradientPart(0, pieces, request)).toThrow('given up');
+    expect(runs).toBe(allowed);
+  }
+  program.close();
+});
+
 function joined(summaries: readonly Summary[]): number[] {
   return summaries.flatMap(({ rows }) => [...rows]);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PeerClient } from '../../../proto/gen/peer.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -5,6 +6,7 @@ import { openChannel } from '../../../runtime/grpc/channel.js';
 import { startPeerServer } from '../../../worker/collective/transport/grpc/peer-server.js';
 import { receiveState, sendState } from '../../../worker/session/state-transfer.js';
 import { createSnapshots, type Snapshots } from '../../../worker/training/snapshots.js';
+import { digestState } from '../../../worker/training/state-digests.js';
 import { testCredentials } from '../../support/credentials.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 
@@ -27,7 +29,7 @@ afterEach(() => {
 async function serve(snapshots: Snapshots | undefined): Promise<PeerClient> {
   const server = await startPeerServer('127.0.0.1:0', testCredentials, {
     exchange: (call) => call.end(),
-    copyState: (call) => void sendState(call, snapshots),
+    copyState: (call) => void sendState(call, async (step) => snapshots?.lend(step)),
   });
   const client = openChannel(PeerClient, server.address, {
     credentials: testCredentials,
@@ -45,7 +47,6 @@ async function snapshotsOf(step: number): Promise<Snapshots> {
   const snapshots = createSnapshots(createFakeCompute(), layout);
   await snapshots.put(step, async (values) => {
     for (let index = 0; index < values.length; index++) values[index] = Math.sin(index);
-    return { state: 'state-digest', parameters: 'parameter-digest' };
   });
   return snapshots;
 }
@@ -55,19 +56,25 @@ describe('copying state between workers', () => {
     const snapshots = await snapshotsOf(12);
     const client = await serve(snapshots);
     const values = new Float32Array(length);
-    const header = await receiveState(client.copyState({ generation: 1n, step: 12n }), layout, values);
+    const header = await receiveState(
+      client.copyState({ generation: 1n, step: 12n, digests: true }),
+      layout,
+      values,
+    );
     expect(header).toMatchObject({
       step: 12n,
-      stateDigest: 'state-digest',
-      parameterDigest: 'parameter-digest',
+      stateDigest: createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex'),
+      parameterDigest: (await digestState(values, layout)).parameters,
     });
     expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
+    const plain = client.copyState({ generation: 1n, step: 12n, digests: false });
+    expect(await receiveState(plain, layout, values)).toMatchObject({ stateDigest: '', parameterDigest: '' });
   });
 
   it('gives the snapshot back when the receiver leaves in the middle', async () => {
     const snapshots = await snapshotsOf(12);
     const client = await serve(snapshots);
-    const stream = client.copyState({ generation: 1n, step: 12n });
+    const stream = client.copyState({ generation: 1n, step: 12n, digests: true });
     stream.on('error', () => {});
     for await (const chunk of stream) if (chunk.part.$case === 'data') break;
     stream.cancel();
@@ -76,7 +83,7 @@ describe('copying state between workers', () => {
     first.giveBack();
     await expect
       .poll(async () => {
-        const taken = await snapshots.put(13, async () => ({ state: '', parameters: '' }));
+        const taken = await snapshots.put(13, async () => {});
         return taken.values.buffer === first.snapshot.values.buffer;
       })
       .toBe(true);
@@ -86,7 +93,7 @@ describe('copying state between workers', () => {
     for (const snapshots of [undefined, await snapshotsOf(12)]) {
       const client = await serve(snapshots);
       const receiving = receiveState(
-        client.copyState({ generation: 1n, step: 11n }),
+        client.copyState({ generation: 1n, step: 11n, digests: true }),
         layout,
         new Float32Array(length),
       );
@@ -100,7 +107,7 @@ describe('copying state between workers', () => {
     const client = await serve(await snapshotsOf(12));
     const other = { ...layout, parameters: [{ name: 'fc.weight', shape: [length], offset: 0, group: 0 }] };
     const receiving = receiveState(
-      client.copyState({ generation: 1n, step: 12n }),
+      client.copyState({ generation: 1n, step: 12n, digests: true }),
       other,
       new Float32Array(length),
     );

@@ -86,6 +86,12 @@ describe('train', () => {
         expect(rank.events.at(-1)).toMatchObject({ kind: 'snapshot', whole: false, snapshot: { step: 5 } });
         expect(rank.state).toEqual(world[0].state);
       }
+      const unkept = await runWorld(config, worldSize, { stopAt: 4, keepsState: false });
+      for (const rank of unkept) {
+        expect(rank.end).toMatchObject({ step: 5, stopped: true });
+        expect(rank.events.at(-1)).toMatchObject({ kind: 'step', plan: { step: 4 } });
+        expect(rank.state).toEqual(world[0].state);
+      }
     }
   });
 
@@ -96,7 +102,7 @@ describe('train', () => {
         event.kind === 'snapshot' ? [[event.snapshot.step, event.whole, event.stopped]] : [],
       );
     const digestsBy = ({ events }: RankOutcome) =>
-      events.flatMap((event) => (event.kind === 'snapshot' ? [event.snapshot.digests.state] : []));
+      events.flatMap((event) => (event.kind === 'snapshot' ? [event.digests.state] : []));
     for (const worldSize of [1, 3]) {
       const world = await runWorld(config, worldSize, { snapshotsAfter: [1, 3, 5] });
       const stopped = await runWorld(config, worldSize, { stopAt: 1, snapshotsAfter: [1, 2] });

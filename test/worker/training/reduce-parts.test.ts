@@ -42,7 +42,7 @@ function setUp() {
   const reducing = reduceParts(
     parts.map(({ promise }) => promise),
     { ring, layout, vector, signal: aborting.signal },
-    () => ({ stop: true, snapshot: false }),
+    () => ({ stop: true, keep: false, snapshot: false }),
   );
   reducing.catch(() => {});
   return { parts, sums, told, aborting, reducing };
@@ -84,11 +84,14 @@ describe('reduceParts', () => {
         const own = { largest: Float32Array.of(rank), rows: new Float32Array(4 * rank).fill(rank) };
         const parts = [null, null, own].map((part) => Promise.resolve(part));
         const context = { ring, layout, vector: new Float32Array(9), signal: new AbortController().signal };
-        return reduceParts(parts, context, () => ({ stop: asked[rank]!, snapshot: !asked[rank] }));
+        return reduceParts(parts, context, () => {
+          return { stop: asked[rank]!, keep: asked[rank]! && rank === 1, snapshot: !asked[rank] };
+        });
       }),
     );
-    for (const { stop, snapshot, summaries } of results) {
+    for (const { stop, keep, snapshot, summaries } of results) {
       expect(stop).toBe(expected);
+      expect(keep).toBe(asked[1]);
       expect(snapshot).toBe(asked.includes(false));
       expect(summaries.map(({ largest }) => [...largest])).toEqual([[0], [1], [2]]);
       expect(summaries.map(({ rows }) => [...rows])).toEqual([[], [1, 1, 1, 1], [2, 2, 2, 2, 2, 2, 2, 2]]);

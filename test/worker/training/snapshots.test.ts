@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSnapshots } from '../../../worker/training/snapshots.js';
+import { digestState } from '../../../worker/training/state-digests.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 
 describe('snapshots', () => {
@@ -36,6 +37,34 @@ describe('snapshots', () => {
     compute.state.fill(7);
     await snapshots.put(3, (values) => compute.save(values));
     expect(snapshots.lend(3)?.snapshot.values[0]).toBe(7);
+  });
+
+  it('is taken once for all that ask at the same time', async () => {
+    const compute = createFakeCompute();
+    const snapshots = createSnapshots(compute, fakeShape.state);
+    const [one, other] = await Promise.all([snapshots.hold(3), snapshots.hold(3)]);
+    expect(one).toBe(other);
+    expect(compute.calls).toEqual(['save']);
+    await snapshots.hold(4);
+    expect(compute.calls).toEqual(['save', 'save']);
+  });
+
+  it('keeps what is being digested, and digests it once', async () => {
+    const compute = createFakeCompute();
+    const snapshots = createSnapshots(compute, fakeShape.state);
+    compute.state.fill(1);
+    const expected = await digestState(compute.state, fakeShape.state);
+    const first = await snapshots.take(1);
+    const digesting = first.digests();
+    for (let step = 2; step <= 6; step++) {
+      compute.state.fill(step);
+      await snapshots.take(step);
+    }
+    expect(await digesting).toEqual(expected);
+    expect(first.digests()).toBe(digesting);
+    const replaced = await snapshots.take(7);
+    for (const step of [8, 9, 10]) await snapshots.take(step);
+    expect(() => replaced.digests()).toThrow('before it is replaced');
   });
 
   it('does not lend what could not be filled', async () => {

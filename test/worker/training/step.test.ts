@@ -39,7 +39,7 @@ function step(compute: FakeCompute, ring: StepRing | null, signal = new AbortCon
     ring,
     layout,
     vector,
-    requests: () => ({ stop: true, snapshot: false }),
+    requests: () => ({ stop: true, keep: false, snapshot: false }),
     signal,
   };
   return { released, taking: takeStep(planStep(config, 0), [batch], 0, context) };
@@ -124,6 +124,31 @@ describe('takeStep', () => {
     await expect(taking).rejects.toThrow('another generation');
     expect(released).toEqual(['batch']);
     expect(compute.calls).not.toContain('apply');
+  });
+
+  it.each(['it is aborted', 'the ring breaks'])('gives up what has not begun when %s', async (how) => {
+    const compute = createFake();
+    const aborting = new AbortController();
+    const broken = new RondoError('unavailable', 'rank 1 is gone');
+    const [first, goOn] = [createDeferred<void>(), createDeferred<void>()];
+    const inTurn: FakeCompute = {
+      ...compute,
+      async gradientPart(part, ...inputs) {
+        if (part === 1) await goOn.promise;
+        const summary = await compute.gradientPart(part, ...inputs);
+        if (part === 0) first.resolve();
+        return summary;
+      },
+    };
+    const ring = how === 'the ring breaks' ? { ...alone, allReduce: () => Promise.reject(broken) } : alone;
+    const { taking, released } = step(inTurn, ring, aborting.signal);
+    await first.promise;
+    if (ring === alone) aborting.abort(broken);
+    await new Promise((resolve) => setImmediate(resolve));
+    goOn.resolve();
+    await expect(taking).rejects.toThrow();
+    expect(compute.calls).toEqual(['gradientPart 0']);
+    expect(released).toEqual(['batch']);
   });
 
   const once = ['gradientPart 0', 'gradientPart 1', 'apply'];
