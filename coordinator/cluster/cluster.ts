@@ -1,7 +1,7 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { firstStepsOf, plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, StateChunk, Welcome } from '../../proto/gen/coordinator.js';
+import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -11,7 +11,7 @@ import { beginMembership, reduce } from '../membership/membership.js';
 import type { Effect, Event, RunResult } from '../membership/membership-events.js';
 import type { Membership, Start } from '../membership/membership-state.js';
 import { type Adopted, awaitReturn } from '../membership/reattach.js';
-import type { Rules, StallRules } from '../membership/rules.js';
+import type { CommonWelcome, Rules, StallRules } from '../membership/rules.js';
 import { checkKernels } from './alike-workers.js';
 import type { Authority } from './authority.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
@@ -38,7 +38,7 @@ export interface ClusterOptions {
   readonly minWorkers?: number;
   /** Further ones are refused; as many as it begins with unless given. */
   readonly maxWorkers?: number;
-  readonly welcome: Pick<Welcome, 'natsUrl' | 'natsToken'> & Partial<Welcome>;
+  readonly welcome: Pick<CommonWelcome, 'natsUrl' | 'natsToken'> & Partial<CommonWelcome>;
   readonly dataset: Dataset;
   readonly pretrainedPath: string | null;
   /** The state to start from, for `run({source: 'checkpoint'})`; asked for at each such start. */

@@ -51,7 +51,13 @@ export function meet(
     const next = meet(rules, lost.state, session, message, nowMs);
     return { state: next.state, effects: [...lost.effects, ...next.effects] };
   }
-  const { candidate, effects } = register(rules, present, session, message.value, nowMs);
+  const { candidate, effects } = register(
+    rules,
+    { present, underWay: state.kind !== 'gathering' },
+    session,
+    message.value,
+    nowMs,
+  );
   if (candidate === null) return { state, effects };
   if ('standby' in state) {
     return { state: { ...state, standby: [...state.standby, candidate] }, effects };

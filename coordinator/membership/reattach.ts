@@ -66,7 +66,7 @@ export function attach(
     readiness: { kind: 'attached', training: isTraining },
   };
   const members = before.members.map((member) => (member === away ? back : member));
-  const value = { ...rules.welcome, attached: recordedIn(before.progress) };
+  const value = { ...rules.welcome, attached: recordedIn(before.progress), underWay: true };
   const welcome: Effect = { kind: 'send', session, message: { message: { $case: 'welcome', value } } };
   const next = settle(rules, { ...before, members }, nowMs);
   return { state: next.state, effects: [welcome, ...next.effects] };

@@ -16,10 +16,14 @@ export function isWorkerId(text: string): boolean {
 /** Of a member that has not sent a heartbeat. */
 const unheard = { activity: Activity.ACTIVITY_UNSPECIFIED, evaluated: 0, leaving: false };
 
-/** A worker's first message: it becomes a candidate, or null when it is refused, with the reason. */
+/**
+ * A worker's first message: it becomes a candidate, or null when it is refused, with the reason.
+ *
+ * @param o.underWay whether others compute already
+ */
 export function register(
   rules: Rules,
-  present: readonly Member[],
+  { present, underWay }: { readonly present: readonly Member[]; readonly underWay: boolean },
   session: number,
   request: Register,
   nowMs: number,
@@ -29,7 +33,7 @@ export function register(
   const { workerId, peerAddress: address, host, pid, zone = '' } = request;
   const readiness = { kind: 'opening' } as const;
   const candidate = { session, workerId, address, host, zone, pid, heardAtMs: nowMs, ...unheard, readiness };
-  const message = { message: { $case: 'welcome' as const, value: rules.welcome } };
+  const message = { message: { $case: 'welcome' as const, value: { ...rules.welcome, underWay } } };
   return { candidate, effects: [{ kind: 'send', session, message }] };
 }
 

@@ -1,5 +1,8 @@
 import type { Welcome } from '../../proto/gen/coordinator.js';
 
+/** What every worker is welcomed with. */
+export type CommonWelcome = Omit<Welcome, 'attached' | 'underWay'>;
+
 /** What the reducer is told once: it holds for the whole run. */
 export interface Rules {
   /** Workers that the run begins with. */
@@ -9,7 +12,7 @@ export interface Rules {
   /** Further ones are refused. */
   readonly maxWorkers: number;
   readonly version: string;
-  readonly welcome: Welcome;
+  readonly welcome: CommonWelcome;
   readonly validCount: number;
   readonly stepsPerEpoch: number;
   /** The sample ids that each rank computes at a step, by the plan. */

@@ -14,6 +14,7 @@ import { createExchange } from '../collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../collective/transport/grpc/peer-server.js';
 import { startComputeThread } from '../compute/threaded-compute.js';
 import type { FetchSamples } from '../data/fetched-source.js';
+import { rehearse } from '../training/rehearse.js';
 import type { TaskEvent } from '../training/task.js';
 import type { GenerationServices, Position } from './active-generation.js';
 import { activityOf } from './activity.js';
@@ -126,8 +127,10 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
     deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);
     const services = { credentials, session: link, compute, exchange, fetchSamples };
+    const isFirst = run === undefined;
     run ??= openRunResources(welcome, options, services, opened, reach);
     const { resources, runId, publisher, settleMetrics } = await run;
+    if (isFirst && welcome.underWay) await rehearse({ ...resources, signal });
     perEpoch = stepsPerEpoch(resources.config);
     // What it held may be of steps that the others have taken otherwise meanwhile.
     resources.held.step = null;

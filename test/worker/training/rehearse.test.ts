@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { rehearse } from '../../../worker/training/rehearse.js';
+import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+import { runConfig } from '../../support/run-config.js';
+
+it('runs once what a worker that joins will run, each kind of step once', async () => {
+  const compute = createFakeCompute();
+  compute.state.fill(5);
+  const config = runConfig();
+  const [phase] = config.phases;
+  await rehearse({
+    ...{ compute, shape: fakeShape, vectors: { all: compute.vector } },
+    config: { ...config, phases: [phase!, { ...phase!, name: 'second' }] },
+    signal: new AbortController().signal,
+  });
+  const step = ['gradientPart 0', 'gradientPart 1', 'apply'];
+  // Nothing is known of the gradients of no images: the first sum does not fit its grid.
+  expect(compute.calls.filter((call) => call !== 'resetMoments')).toEqual([...step, ...step]);
+  expect(compute.state[fakeShape.state.updates.offset]).toBe(1);
+});

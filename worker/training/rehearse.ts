@@ -1,0 +1,56 @@
+import { largestStep, planStep, stepsPerEpoch } from '../../plan/phases.js';
+import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import type { LoadedBatch } from './batches.js';
+import type { Compute, ComputeShape } from './compute.js';
+import type { StepRing } from './reduce-parts.js';
+import { takeStep } from './step.js';
+
+/**
+ * Loads a state of zeros and takes a step of every kind with black images, so that the first step of a worker
+ * that joins costs the others no more than any other: TensorFlow prepares what it runs for the first time. What
+ * it holds afterwards is no state of the run.
+ */
+export async function rehearse(o: {
+  readonly config: RunConfig;
+  readonly compute: Compute;
+  readonly shape: ComputeShape;
+  readonly vectors: Readonly<Partial<Record<Trainable, Float32Array>>>;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { config, compute, shape, signal } = o;
+  await compute.load(new Float32Array(shape.state.length));
+  await compute.checksum();
+  const done = new Set<Trainable>();
+  let step = 0;
+  for (const { epochs } of config.phases) {
+    const plan = planStep(config, step);
+    step += epochs * stepsPerEpoch(config);
+    const { trainable } = plan;
+    if (done.has(trainable)) continue;
+    done.add(trainable);
+    await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], 0, {
+      ...{ config, compute, ring: ringOfOne, layout: shape.reductions[trainable]!, signal },
+      vector: o.vectors[trainable]!,
+      requests: () => ({ stop: false, keep: false, snapshot: false }),
+    });
+  }
+}
+
+const ringOfOne: StepRing = {
+  async allReduce(vector) {
+    vector.set(new Int32Array(vector.buffer, vector.byteOffset, vector.length));
+  },
+  allGather: async (bytes) => [bytes],
+};
+
+function blackBatch(config: RunConfig): LoadedBatch {
+  const count = Math.min(config.microBatch, largestStep(config));
+  return {
+    ids: new Uint32Array(count),
+    pixels: new Uint8Array(count * config.presize ** 2 * 3),
+    labels: new Int32Array(count),
+    transforms: new Float32Array(count * 8),
+    lighting: new Float32Array(count * 2),
+    release() {},
+  };
+}
