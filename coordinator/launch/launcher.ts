@@ -55,7 +55,8 @@ export interface LocalWorkers {
 const atOnceMs = 10_000;
 /** So many times in a row. */
 const mostAtOnce = 3;
-const firstDelayMs = 250;
+/** The others take a step first: starting a process would hold it up where cores are few. */
+const firstDelayMs = 2_000;
 const longestDelayMs = 8_000;
 
 /**
