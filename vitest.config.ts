@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these.
-    exclude: ['test/long/**', 'test/faults/**', 'test/cluster/**'],
+    // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these; of the faults a dozen is
+    // tried here too (test/faults/fault-table.ts).
+    exclude: ['test/long/**', 'test/faults/!(workers).test.ts', 'test/cluster/**'],
     pool: 'forks',
     maxWorkers: 2,
     // Generous: a slow machine is no failure. What must be quick says so itself.
