@@ -6,6 +6,9 @@ export type Arch = (typeof archs)[number];
 export const floatTypes = ['float32', 'bfloat16'] as const;
 export type FloatType = (typeof floatTypes)[number];
 
+export const ringTransports = ['sockets', 'grpc'] as const;
+export type RingTransport = (typeof ringTransports)[number];
+
 /**
  * `frozen`: the head and every batch norm's affine parameters (fastai's `train_bn`); `all`: every parameter.
  */
@@ -119,6 +122,8 @@ export const runConfigSchema = z
     precision: z.enum(floatTypes),
     /** What gradients travel as. */
     wire: z.enum(floatTypes),
+    /** How gradients come from a neighbour that shares no memory. */
+    ring: z.enum(ringTransports).default('sockets'),
     /** Of every worker: what TensorFlow divides an operation among, which decides the last bits of results. */
     threads: z.int().positive(),
     /** What becomes of a run whose workers compute with unlike kernels. */

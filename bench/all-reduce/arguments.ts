@@ -1,15 +1,19 @@
 import type { FloatType } from '../../plan/run-config.js';
 import { commonOptions, readArguments, toCount, toSome } from '../support/arguments.js';
+import { isApart, type Way, ways } from './rondo.js';
 
 const usage =
-  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--lanes 1] [--rounds 20] [--repeats 3] [--peers] [--json]';
+  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--ways vectors,slots,sockets,sockets-tls,grpc,grpc-tls] [--lanes 1] [--rate MB/S] [--rounds 20] [--repeats 3] [--peers] [--json]';
 
 export interface AllReduceArguments {
   readonly ranks: number;
   /** Sizes of the float32 vector, in 10^6 bytes. */
   readonly megabytes: readonly number[];
   readonly wires: readonly FloatType[];
+  readonly ways: readonly Way[];
   readonly lanes: number;
+  /** MB/s (10^6 bytes) that a rank, in a network namespace of its own, can send; null for loopback. */
+  readonly rate: number | null;
   /** Of each turn. */
   readonly rounds: number;
   readonly repeats: number;
@@ -24,7 +28,9 @@ export function parseAllReduceArguments(args: readonly string[]): AllReduceArgum
     ranks: { type: 'string', default: '4' },
     megabytes: { type: 'string', default: '87,2.2' },
     wires: { type: 'string', default: 'float32,bfloat16' },
+    ways: { type: 'string' },
     lanes: { type: 'string', default: '1' },
+    rate: { type: 'string' },
     rounds: { type: 'string', default: '20' },
     repeats: { type: 'string', default: '3' },
   } as const;
@@ -34,10 +40,14 @@ export function parseAllReduceArguments(args: readonly string[]): AllReduceArgum
     if (ranks < 2) throw new Error('--ranks must be at least 2.');
     const megabytes = values.megabytes.split(',').map(Number);
     if (!megabytes.every((value) => value > 0)) throw new Error('--megabytes must be positive numbers.');
+    const rate = values.rate === undefined ? null : toCount('rate', values.rate);
+    const possible = rate === null ? ways : ways.filter(isApart);
     return {
       ranks,
       megabytes,
       wires: toSome('wires', values.wires, ['float32', 'bfloat16']),
+      ways: values.ways === undefined ? possible : toSome('ways', values.ways, possible),
+      rate,
       lanes: toCount('lanes', values.lanes),
       rounds: toCount('rounds', values.rounds),
       repeats: toCount('repeats', values.repeats),

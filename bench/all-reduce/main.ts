@@ -1,9 +1,10 @@
 // `npm run bench -- all-reduce`: the time to sum a vector over processes on this machine, with both wire
-// types, where the vectors lie and in a ring through shared memory or over gRPC, and with --peers of
-// torch.distributed's gloo beside it.
+// types, where the vectors lie and in a ring through shared memory, over sockets or over gRPC, with TLS and without,
+// and with --peers of torch.distributed's gloo beside it; with --rate on links between network namespaces.
 import type { FloatType } from '../../plan/run-config.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
+import { openNetwork } from '../support/network.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
@@ -16,12 +17,16 @@ import { openRondo } from './rondo.js';
 await runMain(async (args) => {
   const { ranks, lanes, rounds, repeats, ...o } = parseAllReduceArguments(args);
   const peers = await findPeers(o.peers, ['torch']);
-  const ours = await Promise.all([
-    openRondo(ranks, 'vectors', 1),
-    openRondo(ranks, 'slots', lanes),
-    openRondo(ranks, 'grpc', 1),
-  ]);
-  const gloo = peers === null ? null : await openGloo(ranks);
+  const network = o.rate === null ? null : openNetwork(ranks, o.rate);
+  const leave = () => {
+    network?.destroy();
+    process.exit(130);
+  };
+  process.once('SIGINT', leave).once('SIGTERM', leave);
+  const ours = await Promise.all(
+    o.ways.map((way) => openRondo(ranks, way, way === 'vectors' ? 1 : lanes, network)),
+  );
+  const gloo = peers === null ? null : await openGloo(ranks, network);
   const entries: [Implementation, FloatType][] = [
     ...ours.flatMap((implementation) =>
       o.wires.map((wire): [Implementation, FloatType] => [implementation, wire]),
@@ -41,10 +46,11 @@ await runMain(async (args) => {
     }
   } finally {
     await Promise.all([...ours, gloo].map((implementation) => implementation?.close()));
+    network?.destroy();
   }
   const environment = describeEnvironment();
   const report: AllReduceReport = {
-    ...{ bench: 'all-reduce', ranks, lanes, rounds, repeats, environment, peers, results },
+    ...{ bench: 'all-reduce', ranks, lanes, rate: o.rate, rounds, repeats, environment, peers, results },
   };
   publish(report, formatReport(report), o.json);
 });

@@ -8,25 +8,26 @@ import { openRing } from '../../worker/collective/open-ring.js';
 import type { Ring } from '../../worker/collective/rounds.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
 import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
-import { benchCredentials } from '../support/credentials.js';
+import { benchCredentialsOf, benchNames } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import type { RankFigures } from './implementation.js';
-import { type Measurement, placeSchema, questionSchema } from './rondo.js';
+import { isApart, type Measurement, placeSchema, questionSchema } from './rondo.js';
 
 const { signal } = new AbortController();
-const { way, lanes: laneCount } = readPlace(placeSchema);
+const { way, lanes: laneCount, host, certificate } = readPlace(placeSchema);
+const credentials = benchCredentialsOf(certificate);
 const { neighbourMs } = deadlinesOf(defaultSilenceMs);
-const exchange = createExchange(benchCredentials, {
-  ...(way === 'grpc' ? { sharedMemory: null } : {}),
+const exchange = createExchange(credentials, {
+  ...(isApart(way) ? { sharedMemory: null } : {}),
   waitMs: () => neighbourMs,
 });
 const lanes: LaneThread[] = [];
 for (let lane = 1; lane < laneCount; lane += 1) {
   lanes.push(
     await startLaneThread({
-      address: '127.0.0.1:0',
+      address: `${host}:0`,
       advertise: null,
-      identity: benchCredentials.identity,
+      identity: credentials.identity,
       waitMs: neighbourMs,
     }),
   );
@@ -46,7 +47,7 @@ await answerLines(
 
 async function listen(): Promise<string> {
   const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };
-  const { address } = await startPeerServer('127.0.0.1:0', benchCredentials, service);
+  const { address } = await startPeerServer(`${host}:0`, credentials, service, exchange.connect);
   return address;
 }
 
@@ -58,7 +59,18 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
   const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
   const vector = allocateReductionVector(length);
   const ring = await openRing({
-    ...{ exchange, lanes, generation, rank, worldSize, names: [], predecessorAddress, wire, signal },
+    ...{
+      exchange,
+      lanes,
+      generation,
+      rank,
+      worldSize,
+      names: benchNames(worldSize),
+      predecessorAddress,
+      wire,
+      signal,
+    },
+    transport: way.startsWith('grpc') ? 'grpc' : 'sockets',
     vectors: way === 'vectors' ? [vector] : [],
   });
 

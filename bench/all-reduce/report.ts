@@ -21,8 +21,10 @@ export interface Result {
 export interface AllReduceReport {
   readonly bench: 'all-reduce';
   readonly ranks: number;
-  /** Of Rondo's ring through shared memory. */
+  /** Of Rondo's rings. */
   readonly lanes: number;
+  /** MB/s of each rank's link; null on loopback. */
+  readonly rate: number | null;
   readonly rounds: number;
   readonly repeats: number;
   readonly environment: Environment;
@@ -50,7 +52,20 @@ export function summarize(
 
 /** A table with the ratio to gloo's median algbw of the same size, where there is one. */
 export function formatReport(report: AllReduceReport): string {
-  const head = ['', 'MB', 'ms', 'p10', 'p90', 'CPU ms', 'algbw MB/s', 'busbw MB/s', 'p10', 'p90', 'ratio'];
+  const head = [
+    '',
+    'MB',
+    'ms',
+    'p10',
+    'p90',
+    'CPU ms',
+    'CPU s/GB',
+    'algbw MB/s',
+    'busbw MB/s',
+    'p10',
+    'p90',
+    'ratio',
+  ];
   const rows = report.results.map((result) => {
     const peer = report.results.find(
       ({ name, megabytes }) => name === 'gloo' && megabytes === result.megabytes,
@@ -61,6 +76,7 @@ export function formatReport(report: AllReduceReport): string {
       ...[result.seconds.median, result.seconds.p10, result.seconds.p90, result.cpuSeconds].map((value) =>
         (value * 1000).toFixed(1),
       ),
+      (result.cpuSeconds / (result.megabytes * 1e-3 * 2 * (report.ranks - 1))).toFixed(2),
       ...[result.algbw.median, result.busbw.median, result.busbw.p10, result.busbw.p90].map((value) =>
         value.toFixed(0),
       ),
@@ -68,6 +84,6 @@ export function formatReport(report: AllReduceReport): string {
     ];
   });
   const torch = report.peers === null ? '' : `, torch ${report.peers.torch}`;
-  const title = `all-reduce over ${report.ranks} processes on loopback, ${report.rounds * report.repeats} rounds; ${formatEnvironment(report.environment)}${torch}`;
+  const title = `all-reduce over ${report.ranks} processes on ${report.rate === null ? 'loopback' : `links of ${report.rate} MB/s`}, ${report.rounds * report.repeats} rounds; ${formatEnvironment(report.environment)}${torch}`;
   return `${title}\n\n${formatTable(head, rows)}`;
 }

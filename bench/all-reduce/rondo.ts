@@ -1,25 +1,38 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { certificateSchema, certify } from '../support/credentials.js';
+import { insideOf, type Network } from '../support/network.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { type Implementation, mergeRanks, rankFiguresSchema, taskSchema } from './implementation.js';
 
-const ways = ['vectors', 'slots', 'grpc'] as const;
-
 /**
  * How ranks reach what the others have: where it lies (`vectors`, as local workers do), in a ring through
- * `slots` that neighbours share, as where some ranks are elsewhere, or in a ring over `grpc` alone, as
- * between machines.
+ * `slots` that neighbours share, as where some ranks are elsewhere, or in a ring as between machines: over `sockets` or
+ * `grpc`, with a token or, encrypted, with certificates.
  */
+export const ways = ['vectors', 'slots', 'sockets', 'sockets-tls', 'grpc', 'grpc-tls'] as const;
 export type Way = (typeof ways)[number];
 
 const names: Readonly<Record<Way, string>> = {
   vectors: 'rondo',
   slots: 'rondo, ring through memory',
+  sockets: 'rondo, ring over sockets',
+  'sockets-tls': 'rondo, ring over sockets, TLS',
   grpc: 'rondo, ring over gRPC',
+  'grpc-tls': 'rondo, ring over gRPC, TLS',
 };
 
+/** Whether ranks of this way may be on machines of their own. */
+export const isApart = (way: Way): boolean => way !== 'vectors' && way !== 'slots';
+
 /** What a rank is opened with, as JSON in its first argument. */
-export const placeSchema = z.object({ way: z.enum(ways), lanes: z.int().positive() });
+export const placeSchema = z.object({
+  way: z.enum(ways),
+  lanes: z.int().positive(),
+  /** Where it listens. */
+  host: z.string(),
+  certificate: certificateSchema,
+});
 
 const measurementSchema = z.object({
   kind: z.literal('measure'),
@@ -39,15 +52,26 @@ export const questionSchema = z.discriminatedUnion('kind', [
 const addressSchema = z.object({ address: z.string() });
 
 /**
- * Rondo's all-reduce: one Node process per rank, connected over gRPC on loopback, with a local worker's
- * environment.
+ * Rondo's all-reduce: one Node process per rank, on loopback or each in a namespace of `network`, with a local
+ * worker's environment.
  */
-export async function openRondo(worldSize: number, way: Way, lanes: number): Promise<Implementation> {
+export async function openRondo(
+  worldSize: number,
+  way: Way,
+  lanes: number,
+  network: Network | null,
+): Promise<Implementation> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
-  const place: z.infer<typeof placeSchema> = { way, lanes };
-  const ranks = Array.from({ length: worldSize }, (_, index) =>
-    openWorkerProcess(script, place, { index, threads: 1, gpus: [] }),
-  );
+  const certificates = way.endsWith('-tls') ? await certify(worldSize) : null;
+  const ranks = Array.from({ length: worldSize }, (_, index) => {
+    const place: z.infer<typeof placeSchema> = {
+      ...{ way, lanes },
+      host: network === null ? '127.0.0.1' : network.hosts[index]!.address,
+      certificate: certificates?.[index] ?? null,
+    };
+    const within = insideOf(network, index);
+    return openWorkerProcess(script, place, { index, threads: 1, gpus: [] }, { within });
+  });
   const listen = { kind: 'listen' };
   const listening = await Promise.all(ranks.map((rank) => rank.ask(addressSchema, listen)));
   const addresses = listening.map(({ address }) => address);

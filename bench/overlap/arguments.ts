@@ -2,7 +2,7 @@ import type { Arch, FloatType } from '../../plan/run-config.js';
 import { readArguments, toCount, toOneOf, toSome } from '../support/arguments.js';
 
 const usage =
-  'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--steps 2] [--repeats 3] [--json]';
+  'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--tls] [--steps 2] [--repeats 3] [--json]';
 
 export interface OverlapArguments {
   readonly ranks: number;
@@ -15,6 +15,8 @@ export interface OverlapArguments {
   /** MB/s (10^6 bytes) that a rank can send. */
   readonly rate: number;
   readonly wires: readonly FloatType[];
+  /** Whether the ring is encrypted. */
+  readonly tls: boolean;
   /** Of each measurement. */
   readonly steps: number;
   readonly repeats: number;
@@ -33,6 +35,7 @@ export function parseOverlapArguments(args: readonly string[]): OverlapArguments
     wires: { type: 'string', default: 'float32,bfloat16' },
     steps: { type: 'string', default: '2' },
     repeats: { type: 'string', default: '3' },
+    tls: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   } as const;
   return readArguments(usage, args, options, (values) => {
@@ -48,6 +51,7 @@ export function parseOverlapArguments(args: readonly string[]): OverlapArguments
       batch: count('batch'),
       rate: count('rate'),
       wires: toSome('wires', values.wires, ['float32', 'bfloat16']),
+      tls: values.tls,
       steps: count('steps'),
       repeats: count('repeats'),
       json: values.json,

@@ -1,24 +1,26 @@
 // `npm run bench -- overlap`: how long a step waits for the ring between machines on slow links, with the
 // ring at work while gradients are computed and with the ring after them.
+
+import { certify } from '../support/credentials.js';
 import { describeEnvironment } from '../support/environment.js';
+import { openNetwork } from '../support/network.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { parseOverlapArguments } from './arguments.js';
-import { openNetwork } from './network.js';
 import { exposedRatios, formatReport, type OverlapReport, summarize } from './report.js';
 import { openWorld, type WorldFigures } from './world.js';
 
 await runMain(async (args) => {
   const configuration = parseOverlapArguments(args);
-  const { ranks, threads, rate, wires, steps, repeats, json } = configuration;
+  const { ranks, threads, rate, wires, tls, steps, repeats, json } = configuration;
   const network = openNetwork(ranks, rate);
   const leave = () => {
     network.destroy();
     process.exit(130);
   };
   process.once('SIGINT', leave).once('SIGTERM', leave);
-  const world = openWorld(network, configuration, threads);
+  const world = openWorld(network, configuration, threads, tls ? await certify(ranks) : null);
   const ways = wires.flatMap((wire) => [false, true].map((overlapped) => ({ wire, overlapped })));
   let figures: WorldFigures[][];
   try {

@@ -3,29 +3,29 @@
 import { createInterface } from 'node:readline';
 import { drawAugmentation, lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import { openGrpcServer } from '../../runtime/grpc/server.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import { adoptMemory } from '../../worker/arithmetic/reduction-vector.js';
 import { createRing } from '../../worker/collective/all-reduce.js';
-import { peerService } from '../../worker/collective/codec/wire-format.js';
 import { createExchange } from '../../worker/collective/transport/grpc/grpc-link.js';
+import { startPeerServer } from '../../worker/collective/transport/grpc/peer-server.js';
 import { startComputeThread } from '../../worker/compute/threaded-compute.js';
 import type { LoadedBatch } from '../../worker/training/batches.js';
 import type { Compute } from '../../worker/training/compute.js';
 import { digestState } from '../../worker/training/state-digests.js';
 import { type StepSettings, takeStep } from '../../worker/training/step.js';
-import { benchCredentials } from '../support/credentials.js';
+import { benchCredentialsOf, benchNames } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import { type Answer, type StepTimes, settingSchema, type Task, taskSchema } from './task.js';
 
-const { rank, addresses, arch, size, batch } = readPlace(settingSchema);
+const { rank, addresses, arch, size, batch, certificate } = readPlace(settingSchema);
+const credentials = benchCredentialsOf(certificate);
 const classes = 37;
 const presize = Math.round(size * 1.15);
 const worldSize = addresses.length;
 const { signal } = new AbortController();
 
 const { neighbourMs } = deadlinesOf(defaultSilenceMs);
-const exchange = createExchange(benchCredentials, { sharedMemory: null, waitMs: () => neighbourMs });
+const exchange = createExchange(credentials, { sharedMemory: null, waitMs: () => neighbourMs });
 await listen(addresses[rank]!);
 const compute = startComputeThread();
 const { state, reductions, vectors } = await compute.open({
@@ -46,11 +46,7 @@ await answerLines(taskSchema, measure, lines);
 
 async function listen(address: string): Promise<void> {
   const service = { exchange: exchange.handler, copyState: (call: { end(): void }) => call.end() };
-  await openGrpcServer(address, {
-    credentials: benchCredentials,
-    maxReceiveBytes: 64 << 10,
-    register: (server) => server.addService(peerService, service),
-  });
+  await startPeerServer(address, credentials, service, exchange.connect);
 }
 
 /** Every task is a generation of its own. */
@@ -61,7 +57,8 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     generation,
     rank,
     worldSize,
-    names: [],
+    names: benchNames(worldSize),
+    transport: 'sockets',
     predecessorAddress,
     signal,
   });

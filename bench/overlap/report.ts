@@ -53,7 +53,7 @@ const milliseconds = ({ median, p10, p90 }: Quantiles) =>
   `${[median, p10, p90].map((value) => (1000 * value).toFixed(0)).join(' ')}`;
 
 export function formatReport({ configuration, environment, results, exposedRatios }: OverlapReport): string {
-  const { ranks, threads, arch, size, batch, rate } = configuration;
+  const { ranks, threads, arch, size, batch, rate, tls } = configuration;
   const rows = results.map((result) => [
     `${result.wire}, ${result.overlapped ? 'in parts' : 'afterwards'}`,
     ...[result.gradients, result.ring, result.ringExposed, result.step].map(milliseconds),
@@ -61,7 +61,7 @@ export function formatReport({ configuration, environment, results, exposedRatio
   ]);
   const head = ['ms: median p10 p90', 'gradients', 'ring', 'ring exposed', 'step', 'CPU, all ranks'];
   return [
-    `${arch}, ${size} px, ${ranks} ranks with ${threads} thread(s), batch ${batch} each, links of ${rate} MB/s`,
+    `${arch}, ${size} px, ${ranks} ranks with ${threads} thread(s), batch ${batch} each, links of ${rate} MB/s${tls ? ', TLS' : ''}`,
     formatEnvironment(environment),
     '',
     formatTable(head, rows),

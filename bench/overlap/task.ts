@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { archs, floatTypes } from '../../plan/run-config.js';
 import { largest, smallest } from '../../runtime/extremes.js';
+import { certificateSchema } from '../support/credentials.js';
 
 const count = z.int().positive();
 
@@ -11,6 +12,7 @@ export const settingSchema = z.object({
   arch: z.enum(archs),
   size: count,
   batch: count,
+  certificate: certificateSchema,
 });
 
 /** What a rank is started with. */

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
+import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
+import { insideOf, type Network } from '../support/network.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import type { Network } from './network.js';
 import { answerSchema, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
 
 const port = 7000;
@@ -19,16 +20,22 @@ export interface World {
 }
 
 export function openWorld(
-  { hosts }: Network,
-  setting: Omit<Setting, 'rank' | 'addresses'>,
+  network: Network,
+  setting: Omit<Setting, 'rank' | 'addresses' | 'certificate'>,
   threads: number,
+  /** By rank; null without encryption. */
+  certificates: readonly CertificateIdentity[] | null,
 ): World {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
-  const addresses = hosts.map(({ address }) => `${address}:${port}`);
-  const ranks = hosts.map(({ namespace }, rank) => {
-    const place: Setting = { ...setting, rank, addresses };
-    const within = ['ip', 'netns', 'exec', namespace];
-    return openWorkerProcess(script, place, { index: rank, threads, gpus: [] }, { within });
+  const addresses = network.hosts.map(({ address }) => `${address}:${port}`);
+  const ranks = network.hosts.map((_, rank) => {
+    const place: Setting = { ...setting, rank, addresses, certificate: certificates?.[rank] ?? null };
+    return openWorkerProcess(
+      script,
+      place,
+      { index: rank, threads, gpus: [] },
+      { within: insideOf(network, rank) },
+    );
   });
   return {
     async measure(task) {

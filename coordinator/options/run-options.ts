@@ -1,5 +1,5 @@
 import { defaultSilenceMs } from '../../plan/deadlines.js';
-import { type FloatType, floatTypes } from '../../plan/run-config.js';
+import { type FloatType, floatTypes, type RingTransport, ringTransports } from '../../plan/run-config.js';
 import { defaultDiskCacheGib } from '../../runtime/installation.js';
 import { planOption, runtimeOption, trainingOption } from './option.js';
 import {
@@ -131,6 +131,14 @@ export const clusterOptions = {
     default: 'float32',
     title: 'Gradients travel as',
     show: (type) => (type === 'float32' ? null : type),
+  }),
+  ring: planOption<RingTransport>({
+    value: 'WAY',
+    text:
+      'how gradients travel between machines: sockets, or grpc at twice the cost, for networks that let only ' +
+      'HTTP/2 through; the result is the same',
+    type: oneOf(ringTransports),
+    default: 'sockets',
   }),
   /** Null lets the machine decide. */
   lanes: trainingOption<number | null>({

@@ -18,7 +18,11 @@ export function callerOf(call: { readonly metadata: Metadata }): string | null {
 
 /** @throws RondoError permission-denied when the call is made by another member than `name`. */
 export function requireCaller(call: { readonly metadata: Metadata }, name: string, what: string): void {
-  const caller = callerOf(call);
+  requireName(callerOf(call), name, what);
+}
+
+/** The same for `caller`, as `callerOf` gives it. */
+export function requireName(caller: string | null, name: string, what: string): void {
   if (caller === null || caller === name) return;
   throw new RondoError('permission-denied', `the certificate of this connection is not that of ${what}`);
 }

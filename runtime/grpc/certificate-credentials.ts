@@ -61,12 +61,12 @@ export function anonymousProof(authority: string, peer: string): ChannelProof {
 }
 
 function proofOf(context: SecureContext, peer: string): ChannelProof {
+  // Node's own check takes wildcards, and the common name where there is no other.
+  const checkServerIdentity = (_host: string, certificate: PeerCertificate) => checkName(certificate, peer);
   return {
-    credentials: credentials.createFromSecureContext(context, {
-      // Node's own check takes wildcards, and the common name where there is no other.
-      checkServerIdentity: (_host, certificate) => checkName(certificate, peer),
-    }),
+    credentials: credentials.createFromSecureContext(context, { checkServerIdentity }),
     interceptors: [],
+    tls: { secureContext: context, servername: peer, checkServerIdentity },
     serverName: peer,
   };
 }

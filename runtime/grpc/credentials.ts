@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { ConnectionOptions } from 'node:tls';
 import {
   type ChannelCredentials,
   credentials,
@@ -60,6 +61,8 @@ export interface ChannelProof {
   readonly credentials: ChannelCredentials;
   /** Add the proof to every call. */
   readonly interceptors: Interceptor[];
+  /** The same for a connection without gRPC; null where calls alone prove something. */
+  readonly tls: ConnectionOptions | null;
   /** The name that the other end is asked for, and must prove. */
   readonly serverName: string | null;
 }
@@ -108,6 +111,7 @@ export function tokenCredentials(token: string, insecure = false): RunCredential
           },
         }),
     ],
+    tls: null,
     serverName: null,
   };
   return {

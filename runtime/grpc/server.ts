@@ -13,6 +13,7 @@ import { formatHostPort, parseHostPort, requireLoopback } from '../host-port.js'
 import { noteCaller } from './caller.js';
 import { type ConnectionGuard, defaultHandshakeMs, guardConnections, keyOf } from './connection-guard.js';
 import type { RunCredentials } from './credentials.js';
+import { readPreface } from './data-connection.js';
 import { serverOptions } from './options.js';
 import { logRefusedCalls, openRefusalLog, type RefusalLog, type Remote } from './refusals.js';
 import { type CertifiedMember, listenSecurely } from './secure-listener.js';
@@ -47,6 +48,11 @@ export interface GrpcServerOptions {
    * Called with whom a connection's certificate names. @throws RondoError to refuse the connection.
    */
   admit?(member: CertifiedMember): void;
+  /**
+   * Takes a data connection of a member, named where there are certificates, who brings `ticket`; none is taken unless
+   * given. @throws RondoError to refuse it.
+   */
+  connect?(ticket: Buffer, socket: Socket, caller: string | null): void;
   /** Nothing, unless given; with certificates only. */
   readonly anonymous?: AnonymousService;
   /**
@@ -81,6 +87,28 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
   // Connections are secured before they are handed on.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const guests = anonymous === undefined ? null : openGuestServer(anonymous, refusals);
+  const connections = new Set<Socket>();
+  const refuse = (
+    { remoteAddress: remote }: Socket,
+    { message: reason }: RondoError,
+    caller: string | null = null,
+  ) => refusals.refused('connection refused', { remote, ...(caller === null ? {} : { caller }), reason });
+  const serve = (socket: Socket) => {
+    if (options.connect === undefined) return injector.injectConnection(socket);
+    readPreface(socket, (ticket) => {
+      if (ticket === null) return injector.injectConnection(socket);
+      const caller = nameOf(socket);
+      try {
+        options.connect?.(ticket, socket, caller);
+      } catch (thrown) {
+        socket.destroy();
+        return refuse(socket, RondoError.from(thrown), caller);
+      }
+      guard.authenticated(socket);
+      connections.add(socket);
+      socket.once('close', () => connections.delete(socket));
+    });
+  };
   const secured =
     tls &&
     listenSecurely(tls, {
@@ -93,14 +121,13 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
         const key = keyOf(socket);
         members.set(key, { socket, name: member.name });
         socket.once('close', () => members.delete(key));
-        injector.injectConnection(socket);
+        serve(socket);
       },
-      onRefused: (socket, { message }) =>
-        refusals.refused('connection refused', { remote: socket.remoteAddress, reason: message }),
+      onRefused: (socket, error) => refuse(socket, error),
     });
   const listener = createServer({ noDelay: true }, (socket) => {
     guard.accept(socket);
-    if (secured === null) injector.injectConnection(socket);
+    if (secured === null) serve(socket);
     else secured.secure(socket);
   });
   const bound = await listen(listener, host, port);
@@ -111,6 +138,7 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
     secured?.close();
     guard.close();
     guests?.destroy();
+    for (const socket of connections) socket.destroy();
     server.forceShutdown();
     refusals.close();
   };

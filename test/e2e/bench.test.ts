@@ -63,7 +63,10 @@ describe('npm run bench', () => {
     expect(rings.map(({ name }) => name)).toEqual([
       ...['rondo', 'rondo'],
       ...['rondo, ring through memory', 'rondo, ring through memory'],
+      ...['rondo, ring over sockets', 'rondo, ring over sockets'],
+      ...['rondo, ring over sockets, TLS', 'rondo, ring over sockets, TLS'],
       ...['rondo, ring over gRPC', 'rondo, ring over gRPC'],
+      ...['rondo, ring over gRPC, TLS', 'rondo, ring over gRPC, TLS'],
     ]);
     for (const { busbw } of rings) expect(busbw).toMatchObject(positive);
   });

@@ -1,3 +1,5 @@
+import type { RingTransport } from '../../plan/run-config.js';
+import type { PeerServer } from '../../proto/gen/peer.js';
 import type { GrpcServer } from '../../runtime/grpc/server.js';
 import {
   createExchange,
@@ -24,10 +26,8 @@ export function startPeers(count: number, options: Partial<ExchangeOptions> = {}
 
 export async function startPeer(options: Partial<ExchangeOptions> = {}): Promise<Peer> {
   const exchange = createExchange(testCredentials, { waitMs: () => 10_000, ...options });
-  const server = await startPeerServer('127.0.0.1:0', testCredentials, {
-    exchange: exchange.handler,
-    copyState: (call) => call.end(),
-  });
+  const service: PeerServer = { exchange: exchange.handler, copyState: (call) => call.end() };
+  const server = await startPeerServer('127.0.0.1:0', testCredentials, service, exchange.connect);
   const peer = { exchange, server, address: server.address };
   peers.push(peer);
   return peer;
@@ -41,8 +41,13 @@ export function stopPeers(): void {
   }
 }
 
-export function openLinks(ring: readonly Peer[], generation: bigint, signal = never): Promise<Link[]> {
-  return Promise.all(ring.map((_, rank) => openLink(ring, rank, generation, signal)));
+export function openLinks(
+  ring: readonly Peer[],
+  generation: bigint,
+  signal = never,
+  transport: RingTransport = 'sockets',
+): Promise<Link[]> {
+  return Promise.all(ring.map((_, rank) => openLink(ring, rank, generation, signal, transport)));
 }
 
 export function openLink(
@@ -50,8 +55,10 @@ export function openLink(
   rank: number,
   generation: bigint,
   signal = never,
+  transport: RingTransport = 'sockets',
 ): Promise<Link> {
   const worldSize = ring.length;
   const predecessorAddress = ring[(rank + worldSize - 1) % worldSize].address;
-  return ring[rank].exchange.openLink({ generation, rank, worldSize, names: [], predecessorAddress, signal });
+  const place = { generation, rank, worldSize, names: [], predecessorAddress, transport, signal };
+  return ring[rank].exchange.openLink(place);
 }

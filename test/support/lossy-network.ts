@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Network } from '../../bench/overlap/network.js';
+import type { Network } from '../../bench/support/network.js';
 
 const program = fileURLToPath(new URL('lossy-network.py', import.meta.url));
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Network, openNetwork } from '../../bench/overlap/network.js';
+import { type Network, openNetwork } from '../../bench/support/network.js';
 
 /** A network namespace with shared memory of its own, and without the folders that it is not to see. */
 export interface Machine {

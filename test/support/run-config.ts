@@ -27,6 +27,7 @@ export function runConfig(changes: Partial<RunConfig> = {}): RunConfig {
     classWeights: null,
     precision: 'float32',
     wire: 'float32',
+    ring: 'sockets',
     threads: 1,
     mixed: 'allow',
     lanes: 1,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { PeerServer } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openCredentials, type RenewableCredentials } from '../../runtime/grpc/open-credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
@@ -28,23 +29,24 @@ serveThread<LaneOperations>({
   async listen({ address, advertise, identity, waitMs }) {
     credentials = openCredentials(identity);
     exchange = createExchange(credentials, { waitMs: () => waitMs });
-    const server = await startPeerServer(address, credentials, {
+    const service: PeerServer = {
       exchange: exchange.handler,
       copyState: (call) =>
         failCall(call, new RondoError('failed-precondition', 'a lane carries gradients only')),
-    });
+    };
+    const server = await startPeerServer(address, credentials, service, exchange.connect);
     return advertisedAddress(server.address, advertise);
   },
   renew(identity) {
     assert(credentials !== null, 'a lane listens before its certificate is renewed');
     credentials.renew(identity);
   },
-  async open({ predecessorAddress, names, ring: options }) {
+  async open({ ring: options, ...neighbours }) {
     assert(exchange !== null, 'a lane listens before it is opened');
     lane = options.lane.index;
     ending = new AbortController();
     memories.clear();
-    const link = await exchange.openLink({ ...options, predecessorAddress, names, signal: ending.signal });
+    const link = await exchange.openLink({ ...options, ...neighbours, signal: ending.signal });
     ring = createRing({ ...options, link });
   },
   async sum({ memory, memoryId, byteOffset, length }) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { RingTransport } from '../../plan/run-config.js';
 import { type PlainError, RondoError } from '../../runtime/errors.js';
 import type { CertificateIdentity, Identity } from '../../runtime/grpc/credentials.js';
 import { startThread } from '../../runtime/thread-calls.js';
@@ -43,6 +44,7 @@ interface LanePlace {
   readonly predecessorAddress: string;
   /** By rank: what the neighbours' certificates must say. */
   readonly names: readonly string[];
+  readonly transport: RingTransport;
   readonly ring: LaneRing;
 }
 

@@ -1,4 +1,4 @@
-import type { FloatType } from '../../plan/run-config.js';
+import type { FloatType, RingTransport } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createRing } from './all-reduce.js';
 import { cutBlocks } from './geometry.js';
@@ -33,6 +33,7 @@ export async function openRing(o: {
   /** By rank: what the neighbours' certificates must say. */
   names: readonly string[];
   wire: FloatType;
+  transport: RingTransport;
   /**
    * Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their
    * values.
@@ -62,10 +63,17 @@ async function openLanes(
   signal: AbortSignal,
   end: (reason: unknown) => void,
 ): Promise<OpenRing> {
-  const { generation, rank, worldSize, wire, predecessorAddress, names } = o;
+  const { generation, rank, worldSize, wire, predecessorAddress, names, transport } = o;
   const laneAddresses = o.lanes.map(({ address }) => address);
   const place = { generation, rank, worldSize };
-  const link = await o.exchange.openLink({ ...place, predecessorAddress, names, laneAddresses, signal });
+  const link = await o.exchange.openLink({
+    ...place,
+    predecessorAddress,
+    names,
+    laneAddresses,
+    transport,
+    signal,
+  });
   const theirs = link.predecessorLanes;
   if (theirs.length !== o.lanes.length) {
     const text = `the predecessor has ${theirs.length + 1} lanes, this rank ${o.lanes.length + 1}`;
@@ -81,6 +89,7 @@ async function openLanes(
         ring: optionsOf(index + 1),
         predecessorAddress: theirs[index],
         names,
+        transport,
         signal,
       }),
     ),

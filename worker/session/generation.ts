@@ -69,6 +69,7 @@ export async function prepareGeneration(
       ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
       names: workerIds.map(workerName),
       wire: config.wire,
+      transport: config.ring,
       vectors: Object.values(vectors),
     }),
   ]);

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { stepsPerEpoch } from '../../plan/phases.js';
 import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import type { PeerServer } from '../../proto/gen/peer.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -87,7 +88,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const listen = options.listen ?? formatHostPort({ host: localHost, port: 0 });
   const reach = { listen, advertise: options.advertise ?? otherHost(listen, localHost) };
   const copying = createCopyAccess(() => deadlines.neighbourMs);
-  const peers = await startPeerServer(listen, credentials, {
+  const service: PeerServer = {
     exchange: exchange.handler,
     copyState(call) {
       copying.check(call).then(
@@ -95,7 +96,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
         (error) => failCall(call, error),
       );
     },
-  });
+  };
+  const peers = await startPeerServer(listen, credentials, service, exchange.connect);
   /** Between generations the state is copied aside when it is first asked for. */
   const lendState = async (step: number) => {
     const { resources } = (await run) ?? {};

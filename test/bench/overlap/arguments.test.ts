@@ -5,7 +5,7 @@ describe('parseOverlapArguments', () => {
   it('measures four ranks on links of 200 MB/s when told nothing', () => {
     expect(parseOverlapArguments([])).toEqual({
       ...{ ranks: 4, threads: 1, arch: 'resnet34', size: 224, batch: 16, rate: 200 },
-      ...{ wires: ['float32', 'bfloat16'], steps: 2, repeats: 3, json: false },
+      ...{ wires: ['float32', 'bfloat16'], tls: false, steps: 2, repeats: 3, json: false },
     });
   });
 

@@ -269,7 +269,7 @@ describe('a channel', () => {
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
-    const call = client.exchange({ generation: 1n, rank: 0, slots: undefined });
+    const call = client.exchange({ generation: 1n, rank: 0, slots: undefined, dataConnection: false });
     const [thrown] = await once(
       call.on('data', () => {}),
       'error',

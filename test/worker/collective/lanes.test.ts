@@ -48,6 +48,7 @@ function openRings(
       openRing({
         ...{ exchange, lanes: lanes[rank], generation, rank, worldSize, signal: abort },
         names: [],
+        transport: 'sockets',
         predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
         wire: 'bfloat16',
         vectors: [],

@@ -39,6 +39,7 @@ function openRings(
       openRing({
         ...{ exchange, lanes: [], generation, rank, worldSize, wire, signal, vectors: vectors[rank] },
         names: [],
+        transport: 'sockets',
         predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
       }),
     ),

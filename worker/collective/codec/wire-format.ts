@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
 import { Chunk, PeerService, WireType } from '../../../proto/gen/peer.js';
 import { serializeStateChunk } from '../../../proto/state-chunk.js';
-import type { PayloadType } from '../geometry.js';
+import { RondoError } from '../../../runtime/errors.js';
+import { chunkBytes, type PayloadType } from '../geometry.js';
 import { giveFrame, takeFrame } from './frame-pool.js';
 
 /**
@@ -22,7 +23,7 @@ export interface ChunkInSlot extends Chunk {
   readonly slot: number;
 }
 
-const headerBytes = 43;
+export const headerBytes = 43;
 
 /** Tag byte and varint width of each field, in order. */
 const fields = [
@@ -80,13 +81,36 @@ export function deserializeChunk(message: Buffer): FramedChunk | ChunkInSlot {
     const chunk = Chunk.decode(message);
     return inSlot(chunk) ? chunk : withFrame(chunk);
   }
-  const [generation, round, hop, offset, count, wireType] = values;
   const frame = takeFrame(message.length);
   message.copy(frame);
-  return frameOf(
-    { generation: BigInt(generation), round: BigInt(round), hop, offset, count, wireType },
-    frame,
-  );
+  return frameOf(headerOf(values), frame);
+}
+
+/**
+ * A chunk of which only the header has come, the first `headerBytes` of what `serializeChunk` writes.
+ *
+ * @throws RondoError `data-loss` for what is no header of ours, or of a longer chunk than there are.
+ */
+export function beginChunk(header: Buffer): FramedChunk {
+  const values = readFields(header);
+  const payloadBytes = values?.at(-1) ?? Number.POSITIVE_INFINITY;
+  if (values === null || payloadBytes > chunkBytes) {
+    throw new RondoError('data-loss', 'what came is no chunk of the ring', {
+      remedy: 'All workers of a run must have the same version.',
+    });
+  }
+  return allocateChunk(headerOf(values), payloadBytes);
+}
+
+function headerOf([generation, round, hop, offset, count, wireType]: number[]): ChunkHeader {
+  return {
+    generation: BigInt(generation!),
+    round: BigInt(round!),
+    hop: hop!,
+    offset: offset!,
+    count: count!,
+    wireType: wireType!,
+  };
 }
 
 function inSlot(chunk: Chunk): chunk is ChunkInSlot {
@@ -101,6 +125,11 @@ function withFrame(chunk: Chunk): FramedChunk {
 
 function readHeader(message: Buffer): number[] | null {
   if (message.byteLength < headerBytes) return null;
+  const values = readFields(message);
+  return values?.at(-1) === message.byteLength - headerBytes ? values : null;
+}
+
+function readFields(message: Buffer): number[] | null {
   const values: number[] = [];
   let at = 0;
   for (const { tag, width } of fields) {
@@ -109,7 +138,7 @@ function readHeader(message: Buffer): number[] | null {
     values.push(value);
     at += 1 + width;
   }
-  return values.at(-1) === message.byteLength - headerBytes ? values : null;
+  return values;
 }
 
 function writeVarint(frame: Buffer, at: number, width: number, value: number): void {

@@ -1,7 +1,8 @@
+import type { RingTransport } from '../../../../plan/run-config.js';
 import type { PeerServer } from '../../../../proto/gen/peer.js';
 import { RondoError } from '../../../../runtime/errors.js';
 import type { RunCredentials } from '../../../../runtime/grpc/credentials.js';
-import { failCall } from '../../../../runtime/grpc/server.js';
+import { failCall, type GrpcServerOptions } from '../../../../runtime/grpc/server.js';
 import { sharedMemory as defaultSharedMemory } from '../../../../runtime/shared-files.js';
 import { blocksUnderWay, chunkBytes, predecessorOf, successorOf } from '../../geometry.js';
 import type { Link } from '../link.js';
@@ -14,6 +15,8 @@ export interface Exchange {
   readonly sharedMemory: string | null;
   /** `exchange` of the process's peer server, which is to be made with wire-format's `peerService`. */
   readonly handler: PeerServer['exchange'];
+  /** `connect` of the same server. */
+  readonly connect: NonNullable<GrpcServerOptions['connect']>;
   /**
    * Joins the ring of a generation, and ends the one before it. Resolves when the predecessor has taken this
    * rank's pull and the successor pulls from this rank. The link closes when `signal` aborts.
@@ -31,6 +34,8 @@ export interface Exchange {
     names: readonly string[];
     /** HOST:PORT of this rank's further lanes; none without. The successor's link says them. */
     laneAddresses?: readonly string[];
+    /** How payloads come that memory does not carry. */
+    transport: RingTransport;
     signal: AbortSignal;
   }): Promise<Link>;
   close(): void;
@@ -95,7 +100,13 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
         .catch((error) => failCall(pull, error));
     },
 
-    async openLink({ generation, rank, worldSize, predecessorAddress, names, laneAddresses = [], signal }) {
+    connect(ticket, socket, caller) {
+      if (newest === null) throw new RondoError('failed-precondition', 'this worker is in no generation yet');
+      newest.outlet.connect(ticket, socket, caller);
+    },
+
+    async openLink({ generation, rank, worldSize, predecessorAddress, names, signal, ...more }) {
+      const { laneAddresses = [], transport } = more;
       if (signal.aborted) throw abortError(signal, generation);
       if (closed) throw new RondoError('cancelled', 'the exchange is closed');
       const before = newest?.outlet.generation ?? 0n;
@@ -113,6 +124,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
       const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
       const inlet = openInlet({
         ...{ credentials, generation, rank, predecessor, slots },
+        dataConnection: transport === 'sockets',
         ...{ address: predecessorAddress, name: names[predecessor]! },
       });
       const onAbort = () => close(abortError(signal, generation));

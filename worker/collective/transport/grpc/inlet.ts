@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import {
   type ClientReadableStream,
   type Metadata,
@@ -11,11 +12,13 @@ import { createDeferred, type Deferred } from '../../../../runtime/deferred.js';
 import { RondoError } from '../../../../runtime/errors.js';
 import { type ClientClass, openChannel } from '../../../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../../../runtime/grpc/credentials.js';
+import { openDataConnection } from '../../../../runtime/grpc/data-connection.js';
 import { type ChunkInSlot, type FramedChunk, peerService } from '../../codec/wire-format.js';
 import { chunkBytes } from '../../geometry.js';
 import type { IncomingChunk } from '../link.js';
 import { openIncomingSlots } from '../shared-memory/shared-slots.js';
 import { makeSlotFile, type SlotShape } from '../shared-memory/slot-file.js';
+import { createChunkReader } from './chunk-reader.js';
 
 /** The half of a link that pulls from the predecessor: the client side of one generation's exchange. */
 export interface Inlet {
@@ -58,6 +61,8 @@ export function openInlet(o: {
   name: string;
   /** Shared slots to offer, and the directory to make them in; null leaves payloads to gRPC. */
   slots: (SlotShape & { directory: string }) | null;
+  /** Other payloads come over a data connection, not by gRPC. */
+  dataConnection: boolean;
 }): Inlet {
   const accepted = createDeferred<readonly string[]>();
   accepted.promise.catch(() => {});
@@ -76,7 +81,9 @@ export function openInlet(o: {
     generation: o.generation,
     rank: o.rank,
     slots: file?.offer,
+    dataConnection: o.dataConnection,
   }) as ClientReadableStream<FramedChunk | ChunkInSlot>;
+  let data: Socket | null = null;
 
   const end = (error: RondoError) => {
     if (ended !== null) return;
@@ -87,6 +94,7 @@ export function openInlet(o: {
     waiting = null;
     pull.cancel();
     client.close();
+    data?.destroy();
   };
   const name = `rank ${o.predecessor} at ${o.address}`;
 
@@ -96,7 +104,10 @@ export function openInlet(o: {
       slots?.close(new RondoError('data-loss', `${name} put a chunk in shared memory that it had not taken`));
     }
     // grpc-js joins what came more than once.
-    accepted.resolve(metadata.get('rondo-lane').flatMap((value) => String(value).split(', ')));
+    const lanes = metadata.get('rondo-lane').flatMap((value) => String(value).split(', '));
+    const [ticket] = metadata.get('rondo-ticket-bin');
+    if (ticket === undefined || ended !== null) return accepted.resolve(lanes);
+    data = openData(Buffer.from(ticket), () => accepted.resolve(lanes));
   });
   const arrive = (chunk: IncomingChunk) => {
     if (waiting !== null) {
@@ -105,7 +116,34 @@ export function openInlet(o: {
       return;
     }
     arrived.push(chunk);
-    if (arrived.length >= pauseAt) pull.pause();
+    if (arrived.length >= pauseAt) (data ?? pull).pause();
+  };
+  const openData = (ticket: Buffer, onConnected: () => void): Socket => {
+    const reader = createChunkReader();
+    const callback = (bytes: number): boolean => {
+      try {
+        const chunk = reader.filled(bytes);
+        if (chunk !== null && ended === null) arrive(chunk);
+      } catch (error) {
+        end(RondoError.from(error));
+      }
+      return true;
+    };
+    const proof = o.credentials.channel(o.name);
+    const onread = { buffer: reader.room, callback };
+    const socket = openDataConnection(o.address, { proof, ticket, onread, onConnected });
+    let broken: Error | null = null;
+    socket.on('error', (error) => {
+      broken = error;
+    });
+    socket.on('close', () => {
+      const how = broken === null ? 'ended its exchange of' : 'is gone in';
+      const why = broken === null ? '' : `: ${broken.message}`;
+      end(
+        new RondoError('unavailable', `${name} ${how} generation ${o.generation}${why}`, { cause: broken }),
+      );
+    });
+    return socket;
   };
   pull.on('data', (chunk: FramedChunk | ChunkInSlot) => {
     if ('frame' in chunk) return arrive(chunk);
@@ -118,6 +156,8 @@ export function openInlet(o: {
   });
   pull.on('error', (error: ServiceError) => end(explain(error, name, o.generation)));
   pull.on('end', () => {
+    // What was sent may still be on its way there.
+    if (data !== null) return;
     // An error follows the end within the same tick, and says more.
     setImmediate(() =>
       end(new RondoError('unavailable', `${name} ended its exchange of generation ${o.generation}`)),
@@ -130,7 +170,8 @@ export function openInlet(o: {
       assert(waiting === null, 'one receive at a time');
       const chunk = arrived.shift();
       if (chunk !== undefined) {
-        if (arrived.length <= resumeAt && pull.isPaused()) pull.resume();
+        const source = data ?? pull;
+        if (arrived.length <= resumeAt && source.isPaused()) source.resume();
         return Promise.resolve(chunk);
       }
       if (ended !== null) return Promise.reject(ended);

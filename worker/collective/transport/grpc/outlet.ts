@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import type { Chunk, ExchangeRequest } from '../../../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../../../runtime/deferred.js';
 import { RondoError } from '../../../../runtime/errors.js';
-import { requireCaller } from '../../../../runtime/grpc/caller.js';
-import { releaseChunk } from '../../codec/wire-format.js';
+import { requireCaller, requireName } from '../../../../runtime/grpc/caller.js';
+import { ticketBytes } from '../../../../runtime/grpc/data-connection.js';
+import { releaseChunk, serializeChunk } from '../../codec/wire-format.js';
 import type { OutgoingChunk } from '../link.js';
 import { type OutgoingSlot, type OutgoingSlots, openOutgoingSlots } from '../shared-memory/shared-slots.js';
 import { findSlotFile } from '../shared-memory/slot-file.js';
@@ -18,6 +21,11 @@ export interface Outlet {
   readonly attached: Promise<void>;
   /** @throws RondoError when the pull is not the successor's, or not the first. */
   attach(pull: Pull): void;
+  /**
+   * The successor's data connection, where its pull wants one and there are no slots. @throws RondoError when the
+   * ticket is not that of the pull, or was used, or the caller is not the successor.
+   */
+  connect(ticket: Buffer, socket: Socket, caller: string | null): void;
   /** As Link's; known when attached. */
   readonly sharesMemory: boolean;
   takeSlot(bytes: number): OutgoingSlot | null;
@@ -31,7 +39,12 @@ export interface Outlet {
 
 type State =
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'attached'; readonly pull: Pull }
+  | {
+      readonly kind: 'attached';
+      readonly pull: Pull;
+      readonly ticket: Buffer | null;
+      readonly data: Socket | null;
+    }
   | { readonly kind: 'ended'; readonly error: RondoError };
 
 export function createOutlet(o: {
@@ -50,6 +63,11 @@ export function createOutlet(o: {
   attached.promise.catch(() => {});
   /** What sends wait for while the stream's buffer is full. */
   let drained: Deferred<void> | null = null;
+  const onDrain = () => {
+    drained?.resolve();
+    drained = null;
+  };
+  const whose = `rank ${successor} of generation ${generation}`;
   let slots: OutgoingSlots | null = null;
 
   const end = (error: RondoError) => {
@@ -60,32 +78,49 @@ export function createOutlet(o: {
     drained = null;
   };
 
+  const detach = (pull: Pull) => {
+    if (state.kind !== 'attached') return;
+    const text = `rank ${successor} at ${pull.getPeer()} no longer pulls in generation ${generation}`;
+    end(new RondoError('unavailable', text));
+    pull.end();
+  };
+
   return {
     generation,
     attached: attached.promise,
     attach(pull) {
       if (state.kind === 'ended') throw state.error;
-      requireCaller(pull, successorName, `rank ${successor} of generation ${generation}`);
+      requireCaller(pull, successorName, whose);
       const { rank } = pull.request;
       if (rank !== successor || state.kind === 'attached') {
         const why = rank === successor ? 'pulls already' : `is not its successor, rank ${successor}`;
         throw new RondoError('failed-precondition', `rank ${rank} of generation ${generation} ${why}`);
       }
-      state = { kind: 'attached', pull };
-      pull.on('drain', () => {
-        drained?.resolve();
-        drained = null;
-      });
-      pull.on('cancelled', () => {
-        if (state.kind !== 'attached') return;
-        const text = `rank ${successor} at ${pull.getPeer()} no longer pulls in generation ${generation}`;
-        end(new RondoError('unavailable', text));
-      });
       slots = findSlots(pull, sharedMemory);
+      const ticket = pull.request.dataConnection && slots === null ? randomBytes(ticketBytes) : null;
+      state = { kind: 'attached', pull, ticket, data: null };
+      pull.on('drain', onDrain);
+      pull.on('cancelled', () => detach(pull));
       const metadata = new Metadata();
+      if (ticket !== null) metadata.set('rondo-ticket-bin', ticket);
       if (slots !== null) metadata.set('rondo-slots', 'open');
       for (const address of laneAddresses) metadata.add('rondo-lane', address);
       pull.sendMetadata(metadata);
+      if (ticket === null) attached.resolve();
+    },
+    connect(ticket, socket, caller) {
+      if (state.kind === 'ended') throw state.error;
+      if (state.kind === 'waiting' || state.ticket === null || !isSame(ticket, state.ticket)) {
+        throw new RondoError('unauthenticated', 'it brings no ticket of an exchange that waits for it');
+      }
+      requireName(caller, successorName, whose);
+      const { pull } = state;
+      state = { kind: 'attached', pull, ticket: null, data: socket };
+      socket.on('drain', onDrain);
+      socket.on('close', () => detach(pull));
+      pull.on('cancelled', () => socket.destroy());
+      // Nothing is said there; only so is its end seen.
+      socket.resume();
       attached.resolve();
     },
     get sharesMemory() {
@@ -98,16 +133,26 @@ export function createOutlet(o: {
       const onWritten = (error: Error | null | undefined) => {
         if (!error && 'frame' in chunk) releaseChunk(chunk);
       };
-      if (state.pull.write(chunk, onWritten)) return Promise.resolve();
+      const { pull, data } = state;
+      const hasRoom =
+        data === null ? pull.write(chunk, onWritten) : data.write(serializeChunk(chunk), onWritten);
+      if (hasRoom) return Promise.resolve();
       drained ??= createDeferred<void>();
       return drained.promise;
     },
     close(error) {
       if (state.kind === 'ended') return;
-      if (state.kind === 'attached') state.pull.end();
+      if (state.kind === 'attached') {
+        state.data?.end();
+        state.pull.end();
+      }
       end(error);
     },
   };
+}
+
+function isSame(one: Buffer, other: Buffer): boolean {
+  return one.byteLength === other.byteLength && timingSafeEqual(one, other);
 }
 
 function findSlots(pull: Pull, directory: string | null): OutgoingSlots | null {

@@ -1,6 +1,6 @@
 import type { PeerServer } from '../../../../proto/gen/peer.js';
 import type { RunCredentials } from '../../../../runtime/grpc/credentials.js';
-import { type GrpcServer, openGrpcServer } from '../../../../runtime/grpc/server.js';
+import { type GrpcServer, type GrpcServerOptions, openGrpcServer } from '../../../../runtime/grpc/server.js';
 import { peerService } from '../../codec/wire-format.js';
 
 /** Requests of peers are a few numbers. */
@@ -16,10 +16,12 @@ export function startPeerServer(
   listen: string,
   credentials: RunCredentials,
   service: PeerServer,
+  connect?: GrpcServerOptions['connect'],
 ): Promise<GrpcServer> {
   return openGrpcServer(listen, {
     credentials,
     maxReceiveBytes,
+    ...(connect && { connect }),
     register: (server) => server.addService(peerService, service),
   });
 }

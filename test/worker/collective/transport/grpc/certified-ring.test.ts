@@ -1,8 +1,12 @@
 import { once } from 'node:events';
+import type { Metadata } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { PeerClient } from '../../../../../proto/gen/peer.js';
+import { type RingTransport, ringTransports } from '../../../../../plan/run-config.js';
+import { PeerClient, type PeerServer } from '../../../../../proto/gen/peer.js';
+import { anonymousProof } from '../../../../../runtime/grpc/certificate-credentials.js';
 import { openChannel } from '../../../../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../../../../runtime/grpc/credentials.js';
+import { openDataConnection } from '../../../../../runtime/grpc/data-connection.js';
 import type { GrpcServer } from '../../../../../runtime/grpc/server.js';
 import { openLog } from '../../../../../runtime/log.js';
 import { workerName } from '../../../../../runtime/member-name.js';
@@ -34,10 +38,8 @@ afterEach(() => {
 
 async function startPeer(credentials: RunCredentials) {
   const exchange = createExchange(credentials, { waitMs: () => 10_000, sharedMemory: null });
-  const server = await startPeerServer('127.0.0.1:0', credentials, {
-    exchange: exchange.handler,
-    copyState: (call) => call.end(),
-  });
+  const service: PeerServer = { exchange: exchange.handler, copyState: (call) => call.end() };
+  const server = await startPeerServer('127.0.0.1:0', credentials, service, exchange.connect);
   closing.push(() => {
     exchange.close();
     server.destroy();
@@ -45,11 +47,11 @@ async function startPeer(credentials: RunCredentials) {
   return { exchange, server, credentials };
 }
 
-function openLinks(generation: bigint) {
+function openLinks(generation: bigint, transport: RingTransport = 'sockets') {
   return Promise.all(
     peers.map(({ exchange }, rank) =>
       exchange.openLink({
-        ...{ generation, rank, worldSize: 3, names, signal },
+        ...{ generation, rank, worldSize: 3, names, transport, signal },
         predecessorAddress: peers[(rank + 2) % 3]!.server.address,
       }),
     ),
@@ -62,29 +64,32 @@ async function pull(credentials: RunCredentials, generation: bigint, rank: numbe
     ...{ credentials, peer: name, maxReceiveBytes: 1 << 20 },
   });
   closing.push(() => client.close());
-  const call = client.exchange({ generation, rank, slots: undefined });
+  const call = client.exchange({ generation, rank, slots: undefined, dataConnection: false });
   call.on('data', () => {});
   const [error] = (await once(call, 'error')) as [{ details: string }];
   return error.details;
 }
 
-it('sums around a ring in which every neighbour has proved who it is, before a renewal and after', async () => {
-  for (const generation of [1n, 2n]) {
-    const links = await openLinks(generation);
-    const sums = await Promise.all(
-      links.map(async (link, rank) => {
-        const ring = createRing({ rank, worldSize: 3, generation, link, wire: 'float32' });
-        const told = await ring.allGather(Uint8Array.of(rank), { signal });
-        return told.map((bytes) => [...bytes]);
-      }),
-    );
-    for (const sum of sums) expect(sum.flat().toSorted()).toEqual([0, 1, 2]);
-    for (const { credentials } of peers) {
-      const { renew } = credentials as Awaited<ReturnType<CertifiedRun['credentialsOf']>>;
-      renew(await run.issue(ids[peers.findIndex((peer) => peer.credentials === credentials)]!));
+it.each(ringTransports)(
+  'sums around a ring in which every neighbour has proved who it is, before a renewal and after (%s)',
+  async (transport) => {
+    for (const generation of [1n, 2n]) {
+      const links = await openLinks(generation, transport);
+      const sums = await Promise.all(
+        links.map(async (link, rank) => {
+          const ring = createRing({ rank, worldSize: 3, generation, link, wire: 'float32' });
+          const told = await ring.allGather(Uint8Array.of(rank), { signal });
+          return told.map((bytes) => [...bytes]);
+        }),
+      );
+      for (const sum of sums) expect(sum.flat().toSorted()).toEqual([0, 1, 2]);
+      for (const { credentials } of peers) {
+        const { renew } = credentials as Awaited<ReturnType<CertifiedRun['credentialsOf']>>;
+        renew(await run.issue(ids[peers.findIndex((peer) => peer.credentials === credentials)]!));
+      }
     }
-  }
-});
+  },
+);
 
 it('lets only the named successor of this generation pull, and logs who else tried', async () => {
   const lines: { event: string; reason: string; caller?: string }[] = [];
@@ -108,6 +113,63 @@ it('lets only the named successor of this generation pull, and logs who else tri
     [names[1], expect.stringContaining('pulls already')],
     [names[1], expect.stringContaining('generation 4 is over')],
   ]);
+});
+
+it('lets only the named successor bring the ticket of its pull, once', async () => {
+  const lines: { event: string; reason: string; caller?: string }[] = [];
+  const write = (text: string) => void lines.push(JSON.parse(text) as (typeof lines)[number]);
+  openLog({ program: 'test', environment: { RONDO_LOG: 'warn' }, write });
+  closing.push(() => openLog({ program: 'test', environment: {}, write() {} }));
+  const [first, successor, third] = peers;
+  const opening = first!.exchange.openLink({
+    ...{ generation: 5n, rank: 0, worldSize: 3, names, transport: 'sockets', signal },
+    predecessorAddress: third!.server.address,
+  });
+  opening.catch(() => {});
+  const client = openChannel(PeerClient, first!.server.address, {
+    ...{ credentials: successor!.credentials, peer: names[0]!, maxReceiveBytes: 1 << 20 },
+  });
+  closing.push(() => client.close());
+  const call = client.exchange({ generation: 5n, rank: 1, slots: undefined, dataConnection: true });
+  call.on('error', () => {}).resume();
+  const [metadata] = (await once(call, 'metadata')) as [Metadata];
+  const ticket = metadata.get('rondo-ticket-bin')[0] as Buffer;
+  /** Whether the connection stays. */
+  const bring = async (credentials: Pick<RunCredentials, 'channel'>, given: Buffer) => {
+    const socket = openDataConnection(first!.server.address, {
+      proof: credentials.channel(names[0]!),
+      ...{ ticket: given, onread: { buffer: Buffer.alloc(9), callback: () => true }, onConnected() {} },
+    });
+    closing.push(() => socket.destroy());
+    socket.on('error', () => {}).resume();
+    return new Promise((resolve) => {
+      socket.on('close', () => resolve(false));
+      setTimeout(resolve, 1_000, true);
+    });
+  };
+  const guest = { channel: (peer: string) => anonymousProof(run.authorityPem, peer) };
+  expect(await bring(guest, ticket)).toBe(false);
+  expect(await bring(await otherRuns('worker-1'), ticket)).toBe(false);
+  expect(await bring(third!.credentials, ticket)).toBe(false);
+  expect(await bring(successor!.credentials, Buffer.alloc(ticket.length))).toBe(false);
+  expect(await bring(successor!.credentials, ticket)).toBe(true);
+  expect(await bring(successor!.credentials, ticket)).toBe(false);
+  const noTicket = expect.stringContaining('brings no ticket of an exchange that waits');
+  expect(
+    lines.filter(({ event }) => event === 'connection refused').map(({ caller, reason }) => [caller, reason]),
+  ).toEqual([
+    [undefined, 'it shows no certificate'],
+    [names[2], expect.stringContaining('not that of rank 1 of generation 5')],
+    [names[1], noTicket],
+  ]);
+  // A generation that is over has no tickets.
+  void first!.exchange
+    .openLink({
+      ...{ generation: 6n, rank: 0, worldSize: 3, names, transport: 'sockets', signal },
+      predecessorAddress: third!.server.address,
+    })
+    .catch(() => {});
+  expect(await bring(successor!.credentials, ticket)).toBe(false);
 });
 
 it('calls nobody who proves to be another member', async () => {

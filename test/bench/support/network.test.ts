@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { openNetwork } from '../../../bench/overlap/network.js';
+import { openNetwork } from '../../../bench/support/network.js';
 
 const run = (...args: string[]) => execFileSync(args[0]!, args.slice(1), { encoding: 'utf8' });
 

@@ -10,7 +10,7 @@ export interface Network {
 }
 
 /** What each namespace calls its end of its link. */
-const device = 'eth0';
+export const device = 'eth0';
 /** Bytes that a link may send at once before its rate holds it. */
 const burst = '256kb';
 /** How long a packet may wait in a link's queue before it is dropped. */
@@ -75,6 +75,11 @@ export function openNetwork(count: number, megabytesPerSecond: number): Network 
     destroy();
     throw error;
   }
+}
+
+/** The command that runs another in a rank's namespace; none without a network. */
+export function insideOf(network: Network | null, rank: number): string[] {
+  return network === null ? [] : ['ip', 'netns', 'exec', network.hosts[rank]!.namespace];
 }
 
 function call(program: string, ...args: string[]): void {
