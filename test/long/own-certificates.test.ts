@@ -1,0 +1,93 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
+import { coordinatorName } from '../../runtime/member-name.js';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readMetrics, readStateDigest } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
+
+const runs = openQuickRuns();
+/** Of the first certificates: time for processes to start on a machine that has other work. */
+const firstMs = 75_000;
+const recipe = ['--threads', '1', '--epochs', '3', '--size', '64'];
+const [one, two, three] = ['one', 'two', 'three'].map((id) => `${id}.workers.rondo.internal`) as [
+  string,
+  string,
+  string,
+];
+let data: string;
+let folder: string;
+let authority: KeyPair;
+
+beforeAll(async () => {
+  data = await drawTinyFolder(50);
+  folder = mkdtempSync(path.join(tmpdir(), 'rondo-own-'));
+  authority = await createAuthority('of the cluster');
+});
+afterEach(() => {
+  killCoordinators();
+  killWorkers();
+});
+afterAll(() => {
+  runs.remove();
+  rmSync(data, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Writes a certificate for `name` as cert-manager would, over the one before. Gives the options that name the files. */
+async function issue(name: string, lifetimeMs = 600_000, by = authority): Promise<string[]> {
+  const { certificate, key } = await issuePair(by, { name, subject: 'any', lifetimeMs });
+  const texts = { ca: authority.certificate, cert: certificate, key };
+  return Object.entries(texts).flatMap(([kind, text]) => {
+    const file = path.join(folder, `${name}.${kind}`);
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+    return [`--tls-${kind}`, file];
+  });
+}
+
+it('trains with certificates of an authority of its own, whose files are exchanged meanwhile', async () => {
+  const environment = { RONDO_LOG: 'info' };
+  const issuedAtMs = Date.now();
+  const inputs = ['--listen', '127.0.0.1:0', '--workers', '2', '--min-workers', '2', '--max-workers', '2'];
+  const coordinator = startCoordinator(
+    runs.start('own', data, ...inputs, ...recipe, ...(await issue(coordinatorName, firstMs))),
+    environment,
+  );
+  const { address } = await coordinator.event(({ kind }) => kind === 'waiting');
+  const join = async (name: string, certificate: Promise<string[]>) =>
+    joinWorker(address as string, { inputs: [...(await certificate)], environment });
+
+  // One that another authority made a worker is refused, and no other notices.
+  const stranger = await join(three, issue(three, firstMs, await createAuthority('another')));
+  expect((await stranger.exited).code).not.toBe(0);
+
+  const staying = await join(one, issue(one, firstMs));
+  const leaving = await join(two, issue(two, firstMs));
+  await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
+  // Exchanged while gradients travel; with one worker left the run waits until the first ones have expired.
+  await Promise.all([issue(coordinatorName), issue(one)]);
+  leaving.kill('SIGKILL');
+  await staying.printed('certificate renewed');
+  await new Promise((resolve) => setTimeout(resolve, issuedAtMs + firstMs + 2_000 - Date.now()));
+  const joining = await join(three, issue(three));
+
+  const { code, stderr, events } = await coordinator.exited;
+  expect(code, stderr).toBe(0);
+  expect(stderr).toContain('certificate renewed');
+  expect(stderr).toMatch(/"connection refused".*certificate is refused: UNABLE_TO_VERIFY/);
+  expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
+  expect(await staying.exited).toMatchObject({ code: 0 });
+  expect(await joining.exited).toMatchObject({ code: 0 });
+  const publishers = new Set(readMetrics(runs.run('own'), 'worker-step').map(({ worker }) => worker));
+  expect([...publishers].toSorted()).toEqual([one, three, two]);
+
+  const alone = await runCoordinator(runs.start('alone', data, '--workers', '1', ...recipe));
+  expect(alone.code, alone.stderr).toBe(0);
+  const digestOf = (run: string) => readStateDigest(path.join(runs.run(run), 'checkpoints', 'epoch-0002'));
+  expect(digestOf('own')).toBe(digestOf('alone'));
+}, 600_000);
