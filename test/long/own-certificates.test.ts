@@ -59,22 +59,22 @@ it('trains with certificates of an authority of its own, whose files are exchang
     environment,
   );
   const { address } = await coordinator.event(({ kind }) => kind === 'waiting');
-  const join = async (name: string, certificate: Promise<string[]>) =>
-    joinWorker(address as string, { inputs: [...(await certificate)], environment });
+  const join = async (certificate: Promise<string[]>) =>
+    joinWorker(address as string, { inputs: await certificate, environment });
 
   // One that another authority made a worker is refused, and no other notices.
-  const stranger = await join(three, issue(three, firstMs, await createAuthority('another')));
+  const stranger = await join(issue(three, firstMs, await createAuthority('another')));
   expect((await stranger.exited).code).not.toBe(0);
 
-  const staying = await join(one, issue(one, firstMs));
-  const leaving = await join(two, issue(two, firstMs));
+  const staying = await join(issue(one, firstMs));
+  const leaving = await join(issue(two, firstMs));
   await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
   // Exchanged while gradients travel; with one worker left the run waits until the first ones have expired.
   await Promise.all([issue(coordinatorName), issue(one)]);
   leaving.kill('SIGKILL');
   await staying.printed('certificate renewed');
   await new Promise((resolve) => setTimeout(resolve, issuedAtMs + firstMs + 2_000 - Date.now()));
-  const joining = await join(three, issue(three));
+  const joining = await join(issue(three));
 
   const { code, stderr, events } = await coordinator.exited;
   expect(code, stderr).toBe(0);

@@ -53,7 +53,10 @@ async function call(address: string): Promise<void> {
     ...{ credentials: testCredentials, peer: 'anybody', maxReceiveBytes: 1 },
   });
   closing.push(() => client.close());
-  await once(client.copyState({ generation: 1n, step: 1n }).resume(), 'end');
+  await once(
+    client.exchange({ generation: 1n, rank: 0, slots: undefined, dataConnection: false }).resume(),
+    'end',
+  );
 }
 
 it('serves calls and data connections at one port', async () => {
