@@ -16,7 +16,21 @@ const shardLabel = 2 ** 32 - 1;
 interface Remembered {
   readonly config: OrderedConfig;
   readonly epoch: number;
+  readonly visit: EpochVisit;
+}
+
+/** How an epoch visits the samples. */
+interface EpochVisit {
   readonly order: EpochOrder;
+  readonly windows: EpochWindows | null;
+}
+
+/** What an epoch goes through one after the other. */
+export interface EpochWindows {
+  /** Of each window, the shards that training samples of it are in. */
+  readonly shards: readonly (readonly number[])[];
+  /** The window that a position of the epoch is in. */
+  windowAt(position: number): number;
 }
 
 // A loader reads ahead across an epoch's end; a resumed or verified run adds a third.
@@ -28,25 +42,34 @@ const remembered: Remembered[] = [];
  * `order` in the configuration it is that of runs before there was one.
  */
 export function openEpochOrder(config: OrderedConfig, epoch: number): EpochOrder {
+  return openEpoch(config, epoch).order;
+}
+
+/** The windows of shards of epoch `epoch`; null where all samples are mixed. */
+export function openEpochWindows(config: OrderedConfig, epoch: number): EpochWindows | null {
+  return openEpoch(config, epoch).windows;
+}
+
+function openEpoch(config: OrderedConfig, epoch: number): EpochVisit {
   const known = remembered.find((r) => r.epoch === epoch && isSame(r.config, config));
-  if (known !== undefined) return known.order;
-  const order = makeOrder(config, epoch);
-  remembered.unshift({ config, epoch, order });
+  if (known !== undefined) return known.visit;
+  const visit = makeVisit(config, epoch);
+  remembered.unshift({ config, epoch, visit });
   remembered.length = Math.min(remembered.length, rememberedOrders);
-  return order;
+  return visit;
 }
 
 function isSame(a: OrderedConfig, b: OrderedConfig): boolean {
   return a.seed === b.seed && a.trainCount === b.trainCount && a.order === b.order;
 }
 
-function makeOrder({ seed, trainCount, order }: OrderedConfig, epoch: number): EpochOrder {
+function makeVisit({ seed, trainCount, order }: OrderedConfig, epoch: number): EpochVisit {
   if (order === undefined) {
     const permutation = epochPermutation(seed, epoch, trainCount);
-    return (position) => permutation[position]!;
+    return { order: (position) => permutation[position]!, windows: null };
   }
   return order.kind === 'full'
-    ? permuteIndices(trainCount, seed, epoch, 0)
+    ? { order: permuteIndices(trainCount, seed, epoch, 0), windows: null }
     : orderWindows(order, seed, epoch);
 }
 
@@ -89,7 +112,7 @@ function mix(value: number): number {
 type Windows = Extract<NonNullable<RunConfig['order']>, { readonly kind: 'windows' }>;
 
 /** Shards in a random order; the samples of each `shards` of them, one after the other, in a random order. */
-function orderWindows({ shards, counts }: Windows, seed: number, epoch: number): EpochOrder {
+function orderWindows({ shards, counts }: Windows, seed: number, epoch: number): EpochVisit {
   const shardOrder = permuteIndices(counts.length, seed, epoch, shardLabel);
   const order = Array.from(counts, (_, position) => shardOrder(position));
   const starts = runningSums(counts);
@@ -107,14 +130,18 @@ function orderWindows({ shards, counts }: Windows, seed: number, epoch: number):
     permutations.set(window, made);
     return made;
   };
-  return (position) => {
-    const window = lastAtMost(windowStarts, position, 0, windows);
+  const windowAt = (position: number) => lastAtMost(windowStarts, position, 0, windows);
+  const sampleAt = (position: number) => {
+    const window = windowAt(position);
     const start = windowStarts[window]!;
     const place = start + permutationOf(window)(position - start);
     const first = window * shards;
     const slot = lastAtMost(before, place, first, Math.min(first + shards, counts.length));
     return starts[order[slot]!]! + place - before[slot]!;
   };
+  const shardsOf = (_: unknown, window: number) =>
+    order.slice(window * shards, (window + 1) * shards).filter((shard) => counts[shard]! > 0);
+  return { order: sampleAt, windows: { windowAt, shards: Array.from({ length: windows }, shardsOf) } };
 }
 
 /** Sums of the values before each, and of all. */

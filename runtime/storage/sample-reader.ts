@@ -26,6 +26,11 @@ export interface SampleReader {
    * as `Store.read` does.
    */
   read(sample: StoredSample, signal?: AbortSignal): Promise<Buffer>;
+  /**
+   * Shards (positions) that will be read after those that are read now: where shards are fetched whole, and the
+   * cache has room for both, they are fetched meanwhile. Takes the place of what was expected before.
+   */
+  expect(shards: readonly number[]): void;
   /** Where a sample is, for people. */
   nameOf(sample: StoredSample): string;
   close(): Promise<void>;
@@ -61,6 +66,9 @@ export function openSampleReader(
   };
   return {
     nameOf,
+    expect(numbers) {
+      fetcher?.expect(numbers.flatMap((number) => shards[number] ?? []));
+    },
     async read(sample, signal) {
       const { path, range, digest } = sample;
       const shard = shardOf(sample);
@@ -97,6 +105,7 @@ interface Place {
 interface Fetcher {
   /** What the cache has, else the server; once more when it is not what it should be. */
   read(place: Place, signal?: AbortSignal): Promise<Buffer>;
+  expect(shards: readonly StoredShard[]): void;
   close(): Promise<void>;
 }
 
@@ -104,6 +113,10 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
   const options = o.cache ?? defaultCache();
   const cache = openContentCache({ ...options, warn: o.warn });
   let whole: WholeShards | null = null;
+  const openWhole = () => {
+    whole ??= openWholeShards(store, cache, options);
+    return whole;
+  };
   let ignoresRanges = false;
   const readWhole = (place: Place, shard: StoredShard, signal?: AbortSignal): Promise<Buffer> => {
     if (options.maxBytes === 0) {
@@ -113,8 +126,7 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
         { remedy: 'give the cache room (--cache-gib, RONDO_CACHE_GIB), or use a server that knows ranges' },
       );
     }
-    whole ??= openWholeShards(store, cache, options.folder);
-    return whole.read(shard, place.range!, signal);
+    return openWhole().read(shard, place.range!, signal);
   };
   const readPart = async (place: Place, signal?: AbortSignal): Promise<Buffer> => {
     const { shard } = place;
@@ -127,7 +139,11 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
       return readWhole(place, shard, signal);
     }
   };
+  const isByShards = o.wholeShards === true && options.maxBytes > 0;
   return {
+    expect(shards) {
+      if (isByShards) openWhole().expect(shards);
+    },
     async read(place, signal) {
       const { digest, shard } = place;
       const held = await cache.read(digest);
@@ -135,7 +151,7 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
         if (isOf(held, digest)) return held;
         await cache.drop(digest);
       }
-      if (shard !== null && o.wholeShards === true && options.maxBytes > 0) {
+      if (shard !== null && isByShards) {
         const bytes = await readWhole(place, shard, signal);
         if (isOf(bytes, digest)) return bytes;
       }

@@ -4,7 +4,7 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { abortReason, sleep } from '../deadline.js';
 import { RondoError } from '../errors.js';
 import { tryLock } from '../file-lock.js';
-import { type ContentCache, makePrivate, touch } from './content-cache.js';
+import { type CacheOptions, type ContentCache, makePrivate, touch } from './content-cache.js';
 import { openHandles } from './file-handles.js';
 import type { ByteRange, RemoteStore } from './store.js';
 
@@ -22,15 +22,29 @@ export interface StoredShard {
 export interface WholeShards {
   /** A part of a shard, as soon as it has arrived. Rejects as `RemoteStore.fetch` does. */
   read(shard: StoredShard, range: ByteRange, signal?: AbortSignal): Promise<Buffer>;
+  /**
+   * Shards that will be read after those that are read now: fetched one at a time while nobody waits for
+   * another, if the cache has room for as many again. Takes the place of what was expected before. What fails
+   * is left to those that read it.
+   */
+  expect(shards: readonly StoredShard[]): void;
   /** Has a shard fetched anew. */
   drop(shard: StoredShard): Promise<void>;
   close(): Promise<void>;
 }
 
-export function openWholeShards(store: RemoteStore, cache: ContentCache, folder: string): WholeShards {
+export function openWholeShards(
+  store: RemoteStore,
+  cache: ContentCache,
+  { folder, maxBytes }: Pick<CacheOptions, 'folder' | 'maxBytes'>,
+): WholeShards {
   const handles = openHandles();
   const ending = new AbortController();
   const fetching = new Map<string, Promise<void>>();
+  let expected: readonly StoredShard[] = [];
+  let atATime = 0;
+  /** Of the shards read so far, the largest. */
+  let largestBytes = 0;
 
   const fetch = (shard: StoredShard): Promise<void> => {
     const known = fetching.get(shard.digest);
@@ -47,6 +61,7 @@ export function openWholeShards(store: RemoteStore, cache: ContentCache, folder:
     const file = cache.pathOf(shard.digest);
     const found = await stat(file).catch(() => null);
     if (found !== null) {
+      largestBytes = Math.max(largestBytes, found.size);
       await touch(file).catch(() => {});
       return handles.read(file, range);
     }
@@ -55,7 +70,23 @@ export function openWholeShards(store: RemoteStore, cache: ContentCache, folder:
     // It has its own name as soon as it is whole.
     return handles.read(partOf(file), range).catch(() => null);
   };
+  /** Begins with the next one that is expected, unless something is fetched already. */
+  const fetchAhead = () => {
+    const [next, ...others] = expected;
+    if (next === undefined || fetching.size > 0 || ending.signal.aborted) return;
+    // Until the first is whole nobody knows how large they are.
+    if (largestBytes === 0 || 2 * atATime * largestBytes > maxBytes) return;
+    expected = others;
+    fetch(next).then(fetchAhead, () => {
+      expected = [];
+    });
+  };
   return {
+    expect(shards) {
+      expected = shards;
+      atATime = Math.max(atATime, shards.length);
+      fetchAhead();
+    },
     async read(shard, range, signal) {
       for (;;) {
         if (signal?.aborted) throw abortReason(signal, `reading ${store.nameOf(shard.name)}`);
@@ -64,6 +95,7 @@ export function openWholeShards(store: RemoteStore, cache: ContentCache, folder:
           if (error.code === 'ENOENT' || error instanceof RondoError) return null;
           throw error;
         });
+        fetchAhead();
         if (bytes !== null) return bytes;
         const fetched = fetch(shard);
         await Promise.race([fetched, sleep(pollMs, signal)]);

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
-import { openEpochOrder, permuteIndices } from '../../plan/epoch-order.js';
+import { openEpochOrder, openEpochWindows, permuteIndices } from '../../plan/epoch-order.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import { epochPermutation } from '../../plan/sampler.js';
 import { tinyConfig } from '../support/tiny-run.js';
@@ -93,6 +93,22 @@ describe('an epoch', () => {
       expect(new Set(met).size).toBe(met.length);
       expect(shards.slice(0, 8).some((shard, at) => at > 0 && shard < shards[at - 1]!)).toBe(true);
     }
+  });
+
+  it('says which shards each of its windows has, and which window a position is in', () => {
+    for (const epoch of [0, 1]) {
+      const config = { seed: 5, trainCount: total, order: windows };
+      const [order, { shards, windowAt }] = [openEpochOrder(config, epoch), openEpochWindows(config, epoch)!];
+      expect(shards.flat().toSorted((a, b) => a - b)).toEqual(list(8, (i) => i));
+      for (let position = 0; position < total; position += 1) {
+        expect(shards[windowAt(position)]).toContain(shardOf(order(position)));
+      }
+    }
+    expect(openEpochWindows({ seed: 5, trainCount: total }, 0)).toBeNull();
+    const counts = windows.counts.map((count, shard) => (shard === 4 ? 0 : count));
+    const some = { ...windows, counts };
+    const met = openEpochWindows({ seed: 5, trainCount: total - 8, order: some }, 0)!.shards.flat();
+    expect(met.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 5, 6, 7]);
   });
 
   it.each([undefined, { kind: 'full', version: 1 } as const, windows])(

@@ -101,6 +101,7 @@ export function openFallbackSource(near: Source, far: Source, warn: (message: st
   let told = false;
   return {
     name: near.name,
+    expect: (shards) => near.expect?.(shards),
     async read(split, id, signal) {
       try {
         return await near.read(split, id, signal);

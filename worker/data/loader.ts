@@ -29,12 +29,15 @@ export interface BatchRequest {
   readonly epoch: number | null;
   /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
   readonly view?: number;
+  /** Shards that are needed after all that is asked for so far. Where shards are fetched whole, it may begin. */
+  readonly next?: readonly number[];
 }
 
 export interface Loader {
   /**
-   * One micro-batch per request, in order. At most `depth` micro-batches are alive (in preparation, ready or
-   * not yet released), so `depth` should exceed what the consumer holds at a time. Rejects with RondoError:
+   * One micro-batch per request, in order. No more are begun while `depth` micro-batches are alive (in
+   * preparation, ready or not yet released), so `depth` should exceed what the consumer holds at a time; a
+   * request for as many images as several micro-batches have counts as several. Rejects with RondoError:
    * `data-loss` or the file system's code naming the file, `cancelled` at once when the signal comes.
    */
   load(
@@ -133,6 +136,7 @@ export function openLoader(o: LoaderOptions): Loader {
   };
 
   const prepare = async (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
+    if (request.next !== undefined) source.expect?.(request.next);
     const samples = Array.from(request.ids, (id) => place(request, id));
     // All images of a batch have as many rows; where one's transform reaches fewer, the others are never
     // sampled.
@@ -170,7 +174,8 @@ export function openLoader(o: LoaderOptions): Loader {
   return {
     load(requests, { depth, signal }) {
       const signals = [signal, closing.signal, ...(o.signal === undefined ? [] : [o.signal])];
-      return prefetch(requests, prepareTracked, { depth, signal: AbortSignal.any(signals) });
+      const weightOf = ({ ids }: BatchRequest) => Math.max(1, Math.floor(ids.length / o.config.microBatch));
+      return prefetch(requests, prepareTracked, { depth, signal: AbortSignal.any(signals), weightOf });
     },
     async close() {
       closing.abort(new RondoError('cancelled', 'the loader was closed'));

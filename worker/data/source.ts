@@ -11,6 +11,11 @@ export interface Source {
    * and when the signal comes.
    */
   read(split: Split, id: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Training will need these shards (positions in the data set's) after those that it reads from now. Where shards are
+   * fetched whole, they are fetched meanwhile, if the cache has room for both.
+   */
+  expect?(shards: readonly number[]): void;
   /** The name of one sample for messages. */
   name(split: Split, id: number): string;
   close(): Promise<void>;
@@ -36,6 +41,7 @@ export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Sourc
     });
   };
   return {
+    expect: (numbers) => train.expect(numbers),
     name: (split, id) => readers[split].nameOf(sampleOf(split, id)),
     // An error of `sampleOf` is a rejection too.
     read: async (split, id, signal) => readers[split].read(sampleOf(split, id), signal),

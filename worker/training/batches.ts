@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+
 /** A micro-batch on its way through a step; its memory may be reused once released. */
 export interface LoadedBatch {
   readonly ids: Uint32Array;
@@ -15,6 +17,8 @@ export interface BatchRequest {
   readonly epoch: number | null;
   /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
   readonly view?: number;
+  /** Shards that are needed after all that is asked for so far. Where shards are fetched whole, it may begin. */
+  readonly next?: readonly number[];
 }
 
 /** What training needs of the data: the requested micro-batches, in order, read ahead. */
@@ -23,4 +27,37 @@ export interface BatchLoader {
     requests: Iterable<BatchRequest>,
     options: { depth: number; signal: AbortSignal },
   ): AsyncIterable<LoadedBatch>;
+}
+
+/** Micro-batches that wait ready, or nearly, while the compute thread works. */
+const ahead = 4;
+
+export interface Batches {
+  /** The next one; whoever takes it releases it. */
+  take(): Promise<LoadedBatch>;
+  /** Ends reading ahead. */
+  close(): Promise<void>;
+}
+
+/**
+ * What `requests` ask for, read ahead of the consumer from the first `take` on.
+ *
+ * @param held how many micro-batches the consumer holds at a time
+ */
+export function openBatches(
+  loader: BatchLoader,
+  requests: Iterable<BatchRequest>,
+  { held, signal }: { held: number; signal: AbortSignal },
+): Batches {
+  const loaded = loader.load(requests, { depth: held + ahead, signal })[Symbol.asyncIterator]();
+  return {
+    async take() {
+      const { value, done } = await loaded.next();
+      assert(!done, 'the loader ended before the run');
+      return value;
+    },
+    async close() {
+      await loaded.return?.();
+    },
+  };
 }

@@ -1,14 +1,13 @@
-import assert from 'node:assert/strict';
 import { sampleLoss } from '../../plan/criterion.js';
-import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
+import { cutMicroBatches, type Range, shareOf } from '../../plan/micro-batches.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
 import { rankLabels } from '../model/label-ranks.js';
-import type { BatchLoader, LoadedBatch } from './batches.js';
+import type { Batches, BatchRequest } from './batches.js';
 import type { Compute, EvaluatedBatch } from './compute.js';
 
 /** Samples of one forward pass. Fixed, so that a sample's numbers do not depend on the world size. */
-const evaluationBatch = 32;
+export const evaluationBatch = 32;
 
 /** One rank's share of the validation set; arrays run in parallel. */
 export interface EvaluationShare {
@@ -21,20 +20,30 @@ export interface EvaluationShare {
   readonly probabilities: Float32Array;
 }
 
+/** What is asked of the loader for rank's share of the validation set, in all views that the task asks for. */
+export function* evaluationRequests(
+  config: RunConfig,
+  { rank, worldSize }: { rank: number; worldSize: number },
+): Iterable<BatchRequest> {
+  for (const { start, end } of ownBatches(config, rank, worldSize)) {
+    const ids = Uint32Array.from({ length: end - start }, (_, index) => start + index);
+    for (let view = 0; view < viewsOf(config); view++) yield { split: 'valid', ids, epoch: null, view };
+  }
+}
+
 /**
  * Evaluates rank's share of the validation set with the running statistics: the middle of each image, or,
  * where the task asks for it, all test-time views.
+ *
+ * @param batches whose next ones are those of `evaluationRequests`
  */
 export async function evaluateShare(
   config: RunConfig,
   { rank, worldSize, onEvaluated }: { rank: number; worldSize: number; onEvaluated(images: number): void },
   compute: Compute,
-  loader: BatchLoader,
-  signal: AbortSignal,
+  batches: Batches,
 ): Promise<EvaluationShare> {
-  const batches = cutMicroBatches(config.validCount, evaluationBatch);
-  const share = shareOf(batches.length, rank, worldSize);
-  const own = batches.slice(share.start, share.end);
+  const own = ownBatches(config, rank, worldSize);
   const first = own[0]?.start ?? 0;
   const count = (own.at(-1)?.end ?? first) - first;
   const result: EvaluationShare = {
@@ -44,39 +53,34 @@ export async function evaluateShare(
     labelRanks: new Uint32Array(count),
     probabilities: new Float32Array(count),
   };
-  const { task } = config;
-  const views =
-    task.kind === 'evaluate' && task.tta === true ? testTimeViews(config.augment, config.seed).length : 1;
-  const requests = own.flatMap(({ start, end }) =>
-    Array.from({ length: views }, (_, view) => ({
-      split: 'valid' as const,
-      ids: result.sampleIds.slice(start - first, end - first),
-      epoch: null,
-      view,
-    })),
-  );
-  const loaded = loader.load(requests, { depth: 2, signal })[Symbol.asyncIterator]();
+  const views = viewsOf(config);
   let at = 0;
   onEvaluated(at);
-  try {
-    for (const _ of own) {
-      const evaluated =
-        views === 1 ? await evaluateNext(loaded, compute) : await blendNext(loaded, views, config, compute);
-      result.losses.set(evaluated.losses, at);
-      result.predictions.set(evaluated.predictions, at);
-      result.labelRanks.set(evaluated.labelRanks, at);
-      result.probabilities.set(evaluated.probabilities, at);
-      at += evaluated.losses.length;
-      onEvaluated(at);
-    }
-    return result;
-  } finally {
-    await loaded.return?.();
+  for (const _ of own) {
+    const evaluated =
+      views === 1 ? await evaluateNext(batches, compute) : await blendNext(batches, views, config, compute);
+    result.losses.set(evaluated.losses, at);
+    result.predictions.set(evaluated.predictions, at);
+    result.labelRanks.set(evaluated.labelRanks, at);
+    result.probabilities.set(evaluated.probabilities, at);
+    at += evaluated.losses.length;
+    onEvaluated(at);
   }
+  return result;
 }
 
-async function evaluateNext(loaded: AsyncIterator<LoadedBatch>, compute: Compute): Promise<EvaluatedBatch> {
-  const { pixels, labels, transforms, lighting, release } = await takeNext(loaded);
+function ownBatches(config: RunConfig, rank: number, worldSize: number): readonly Range[] {
+  const batches = cutMicroBatches(config.validCount, evaluationBatch);
+  const { start, end } = shareOf(batches.length, rank, worldSize);
+  return batches.slice(start, end);
+}
+
+function viewsOf({ task, augment, seed }: RunConfig): number {
+  return task.kind === 'evaluate' && task.tta === true ? testTimeViews(augment, seed).length : 1;
+}
+
+async function evaluateNext(batches: Batches, compute: Compute): Promise<EvaluatedBatch> {
+  const { pixels, labels, transforms, lighting, release } = await batches.take();
   const evaluated = await compute.evaluate({ pixels, labels, transforms, lighting });
   release();
   return evaluated;
@@ -84,7 +88,7 @@ async function evaluateNext(loaded: AsyncIterator<LoadedBatch>, compute: Compute
 
 /** The same images in all views, one after the other. */
 async function blendNext(
-  loaded: AsyncIterator<LoadedBatch>,
+  batches: Batches,
   views: number,
   config: RunConfig,
   compute: Compute,
@@ -92,7 +96,7 @@ async function blendNext(
   const answers: Float32Array[] = [];
   let labels = new Int32Array();
   while (answers.length < views) {
-    const batch = await takeNext(loaded);
+    const batch = await batches.take();
     const { pixels, transforms, lighting } = batch;
     answers.push(await compute.predict({ pixels, transforms, lighting }));
     labels = batch.labels.slice();
@@ -116,10 +120,4 @@ function evaluateRows(rows: Float32Array, labels: Int32Array, config: RunConfig)
 /** The first of equals. */
 function argMax(values: Float32Array): number {
   return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
-}
-
-async function takeNext(loaded: AsyncIterator<LoadedBatch>): Promise<LoadedBatch> {
-  const { value, done } = await loaded.next();
-  assert(!done, 'the loader ended before the evaluation');
-  return value;
 }

@@ -1,6 +1,6 @@
 import { createRangeTest } from '../../plan/range-test.js';
 import type { Snapshots } from './snapshots.js';
-import { takeSteps } from './step-sequence.js';
+import { openTaskBatches, takeSteps } from './step-sequence.js';
 import type { TaskOptions, TaskRun } from './task.js';
 
 /**
@@ -13,12 +13,17 @@ export async function* findRate(options: TaskOptions): TaskRun {
   const test = createRangeTest();
   const restore = await keepState(options);
   let end = { step: startStep, stopped: false };
-  for await (const event of takeSteps(options)) {
-    yield event;
-    const { plan, outcome } = event;
-    const { diverged } = test.add(outcome);
-    end = { step: plan.step + 1, stopped: outcome.stop && !diverged && !plan.lastOfRun };
-    if (diverged || outcome.stop) break;
+  const batches = openTaskBatches(options);
+  try {
+    for await (const event of takeSteps(options, batches)) {
+      yield event;
+      const { plan, outcome } = event;
+      const { diverged } = test.add(outcome);
+      end = { step: plan.step + 1, stopped: outcome.stop && !diverged && !plan.lastOfRun };
+      if (diverged || outcome.stop) break;
+    }
+  } finally {
+    await batches.close();
   }
   await restore();
   return { ...end, restoredDigest: await digestState(snapshots, startStep) };

@@ -1,6 +1,7 @@
 import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import type { Batches } from './batches.js';
 import { evaluateShare } from './evaluate.js';
-import { takeSteps } from './step-sequence.js';
+import { openTaskBatches, takeSteps } from './step-sequence.js';
 import type { SnapshotEvent, TaskEvent, TaskOptions, TaskRun } from './task.js';
 
 /**
@@ -10,16 +11,25 @@ import type { SnapshotEvent, TaskEvent, TaskOptions, TaskRun } from './task.js';
  * the last step.
  */
 export async function* train(options: TaskOptions): TaskRun {
+  const batches = openTaskBatches(options);
+  try {
+    return yield* trainOn(batches, options);
+  } finally {
+    await batches.close();
+  }
+}
+
+async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
   const { config, startStep, snapshots } = options;
   if (options.epochEndDue) {
     const epoch = startStep / stepsPerEpoch(config) - 1;
     const snapshot = await snapshots.hold(startStep);
     const digests = await snapshot.digests();
     yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot, digests };
-    yield await evaluate(options, epoch, startStep);
+    yield await evaluate(options, batches, epoch, startStep);
   }
   let taking: Promise<SnapshotEvent> | null = null;
-  for await (const event of takeSteps(options)) {
+  for await (const event of takeSteps(options, batches)) {
     yield event;
     if (taking !== null) yield await taking;
     taking = null;
@@ -35,7 +45,7 @@ export async function* train(options: TaskOptions): TaskRun {
       taking.catch(() => {});
     }
     // Begun before the digests are awaited, which the compute thread has no part in.
-    const evaluating = whole ? evaluate(options, epoch, step) : null;
+    const evaluating = whole ? evaluate(options, batches, epoch, step) : null;
     try {
       if (taking !== null && (whole || outcome.stop)) {
         yield await taking;
@@ -50,8 +60,12 @@ export async function* train(options: TaskOptions): TaskRun {
   return { step: totalSteps(config), stopped: false, restoredDigest: null };
 }
 
-async function evaluate(options: TaskOptions, epoch: number, step: number): Promise<TaskEvent> {
-  const { config, compute, loader, signal } = options;
-  const share = await evaluateShare(config, options, compute, loader, signal);
+async function evaluate(
+  options: TaskOptions,
+  batches: Batches,
+  epoch: number,
+  step: number,
+): Promise<TaskEvent> {
+  const share = await evaluateShare(options.config, options, options.compute, batches);
   return { kind: 'evaluation', epoch, step, share };
 }

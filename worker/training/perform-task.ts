@@ -1,4 +1,5 @@
-import { evaluateShare } from './evaluate.js';
+import { openBatches } from './batches.js';
+import { evaluateShare, evaluationBatch, evaluationRequests } from './evaluate.js';
 import { findRate } from './find-rate.js';
 import { train } from './loop.js';
 import type { TaskOptions, TaskRun } from './task.js';
@@ -18,7 +19,10 @@ export function performTask(options: TaskOptions): TaskRun {
 /** This rank's share of the validation set, in the state that the generation began with. */
 async function* evaluateOnce(options: TaskOptions): TaskRun {
   const { config, startStep: step, compute, loader, signal } = options;
-  const share = await evaluateShare(config, options, compute, loader, signal);
+  const held = Math.ceil(evaluationBatch / config.microBatch);
+  const batches = openBatches(loader, evaluationRequests(config, options), { held, signal });
+  const evaluating = evaluateShare(config, options, compute, batches);
+  const share = await evaluating.finally(() => batches.close());
   yield { kind: 'evaluation', epoch: 0, step, share };
   return { step, stopped: false, restoredDigest: null };
 }

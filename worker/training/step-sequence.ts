@@ -1,57 +1,76 @@
 import { performance } from 'node:perf_hooks';
+import { openEpochWindows } from '../../plan/epoch-order.js';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
-import { largestStep, planStep, type StepPlan, totalSteps } from '../../plan/phases.js';
-import type { BatchRequest, LoadedBatch } from './batches.js';
+import { largestStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
+import { evaluationBatch, evaluationRequests } from './evaluate.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
-/** Micro-batches that wait ready while the compute thread works on a step. */
-const readAhead = 4;
+/**
+ * What this rank needs from `startStep` on, in the order in which it needs it: each step's micro-batches, and
+ * after an epoch's those of the evaluation. So what comes after an epoch's border is read ahead as all else is.
+ */
+export function openTaskBatches(options: TaskOptions): Batches {
+  const { config, loader, signal } = options;
+  const held = Math.max(largestShare(options), Math.ceil(evaluationBatch / config.microBatch));
+  return openBatches(loader, requestsOf(options), { held, signal });
+}
 
 /**
  * This rank's part of the steps from `startStep` to the last one planned, in order, each together with all
- * other ranks. Pixels are read ahead; moments start afresh with each phase. A caller that stops early must
- * return the generator.
+ * other ranks; moments start afresh with each phase.
+ *
+ * @param batches of `openTaskBatches`; after an epoch's last step the caller takes those of the evaluation
  */
-export async function* takeSteps(options: TaskOptions): AsyncGenerator<StepEvent, void> {
-  const { config, startStep, loader, signal } = options;
+export async function* takeSteps(options: TaskOptions, batches: Batches): AsyncGenerator<StepEvent, void> {
+  const { config, startStep } = options;
   const steps = totalSteps(config);
-  const batches = loader.load(requestsOf(options, steps), {
-    depth: largestShare(options) + readAhead,
-    signal,
-  });
-  const iterator = batches[Symbol.asyncIterator]();
-  try {
-    for (let step = startStep; step < steps; step++) {
-      const started = performance.now();
-      const plan = planStep(config, step);
-      const context = options.context(plan.trainable);
-      if (plan.stepInPhase === 0) await context.compute.resetMoments();
+  for (let step = startStep; step < steps; step++) {
+    const started = performance.now();
+    const plan = planStep(config, step);
+    const context = options.context(plan.trainable);
+    if (plan.stepInPhase === 0) await context.compute.resetMoments();
 
-      const share = shareOf(plan.microBatches.length, options.rank, options.worldSize);
-      const own = await takeBatches(iterator, share.end - share.start);
-      const waitDataSeconds = (performance.now() - started) / 1000;
-      const sampleIds = sampleIdsOf(plan, share);
-      const { outcome, cost } = await takeStep(plan, own, share.start, context);
-      const seconds = (performance.now() - started) / 1000;
-      yield { kind: 'step', plan, outcome, sampleIds, cost, seconds, waitDataSeconds };
-    }
-  } finally {
-    await iterator.return?.();
+    const share = shareOf(plan.microBatches.length, options.rank, options.worldSize);
+    const own = await takeBatches(batches, share.end - share.start);
+    const waitDataSeconds = (performance.now() - started) / 1000;
+    const sampleIds = sampleIdsOf(plan, share);
+    const { outcome, cost } = await takeStep(plan, own, share.start, context);
+    const seconds = (performance.now() - started) / 1000;
+    yield { kind: 'step', plan, outcome, sampleIds, cost, seconds, waitDataSeconds };
   }
 }
 
-function* requestsOf(
-  { config, rank, worldSize, startStep }: TaskOptions,
-  steps: number,
-): Iterable<BatchRequest> {
+function* requestsOf(options: TaskOptions): Iterable<BatchRequest> {
+  const { config, rank, worldSize, startStep, epochEndDue } = options;
+  const steps = totalSteps(config);
+  if (epochEndDue) yield* evaluationRequests(config, options);
+  let told = noShards;
   for (let step = startStep; step < steps; step++) {
     const plan = planStep(config, step);
     const share = shareOf(plan.microBatches.length, rank, worldSize);
     for (const { start, end } of plan.microBatches.slice(share.start, share.end)) {
-      yield { split: 'train', ids: plan.sampleIds.slice(start, end), epoch: plan.epoch };
+      const ids = plan.sampleIds.slice(start, end);
+      const next = nextShards(config, plan);
+      yield { split: 'train', ids, epoch: plan.epoch, ...(next === told ? {} : { next }) };
+      told = next;
     }
+    if (plan.lastOfEpoch) yield* evaluationRequests(config, options);
   }
+}
+
+const noShards: readonly number[] = [];
+
+/** The shards of the window after the one that a step begins in, in the next epoch too; the same list for all its steps. */
+function nextShards(config: RunConfig, { step, epoch, stepInEpoch }: StepPlan): readonly number[] {
+  const windows = openEpochWindows(config, epoch);
+  if (windows === null) return noShards;
+  const next = windows.shards[windows.windowAt(stepInEpoch * config.batchSize) + 1];
+  if (next !== undefined) return next;
+  const isLast = step - stepInEpoch + stepsPerEpoch(config) >= totalSteps(config);
+  return isLast ? noShards : openEpochWindows(config, epoch + 1)!.shards[0]!;
 }
 
 /** Micro-batches that one step may hold at once. */
@@ -66,12 +85,8 @@ function sampleIdsOf(plan: StepPlan, share: { start: number; end: number }): Uin
   return plan.sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
 }
 
-async function takeBatches(iterator: AsyncIterator<LoadedBatch>, count: number): Promise<LoadedBatch[]> {
+async function takeBatches(batches: Batches, count: number): Promise<LoadedBatch[]> {
   const taken: LoadedBatch[] = [];
-  while (taken.length < count) {
-    const { value, done } = await iterator.next();
-    if (done) throw new Error('the loader ended before the run');
-    taken.push(value);
-  }
+  while (taken.length < count) taken.push(await batches.take());
   return taken;
 }

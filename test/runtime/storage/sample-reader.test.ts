@@ -201,6 +201,39 @@ describe('whole shards', () => {
     expect(server.sent - before).toBe(700);
   });
 
+  it.each([
+    ['', 2 * shard.length, true],
+    [', unless the cache has no room for both', 2 * shard.length - 1, false],
+  ])('that come next are fetched meanwhile%s', async (_, maxBytes, isFetched) => {
+    const { server, folder } = await makeReaders();
+    const second = randomBytes(shard.length);
+    server.files.set('/packed/images-000001.tar', second);
+    const both = [...shards, { name: 'images-000001.tar', digest: sha256(second) }];
+    const cache = { folder, maxBytes };
+    const reader = openSampleReader(`${server.url}/packed`, both, { patience, cache, wholeShards: true });
+    reader.expect([1]);
+    await readAll(reader);
+    // What is fetched is known by now, and begins with the next sample that is read.
+    await expect
+      .poll(() => listFiles(folder).then((files) => files.map((file) => path.basename(file))))
+      .toContain(both[0]!.digest);
+    await readAll(reader);
+    if (isFetched) {
+      const names = () =>
+        listFiles(folder).then((files) => files.map((file) => path.basename(file)).toSorted());
+      await expect.poll(names).toEqual(both.map(({ digest }) => digest).toSorted());
+    }
+    const sent = server.sent;
+    const bytes = await reader.read({
+      path: 'b',
+      digest: sha256(second.subarray(0, 900)),
+      range: { shard: 1, block: 0, bytes: 900 },
+    });
+    expect(bytes).toEqual(second.subarray(0, 900));
+    await reader.close();
+    expect(server.sent - sent).toBe(isFetched ? 0 : shard.length);
+  });
+
   it('that are not what their index says are named, once fetched twice', async () => {
     const { server, open } = await makeReaders();
     server.files.set('/packed/images-000000.tar', randomBytes(shard.length));

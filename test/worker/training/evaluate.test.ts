@@ -1,6 +1,11 @@
 import { expect, it } from 'vitest';
-import type { BatchLoader, BatchRequest, LoadedBatch } from '../../../worker/training/batches.js';
-import { evaluateShare } from '../../../worker/training/evaluate.js';
+import {
+  type BatchLoader,
+  type BatchRequest,
+  type LoadedBatch,
+  openBatches,
+} from '../../../worker/training/batches.js';
+import { evaluateShare, evaluationRequests } from '../../../worker/training/evaluate.js';
 import { createFakeCompute } from '../../support/fake-compute.js';
 import { runConfig } from '../../support/run-config.js';
 
@@ -46,7 +51,11 @@ it('judges the blend of all views where the task asks for it, on every rank its 
     const judged: number[] = [];
     const onEvaluated = (images: number) => judged.push(images);
     const place = { rank, worldSize: 2, onEvaluated };
-    const share = await evaluateShare(config, place, compute, viewLoader(requested, released), signal);
+    const batches = openBatches(viewLoader(requested, released), evaluationRequests(config, place), {
+      held: 1,
+      signal,
+    });
+    const share = await evaluateShare(config, place, compute, batches);
     expect(requested.map(({ view }) => view)).toEqual(requested.map((_, index) => index % 9));
     expect(released).toEqual(requested.map(({ view }) => view));
     expect(judged.at(-1)).toBe(share.sampleIds.length);
@@ -70,7 +79,11 @@ it('asks for the middle of each image alone where it does not', async () => {
     const requested: BatchRequest[] = [];
     const config = runConfig({ task, classes, validCount: 70 });
     const place = { rank: 0, worldSize: 1, onEvaluated: () => {} };
-    await evaluateShare(config, place, createFakeCompute(), viewLoader(requested, []), signal);
+    const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, place), {
+      held: 1,
+      signal,
+    });
+    await evaluateShare(config, place, createFakeCompute(), batches);
     expect(requested.every(({ view, epoch }) => view === 0 && epoch === null)).toBe(true);
     expect(requested).toHaveLength(2);
   }

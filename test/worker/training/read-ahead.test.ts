@@ -1,0 +1,111 @@
+import { expect, it } from 'vitest';
+import { openEpochWindows } from '../../../plan/epoch-order.js';
+import type { RunConfig } from '../../../plan/run-config.js';
+import { prefetch } from '../../../worker/data/prefetch.js';
+import type { BatchLoader, BatchRequest } from '../../../worker/training/batches.js';
+import { performTask } from '../../../worker/training/perform-task.js';
+import { createSnapshots } from '../../../worker/training/snapshots.js';
+import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
+import { createFakeLoader } from '../../support/fake-loader.js';
+import { createFakeRings } from '../../support/fake-ring.js';
+import { runConfig } from '../../support/run-config.js';
+
+const { signal } = new AbortController();
+/** Two phases of an epoch, each of three steps of two micro-batches and an evaluation in three batches. */
+const phase = { ...runConfig().phases[0]!, epochs: 1 };
+const common = {
+  ...{ trainCount: 24, batchSize: 8, microBatch: 4, validCount: 96 },
+  phases: [phase, { ...phase, name: 'second' }],
+};
+
+/** What one rank that is alone asks for and computes, in order. */
+async function follow(
+  startStep = 0,
+  epochEndDue = false,
+  changes: Partial<RunConfig> = {},
+): Promise<string[]> {
+  const config = runConfig({ ...common, ...changes });
+  const said: string[] = [];
+  const fake = createFakeCompute();
+  const compute: typeof fake = {
+    ...fake,
+    async apply(...asked) {
+      const applied = await fake.apply(...asked);
+      if (applied.outcome !== 'overflow') said.push('step');
+      return applied;
+    },
+    async evaluate(batch) {
+      const evaluated = await fake.evaluate(batch);
+      said.push('evaluated');
+      return evaluated;
+    },
+  };
+  const handingOut = createFakeLoader();
+  const loader: BatchLoader = {
+    load: (requests, { depth, signal }) => {
+      const prepare = async (request: BatchRequest) => {
+        if (request.next !== undefined) said.push(`expect ${request.next}`);
+        said.push(request.split === 'valid' ? 'read valid' : `read train ${request.epoch}`);
+        for await (const batch of handingOut.load([request], { depth: 1, signal })) return batch;
+        throw new Error('nothing was handed out');
+      };
+      return prefetch(requests, prepare, { depth, signal });
+    },
+  };
+  const [ring] = createFakeRings(1);
+  const run = performTask({
+    ...{ config, rank: 0, worldSize: 1, compute, loader, signal, startStep, epochEndDue },
+    onEvaluated: () => {},
+    snapshots: createSnapshots(compute, fakeShape.state),
+    context: () => ({
+      ...{ config, compute, ring: ring!, layout: fakeShape.reductions.all!, vector: fake.vector, signal },
+      requests: () => ({ stop: false, keep: false, snapshot: false }),
+    }),
+  });
+  for await (const _ of run);
+  return said;
+}
+
+const count = (said: readonly string[], what: string) => said.filter((line) => line === what).length;
+
+it('reads ahead across an epoch’s end what the evaluation needs, and meanwhile what the next phase’s epoch does', async () => {
+  const said = await follow();
+  const ends = said.flatMap((line, index) => (line === 'step' ? [index] : []));
+  expect(ends).toHaveLength(6);
+  const lastStep = said.slice(0, ends[2]);
+  expect(count(lastStep, 'read valid')).toBeGreaterThan(0);
+  const lastEvaluated = said.lastIndexOf('evaluated', ends[3]);
+  const beforeEvaluated = said.slice(0, lastEvaluated);
+  // All of the next epoch's first step.
+  expect(count(beforeEvaluated, 'read train 1')).toBeGreaterThanOrEqual(2);
+  // Everything once, and nothing after the last evaluation.
+  for (const [what, times] of [
+    ['read train 0', 6],
+    ['read train 1', 6],
+    ['read valid', 6],
+    ['evaluated', 6],
+  ] as const) {
+    expect(count(said, what), what).toBe(times);
+  }
+});
+
+it('reads nothing for steps and evaluations that are over where it begins amid a run', async () => {
+  const due = await follow(3, true);
+  expect(due[0]).toBe('read valid');
+  expect([count(due, 'read train 0'), count(due, 'read valid'), count(due, 'evaluated')]).toEqual([0, 6, 6]);
+  const notDue = await follow(3, false);
+  expect(notDue[0]).toBe('read train 1');
+  expect([count(notDue, 'read train 1'), count(notDue, 'read valid')]).toEqual([6, 3]);
+});
+
+it('says which shards come after a window, in the next epoch too, and nothing after the last', async () => {
+  const order = { kind: 'windows', version: 1, shards: 2, counts: [4, 4, 4, 4, 4, 4] } as const;
+  const windows = [0, 1].flatMap(
+    (epoch) => openEpochWindows({ seed: runConfig().seed, trainCount: 24, order }, epoch)!.shards,
+  );
+  const expectations = (said: readonly string[]) => said.filter((line) => line.startsWith('expect'));
+  const lines = [...windows.slice(1), []].map((shards) => `expect ${shards}`);
+  expect(expectations(await follow(0, false, { order }))).toEqual(lines);
+  expect(expectations(await follow(4, false, { order }))).toEqual(lines.slice(4));
+  expect(expectations(await follow())).toEqual([]);
+});
