@@ -127,6 +127,31 @@ describe('samples from a URL', () => {
   });
 });
 
+describe('a request that takes far longer than usual', () => {
+  it('is sent once more, and the server sends nothing else twice', async () => {
+    const { server, open } = await makeReaders(0);
+    // Nothing but a second request ends the wait for one that is silent.
+    const reader = open({ patience: { ...patience, stallMs: 600_000 } });
+    const silent = new Set([31, 55]);
+    let asked = 0;
+    server.fault = () => (silent.has(asked++) ? { stallAfter: 100 } : undefined);
+    const reads = 80;
+    for (let read = 0; read < reads; read += 1) {
+      const sample = samples[read % samples.length]!;
+      expect(sha256(await reader.read(sample))).toBe(sample.digest);
+    }
+    await reader.close();
+    const again = server.requests.length - reads;
+    // One request of twenty and one more may be sent again, however slow the machine makes them look.
+    expect(again).toBeGreaterThanOrEqual(silent.size);
+    expect(again).toBeLessThanOrEqual(1 + 0.05 * (reads + 1));
+    const largest = Math.max(...samples.map(({ range }) => range.bytes));
+    const once = (reads / samples.length) * sampleBytes;
+    expect(server.sent).toBeGreaterThanOrEqual(once);
+    expect(server.sent - once).toBeLessThanOrEqual(again * largest);
+  });
+});
+
 describe('a server that gives whole files only', () => {
   it('is asked for each shard once, by all readers of a machine together', async () => {
     const { server, open } = await makeReaders();
