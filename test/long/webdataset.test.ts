@@ -1,12 +1,20 @@
+import { rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, afterEach, expect, onTestFinished, test } from 'vitest';
 import { readIndex } from '../../coordinator/dataset/shard-index.js';
+import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
 import { jpegBytes, makeFolder, sha256, writeFiles } from '../support/images.js';
 import { packFolder } from '../support/packing.js';
 import { runPython, whyWithout } from '../support/python-with-torch.js';
+import { openQuickRuns } from '../support/quick-run.js';
+import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
+import { drawTinyFolder } from '../support/tiny-folder.js';
 
 const why = whyWithout('webdataset', 'torchvision');
+const runs = openQuickRuns();
+afterEach(killCoordinators);
+afterAll(() => runs.remove());
 
 test.skipIf(why)('WebDataset and torchvision read what was packed: the same images and labels', async () => {
   const data = path.join(await makeFolder(), 'photos');
@@ -48,4 +56,39 @@ print(json.dumps(found))`,
   const [, example] = /```python\n(.*?)```/s.exec(card)!;
   const program = `import os, sys\nos.chdir(sys.argv[1])\n${example}\nprint(sum(image.size[1] == 50 for image, label in data))`;
   expect(runPython(program, out)).toBe('40\n');
+});
+
+test.skipIf(why)('a run trains on tars that WebDataset wrote, in any world to the same weights', async () => {
+  const data = await drawTinyFolder(40);
+  onTestFinished(() => rmSync(data, { recursive: true, force: true }));
+  const tars = await makeFolder();
+  const written = runPython(
+    `
+import glob, os, sys, webdataset
+files = sorted(glob.glob(sys.argv[1] + "/*/*"))
+with webdataset.ShardWriter(sys.argv[2] + "/photos-%06d.tar", maxcount=50, verbose=0) as writer:
+    # Classes mixed, as such shards usually are.
+    for number, file in enumerate(sorted(files, key=os.path.basename)):
+        with open(file, "rb") as image:
+            writer.write({"__key__": f"{number:06d}", "jpg": image.read(), "cls": os.path.basename(os.path.dirname(file))})
+print(len(files))`,
+    data,
+    tars,
+  );
+  expect(written).toBe('120\n');
+  const digests = [];
+  for (const workers of [1, 2]) {
+    const name = `webdataset-${workers}`;
+    const environment = { RONDO_CACHE: path.join(runs.root, 'cache') };
+    const more = ['--epochs', '2', '--threads', '1', '--workers', String(workers)];
+    const { code, stderr } = await runCoordinator(runs.start(name, tars, ...more), environment);
+    expect(code, stderr).toBe(0);
+    const steps = readCommittedSteps(runs.run(name));
+    const counts = new Map<number, number>();
+    for (const id of steps.flatMap(({ shares }) => shares.flat())) counts.set(id, (counts.get(id) ?? 0) + 1);
+    expect(new Set(counts.values())).toEqual(new Set([2]));
+    expect(counts.size).toBeGreaterThan(80);
+    digests.push(readSummaryFile(runs.run(name)).parameterDigest);
+  }
+  expect(digests[1]).toBe(digests[0]);
 });
