@@ -48,14 +48,15 @@ export async function startControlPlane(place: Place): Promise<void> {
     ...['--service-account-issuer=https://kubernetes.default.svc'],
     ...[`--service-account-key-file=${pki('sa.pub')}`, `--service-account-signing-key-file=${pki('sa.key')}`],
   );
+  const kubectl = (...args: string[]) =>
+    run(path.join(place.programs, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args]);
+  await waitFor('the API server', () => kubectl('get', '--raw=/readyz'), { withinMs: 300_000 });
+  // The controller manager gives up on an API server that takes longer than 30 s.
   program(
     'kube-controller-manager',
     ...[conf('controller-manager'), '--use-service-account-credentials', '--leader-elect=false'],
     ...[`--service-account-private-key-file=${pki('sa.key')}`, `--root-ca-file=${pki('ca.crt')}`],
   );
   program('kube-scheduler', conf('scheduler'), '--leader-elect=false');
-  const kubectl = (...args: string[]) =>
-    run(path.join(place.programs, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args]);
-  await waitFor('the API server', () => kubectl('get', '--raw=/readyz'), { withinMs: 300_000 });
   await waitFor('service accounts', () => kubectl('get', 'serviceaccount', 'default'));
 }
