@@ -1,4 +1,5 @@
-import type { ChannelCredentials, Client, ClientOptions } from '@grpc/grpc-js';
+import type { ChannelCredentials, Client, ClientOptions, InterceptingCall, Interceptor } from '@grpc/grpc-js';
+import { RondoError } from '../errors.js';
 import type { RunCredentials } from './credentials.js';
 import { channelOptions } from './options.js';
 
@@ -8,6 +9,17 @@ export type ClientClass<C extends Client> = new (
   credentials: ChannelCredentials,
   options: ClientOptions,
 ) => C;
+
+/** A call after `close`, as one between two sessions, can be made again; grpc-js throws an error without a code. */
+const refuseWhenClosed: Interceptor = (options, nextCall) => {
+  try {
+    // Wrapped in another call, each message of the ring would pass through one more.
+    return nextCall(options) as InterceptingCall;
+  } catch (cause) {
+    if (!/shut down/.test(String(cause))) throw cause;
+    throw new RondoError('unavailable', 'the connection has been closed', { cause });
+  }
+};
 
 /**
  * A client of the member of the run at `address` (HOST:PORT). It connects with its first call; close it when
@@ -25,6 +37,6 @@ export function openChannel<C extends Client>(
   return new Class(address, credentials, {
     ...channelOptions(o.maxReceiveBytes),
     ...(serverName === null ? {} : { 'grpc.ssl_target_name_override': serverName }),
-    interceptors,
+    interceptors: [refuseWhenClosed, ...interceptors],
   });
 }

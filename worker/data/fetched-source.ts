@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import type { Dataset, SampleChunk } from '../../proto/gen/coordinator.js';
 import { sleep } from '../../runtime/deadline.js';
@@ -30,6 +31,8 @@ interface Wanted {
  */
 export function openFetchedSource(dataset: Dataset, fetch: FetchSamples): Source {
   const closing = new AbortController();
+  // Each call that is under way has one, and they may be many.
+  setMaxListeners(0, closing.signal);
   const waiting: Record<Split, Wanted[]> = { train: [], valid: [] };
   const name = (split: Split, id: number) => `${dataset[split][id]?.path ?? id}, from the coordinator`;
 

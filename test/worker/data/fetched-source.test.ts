@@ -110,6 +110,23 @@ it('asks again when the coordinator was away', async () => {
   expect(calls).toEqual([[0], [1]]);
 });
 
+it('asks again over the next connection when one was closed', async () => {
+  const closed = openChannel(CoordinatorClient, server.address, {
+    ...{ credentials: testCredentials, peer: 'anybody', maxReceiveBytes: 4 << 20 },
+  });
+  closed.close();
+  let current = closed;
+  const source = openFetchedSource(dataset, (split, ids) => {
+    const call = () => current.fetchSamples({ valid: split === 'valid', ids: [...ids] });
+    try {
+      return call();
+    } finally {
+      current = client;
+    }
+  });
+  expect(await source.read('train', 1)).toHaveLength(100);
+});
+
 it.each([
   ['an id that is none', [4]],
   ['a negative id', [4_294_967_295]],
