@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { runCoordinator } from '../support/coordinator-process.js';
 import { buildGoPrograms } from '../support/go-programs.js';
 import { readStateDigest, readSummaryFile } from '../support/run-files.js';
@@ -15,7 +15,8 @@ import { openRelease } from './release.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const chart = path.join(here, '../../deploy/chart');
-const epochs = 5;
+/** Long enough for all that happens, on an idle machine too. */
+const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? 10);
 /** RONDO_CLUSTER_KEEP=1 leaves the cluster for a look; the next call removes it. */
 const keeps = process.env.RONDO_CLUSTER_KEEP !== undefined;
 /** RONDO_CLUSTER_IMAGES names a folder of images that are there already. */
@@ -44,6 +45,15 @@ beforeAll(async () => {
   say('Kubernetes is up');
 });
 
+afterEach(async ({ task }) => {
+  if (task.result?.state !== 'fail') return;
+  const look = (...args: string[]) =>
+    cluster.kubectl(['--namespace', namespace, ...args]).catch((error: Error) => error.message);
+  say(await look('get', 'pods,jobs'));
+  say(await look('get', 'events', '--sort-by=.lastTimestamp'));
+  say(await look('logs', 'pets-coordinator-0', '--tail=40'));
+});
+
 afterAll(async () => {
   if (!keeps) await cluster?.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -53,7 +63,7 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   const release = openRelease(cluster, 'pets', namespace);
   const { kubectl } = release;
   const helm = (verb: string, ...args: string[]) => cluster.helm([verb, ...args, '--namespace', namespace]);
-  const values = ['--values', path.join(here, 'values.yaml')];
+  const values = ['--values', path.join(here, 'values.yaml'), '--set', `recipe.epochs=${epochs}`];
   await cluster.kubectl(['apply', '-f', '-'], restrictedNamespace());
 
   await helm('install', 'pets', chart, ...values, '--set', 'workers=2');
@@ -92,7 +102,10 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
     metadata: { name: evicted.name, namespace },
   };
   const evictionPath = `/api/v1/namespaces/${namespace}/pods/${evicted.name}/eviction`;
-  await kubectl(['create', '--raw', evictionPath, '-f', '-'], JSON.stringify(eviction));
+  // Refused while the disruption budget has not seen the newest pods.
+  await waitFor('the eviction', () =>
+    kubectl(['create', '--raw', evictionPath, '-f', '-'], JSON.stringify(eviction)),
+  );
   await release.trainsOn(1);
   await cluster.kubectl(['uncordon', nodeName]);
   await release.trainsOn(2);
@@ -108,7 +121,7 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   const summary = await release.ended();
   expect(summary).toMatchObject({ status: 'completed' });
   expect(summary.epochs.at(-1)!.error_rate).toBeLessThan(0.1);
-  say('the run is over');
+  say(`the run is over, after ${summary.steps} steps`);
   await release.inCoordinator('coordinator', 'verify-run', 'pets', '--run-dir', '/var/lib/rondo/runs');
   const digest = await release.stateDigest(epochs - 1);
 
@@ -134,7 +147,9 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   say('the same run is over on one machine');
   const run = path.join(folder, 'alone');
   expect(readSummaryFile(run).status).toBe('completed');
-  expect(digest).toBe(readStateDigest(path.join(run, 'checkpoints', `epoch-000${epochs - 1}`)));
+  expect(digest).toBe(
+    readStateDigest(path.join(run, 'checkpoints', `epoch-${String(epochs - 1).padStart(4, '0')}`)),
+  );
 });
 
 function restrictedNamespace(): string {

@@ -49,7 +49,7 @@ export async function startCluster(o: {
     );
     return cluster;
   } catch (error) {
-    await cluster.stop();
+    if (process.env.RONDO_CLUSTER_KEEP === undefined) await cluster.stop();
     throw error;
   }
 }
