@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { archs, headKinds, runConfigSchema } from '../plan/run-config.js';
-import type { Dataset } from './gen/coordinator.js';
+import type { Sample } from '../runtime/storage/sample-columns.js';
 
 // Work on a trained network outside of a run, which the coordinator has a worker process do: `worker job NAME`
 // reads one request, as JSON, from standard input and writes JSON lines to standard output. Large results go to
@@ -121,20 +121,9 @@ export type PredictRequest = Readonly<z.infer<typeof predictJob.request>>;
 export type PredictItem = Readonly<z.infer<typeof predictJob.item>>;
 export type PredictResult = Readonly<z.infer<typeof predictJob.result>>;
 
-const samples = z.array(
-  z.object({
-    ...{ path: z.string(), label: count, width: count, height: count, digest: z.string() },
-    range: shardRange.optional(),
-  }),
-);
-const dataset: z.ZodType<Dataset> = z.object({
-  root: z.string(),
-  classes: z.array(z.string()),
-  train: samples,
-  valid: samples,
-  digest: z.string(),
-  validRoot: z.string().optional(),
-  shards: z.object({ shards: z.array(shard) }).optional(),
+const sample: z.ZodType<Sample> = z.object({
+  ...{ path: z.string(), label: count, width: count, height: count, digest: z.string() },
+  range: shardRange.optional(),
 });
 
 /** Writes training images as the network is given them. */
@@ -144,9 +133,11 @@ export const showBatchJob = {
     config: runConfigSchema
       .unwrap()
       .pick({ seed: true, size: true, presize: true, microBatch: true, augment: true }),
-    dataset,
-    /** Training samples. */
-    ids: z.array(count).readonly(),
+    /** Where the images are: a folder or a URL, and the shards there. */
+    root: z.string(),
+    shards: z.array(shard).readonly(),
+    /** What is shown of the training set; of an image its augmentation depends on the id. */
+    samples: z.array(z.object({ id: count, sample })).readonly(),
     epoch: count,
     /** Receives the images as bytes [n, size, size, 3]. */
     output: z.string(),

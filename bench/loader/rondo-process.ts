@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { epochPermutation } from '../../plan/sampler.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { type Loader, openLoader } from '../../worker/data/loader.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import { pictureSize } from '../support/pictures.js';

@@ -1,13 +1,16 @@
 // `npm run bench -- scale`: what breaks first as data and workers grow. The order is evaluated, not estimated; the
-// index, the data set's message and the list of samples are made for a sample of their size and multiplied. The
+// index, the data set's messages and the list of samples are made for a sample of their size and multiplied. The
 // tables of docs/scale.md are what it prints.
+import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { openEpochOrder } from '../../plan/epoch-order.js';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import { Dataset } from '../../proto/gen/coordinator.js';
+import { type Dataset, encodeDataset } from '../../proto/dataset.js';
+import { DatasetChunk } from '../../proto/gen/coordinator.js';
+import { type Sample, SampleColumns } from '../../runtime/storage/sample-columns.js';
 import { readArguments, toCounts } from '../support/arguments.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
@@ -17,8 +20,8 @@ const usage = 'Usage: npm run bench -- scale [--samples 1000000,10000000,1000000
 const [samplesPerWorker, imageBytes, samplesPerShard] = [32, 110_000, 20_000];
 const [microBatch, window, seed] = [16, 64, 1];
 const worldSizes = [1, 10, 100, 1_000];
-/** Limits of what stands: gRPC's message, V8's usual heap. */
-const [messageBytes, heapBytes] = [2 ** 30, 4 * 2 ** 30];
+/** Samples whose digests fit into one typed array (of Node 20, 4 GiB). */
+const mostSamples = 2 ** 32 / 32;
 /** Of ResNet34: channels that are normalized. */
 const normalizedChannels = 8_512;
 /** Of an int32 that sums gradients: what n of them leave of the largest is so much less log2 n (worker/model/exact-sum.ts). */
@@ -39,15 +42,28 @@ await runMain(async (args) => {
   const bySamples = o.samples.map((samples) => planOf(samples, perSample));
   const byWorkers = worldSizes.map((workers) => clusterOf(workers, o.samples.at(-1)!));
   const report = { bench: 'scale', perSample, bySamples, byWorkers };
+  const { memory, message, largest } = perSample;
   const lines = [
+    `a sample: ${memory.toFixed(1)} bytes in memory, ${message.toFixed(1)} sent, in messages of up to ${largest} bytes`,
+    '',
     table(
-      ['samples', 'open epoch ms', 'step of 1,024 ms', 'heap GB', 'message GB', 'index file GB', 'holds'],
+      [
+        'samples',
+        'open epoch ms',
+        'step of 1,024 ms',
+        'memory GB',
+        'sent GB',
+        'sending s',
+        'index file GB',
+        'holds',
+      ],
       bySamples.map((row) => [
         row.samples.toLocaleString('en'),
         row.openMs.toFixed(1),
         row.stepMs.toFixed(2),
-        (row.heapBytes / 1e9).toFixed(1),
+        (row.memoryBytes / 1e9).toFixed(2),
         (row.messageBytes / 1e9).toFixed(2),
+        (row.sendMs / 1e3).toFixed(1),
         (row.indexBytes / 1e9).toFixed(2),
         row.holds,
       ]),
@@ -83,28 +99,55 @@ await runMain(async (args) => {
   publish(report, lines.join('\n'), o.json);
 });
 
-/** Bytes of one sample: in the message that workers fetch, in the heap, in the index file. */
+/** Of one sample: bytes in memory, in the messages that workers fetch and in the index file; processor time. */
 function measureSample() {
-  const count = 100_000;
-  const make = () =>
-    Array.from({ length: count }, (_, id) => ({
-      path: `train/n0${1_440_764 + (id % 1_000)}/n0${1_440_764 + (id % 1_000)}_${id}.JPEG`,
-      label: id % 1_000,
-      ...{ width: 500, height: 375 },
-      digest: id.toString(16).padStart(64, '0'),
-      range: { shard: id % 50_000, block: id * 200, bytes: imageBytes },
-    }));
+  const count = 200_000;
   const collect = garbageCollector();
   collect();
-  const before = process.memoryUsage().heapUsed;
-  const train = make();
+  const before = memoryUsed();
+  const train = new SampleColumns(count);
+  let paths = 0;
+  for (let id = 0; id < count; id += 1) {
+    const sample = makeSample(id);
+    paths += Buffer.byteLength(sample.path);
+    train.append(sample);
+  }
+  train.finish();
   collect();
-  const heap = (process.memoryUsage().heapUsed - before) / count;
+  const memory = (memoryUsed() - before) / count;
   const dataset: Dataset = { root: 's3://bucket/packed', classes: [], train, valid: [], digest: '' };
-  const message = Dataset.encode(dataset).finish().length / count;
-  const paths = train.reduce((sum, sample) => sum + Buffer.byteLength(sample.path), 0) / count;
+  let [message, largest] = [0, 0];
+  const began = process.cpuUsage();
+  for (const chunk of encodeDataset(dataset)) {
+    const { length } = DatasetChunk.encode(chunk).finish();
+    message += length / count;
+    largest = Math.max(largest, length);
+  }
+  const sendMs = cpuMs(began) / count;
   // Six numbers of four bytes, a digest, a path's length (coordinator/dataset/shard-index.ts).
-  return { heap, message, index: 6 * 4 + 32 + 4 + paths };
+  return { memory, message, largest, sendMs, index: 6 * 4 + 32 + 4 + paths / count };
+}
+
+/** Images as ImageNet names them, in shards, in an order without order. */
+function makeSample(id: number): Sample {
+  const number = Math.imul(id + 1, 2_654_435_761) >>> 0;
+  const folder = `n0${1_440_764 + 7_919 * (number % 1_000)}`;
+  return {
+    path: `train/${folder}/${folder}_${number % 30_000}.JPEG`,
+    label: number % 1_000,
+    ...{ width: 100 + (number % 900), height: 375 },
+    digest: createHash('sha256').update(String(id)).digest('hex'),
+    range: {
+      shard: Math.floor(id / samplesPerShard),
+      block: 215 * (id % samplesPerShard),
+      bytes: imageBytes,
+    },
+  };
+}
+
+function memoryUsed(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 /** Node offers it only where it is asked for. */
@@ -125,14 +168,14 @@ function planOf(samples: number, perSample: ReturnType<typeof measureSample>) {
     for (let at = 0; at < 1_024; at += 1) sampleAt((step * 1_024 + at) % samples);
   }
   const stepMs = cpuMs(start) / steps;
-  const [heap, message] = [samples * perSample.heap, samples * perSample.message];
-  const holds = message > messageBytes ? 'no: message' : heap > heapBytes ? 'no: heap' : 'yes';
+  const holds = samples > mostSamples ? 'no: digests' : 'yes';
   return {
     samples,
     openMs,
     stepMs,
-    heapBytes: heap,
-    messageBytes: message,
+    memoryBytes: samples * perSample.memory,
+    messageBytes: samples * perSample.message,
+    sendMs: samples * perSample.sendMs,
     indexBytes: samples * perSample.index,
     holds,
   };

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { indexPack } from '../../coordinator/dataset/packed-images.js';
 import { openEpochOrder } from '../../plan/epoch-order.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { openLoader } from '../../worker/data/loader.js';
 import { openSource } from '../../worker/data/source.js';
 import { answerLines } from '../support/line-process.js';
@@ -20,7 +20,7 @@ async function load(o: Pass): Promise<PassResult> {
   const indexed = await indexPack({ place: o.packed, foreign: null }, { signal, onProgress() {} });
   const dataset: Dataset = {
     ...{ root: indexed.root, classes: [...indexed.classes], valid: [], digest: 'bench' },
-    train: indexed.images.map(({ set: _, ...sample }) => sample),
+    train: indexed.images,
     shards: { shards: [...indexed.shards] },
   };
   const cache = { folder: path.join(o.cacheDir, 'objects'), maxBytes: 2 ** 40 };

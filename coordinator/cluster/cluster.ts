@@ -1,7 +1,8 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { firstStepsOf, plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';

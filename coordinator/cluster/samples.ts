@@ -1,4 +1,5 @@
-import type { Dataset, FetchSamplesRequest, SampleChunk } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { FetchSamplesRequest, SampleChunk } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openSampleReader, type SampleReader } from '../../runtime/storage/sample-reader.js';
 
@@ -29,7 +30,7 @@ export function openSampleStore(dataset: Dataset): SampleStore {
       }
       const samples = valid ? dataset.valid : dataset.train;
       for (const id of ids) {
-        const sample = samples[id];
+        const sample = samples.at(id);
         if (sample === undefined) throw new RondoError('invalid-argument', `there is no sample ${id}`);
         const bytes = await readerOf(valid).read(sample);
         let start = 0;

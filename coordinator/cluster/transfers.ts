@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import type { CoordinatorServer, Dataset, FileChunk, StateChunk } from '../../proto/gen/coordinator.js';
+import { type Dataset, encodeDataset } from '../../proto/dataset.js';
+import type { CoordinatorServer, FileChunk, StateChunk } from '../../proto/gen/coordinator.js';
 import { startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
@@ -28,10 +29,11 @@ export interface Transfers
 export function createTransfers(sources: TransferSources, stallMs: number): Transfers {
   const samples = openSampleStore(sources.dataset);
   return {
-    fetchDataset(_call, callback) {
+    fetchDataset(call) {
       const { root } = sources.dataset;
       const access = accessUrl(root);
-      callback(null, access === root ? sources.dataset : { ...sources.dataset, access });
+      const dataset = access === root ? sources.dataset : { ...sources.dataset, access };
+      void pour(call, encodeDataset(dataset), stallMs);
     },
     fetchPretrained(call) {
       void pour(call, readFileChunks(sources.pretrainedPath), stallMs);
@@ -55,7 +57,7 @@ async function* readFileChunks(path: string | null): AsyncIterable<FileChunk> {
 /** Writes every message and ends the call; an error of either side ends it with that error's status. */
 async function pour<Request, Message>(
   call: ServerWritableStream<Request, Message>,
-  messages: AsyncIterable<Message>,
+  messages: AsyncIterable<Message> | Iterable<Message>,
   stallMs: number,
 ): Promise<void> {
   const ended = new AbortController();

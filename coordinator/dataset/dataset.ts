@@ -1,6 +1,7 @@
 import path from 'node:path';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
+import { SampleColumns } from '../../runtime/storage/sample-columns.js';
 import {
   requireClasses,
   requireImages,
@@ -13,7 +14,7 @@ import { digestSamples, digestWithShards } from './digest.js';
 import type { ImageFile, Quarantined } from './image-files.js';
 import type { DatasetProgress, IndexedImages, IndexOptions } from './indexed-images.js';
 import { labelPaths } from './labels.js';
-import { compareText } from './order.js';
+import { compareText, sortByPlace } from './order.js';
 import { findPack, indexPack } from './packed-images.js';
 import {
   type DataRemark,
@@ -50,21 +51,20 @@ export interface OpenedDataset {
  */
 export async function openDataset(o: DatasetOptions): Promise<OpenedDataset> {
   const indexed = await indexImages(o);
-  const { root, validRoot, shards, classes, images, validation, quarantined, remarks } = indexed;
-  const samples = images.map(({ set, ...sample }): Sample => sample);
-  const labels = images.map(({ label }) => label);
+  const { root, validRoot, shards, classes, images, sets, validation, quarantined, remarks } = indexed;
+  const labels = Uint32Array.from(images, ({ label }) => label);
   const split = validation
-    ? splitAsGiven(images.length, (id) => images[id]!.set === 'valid', validation)
+    ? splitAsGiven(images.length, (id) => sets[id] === 'valid', validation)
     : o.split === 'stratified'
       ? splitByClass(labels, o.validPct, o.seed)
       : splitSamples(images.length, o.validPct, o.seed);
-  const pick = (ids: Uint32Array) => Array.from(ids, (id) => samples[id]!);
-  const digest = digestSamples(classes, samples, validation ? split.valid : undefined);
+  const digest = digestSamples(classes, images, validation ? split.valid : undefined);
+  const trainIds = o.shuffleWindow ? sortByPlace(split.train, images) : split.train;
   const dataset: Dataset = {
     root,
     classes: [...classes],
-    train: o.shuffleWindow ? sortByShard(pick(split.train)) : pick(split.train),
-    valid: pick(split.valid),
+    train: SampleColumns.pick(images, trainIds),
+    valid: SampleColumns.pick(images, split.valid),
     digest: o.shuffleWindow ? digestWithShards(digest, shards) : digest,
     ...(validRoot === root ? {} : { validRoot }),
     ...(shards.length === 0 ? {} : { shards: { shards: [...shards] } }),
@@ -131,10 +131,12 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
   // Again, of the usable ones: a class may have had nothing but a broken file.
   const { classes, labels } = labelPaths(usable, labeller);
   requireClasses(classes, files, root, o.labelPattern);
-  const images = usable.map(({ path, width, height, digest, set }, id) => ({
-    ...{ path, label: labels[id]!, width, height, digest, set },
-  }));
-  return { root, validRoot, shards: [], classes, images, validation, quarantined, remarks };
+  const images = new SampleColumns(usable.length);
+  for (const [id, image] of usable.entries()) images.append({ ...image, label: labels[id]! });
+  return {
+    ...{ root, validRoot, shards: [], classes, images: images.finish(), sets: usable.map(({ set }) => set) },
+    ...{ validation, quarantined, remarks },
+  };
 }
 
 function noShards(data: string): RondoError {
@@ -148,14 +150,11 @@ interface UsableImage extends Extract<Finding, { readonly usable: true }> {
   readonly set: SetName | undefined;
 }
 
-function sortByShard(samples: Sample[]): Sample[] {
-  return samples.sort((a, b) => a.range!.shard - b.range!.shard || a.range!.block - b.range!.block);
-}
-
 function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolean): DataRemark[] {
   const counts = new Map(classes.map((name) => [name, 0]));
-  for (const { label } of [train, valid].flat())
-    counts.set(classes[label]!, counts.get(classes[label]!)! + 1);
+  for (const samples of [train, valid]) {
+    for (const { label } of samples) counts.set(classes[label]!, counts.get(classes[label]!)! + 1);
+  }
   return [
     ...remarkClasses(counts),
     ...remarkCoverage(classes, train, valid, drawnAtRandom),

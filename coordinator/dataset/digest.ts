@@ -14,7 +14,7 @@ export function digestWithShards(digest: string, shards: readonly { readonly dig
  */
 export function digestSamples(
   classes: readonly string[],
-  samples: readonly { path: string; label: number; digest: string }[],
+  samples: Iterable<{ path: string; label: number; digest: string }>,
   valid?: Iterable<number>,
 ): string {
   const hash = createHash('sha256').update(`${JSON.stringify(classes)}\n`);

@@ -1,4 +1,4 @@
-import type { Sample } from '../../proto/gen/coordinator.js';
+import type { Samples } from '../../runtime/storage/sample-columns.js';
 import type { StoredShard } from '../../runtime/storage/whole-shards.js';
 import type { Quarantined } from './image-files.js';
 import type { DataRemark } from './remarks.js';
@@ -43,11 +43,6 @@ export interface DatasetProgress {
   readonly total: number;
 }
 
-/** An image that can be used, and the set that its folder or its line in the table puts it into. */
-export interface IndexedImage extends Sample {
-  readonly set: SetName | undefined;
-}
-
 /** The images of a data set that can be used, before it is decided which of them validate. */
 export interface IndexedImages {
   /** A folder; of packed images maybe a URL. */
@@ -58,7 +53,9 @@ export interface IndexedImages {
   readonly shards: readonly StoredShard[];
   readonly classes: readonly string[];
   /** Their positions are the ids that a split is made of. */
-  readonly images: readonly IndexedImage[];
+  readonly images: Samples;
+  /** By position, the set that an image's folder or its line in the table puts it into. */
+  readonly sets: readonly (SetName | undefined)[];
   /** What gives the validation set: the images of the set `valid`; null when it is to be drawn. */
   readonly validation: GivenSplit | null;
   readonly quarantined: readonly Quarantined[];

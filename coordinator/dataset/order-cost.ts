@@ -1,7 +1,9 @@
 import { openEpochOrder } from '../../plan/epoch-order.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { Samples } from '../../runtime/storage/sample-columns.js';
 import { blockBytes } from '../../runtime/storage/sample-reader.js';
+import { sortByPlace } from './order.js';
 
 /** What an epoch costs that mixes `window` shards at a time, 0 for all images at once, and how well it mixes. */
 export interface OrderCost {
@@ -53,7 +55,7 @@ export function measureOrder({ train, valid, shards }: Dataset, o: CostOptions):
       inBatch = new Set();
     }
     batchOf[id] = batch;
-    inBatch.add(train[id]!.range!.shard);
+    inBatch.add(train.at(id)!.range!.shard);
   }
   met += inBatch.size;
   let together = 0;
@@ -77,21 +79,19 @@ export function measureOrder({ train, valid, shards }: Dataset, o: CostOptions):
 }
 
 /** Ids as a run with such a window has them: positions in `train`, shard after shard where there are windows. */
-function listIds(train: readonly Sample[], window: number): Uint32Array {
+function listIds(train: Samples, window: number): Uint32Array {
   const ids = Uint32Array.from(train, (_, id) => id);
-  if (window === 0) return ids;
-  return ids.sort((a, b) => {
-    const [one, other] = [train[a]!.range!, train[b]!.range!];
-    return one.shard - other.shard || one.block - other.block;
-  });
+  return window === 0 ? ids : sortByPlace(ids, train);
 }
 
-function sumBytes(samples: readonly Sample[]): number {
-  return samples.reduce((sum, { range }) => sum + range!.bytes, 0);
+function sumBytes(samples: Samples): number {
+  let bytes = 0;
+  for (const { range } of samples) bytes += range!.bytes;
+  return bytes;
 }
 
 /** Up to the end of the last image of each. */
-function measureShards(train: readonly Sample[], valid: readonly Sample[], count: number): number[] {
+function measureShards(train: Samples, valid: Samples, count: number): number[] {
   const bytes = new Array<number>(count).fill(0);
   for (const samples of [train, valid]) {
     for (const { range } of samples) {

@@ -3,16 +3,18 @@ import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { installation } from '../../runtime/installation.js';
 import { openStore } from '../../runtime/storage/open-store.js';
+import { SampleColumns } from '../../runtime/storage/sample-columns.js';
 import { isUrl, type Store } from '../../runtime/storage/store.js';
 import { publicUrl } from '../../runtime/storage/url-access.js';
 import { requireMostUsable } from './check-dataset.js';
 import { type ForeignIndex, type ForeignShards, findForeignShards, indexForeign } from './foreign-shards.js';
-import type { IndexedImage, IndexedImages, IndexOptions } from './indexed-images.js';
+import type { IndexedImages, IndexOptions } from './indexed-images.js';
+import type { SetName } from './set-column.js';
 import {
   decodeIndex,
-  decodePaths,
   type IndexHeader,
   indexName,
+  openPaths,
   readIndex,
   type ShardIndex,
 } from './shard-index.js';
@@ -60,7 +62,7 @@ export async function indexPack({ place, foreign }: Pack, o: PackOptions): Promi
   refuseOptions(place, o);
   const { header, quarantined, ...index } = await readIndexOf({ place, foreign }, o);
   const { classes, shards, validation } = header;
-  const images = listImages({ ...index, header });
+  const { images, sets } = listImages({ ...index, header });
   if (foreign !== null) {
     o.onQuarantined?.(quarantined);
     if (!o.skipBroken) requireMostUsable(quarantined, images.length + quarantined.length, place);
@@ -71,6 +73,7 @@ export async function indexPack({ place, foreign }: Pack, o: PackOptions): Promi
     shards: shards.map(({ name, sha256 }) => ({ name, digest: sha256 })),
     classes,
     images,
+    sets,
     validation:
       validation === null || (o.split ?? 'auto') !== 'auto'
         ? null
@@ -139,24 +142,33 @@ async function requireShards(
   }
 }
 
-function listImages({ header, columns, paths }: ShardIndex): IndexedImage[] {
+/** In the order of the data set that was packed. */
+function listImages({ header, columns, paths }: ShardIndex): Pick<IndexedImages, 'images' | 'sets'> {
   const { position, block, size, label, width, height, digest } = columns;
-  const names = decodePaths(paths!);
+  const pathAt = openPaths(paths!);
   const digests = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
-  const images = new Array<IndexedImage>(names.length);
+  const sets = new Array<SetName | undefined>(position.length);
+  const shards = new Uint32Array(position.length);
+  /** By position, where in the index it is. */
+  const places = new Uint32Array(position.length);
   let at = 0;
   for (const [shard, { samples, set }] of header.shards.entries()) {
     for (const end = at + samples; at < end; at += 1) {
-      images[position[at]!] = {
-        path: names[at]!,
-        label: label[at]!,
-        width: width[at]!,
-        height: height[at]!,
-        digest: digests.toString('hex', at * 32, (at + 1) * 32),
-        range: { shard, block: block[at]!, bytes: size[at]! },
-        set: set ?? undefined,
-      };
+      shards[at] = shard;
+      places[position[at]!] = at;
+      sets[position[at]!] = set ?? undefined;
     }
   }
-  return images;
+  const images = new SampleColumns(position.length);
+  for (const at of places) {
+    images.append({
+      path: pathAt(at),
+      label: label[at]!,
+      width: width[at]!,
+      height: height[at]!,
+      digest: digests.toString('hex', at * 32, (at + 1) * 32),
+      range: { shard: shards[at]!, block: block[at]!, bytes: size[at]! },
+    });
+  }
+  return { images: images.finish(), sets };
 }

@@ -121,12 +121,13 @@ export function remarkNesting(paths: readonly string[]): DataRemark[] {
 /** Classes without training images, or without validation images. */
 export function remarkCoverage(
   classes: readonly string[],
-  train: readonly { readonly label: number }[],
-  valid: readonly { readonly label: number }[],
+  train: Iterable<{ readonly label: number }>,
+  valid: Iterable<{ readonly label: number }>,
   drawnAtRandom: boolean,
 ): DataRemark[] {
-  const without = (samples: readonly { readonly label: number }[]) => {
-    const present = new Set(samples.map(({ label }) => label));
+  const without = (samples: Iterable<{ readonly label: number }>) => {
+    const present = new Set<number>();
+    for (const { label } of samples) present.add(label);
     return classes.filter((_, label) => !present.has(label));
   };
   const [untrained, unmeasured] = [without(train), without(valid)];
@@ -145,22 +146,27 @@ export function remarkCoverage(
 /** Which images validate, where they are not drawn. */
 export function remarkGivenSplit(
   { source, otherwise }: GivenSplit,
-  train: readonly unknown[],
-  valid: readonly { readonly path: string }[],
+  train: { readonly length: number },
+  valid: Iterable<{ readonly path: string }> & { readonly length: number },
 ): DataRemark {
   const count = `${valid.length} of ${train.length + valid.length} images`;
   const text = `the validation set is ${printable(source)}: ${count}; ${otherwise}`;
-  const names = valid.map(({ path }) => path);
+  const names = Array.from(valid, ({ path }) => path);
   return remark('note', 'validation-set', names, text);
 }
 
 /** Images whose bytes are in both sets: validating on them measures memorisation. */
 export function remarkOverlap(
-  train: readonly { readonly digest: string }[],
-  valid: readonly { readonly digest: string; readonly path: string }[],
+  train: Iterable<{ readonly digest: string }>,
+  valid: Iterable<{ readonly digest: string; readonly path: string }> & { readonly length: number },
 ): DataRemark[] {
-  const trained = new Set(train.map(({ digest }) => digest));
-  const both = valid.filter(({ digest }) => trained.has(digest)).map(({ path }) => path);
+  // Sets of the fewer ones: these are lists of all images.
+  const measured = new Set<string>();
+  for (const { digest } of valid) measured.add(digest);
+  const shared = new Set<string>();
+  for (const { digest } of train) if (measured.has(digest)) shared.add(digest);
+  const both: string[] = [];
+  if (shared.size > 0) for (const { digest, path } of valid) if (shared.has(digest)) both.push(path);
   if (both.length === 0) return [];
   const text = `${both.length} of ${valid.length} images to validate on ${both.length === 1 ? 'is' : 'are'} trained on too, byte for byte: ${listNames(both)}`;
   return [remark('warning', 'images-in-both-sets', both, text)];

@@ -201,14 +201,12 @@ async function readOpened(file: IndexFile, path: string, withPaths: boolean): Pr
   return { header, columns, paths: withPaths ? { lengths, bytes } : null };
 }
 
-/** The paths, one string for each sample. */
-export function decodePaths({ lengths, bytes }: NonNullable<ShardIndex['paths']>): string[] {
+/** The path of the sample at a place in the index. */
+export function openPaths({ lengths, bytes }: NonNullable<ShardIndex['paths']>): (at: number) => string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
-  return Array.from(lengths, (length) => {
-    at += length;
-    return text.toString('utf8', at - length, at);
-  });
+  const starts = new Float64Array(lengths.length + 1);
+  for (const [at, length] of lengths.entries()) starts[at + 1] = starts[at]! + length;
+  return (at) => text.toString('utf8', starts[at]!, starts[at + 1]!);
 }
 
 async function readExactly<T extends Uint8Array>(

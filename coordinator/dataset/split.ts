@@ -52,7 +52,7 @@ export function splitSamples(count: number, validPct: number, seed: number): Spl
  * leaves one to train on; depends on the arguments only. Throws RondoError when either set would be too
  * small.
  */
-export function splitByClass(labels: readonly number[], validPct: number, seed: number): Split {
+export function splitByClass(labels: readonly number[] | Uint32Array, validPct: number, seed: number): Split {
   checkShare(validPct);
   const counts = new Map<number, number>();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);

@@ -1,4 +1,4 @@
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { type ChosenCheckpoint, chooseCheckpoint } from '../checkpoints/choose-checkpoint.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import { evaluateCheckpoint } from '../run/evaluate-checkpoint.js';
@@ -51,7 +51,7 @@ export async function evaluateRun(options: EvaluateRunOptions): Promise<RunEvalu
   return {
     ...evaluation,
     labels: Uint32Array.from(dataset.valid, ({ label }) => label),
-    paths: dataset.valid.map(({ path }) => path),
+    paths: Array.from(dataset.valid, ({ path }) => path),
     dataset,
     checkpoint,
   };

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { openEpochOrder } from '../../plan/epoch-order.js';
 import type { AugmentKind } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import type { showBatchJob } from '../../proto/jobs.js';
 import { RondoError } from '../../runtime/errors.js';
 import { makeFolder, makeTemporaryFolder } from '../../runtime/make-folder.js';
@@ -39,15 +39,15 @@ export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImag
   const ids = Array.from({ length: Math.min(o.count, dataset.train.length) }, (_, position) =>
     order(position),
   );
-  const shown = ids.map((id) => {
-    const { path, label } = dataset.train[id]!;
-    return { path, label: dataset.classes[label]! };
-  });
+  const samples = ids.map((id) => ({ id, sample: dataset.train.at(id)! }));
+  const shown = samples.map(({ sample: { path, label } }) => ({ path, label: dataset.classes[label]! }));
   const folder = makeTemporaryFolder('rondo-batch-');
   try {
     const output = join(folder, 'pixels');
     const config = { seed, size, augment, presize: presizeFor(size), microBatch: ids.length };
-    await o.runJob({ config, dataset, ids, epoch, output }, { signal });
+    const { root } = dataset;
+    const shards = dataset.shards?.shards ?? [];
+    await o.runJob({ config, root, shards, samples, epoch, output }, { signal });
     const title = `${ids.length} training images of epoch ${epoch} · ${size} px · augmentation ${augment} · seed ${seed}`;
     const labels = shown.map(({ label }) => label);
     await save(out, await drawImageGrid({ title, size, labels, pixels: await readFile(output) }));

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { planRates } from '../../plan/phases.js';
 import { createRangeTest, type RangeTask } from '../../plan/range-test.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { makeTemporaryFolder } from '../../runtime/make-folder.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, type SourceRun, takeOver } from '../checkpoints/source-run.js';

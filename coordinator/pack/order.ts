@@ -13,7 +13,11 @@ export type SampleOrder = (typeof sampleOrders)[number];
 const [orderEpoch, placeEpoch] = [2 ** 32 - 2, 2 ** 32 - 3];
 
 /** Positions in `labels`, in the order in which they are packed. Pure. */
-export function orderSamples(order: SampleOrder, labels: readonly number[], seed: number): Uint32Array {
+export function orderSamples(
+  order: SampleOrder,
+  labels: readonly number[] | Uint32Array,
+  seed: number,
+): Uint32Array {
   const positions = Uint32Array.from(labels, (_, position) => position);
   if (order === 'sorted') return positions;
   const shuffled = epochPermutation(seed, orderEpoch, labels.length).slice();
@@ -24,7 +28,11 @@ export function orderSamples(order: SampleOrder, labels: readonly number[], seed
  * The j-th of a class's n samples lies between j/n and (j + 1)/n of the whole, at random: any stretch has about
  * as many of a class as its share of all samples.
  */
-function spreadClasses(shuffled: Uint32Array, labels: readonly number[], seed: number): Uint32Array {
+function spreadClasses(
+  shuffled: Uint32Array,
+  labels: readonly number[] | Uint32Array,
+  seed: number,
+): Uint32Array {
   const counts = new Map<number, number>();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
   const stream = openStream(seed, 'permutation', placeEpoch);

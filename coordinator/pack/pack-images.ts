@@ -37,11 +37,11 @@ export interface PackResult {
  * is. Throws RondoError with a remedy; `cancelled` when the signal comes.
  */
 export async function packImages(o: PackRequest): Promise<PackResult> {
-  const { root, validRoot, shards: sourceShards, classes, images, validation } = o.images;
+  const { root, validRoot, shards: sourceShards, classes, images, sets, validation } = o.images;
   // What comes before the first shard takes seconds where there are a million images.
   o.onProgress(0, images.length);
-  const isValid = (position: number) => validation !== null && images[position]!.set === 'valid';
-  const positions = images.map((_, position) => position);
+  const isValid = (position: number) => validation !== null && sets[position] === 'valid';
+  const positions = Array.from({ length: images.length }, (_, position) => position);
   const digest = digestSamples(classes, images, validation ? positions.filter(isValid) : undefined);
   const plan = planPack(o, { digest, count: images.length });
   const series = validation
@@ -69,7 +69,7 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
     for (const part of series) {
       const at = shards.reduce((sum, shard) => sum + shard.samples, 0);
       const written = await writeSeries(part, {
-        ...{ images, sources, output, header, columns, at },
+        ...{ images, sets, sources, output, header, columns, at },
         ...{ shardBytes: o.shardBytes, resize: o.resize, quality: o.quality, signal: o.signal },
         onPacked(samples) {
           done += samples;
@@ -81,7 +81,7 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
     }
     if (!output.whole || found < shards.length) {
       const whole = { ...header, shards };
-      const paths = Array.from(columns.position, (position) => images[position]!.path);
+      const paths = Array.from(columns.position, (position) => images.at(position)!.path);
       await output.complete(writeCard(whole, columns), encodeIndex(whole, columns, paths));
     }
     await output.tidy();
@@ -96,12 +96,12 @@ export async function packImages(o: PackRequest): Promise<PackResult> {
 
 function orderSeries(set: ShardSeries['set'], members: readonly number[], o: PackRequest): ShardSeries {
   const { images } = o.images;
-  const labels = members.map((position) => images[position]!.label);
+  const labels = Uint32Array.from(members, (position) => images.at(position)!.label);
   const positions = orderSamples(o.order, labels, o.seed).map((index) => members[index]!);
   const listed = Array.from(positions);
   const keys = nameSamples(
     o.keys,
-    listed.map((position) => images[position]!.path),
+    listed.map((position) => images.at(position)!.path),
     listed,
   );
   return { set, positions, keys };

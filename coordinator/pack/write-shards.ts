@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
+import type { Samples } from '../../runtime/storage/sample-columns.js';
 import { blockBytes, type SampleReader } from '../../runtime/storage/sample-reader.js';
-import type { IndexedImage } from '../dataset/indexed-images.js';
+import type { IndexedImages } from '../dataset/indexed-images.js';
 import {
   copyColumns,
   type IndexHeader,
@@ -30,7 +31,9 @@ export interface ShardSeries {
 }
 
 export interface WriteOptions extends Encoding {
-  readonly images: readonly IndexedImage[];
+  readonly images: Samples;
+  /** Of each image, by position. */
+  readonly sets: IndexedImages['sets'];
   /** Of each set: what reads its images. */
   readonly sources: { readonly train: SampleReader; readonly valid: SampleReader };
   readonly shardBytes: number;
@@ -59,7 +62,7 @@ export async function writeSeries(series: ShardSeries, o: WriteOptions): Promise
   const { output, columns, signal } = o;
   const shards: ShardRecord[] = [];
   let [found, done] = [0, 0];
-  let ahead: Samples | null = null;
+  let ahead: EncodedSamples | null = null;
   try {
     while (done < series.positions.length) {
       const name = `${series.set ?? 'images'}-${String(shards.length).padStart(6, '0')}.tar`;
@@ -78,7 +81,7 @@ export async function writeSeries(series: ShardSeries, o: WriteOptions): Promise
         shards.push(written);
         const paths = Array.from(
           columns.position.subarray(at, at + written.samples),
-          (position) => o.images[position]!.path,
+          (position) => o.images.at(position)!.path,
         );
         await output.keep(
           { ...o.header, shards: [written] },
@@ -110,19 +113,20 @@ interface EncodedSample {
   readonly imageAt: number;
 }
 
-interface Samples {
+interface EncodedSamples {
   /** The next one, the same until it is taken; null at the end. */
   peek(): Promise<EncodedSample | null>;
   take(): void;
   close(): Promise<void>;
 }
 
-function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOptions): Samples {
+function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOptions): EncodedSamples {
   const pool = createDecodePool();
   const prepare = async (index: number): Promise<EncodedSample> => {
     o.signal.throwIfAborted();
-    const source = o.images[positions[index]!]!;
-    const image = await encodeImage(await readSource(source, o), source, o, pool);
+    const position = positions[index]!;
+    const source = o.images.at(position)!;
+    const image = await encodeImage(await readSource(position, o), source, o, pool);
     const key = keys[index]!;
     const parts = await encodeFiles([
       { name: `${key}.${image.ending}`, bytes: image.bytes },
@@ -130,12 +134,15 @@ function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOpt
     ]);
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     const imageAt = parts.slice(0, parts.indexOf(image.bytes)).reduce((sum, part) => sum + part.length, 0);
-    return { position: positions[index]!, image, parts, bytes, imageAt };
+    return { position, image, parts, bytes, imageAt };
   };
   const indices = Array.from({ length: positions.length - from }, (_, index) => from + index);
   const ahead = readAhead(indices, prepare, {
     // Three bytes a pixel are more than any file that is worth reading ahead has.
-    weigh: (index) => o.images[positions[index]!]!.width * o.images[positions[index]!]!.height * 3,
+    weigh: (index) => {
+      const { width, height } = o.images.at(positions[index]!)!;
+      return width * height * 3;
+    },
     depth: imagesPerThread * threadPoolSize(),
     bytes: bytesInHand,
   });
@@ -157,8 +164,12 @@ function openSamples({ positions, keys }: ShardSeries, from: number, o: WriteOpt
   };
 }
 
-async function readSource(image: IndexedImage, { sources, signal }: WriteOptions): Promise<Buffer> {
-  const source = image.set === 'valid' ? sources.valid : sources.train;
+async function readSource(
+  position: number,
+  { images, sets, sources, signal }: WriteOptions,
+): Promise<Buffer> {
+  const image = images.at(position)!;
+  const source = sets[position] === 'valid' ? sources.valid : sources.train;
   try {
     return await source.read(image, signal);
   } catch (error) {
@@ -179,7 +190,7 @@ async function readSource(image: IndexedImage, { sources, signal }: WriteOptions
 async function writeShard(
   name: string,
   set: ShardSeries['set'],
-  samples: Samples,
+  samples: EncodedSamples,
   at: number,
   { output, shardBytes, columns, images, signal, onPacked }: WriteOptions,
 ): Promise<ShardRecord> {
@@ -194,7 +205,7 @@ async function writeShard(
       columns.position[to] = position;
       columns.block[to] = (shard.bytes + imageAt) / blockBytes;
       columns.size[to] = image.bytes.length;
-      columns.label[to] = images[position]!.label;
+      columns.label[to] = images.at(position)!.label;
       columns.width[to] = image.width;
       columns.height[to] = image.height;
       columns.digest.set(image.digest, to * image.digest.length);

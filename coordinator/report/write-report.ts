@@ -1,8 +1,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { replaceFolder, temporaryName } from '../../runtime/durable-file.js';
 import { briefWaitsMs } from '../../runtime/read-file.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openSampleReader } from '../../runtime/storage/sample-reader.js';
 import type { EvaluationResult } from '../membership/cluster-events.js';
 import type { History } from '../run-store/epoch-record.js';
@@ -50,7 +51,7 @@ export async function writeReport(request: ReportRequest): Promise<WrittenReport
   const record = readRunRecord(directory);
   const { config } = record;
   const { sampleIds, predictions, losses, labelRanks, probabilities } = evaluation;
-  const samples = Array.from(sampleIds, (id) => valid[id]!);
+  const samples = Array.from(sampleIds, (id) => valid.at(id)!);
   const evaluated = {
     classes: config.classes,
     classWeights: config.classWeights,

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { posix, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { writeDurably } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 
@@ -29,13 +29,13 @@ export async function writeImageRecord(file: string, dataset: Dataset): Promise<
 }
 
 /**
- * The samples by split, with paths relative to the data's folder: those of a validation set elsewhere may
- * leave it.
+ * Every sample's path relative to the data's folder, which those of a validation set elsewhere may leave, and its
+ * digest.
  */
-function splitsOf({ root, validRoot, train, valid }: Dataset): readonly Dataset['train'][] {
-  if (validRoot === undefined) return [train, valid];
-  const way = relativeFolder(root, validRoot);
-  return [train, valid.map((sample) => ({ ...sample, path: posix.join(way, sample.path) }))];
+function* listImages({ root, validRoot, train, valid }: Dataset): Generator<[path: string, digest: string]> {
+  for (const { path, digest } of train) yield [path, digest];
+  const way = validRoot === undefined ? '' : relativeFolder(root, validRoot);
+  for (const { path, digest } of valid) yield [way === '' ? path : posix.join(way, path), digest];
 }
 
 /** What paths inside `validRoot` begin with in the record, where `root` is the data's folder. */
@@ -44,15 +44,15 @@ export function relativeFolder(root: string, validRoot: string): string {
 }
 
 function* encode(dataset: Dataset): Generator<string> {
-  for (const samples of splitsOf(dataset)) {
-    for (let start = 0; start < samples.length; start += linesPerWrite) {
-      const lines = samples.slice(start, start + linesPerWrite).map(({ path, digest }) => {
-        const escaped = path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
-        return `${escaped === path ? '' : '\\'}${digest}  ${escaped}\n`;
-      });
-      yield lines.join('');
-    }
+  let lines: string[] = [];
+  for (const [path, digest] of listImages(dataset)) {
+    const escaped = path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
+    lines.push(`${escaped === path ? '' : '\\'}${digest}  ${escaped}\n`);
+    if (lines.length < linesPerWrite) continue;
+    yield lines.join('');
+    lines = [];
   }
+  yield lines.join('');
 }
 
 /** Digests by path. Throws not-found when a run has no such record, data-loss for a line that is none. */
@@ -101,9 +101,7 @@ export function compareImages(
 
 /** The digests of a data set's images, by path. */
 export function digestsOf(dataset: Dataset): Map<string, string> {
-  return new Map(
-    splitsOf(dataset).flatMap((samples) => samples.map(({ path, digest }) => [path, digest] as const)),
-  );
+  return new Map(listImages(dataset));
 }
 
 /** One clause, such as "2 have changed (a/1.jpg, b/2.jpg), 1 is gone (c/3.jpg)"; empty without any change. */

@@ -89,7 +89,7 @@ async function verifyPack(
   { signal, onProgress }: VerifyImagesOptions,
 ): Promise<ImagesVerdict> {
   const { images, shards } = await indexPack(pack, { signal, skipBroken: true, onProgress() {} });
-  const wanted = images.filter(({ path, digest }) => recorded.get(path) === digest);
+  const wanted = Array.from(images).filter(({ path, digest }) => recorded.get(path) === digest);
   const changed: string[] = [];
   const reader = openSampleReader(pack.place, shards);
   const queue = wanted.values();
@@ -111,7 +111,7 @@ async function verifyPack(
   } finally {
     await reader.close();
   }
-  const there = new Set(images.map(({ path }) => path));
+  const there = new Set(Array.from(images, ({ path }) => path));
   const same = new Set(wanted.map(({ path }) => path));
   for (const path of recorded.keys()) if (there.has(path) && !same.has(path)) changed.push(path);
   const missing = [...recorded.keys()].filter((path) => !there.has(path));

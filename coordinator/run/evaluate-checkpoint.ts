@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { diskCacheGib } from '../../runtime/installation.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { divideThreads } from '../launch/worker-environment.js';

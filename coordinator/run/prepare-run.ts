@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { platform, release } from 'node:os';
 import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { cannotWrite } from '../../runtime/durable-file.js';
 import { version } from '../../runtime/installation.js';
 import { maskUrls } from '../../runtime/mask-urls.js';

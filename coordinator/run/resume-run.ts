@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { totalSteps } from '../../plan/phases.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { restoreReplaced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
 import { digestFile } from '../../runtime/file-digest.js';

@@ -1,6 +1,6 @@
 import { layerLearningRates } from '../../plan/learning-rates.js';
 import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { balanceClasses } from '../dataset/labels.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { plannedOptions } from '../options/training-options.js';
@@ -53,7 +53,7 @@ function weighClasses({ classWeights }: TrainingOptions, { classes, train }: Dat
   if (classWeights === 'none') return null;
   return balanceClasses(
     classes.length,
-    train.map(({ label }) => label),
+    Uint32Array.from(train, ({ label }) => label),
   );
 }
 

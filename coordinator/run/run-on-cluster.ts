@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
 import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-file.js';
 import { type RunAccess, reachableAddress } from '../cluster/run-access.js';

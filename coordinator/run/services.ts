@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset, StateChunk } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { StateChunk } from '../../proto/gen/coordinator.js';
 import type { CoordinatorMetric, Metric } from '../../proto/metrics.js';
 import type { RondoError } from '../../runtime/errors.js';
 import type { NatsMember } from '../../runtime/nats-session.js';

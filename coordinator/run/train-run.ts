@@ -120,7 +120,7 @@ function openRun(run: PreparedRun, context: TrainContext): ActiveRun {
   });
   const recorder = createRunRecorder({
     config: run.config,
-    labels: run.dataset.valid.map((sample) => sample.label),
+    labels: Uint32Array.from(run.dataset.valid, ({ label }) => label),
     ledger,
     restored: run.restored,
     report,

@@ -123,7 +123,10 @@ async function attacksOn(target: Target): Promise<Attack[]> {
     {
       name: 'no certificate',
       line: refused('FetchDataset.*shows no certificate'),
-      try: () => call(target, CoordinatorClient, guest, (client, done) => client.fetchDataset({}, done)),
+      try: () =>
+        call(target, CoordinatorClient, guest, (client, done) =>
+          client.fetchDataset({}).on('error', done).resume(),
+        ),
     },
     {
       name: 'another run’s certificate',

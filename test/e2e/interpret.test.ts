@@ -34,7 +34,10 @@ beforeAll(async () => {
     onProgress: () => {},
     signal: new AbortController().signal,
   });
-  valid = dataset.valid.map(({ path: name, label }) => ({ path: name, actual: dataset.classes[label]! }));
+  valid = Array.from(dataset.valid, ({ path: name, label }) => ({
+    path: name,
+    actual: dataset.classes[label]!,
+  }));
 });
 afterEach(killCoordinators);
 afterAll(() => {

@@ -7,7 +7,7 @@ import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js'
 import { openData } from '../../coordinator/dataset/open-data.js';
 import { workerEnvironment } from '../../coordinator/launch/worker-environment.js';
 import type { ClusterListener, WorkerLoss } from '../../coordinator/membership/cluster-events.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { version } from '../../runtime/installation.js';
 import { testCredentials, testToken } from '../support/credentials.js';
 import { runConfig } from '../support/run-config.js';

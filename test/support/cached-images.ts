@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openPixelCache, type PixelCache, type PixelCacheOptions } from '../../worker/data/pixel-cache.js';
 import type { Split } from '../../worker/data/source.js';
 import { sha256 } from './images.js';

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { onTestFinished } from 'vitest';
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 
 /** A folder of its own, gone when the test ends. */
 export async function makeFolder(): Promise<string> {

@@ -6,7 +6,7 @@ import type { LedgerLine, StepLine } from '../../coordinator/run-store/ledger.js
 import { shareOf } from '../../plan/micro-batches.js';
 import { planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { runConfig } from './run-config.js';
 
 /** A folder that is gone when the test is over. */

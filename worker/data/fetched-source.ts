@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import path from 'node:path';
-import type { Dataset, SampleChunk } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
+import type { SampleChunk } from '../../proto/gen/coordinator.js';
 import { sleep } from '../../runtime/deadline.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -34,7 +35,7 @@ export function openFetchedSource(dataset: Dataset, fetch: FetchSamples): Source
   // Each call that is under way has one, and they may be many.
   setMaxListeners(0, closing.signal);
   const waiting: Record<Split, Wanted[]> = { train: [], valid: [] };
-  const name = (split: Split, id: number) => `${dataset[split][id]?.path ?? id}, from the coordinator`;
+  const name = (split: Split, id: number) => `${dataset[split].at(id)?.path ?? id}, from the coordinator`;
 
   /** Takes from `wanted` what has arrived. */
   const receive = async (split: Split, wanted: Wanted[]): Promise<void> => {
@@ -45,7 +46,7 @@ export function openFetchedSource(dataset: Dataset, fetch: FetchSamples): Source
       if (!last) continue;
       const next = wanted[0];
       if (next === undefined) throw new RondoError('data-loss', 'more samples came than were asked for');
-      const { digest } = dataset[split][next.id]!;
+      const { digest } = dataset[split].at(next.id)!;
       next.bytes.resolve(requireDigest(Buffer.concat(parts), digest, name(split, next.id)));
       wanted.shift();
       parts = [];

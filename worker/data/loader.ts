@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Augmentation, augmentSample, lighting, windowedTransforms } from '../../plan/augmentation.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { testTimeViews } from '../../plan/test-time.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
 import { createDecodePool, retryAlone } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
@@ -106,7 +106,7 @@ export function openLoader(o: LoaderOptions): Loader {
   ): Promise<void> => {
     const cache = await opening;
     if (await cache.read(split, id, use)) return;
-    const sample = o.dataset[split][id]!;
+    const sample = o.dataset[split].at(id)!;
     let bytes: Uint8Array | undefined;
     const decode = retryAlone(decodes, (inTurn) =>
       // Before it is read: a file's bytes are in proportion to its pixels.
@@ -129,7 +129,7 @@ export function openLoader(o: LoaderOptions): Loader {
     epoch === null ? views[view]! : augmentSample(augment, seed, epoch, id);
 
   const place = (request: BatchRequest, id: number) => {
-    const { label, width, height } = o.dataset[request.split][id]!;
+    const { label, width, height } = o.dataset[request.split].at(id)!;
     const augmentation = augmentationOf(request, id);
     const { transforms, window } = windowedTransforms([augmentation], width / height, presize, size);
     return { id, label, transform: transforms[0]!, window, lighting: lighting(augmentation) };

@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { storedBytes } from '../../plan/stored-image.js';
-import type { Dataset } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
 import { decoderVersion } from '../../runtime/images.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { createMemoryPixels } from './memory-pixels.js';
-import { layOutRecords, openPixelFile, type PixelFile, type PixelRecord } from './pixel-file.js';
+import {
+  layOutRecords,
+  openPixelFile,
+  type PixelFile,
+  type PixelRecord,
+  type PixelRecords,
+} from './pixel-file.js';
 import { openPixelsIn } from './pixel-folder.js';
 import type { Split } from './source.js';
 
@@ -43,8 +50,10 @@ export interface PixelCacheOptions {
  * same pixels, and other files never do.
  */
 export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> {
+  if (o.memoryBytes === 0 && o.diskBytes === 0) return noCache;
   const { records, numbers } = listRecords(o.dataset, o.presize);
-  const totalBytes = records.reduce((sum, { bytes }) => sum + bytes, 0);
+  let totalBytes = 0;
+  for (let index = 0; index < records.length; index += 1) totalBytes += records.at(index)!.bytes;
   const memory = createMemoryPixels(totalBytes, o.memoryBytes);
   const scratch = createScratch();
   let file = await openFile(records, o);
@@ -62,7 +71,7 @@ export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> 
         return true;
       }
       if (file === undefined) return false;
-      const { bytes } = records[index]!;
+      const { bytes } = records.at(index)!;
       const buffer = scratch.take(bytes);
       try {
         const pixels = buffer.subarray(0, bytes);
@@ -91,8 +100,14 @@ export async function openPixelCache(o: PixelCacheOptions): Promise<PixelCache> 
   };
 }
 
+const noCache: PixelCache = {
+  read: async () => false,
+  async keep() {},
+  async close() {},
+};
+
 async function openFile(
-  records: readonly PixelRecord[],
+  records: PixelRecords,
   { cacheDir, diskBytes, presize, warn }: PixelCacheOptions,
 ): Promise<PixelFile | undefined> {
   if (diskBytes === 0) return undefined;
@@ -115,31 +130,54 @@ async function openFile(
 }
 
 /** What the file is made from: the decoder, and every image's bytes and shape. */
-function keyOf(records: readonly PixelRecord[], presize: number): string {
+function keyOf(records: PixelRecords, presize: number): string {
   const hash = createHash('sha256').update(JSON.stringify([presize, decoderVersion]));
-  for (const { digest, bytes } of records) hash.update(`\n${digest} ${bytes}`);
+  for (let index = 0; index < records.length; index += 1) {
+    const { digest, bytes } = records.at(index)!;
+    hash.update(`\n${digest} ${bytes}`);
+  }
   return hash.digest('hex').slice(0, 32);
 }
 
 /** One record for each different image, in order of digest, and each sample's. */
 function listRecords(
-  dataset: Dataset,
+  { train, valid }: Dataset,
   presize: number,
-): { records: readonly PixelRecord[]; numbers: Readonly<Record<Split, Uint32Array>> } {
-  const splits = ['train', 'valid'] as const;
-  const bytes = new Map<string, number>();
-  for (const split of splits) {
-    for (const { digest, width, height } of dataset[split]) {
-      bytes.set(digest, storedBytes(width / height, presize));
+): { records: PixelRecords; numbers: Readonly<Record<Split, Uint32Array>> } {
+  const count = train.length + valid.length;
+  const sampleAt = (place: number): Sample =>
+    (place < train.length ? train.at(place) : valid.at(place - train.length))!;
+  // Numbers are sorted, not digests: most differ in the 13 digits that a number holds.
+  const starts = new Float64Array(count);
+  const places = Uint32Array.from(starts, (_, place) => place);
+  for (const place of places) starts[place] = Number.parseInt(sampleAt(place).digest.slice(0, 13), 16);
+  places.sort(
+    (a, b) => starts[a]! - starts[b]! || compareDigests(sampleAt(a).digest, sampleAt(b).digest) || a - b,
+  );
+  const numbers = { train: new Uint32Array(train.length), valid: new Uint32Array(valid.length) };
+  let length = 0;
+  for (const place of places) {
+    const isNew =
+      length === 0 ||
+      starts[place] !== starts[places[length - 1]!] ||
+      sampleAt(place).digest !== sampleAt(places[length - 1]!).digest;
+    if (isNew) {
+      places[length] = place;
+      length += 1;
     }
+    if (place < train.length) numbers.train[place] = length - 1;
+    else numbers.valid[place - train.length] = length - 1;
   }
-  const digests = [...bytes.keys()].sort();
-  const indices = new Map(digests.map((digest, index) => [digest, index]));
-  const numbersOf = (split: Split) => Uint32Array.from(dataset[split], ({ digest }) => indices.get(digest)!);
-  return {
-    records: digests.map((digest) => ({ digest, bytes: bytes.get(digest)! })),
-    numbers: { train: numbersOf('train'), valid: numbersOf('valid') },
+  const firsts = places.slice(0, length);
+  const at = (index: number): PixelRecord => {
+    const { digest, width, height } = sampleAt(firsts[index]!);
+    return { digest, bytes: storedBytes(width / height, presize) };
   };
+  return { records: { length, at }, numbers };
+}
+
+function compareDigests(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Memory for images on their way from the disk, used again. */

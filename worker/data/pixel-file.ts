@@ -9,6 +9,12 @@ export interface PixelRecord {
   readonly bytes: number;
 }
 
+/** In their order. An array of records is one; of millions of images each is made when it is asked for. */
+export interface PixelRecords {
+  readonly length: number;
+  at(index: number): PixelRecord | undefined;
+}
+
 /**
  * Decoded images on disk, shared by all workers of a machine and by later runs: one file of records, with
  * holes where nothing was written yet. Each record carries a checksum of itself and of the original's digest,
@@ -35,24 +41,21 @@ const alignment = 16;
 const magic = 0x58495052;
 
 /** Where each record begins, and where the last one ends. */
-export function layOutRecords(records: readonly PixelRecord[]): Float64Array {
+export function layOutRecords(records: PixelRecords): Float64Array {
   const starts = new Float64Array(records.length + 1);
-  for (const [index, { bytes }] of records.entries()) {
+  for (let index = 0; index < records.length; index += 1) {
+    const { bytes } = records.at(index)!;
     starts[index + 1] = starts[index]! + Math.ceil((headerBytes + bytes) / alignment) * alignment;
   }
   return starts;
 }
 
 /** The records in an open file, of which the first `limitBytes` may be used. Owns the handle. */
-export function openPixelFile(
-  handle: FileHandle,
-  records: readonly PixelRecord[],
-  limitBytes: number,
-): PixelFile {
+export function openPixelFile(handle: FileHandle, records: PixelRecords, limitBytes: number): PixelFile {
   const starts = layOutRecords(records);
   const holds = (index: number): boolean => starts[index + 1]! <= limitBytes;
   const checksum = (index: number, pixels: Uint8Array): number =>
-    crc32(pixels, crc32(`${records[index]!.digest} `));
+    crc32(pixels, crc32(`${records.at(index)!.digest} `));
   return {
     holds,
     async get(index, into) {

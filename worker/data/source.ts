@@ -1,5 +1,6 @@
-import type { Dataset, Sample } from '../../proto/gen/coordinator.js';
+import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openSampleReader, type SampleReaderOptions } from '../../runtime/storage/sample-reader.js';
 
 export type Split = 'train' | 'valid';
@@ -34,7 +35,7 @@ export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Sourc
       : openSampleReader(validRoot ?? access ?? root, shards, parts);
   const readers = { train, valid };
   const sampleOf = (split: Split, id: number): Sample => {
-    const sample = dataset[split][id];
+    const sample = dataset[split].at(id);
     if (sample !== undefined) return sample;
     throw new RondoError('invalid-argument', `the ${split} set has no sample ${id}`, {
       remedy: `ids run from 0 to ${dataset[split].length - 1}`,

@@ -1,9 +1,10 @@
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
+import { type Dataset, decodeDataset } from '../../proto/dataset.js';
 import {
   type Certificate,
   CoordinatorClient,
   type CoordinatorMessage,
-  type Dataset,
+  type DatasetChunk,
   type FetchSamplesRequest,
   type FileChunk,
   type Heartbeat,
@@ -17,8 +18,8 @@ import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { coordinatorName } from '../../runtime/member-name.js';
 import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
 
-/** The index of a dataset is one message, some 50 bytes an image; protobuf itself ends at 2 GiB. */
-const maxReceiveBytes = 1 << 30;
+/** What is large comes in pieces of about 1 MiB; names of classes and tensors do not. */
+const maxReceiveBytes = 64 << 20;
 
 export interface CoordinatorSession {
   /** Messages from the coordinator, in order; throws `unavailable` when the stream ends. */
@@ -71,12 +72,13 @@ export async function openSession(
       heartbeat = setInterval(beat, everyMs);
       beat();
     },
-    fetchDataset: () =>
-      new Promise((resolve, reject) => {
-        client.fetchDataset({}, (error, dataset) =>
-          error ? reject(RondoError.from(error)) : resolve(dataset),
-        );
-      }),
+    async fetchDataset() {
+      try {
+        return await decodeDataset(client.fetchDataset({}) as AsyncIterable<DatasetChunk>);
+      } catch (error) {
+        throw RondoError.from(error);
+      }
+    },
     async fetchPretrained() {
       const chunks: Uint8Array[] = [];
       for await (const chunk of client.fetchPretrained({}) as AsyncIterable<FileChunk>)

@@ -4,7 +4,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { connect as connectPlainly } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
-import { status } from '@grpc/grpc-js';
+import { type ServiceError, status } from '@grpc/grpc-js';
 import {
   BasicConstraintsExtension,
   Pkcs10CertificateRequestGenerator,
@@ -42,9 +42,10 @@ async function callAs(credentials: Pick<RunCredentials, 'channel'>): Promise<str
     ...{ credentials, peer: coordinatorName, maxReceiveBytes: 1 << 20 },
   });
   try {
-    return await new Promise((resolve) =>
-      client.fetchDataset({}, (error) => resolve(error === null ? 'answered' : error.details)),
-    );
+    return await new Promise((resolve) => {
+      const call = client.fetchDataset({}).resume();
+      call.on('error', ({ details }: ServiceError) => resolve(details)).on('end', () => resolve('answered'));
+    });
   } finally {
     client.close();
   }

@@ -71,7 +71,7 @@ it('has one line for each call that is refused, with who made it and why', async
     const member = open(CoordinatorClient, await run.credentialsOf('worker-9'));
     const caller = workerName('worker-9');
     const without = open(CoordinatorClient, guest);
-    expect(await refusal((done) => without.fetchDataset({}, done))).toMatchObject({
+    expect(await refusal((done) => without.fetchDataset({}).on('error', done).resume())).toMatchObject({
       code: status.UNAUTHENTICATED,
       line: { event: 'call refused', reason: expect.stringContaining('shows no certificate') },
     });
@@ -163,7 +163,9 @@ it('has one line for the handshakes of a revoked member', async () => {
     const { credentials } = await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5');
     await revokeToken(join(run.folder, 'tokens'), token);
     await vi.waitFor(() => expect(lines).toMatchObject([{ event: 'token revoked' }]), 5_000);
-    const revoked = await refusal((done) => open(CoordinatorClient, credentials).fetchDataset({}, done));
+    const revoked = await refusal((done) =>
+      open(CoordinatorClient, credentials).fetchDataset({}).on('error', done).resume(),
+    );
     expect(revoked.line).toMatchObject({
       event: 'connection refused',
       reason: 'its certificate was revoked',

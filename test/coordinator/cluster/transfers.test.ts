@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TransferSources } from '../../../coordinator/cluster/transfers.js';
-import { CoordinatorClient, type Dataset, type StateChunk } from '../../../proto/gen/coordinator.js';
+import { type Dataset, decodeDataset } from '../../../proto/dataset.js';
+import { CoordinatorClient, DatasetChunk, type StateChunk } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import type { GrpcServer } from '../../../runtime/grpc/server.js';
@@ -45,23 +46,33 @@ function chunk(value: Uint8Array): StateChunk {
 }
 
 describe('fetchDataset', () => {
-  it('answers with an index larger than a default message', async () => {
-    const train = Array.from({ length: 150_000 }, (_, id) => ({
+  it('sends an index of any size in pieces of about a mebibyte', async () => {
+    const train = Array.from({ length: 60_000 }, (_, id) => ({
       path: `class-${id % 10}/a-rather-long-file-name-${id}.jpg`,
       label: id % 10,
       width: 640,
       height: 480,
-      digest: `${id}`.padStart(64, '0'),
+      digest: createHash('sha256').update(String(id)).digest('hex'),
     }));
-    const dataset: Dataset = { root: '/data', classes: ['a'], train, valid: [], digest: 'd' };
+    const valid = train.slice(0, 3);
+    const dataset: Dataset = { root: '/data', classes: ['a'], train, valid, digest: 'd' };
     await serve({ dataset });
-    const received = await new Promise<Dataset>((resolve, reject) => {
-      client.fetchDataset({}, (error, value) => (error === null ? resolve(value) : reject(error)));
-    });
-    expect(received.train).toHaveLength(150_000);
-    expect(received.train.at(-1)).toEqual(train.at(-1));
+    const sizes: number[] = [];
+    const received = await decodeDataset(measure(client.fetchDataset({}), sizes));
+    expect(sizes.length).toBeGreaterThan(3);
+    expect(Math.max(...sizes)).toBeLessThan(1.1 * 2 ** 20);
+    expect(received.train.length).toBe(train.length);
+    for (let id = 0; id < train.length; id += 997) expect(received.train.at(id)).toEqual(train[id]);
+    expect([...received.valid]).toEqual(valid);
   });
 });
+
+async function* measure(chunks: AsyncIterable<DatasetChunk>, sizes: number[]): AsyncGenerator<DatasetChunk> {
+  for await (const chunk of chunks) {
+    sizes.push(DatasetChunk.encode(chunk).finish().length);
+    yield chunk;
+  }
+}
 
 describe('fetchPretrained', () => {
   it('streams the file as it is, in chunks of at most a mebibyte', async () => {

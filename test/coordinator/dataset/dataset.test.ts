@@ -2,6 +2,7 @@ import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DatasetOptions } from '../../../coordinator/dataset/dataset.js';
+import type { Samples } from '../../../runtime/storage/sample-columns.js';
 import { claimSize, jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
 import { jpeg, makeImages, openImages, small } from '../../support/small-dataset.js';
 
@@ -32,7 +33,8 @@ describe('openDataset', () => {
     await writeFiles(moved, { 'a/000.jpg': jpeg });
     const resized = (await openImages(moved)).dataset;
     expect(resized.digest).not.toBe(dataset.digest);
-    expect(resized.valid.map((sample) => sample.path)).toEqual(again.valid.map((sample) => sample.path));
+    const pathsOf = (samples: Samples) => Array.from(samples, ({ path }) => path);
+    expect(pathsOf(resized.valid)).toEqual(pathsOf(again.valid));
     await rename(path.join(moved, 'b'), path.join(moved, 'c'));
     expect((await openImages(moved)).dataset.digest).not.toBe(resized.digest);
   });

@@ -60,8 +60,8 @@ describe('tars without an index', () => {
       expect([label, width, height]).toEqual([Number(at) % 2 ? 0 : 1, 64 + photo, 48]);
     }
     const source = openSource(dataset);
-    for (const id of dataset.train.keys()) {
-      expect(sha256(await source.read('train', id))).toBe(dataset.train[id]!.digest);
+    for (const [id, { digest }] of [...dataset.train].entries()) {
+      expect(sha256(await source.read('train', id))).toBe(digest);
     }
     await source.close();
     const second = await open(folder, cacheDir);
@@ -105,7 +105,7 @@ describe('tars without an index', () => {
     await writeFile(path.join(folder, 'test-0.tar'), 'is not read');
     const { dataset, validation } = await open(folder, await makeFolder());
     expect([dataset.train.length, dataset.valid.length]).toEqual([12, 12]);
-    expect(dataset.valid.every(({ path: name }) => name.startsWith('val-0.tar/'))).toBe(true);
+    expect([...dataset.valid].every(({ path: name }) => name.startsWith('val-0.tar/'))).toBe(true);
     expect(validation).toMatch(/val/);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { measureOrder } from '../../../coordinator/dataset/order-cost.js';
-import type { Dataset, Sample } from '../../../proto/gen/coordinator.js';
+import type { Dataset } from '../../../proto/dataset.js';
+import type { Sample } from '../../../runtime/storage/sample-columns.js';
 
 /** 40 shards of 50 images, 1,000 bytes each in two blocks, listed as they lie there. */
 function makeDataset(valid: number): Dataset {

@@ -35,12 +35,13 @@ describe('packed images', () => {
     const [folder, pack] = [await open(data, o), await open(packed, o)];
     expect(pack.dataset.digest).toBe(folder.dataset.digest);
     expect(pack.validation).toBe(folder.validation);
-    const bare = (split: Split) => pack.dataset[split].map(({ range: _, ...sample }) => sample);
-    expect([bare('train'), bare('valid')]).toEqual([folder.dataset.train, folder.dataset.valid]);
+    const bare = (split: Split) => Array.from(pack.dataset[split], ({ range: _, ...sample }) => sample);
+    expect(bare('train')).toEqual([...folder.dataset.train]);
+    expect(bare('valid')).toEqual([...folder.dataset.valid]);
     const [fromFolder, fromPack] = [openSource(folder.dataset), openSource(pack.dataset)];
     for (const split of ['train', 'valid'] as const) {
       expect(pack.dataset[split].length).toBeGreaterThan(4);
-      for (const id of pack.dataset[split].keys()) {
+      for (let id = 0; id < pack.dataset[split].length; id += 1) {
         expect(await fromPack.read(split, id)).toEqual(await fromFolder.read(split, id));
       }
     }
@@ -65,7 +66,7 @@ describe('packed images', () => {
     expect(await digestOf(other, 0)).toBe(await digestOf(packed, 0));
     expect(await digestOf(other, 2)).not.toBe(await digestOf(packed, 2));
     const { train } = (await open(packed, { shuffleWindow: 2 })).dataset;
-    const places = train.map(({ range }) => range!.shard * 1_000_000 + range!.block);
+    const places = Array.from(train, ({ range }) => range!.shard * 1_000_000 + range!.block);
     expect(places).toEqual(places.toSorted((a, b) => a - b));
     await expect(open(data, { shuffleWindow: 2 })).rejects.toMatchObject({
       code: 'invalid-argument',
@@ -101,7 +102,7 @@ describe('packed images', () => {
   it('are not taken for what they were when a byte of a shard has changed', async () => {
     const { packed } = await makePacked();
     const { dataset } = await open(packed);
-    const { range, path: name } = dataset.train[0]!;
+    const { range, path: name } = dataset.train.at(0)!;
     const shard = path.join(packed, dataset.shards!.shards[range!.shard]!.name);
     const bytes = await readFile(shard);
     bytes[range!.block * 512 + 5]! ^= 1;

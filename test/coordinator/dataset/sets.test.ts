@@ -2,7 +2,8 @@ import { link, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type DatasetOptions, openDataset } from '../../../coordinator/dataset/dataset.js';
-import type { Dataset } from '../../../proto/gen/coordinator.js';
+import type { Dataset } from '../../../proto/dataset.js';
+import type { Samples } from '../../../runtime/storage/sample-columns.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
 
 const images = await Promise.all(Array.from({ length: 80 }, (_, i) => jpegBytes(i, 8 + i, 8)));
@@ -28,7 +29,7 @@ async function open(data: string, o: Partial<DatasetOptions> = {}) {
 }
 
 function pathsOf({ train, valid }: Dataset) {
-  const paths = (samples: readonly { path: string }[]) => samples.map((sample) => sample.path);
+  const paths = (samples: Samples) => Array.from(samples, ({ path }) => path);
   return { train: paths(train), valid: paths(valid) };
 }
 

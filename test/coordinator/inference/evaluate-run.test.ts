@@ -50,7 +50,7 @@ describe('evaluateRun', () => {
     expect(evaluation).toMatchObject({ step, epoch: evaluation.checkpoint.record.epoch });
     expect([...evaluation.sampleIds]).toEqual([0, 1, 2, 3, 4]);
     expect([...evaluation.labels]).toEqual([0, 1, 0, 1, 0]);
-    expect(evaluation.paths).toEqual(tinyDataset().valid.map(({ path }) => path));
+    expect(evaluation.paths).toEqual(Array.from(tinyDataset().valid, ({ path }) => path));
     expect(fake.calls.slice(-3)).toEqual(['launch 3', 'close cluster', 'close workers']);
   });
 

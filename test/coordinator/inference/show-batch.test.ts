@@ -34,7 +34,8 @@ describe('showBatch', () => {
       },
     });
     const ids = [...epochPermutation(5, 2, 22).slice(0, 6)];
-    expect(asked).toMatchObject({ ids, epoch: 2 });
+    const samples = ids.map((id) => ({ id, sample: base.dataset.train.at(id) }));
+    expect(asked).toMatchObject({ root: base.dataset.root, samples, epoch: 2 });
     expect(asked.config).toEqual({ seed: 5, size: 32, presize: 36, augment: 'flip', microBatch: 6 });
     expect(shown).toEqual(ids.map((id) => ({ path: `train/${id}.jpg`, label: ['cat', 'dog'][id % 2] })));
     expect(readFileSync(out).subarray(1, 4).toString()).toBe('PNG');
@@ -43,7 +44,7 @@ describe('showBatch', () => {
 
   it('shows no more images than there are, and passes a failure on', async () => {
     const runJob = async (request: object) => {
-      expect(request).toMatchObject({ ids: { length: 22 } });
+      expect(request).toMatchObject({ samples: { length: 22 } });
       throw new RondoError('data-loss', 'torn');
     };
     const failed = showBatch({ ...base, out: join(temporaryFolder(), 'x.png'), count: 400, runJob });

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { indexImages } from '../../../coordinator/dataset/dataset.js';
 import type { IndexedImages } from '../../../coordinator/dataset/indexed-images.js';
-import { decodePaths, readIndex } from '../../../coordinator/dataset/shard-index.js';
+import { openPaths, readIndex } from '../../../coordinator/dataset/shard-index.js';
 import { sampleOrders } from '../../../coordinator/pack/order.js';
 import { packImages } from '../../../coordinator/pack/pack-images.js';
 import { RondoError } from '../../../runtime/errors.js';
@@ -56,7 +56,7 @@ describe('packImages', () => {
     expect(header).toMatchObject({ classes: ['a', 'b'], validation: null, shards });
 
     const indexed = await indexFolder(data);
-    const listed = decodePaths(paths!);
+    const pathAt = openPaths(paths!);
     let at = 0;
     for (const { name, bytes, sha256: digest, samples } of shards) {
       const shard = await readFile(path.join(out, name));
@@ -65,7 +65,7 @@ describe('packImages', () => {
       const read = readWithPython(path.join(out, name));
       expect(new Set(read.map(([, , fields]) => fields))).toEqual(new Set(['644 0 0  0']));
       for (const [image, label] of pairs(read)) {
-        const file = listed[at]!;
+        const file = pathAt(at);
         const key = file.replace('.jpg', '');
         expect([image[0], label[0]]).toEqual([`${key}.jpg`, `${key}.cls`]);
         const original = await readFile(path.join(data, file));
@@ -74,7 +74,7 @@ describe('packImages', () => {
         const start = columns.block[at]! * 512;
         expect(shard.subarray(start, start + columns.size[at]!)).toEqual(original);
         expect(Buffer.from(columns.digest.subarray(at * 32, at * 32 + 32)).toString('hex')).toBe(image[1]);
-        expect(indexed.images[columns.position[at]!]).toMatchObject({
+        expect(indexed.images.at(columns.position[at]!)).toMatchObject({
           ...{ path: file, label: columns.label[at], width: columns.width[at], height: columns.height[at] },
         });
         at += 1;

@@ -46,7 +46,7 @@ describe('writeReport', () => {
     const lines = readJsonLines<Record<string, unknown>>(path.join(folder, 'predictions.jsonl'));
     const { predictions, losses, probabilities } = request.evaluation;
     expect(lines).toEqual(
-      request.dataset.valid.map(({ path: name, label }, id) => ({
+      Array.from(request.dataset.valid, ({ path: name, label }, id) => ({
         path: name,
         actual: roughClasses[label],
         predicted: roughClasses[predictions[id]!],
@@ -69,7 +69,7 @@ describe('writeReport', () => {
     await writeReport({ ...request, evaluation });
     const lines = readJsonLines<{ path: string }>(path.join(request.directory.report, 'predictions.jsonl'));
     expect(lines.map((line) => line.path)).toEqual(
-      request.dataset.valid.map((sample) => sample.path).toReversed(),
+      Array.from(request.dataset.valid, (sample) => sample.path).toReversed(),
     );
   });
 

@@ -119,7 +119,7 @@ describe('class weights', () => {
     const dataset = tinyDataset();
     const uneven = {
       ...dataset,
-      train: dataset.train.map((sample, id) => ({ ...sample, label: Number(id < 2) })),
+      train: Array.from(dataset.train, (sample, id) => ({ ...sample, label: Number(id < 2) })),
     };
     const weightsOf = (raw: RawStart) => buildRunConfig('run', trainingOf(raw), uneven, null).classWeights;
     expect(weightsOf({})).toBeNull();

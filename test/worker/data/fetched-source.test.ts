@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { CoordinatorClient, type Dataset } from '../../../proto/gen/coordinator.js';
+import type { Dataset } from '../../../proto/dataset.js';
+import { CoordinatorClient } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import type { GrpcServer } from '../../../runtime/grpc/server.js';
@@ -63,7 +64,10 @@ it('brings the samples that are asked for together by one call, whole and checke
 });
 
 it('takes nothing that has another digest than the index, from here or from there', async () => {
-  const other = { ...dataset, train: dataset.train.map((sample) => ({ ...sample, digest: '0'.repeat(64) })) };
+  const other = {
+    ...dataset,
+    train: Array.from(dataset.train, (sample) => ({ ...sample, digest: '0'.repeat(64) })),
+  };
   const source = openFetchedSource(other, fetch);
   await expect(source.read('train', 0)).rejects.toMatchObject({ code: 'data-loss' });
   // The coordinator's file has changed: it says so itself.
@@ -140,6 +144,6 @@ it.each([
 });
 
 it('reads no file of this machine that the index names outside of its folder', async () => {
-  const outside = { ...dataset, train: [{ ...dataset.train[0]!, path: '../../etc/passwd' }] };
+  const outside = { ...dataset, train: [{ ...dataset.train.at(0)!, path: '../../etc/passwd' }] };
   await expect(openSource(outside).read('train', 0)).rejects.toMatchObject({ code: 'permission-denied' });
 });

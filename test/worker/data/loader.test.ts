@@ -99,10 +99,10 @@ describe('openLoader', () => {
     for (const [i, { split, ids, epoch }] of everything.entries()) {
       const batch = batches[i]!;
       expect(batch.ids).toEqual([...ids]);
-      expect(batch.labels).toEqual(Array.from(ids, (id) => dataset[split][id]!.label));
+      expect(batch.labels).toEqual(Array.from(ids, (id) => dataset[split].at(id)!.label));
       for (const [position, id] of ids.entries()) {
         const augmentation = epoch === null ? null : drawAugmentation(config.seed, epoch, id);
-        const sample = dataset[split][id]!;
+        const sample = dataset[split].at(id)!;
         const pixels = await decodePixels(await folder.read(split, id), sample, config.presize);
         const { transforms, window } = windowedTransforms(
           [augmentation],
@@ -135,7 +135,7 @@ describe('openLoader', () => {
     const batches = await collect(open(), requests);
     for (const [view, batch] of batches.entries()) {
       ids.forEach((id, position) => {
-        const { width, height } = dataset.valid[id]!;
+        const { width, height } = dataset.valid.at(id)!;
         const { transforms } = windowedTransforms(
           [views[view]!],
           width / height,
@@ -251,7 +251,7 @@ describe('openLoader', () => {
 
   it('refuses a file that is another one than was indexed, though it could be decoded', async () => {
     const { dataset, open } = await makeLoader();
-    const [one, other] = [6, 8].map((id) => path.join(dataset.root, dataset.train[id]!.path));
+    const [one, other] = [6, 8].map((id) => path.join(dataset.root, dataset.train.at(id)!.path));
     await copyFile(other!, one!);
     await expect(collect(open(), everything)).rejects.toMatchObject({
       code: 'failed-precondition',
@@ -266,7 +266,7 @@ describe('openLoader', () => {
     ['damaged', (file: string, bytes: Buffer) => writeFile(file, bytes.with(bytes.length >> 1, 0x55))],
   ])('refuses a file that was %s while the run goes on', async (_what, change) => {
     const { dataset, open } = await makeLoader();
-    const file = path.join(dataset.root, dataset.train[6]!.path);
+    const file = path.join(dataset.root, dataset.train.at(6)!.path);
     await change(file, await readFile(file));
     await expect(collect(open(), everything)).rejects.toMatchObject({
       code: 'failed-precondition',
@@ -288,16 +288,16 @@ describe('openLoader', () => {
 
   it('names the file that cannot be decoded or is gone', async () => {
     const { dataset, open } = await makeLoader();
-    const file = path.join(dataset.root, dataset.train[6]!.path);
+    const file = path.join(dataset.root, dataset.train.at(6)!.path);
     await writeFile(file, 'no image');
-    dataset.train[6]!.digest = sha256(Buffer.from('no image'));
+    Object.assign(dataset.train.at(6)!, { digest: sha256(Buffer.from('no image')) });
     await expect(collect(open(), everything)).rejects.toMatchObject({
       name: 'RondoError',
       code: 'data-loss',
       message: expect.stringContaining(file),
       remedy: expect.any(String),
     });
-    const gone = { ...dataset, valid: [{ ...dataset.valid[0]!, path: 'a/gone.jpg' }] };
+    const gone = { ...dataset, valid: [{ ...dataset.valid.at(0)!, path: 'a/gone.jpg' }] };
     const loader = open({ dataset: gone, source: openSource(gone) });
     await expect(collect(loader, [request([0], null, 'valid')])).rejects.toMatchObject({
       code: 'not-found',

@@ -53,7 +53,7 @@ describe('an image', () => {
     const first = await openCache(folder);
     await first.cache.keep('train', 0, cachedImage(1));
     const other = await openCache(folder, 0, {
-      train: [cachedSample('other', 'c'), ...cachedDataset.train.slice(1)],
+      train: [cachedSample('other', 'c'), ...[...cachedDataset.train].slice(1)],
     });
     expect(await readCached(other.cache, 'train', 0)).toBeNull();
     // Though the files themselves were exchanged: a record says what it was made from.
@@ -64,7 +64,7 @@ describe('an image', () => {
     ] as const) {
       await writeFile(to, await readFile(from));
       const exchanged = await openCache(folder, 0, {
-        train: [cachedSample('other', 'c'), ...cachedDataset.train.slice(1)],
+        train: [cachedSample('other', 'c'), ...[...cachedDataset.train].slice(1)],
       });
       expect(await readCached(exchanged.cache, 'train', 0)).toBeNull();
     }
