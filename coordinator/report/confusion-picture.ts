@@ -1,6 +1,7 @@
 import { scaleLinear } from 'd3-scale';
 import { largest } from '../../runtime/extremes.js';
 import { drawText, element, style, svgDocument } from './charts/svg.js';
+import { describeExcerpt, excerptConfusion } from './confusion-excerpt.js';
 import type { Interpretation } from './interpretation.js';
 
 const characterWidth = 0.56;
@@ -8,18 +9,22 @@ const longestName = 28;
 
 /** The matrix as a drawing: rows actual, columns predicted; darker is a larger share of the row. */
 export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'classes' | 'confusion'>): string {
-  const side = classes.length <= 12 ? 46 : classes.length <= 24 ? 30 : 22;
+  const excerpt = excerptConfusion({ confusion });
+  const { shown, whole, rows } = excerpt;
+  const side = shown.length <= 12 ? 46 : shown.length <= 24 ? 30 : 22;
   const size = side < 30 ? 11 : style.labelSize;
-  const names = classes.map((name) =>
-    name.length > longestName ? `${name.slice(0, longestName - 1)}…` : name,
-  );
+  const names = shown.map((label) => {
+    const name = classes[label]!;
+    return name.length > longestName ? `${name.slice(0, longestName - 1)}…` : name;
+  });
+  const columns = whole ? names : [...names, 'others'];
   const room = Math.ceil(largest(names.map(({ length }) => length)) * characterWidth * size) + 12;
   const [left, top] = [36 + room, 96];
-  const extent = side * classes.length;
-  const [width, height] = [left + Math.max(extent, 300) + 24, top + extent + room + 44];
-  const cells = confusion.flatMap((row, y) => {
-    const support = row.reduce((sum, count) => sum + count, 0);
-    return row.map((count, x) =>
+  const [across, down] = [side * columns.length, side * names.length];
+  const [width, height] = [left + Math.max(across, 300) + 24, top + down + room + 44];
+  const cells = rows.flatMap(({ counts, others, support }, y) => {
+    const line = whole ? counts : [...counts, others];
+    return line.map((count, x) =>
       drawCell(
         left + x * side,
         top + y * side,
@@ -33,20 +38,22 @@ export function drawConfusion({ classes, confusion }: Pick<Interpretation, 'clas
     { width, height, title: 'Confusion matrix: rows actual, columns predicted' },
     drawText(20, 32, 'Confusion matrix', { size: style.titleSize, weight: 600 }),
     drawText(20, 54, 'Images by actual class (rows) and predicted class (columns).', { color: style.quiet }),
-    drawText(20, 72, 'Darker: a larger share of its row.', { color: style.quiet }),
+    drawText(20, 72, `Darker: a larger share of its row. ${describeExcerpt(excerpt, classes)}`.trimEnd(), {
+      color: style.quiet,
+    }),
     element('g', { class: 'cells' }, cells),
     names.map((name, index) =>
       drawText(left - 8, top + (index + 0.5) * side + 0.36 * size, name, { size, anchor: 'end' }),
     ),
-    names.map((name, index) =>
-      drawText(left + (index + 0.5) * side + 0.36 * size, top + extent + 8, name, {
+    columns.map((name, index) =>
+      drawText(left + (index + 0.5) * side + 0.36 * size, top + down + 8, name, {
         size,
         anchor: 'end',
         rotate: -90,
       }),
     ),
-    drawText(18, top + extent / 2, 'actual', { anchor: 'middle', rotate: -90, color: style.quiet }),
-    drawText(left + extent / 2, height - 14, 'predicted', { anchor: 'middle', color: style.quiet }),
+    drawText(18, top + down / 2, 'actual', { anchor: 'middle', rotate: -90, color: style.quiet }),
+    drawText(left + across / 2, height - 14, 'predicted', { anchor: 'middle', color: style.quiet }),
   );
 }
 

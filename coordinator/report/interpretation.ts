@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {
   type ClassScore,
   type Confusion,
-  type ConfusionMatrix,
+  type ConfusionCounts,
   countConfusion,
   type EvaluatedImages,
   findMostConfused,
@@ -39,7 +39,7 @@ export interface Interpretation extends Measures {
   readonly images: number;
   /** Images whose prediction is not their label. */
   readonly errors: number;
-  readonly confusion: ConfusionMatrix;
+  readonly confusion: ConfusionCounts;
   readonly mostConfused: readonly Confusion[];
   /** Highest loss first. */
   readonly topLosses: readonly EvaluatedImage[];

@@ -1,4 +1,5 @@
 import type { RunConfig } from '../../plan/run-config.js';
+import { excerptConfusion } from './confusion-excerpt.js';
 import {
   type EvaluatedImage,
   type EvaluatedSet,
@@ -32,6 +33,7 @@ export function recordInterpretation(
   interpretation: Interpretation,
 ) {
   const { classes, images, errors, confusion, mostConfused, topLosses, scores } = interpretation;
+  const excerpt = excerptConfusion({ confusion });
   const { errorRate, validLoss, balancedError, macroF1, top5Error } = interpretation;
   return {
     run: runId,
@@ -45,7 +47,8 @@ export function recordInterpretation(
     macroF1,
     top5Error,
     classes,
-    confusionMatrix: confusion,
+    /** Of many classes none: there are the pairs, and every prediction is in predictions.jsonl. */
+    confusionMatrix: excerpt.whole ? excerpt.rows.map(({ counts }) => counts) : null,
     mostConfused: mostConfused.map(({ actual, predicted, count }) => ({
       actual: classes[actual],
       predicted: classes[predicted],

@@ -34,7 +34,7 @@ export function measure(
   evaluated: EvaluatedImages,
   classCount: number,
   classWeights: Criterion['classWeights'],
-  confusion: ConfusionMatrix = countConfusion(classCount, evaluated.labels, evaluated.predictions),
+  confusion: ConfusionCounts = countConfusion(classCount, evaluated.labels, evaluated.predictions),
 ): Measures {
   const { labels, predictions, losses, labelRanks } = evaluated;
   const count = labels.length;
@@ -81,11 +81,15 @@ export interface ClassScore {
 }
 
 /** In the order of the classes. */
-export function scoreClasses(matrix: ConfusionMatrix): ClassScore[] {
-  return matrix.map((row, index) => {
-    const support = row.reduce((sum, count) => sum + count, 0);
-    const predicted = matrix.reduce((sum, other) => sum + other[index]!, 0);
-    const correct = row[index]!;
+export function scoreClasses(confusion: ConfusionCounts): ClassScore[] {
+  const predictedOf = new Float64Array(confusion.length);
+  for (const row of confusion) {
+    for (const [predicted, count] of row) predictedOf[predicted]! += count;
+  }
+  return confusion.map((row, index) => {
+    const support = supportOf(row);
+    const predicted = predictedOf[index]!;
+    const correct = row.get(index) ?? 0;
     return {
       support,
       predicted,
@@ -101,8 +105,11 @@ function ratio(part: number, whole: number): number | null {
   return whole === 0 ? null : part / whole;
 }
 
-/** Rows are actual classes, columns predicted ones. */
-export type ConfusionMatrix = readonly (readonly number[])[];
+/**
+ * By actual class, how often each class was predicted that was: a matrix of thousands of classes holds little else than
+ * zeros.
+ */
+export type ConfusionCounts = readonly ReadonlyMap<number, number>[];
 
 /** How often one class was taken for another. */
 export interface Confusion {
@@ -117,21 +124,33 @@ export function countConfusion(
   classCount: number,
   labels: ArrayLike<number>,
   predictions: ArrayLike<number>,
-): ConfusionMatrix {
-  const rows = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+): ConfusionCounts {
+  const rows = Array.from({ length: classCount }, () => new Map<number, number>());
   for (let index = 0; index < labels.length; index += 1) {
-    rows[labels[index]!]![predictions[index]!]! += 1;
+    const row = rows[labels[index]!]!;
+    const predicted = predictions[index]!;
+    row.set(predicted, (row.get(predicted) ?? 0) + 1);
   }
   return rows;
+}
+
+/** Images of the class. */
+export function supportOf(row: ConfusionCounts[number]): number {
+  let support = 0;
+  for (const count of row.values()) support += count;
+  return support;
 }
 
 /**
  * Off the diagonal, at least `minCount` times, most often first; ties in row-major order (fastai's
  * `most_confused`).
  */
-export function findMostConfused(matrix: ConfusionMatrix, minCount: number): Confusion[] {
-  return matrix
-    .flatMap((row, actual) => row.map((count, predicted) => ({ actual, predicted, count })))
-    .filter(({ actual, predicted, count }) => actual !== predicted && count >= Math.max(1, minCount))
-    .sort((a, b) => b.count - a.count);
+export function findMostConfused(confusion: ConfusionCounts, minCount: number): Confusion[] {
+  const pairs: Confusion[] = [];
+  for (const [actual, row] of confusion.entries()) {
+    for (const [predicted, count] of row) {
+      if (actual !== predicted && count >= minCount) pairs.push({ actual, predicted, count });
+    }
+  }
+  return pairs.sort((a, b) => b.count - a.count || a.actual - b.actual || a.predicted - b.predicted);
 }

@@ -1,19 +1,30 @@
+import { type ClassScore, supportOf } from '../../run-store/measures.js';
 import { formatCount, formatInteger, formatPercent, noFigure } from '../../terminal/figures.js';
+import {
+  type ConfusionExcerpt,
+  type ConfusionRow,
+  describeExcerpt,
+  excerptConfusion,
+  mostWhole,
+} from '../confusion-excerpt.js';
 import { strength } from '../confusion-picture.js';
 import type { Interpretation } from '../interpretation.js';
 import { type Html, html, nothing } from './html.js';
 
 /** The longest list of pairs; interpretation.json has all of them. */
 const mostPairs = 25;
+/** Of more classes than the matrix shows whole, the rows of scores. */
+const mostScores = 50;
 /** From this strength of its colour on, a cell is written in the paper's colour. */
 const deepFrom = 0.62;
 
 export function confusionSection(interpretation: Interpretation, minCount: number): Html {
+  const excerpt = excerptConfusion(interpretation);
   return html`
 <section aria-labelledby="confusion">
 <h2 id="confusion">Confusion</h2>
-<p class="note">Rows are the actual class, columns the predicted one. Blue is right, orange is wrong; the deeper, the larger the share of its row.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">${matrixTable(interpretation)}</div>
+<p class="note">Rows are the actual class, columns the predicted one. Blue is right, orange is wrong; the deeper, the larger the share of its row. ${describeExcerpt(excerpt, interpretation.classes)}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">${matrixTable(interpretation, excerpt)}</div>
 </section>
 <section aria-labelledby="most-confused">
 <h2 id="most-confused">Most confused</h2>
@@ -21,29 +32,37 @@ ${pairsTable(interpretation, minCount)}
 </section>`;
 }
 
-function matrixTable({ classes, confusion }: Interpretation): Html {
-  const density = classes.length <= 12 ? 'roomy' : classes.length <= 24 ? 'close' : 'dense';
-  const names = classes.map((name) => html`<th scope="col"><span>${name}</span></th>`);
+function matrixTable({ classes }: Interpretation, { shown, whole, rows }: ConfusionExcerpt): Html {
+  const density = shown.length <= 12 ? 'roomy' : shown.length <= 24 ? 'close' : 'dense';
+  const titles = [...shown.map((label) => classes[label]!), ...(whole ? [] : ['others'])];
+  const names = titles.map((name) => html`<th scope="col"><span>${name}</span></th>`);
   return html`<table class="matrix ${density}">
 <caption class="unseen">Confusion matrix: rows actual, columns predicted</caption>
 <thead><tr><td></td>${names}</tr></thead>
-<tbody>${classes.map((_, actual) => matrixRow(classes, confusion[actual]!, actual))}</tbody>
+<tbody>${rows.map((row) => matrixRow(classes, shown, row, whole))}</tbody>
 </table>`;
 }
 
-function matrixRow(classes: readonly string[], row: readonly number[], actual: number): Html {
-  const support = row.reduce((sum, count) => sum + count, 0);
-  const cells = row.map((count, predicted) => {
+function matrixRow(
+  classes: readonly string[],
+  shown: readonly number[],
+  { actual, support, counts, others }: ConfusionRow,
+  whole: boolean,
+): Html {
+  const cell = (count: number, kind: 'right' | 'wrong', said: string) => {
     if (count === 0) return html`<td class="none">0</td>`;
     const alpha = strength(count, support);
-    const kind = `${predicted === actual ? 'right' : 'wrong'}${alpha > deepFrom ? ' deep' : ''}`;
-    const said =
-      predicted === actual
-        ? `${classes[actual]} recognised: ${count} of ${support}`
-        : `${classes[actual]} taken for ${classes[predicted]}: ${count} of ${support}`;
-    return html`<td class="${kind}" style="--a:${alpha.toFixed(2)}" title="${said}">${count}</td>`;
+    const deep = alpha > deepFrom ? ' deep' : '';
+    return html`<td class="${kind}${deep}" style="--a:${alpha.toFixed(2)}" title="${classes[actual]} ${said}: ${count} of ${support}">${count}</td>`;
+  };
+  const cells = counts.map((count, column) => {
+    const predicted = shown[column]!;
+    return predicted === actual
+      ? cell(count, 'right', 'recognised')
+      : cell(count, 'wrong', `taken for ${classes[predicted]}`);
   });
-  return html`<tr><th scope="row">${classes[actual]!}</th>${cells}</tr>\n`;
+  const last = whole ? nothing : cell(others, 'wrong', 'taken for others');
+  return html`<tr><th scope="row">${classes[actual]!}</th>${cells}${last}</tr>\n`;
 }
 
 function pairsTable({ classes, confusion, mostConfused, errors }: Interpretation, minCount: number): Html {
@@ -54,7 +73,7 @@ function pairsTable({ classes, confusion, mostConfused, errors }: Interpretation
   }
   const shown = mostConfused.slice(0, mostPairs);
   const rows = shown.map(({ actual, predicted, count }) => {
-    const support = confusion[actual]!.reduce((sum, other) => sum + other, 0);
+    const support = supportOf(confusion[actual]!);
     return html`<tr><th scope="row">${classes[actual]!}</th><td>${classes[predicted]!}</td><td class="n">${count}</td>${shareCell(count / support, 'wrong')}</tr>\n`;
   });
   const covered = shown.reduce((sum, { count }) => sum + count, 0);
@@ -77,19 +96,30 @@ function shareCell(share: number | null, kind: 'right' | 'wrong'): Html {
 }
 
 export function scoresSection({ classes, scores }: Interpretation): Html {
-  const rows = scores.map(
-    ({ support, predicted, precision, recall, f1 }, index) => html`<tr><th scope="row">${classes[index]!}</th>
+  const ranked = scores.map((score, label) => ({ ...score, label }));
+  const all = classes.length <= mostWhole;
+  const shown = all ? ranked : ranked.sort(byScore).slice(0, mostScores);
+  const rows = shown.map(
+    ({ support, predicted, precision, recall, f1, label }) => html`<tr><th scope="row">${classes[label]!}</th>
 <td class="n">${support}</td><td class="n">${predicted}</td>${shareCell(precision, 'right')}${shareCell(recall, 'right')}${shareCell(f1, 'right')}</tr>
 `,
   );
   const titles = ['Images', 'Predicted', 'Precision', 'Recall', 'F1'];
+  const choice = all
+    ? ''
+    : ` The ${mostScores} classes of ${formatInteger(classes.length)} with the lowest F1; interpretation.json has all.`;
   return html`
 <section aria-labelledby="classes">
 <h2 id="classes">By class</h2>
-<p class="note">Precision: of the images taken for the class, the share that are. Recall: of the class’s images, the share that were recognised. F1: the harmonic mean of both. ${noFigure}: nothing to divide by.</p>
+<p class="note">Precision: of the images taken for the class, the share that are. Recall: of the class’s images, the share that were recognised. F1: the harmonic mean of both. ${noFigure}: nothing to divide by.${choice}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Scores by class"><table class="plain scores">
 <thead><tr><th scope="col">Class</th>${titles.map((title) => html`<th scope="col" class="n">${title}</th>`)}</tr></thead>
 <tbody>${rows}</tbody>
 </table></div>
 </section>`;
+}
+
+/** The lowest first; a class without images that is never predicted has none, and comes last. */
+function byScore(a: ClassScore, b: ClassScore): number {
+  return (a.f1 ?? 2) - (b.f1 ?? 2);
 }

@@ -7,10 +7,21 @@ import {
 } from '../../../coordinator/report/confusion-picture.js';
 
 describe('drawConfusion', () => {
-  it('draws more cells than a call takes arguments', () => {
-    const classes = Array.from({ length: 500 }, (_, index) => `class ${index}`);
-    const confusion = classes.map((_, y) => classes.map((__, x) => Number(x === y)));
-    expect(drawConfusion({ classes, confusion }).match(/<rect/g)).toHaveLength(250_001);
+  it('draws all of 120 classes, and of thousands those that are confused most', () => {
+    const draw = (count: number) => {
+      const classes = Array.from({ length: count }, (_, index) => `class ${index}`);
+      const confusion = classes.map((_, label) => new Map([[label, 1]]));
+      confusion[count - 1]!.set(count - 2, 3);
+      return drawConfusion({ classes, confusion });
+    };
+    expect(draw(120).match(/<rect/g)).toHaveLength(120 * 120 + 1);
+    expect(draw(120)).not.toContain('others');
+    const excerpt = draw(20_000);
+    // A column more: others.
+    expect(excerpt.match(/<rect/g)).toHaveLength(40 * 41 + 1);
+    for (const words of ['class 19998<', 'class 19999<', 'class 37<', 'others<'])
+      expect(excerpt).toContain(words);
+    expect(excerpt).not.toContain('class 38<');
   });
 });
 

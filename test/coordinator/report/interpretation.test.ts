@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { excerptConfusion } from '../../../coordinator/report/confusion-excerpt.js';
 import { type EvaluatedSet, interpret } from '../../../coordinator/report/interpretation.js';
 import { randomEvaluatedSet } from '../../support/report-run.js';
 
@@ -21,7 +22,7 @@ function evaluated(changes: Partial<EvaluatedSet> = {}): EvaluatedSet {
 describe('interpret', () => {
   it('counts a case by hand: rows actual, columns predicted', () => {
     const result = interpret(evaluated(), options);
-    expect(result.confusion).toEqual([
+    expect(excerptConfusion(result).rows.map(({ counts }) => counts)).toEqual([
       [2, 1, 0],
       [2, 1, 0],
       [0, 0, 0],
@@ -122,7 +123,7 @@ describe('interpret', () => {
     expect(result.errorRate).toBe(get('wrong') / count);
     for (const actual of classes.keys()) {
       for (const predicted of classes.keys()) {
-        expect(result.confusion[actual]![predicted]).toBe(get(`${actual}>${predicted}`));
+        expect(result.confusion[actual]!.get(predicted) ?? 0).toBe(get(`${actual}>${predicted}`));
       }
       const [right, support, taken] = [
         get(`${actual}>${actual}`),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { excerptConfusion } from '../../../coordinator/report/confusion-excerpt.js';
 import { interpret } from '../../../coordinator/report/interpretation.js';
 import { renderPage } from '../../../coordinator/report/page/page.js';
 import { titleOf } from '../../../coordinator/report/top-losses-picture.js';
@@ -83,7 +84,7 @@ describe('renderPage', () => {
     const rows = findAll(findAll(matrix!, 'tbody')[0]!, 'tr').map((row) =>
       findAll(row, 'td').map(textOf).map(Number),
     );
-    expect(rows).toEqual(interpretation.confusion);
+    expect(rows).toEqual(excerptConfusion(interpretation).rows.map(({ counts }) => counts));
   });
 
   it('has a row for every class, epoch and confused pair', () => {
@@ -92,5 +93,29 @@ describe('renderPage', () => {
     const [epochs, phases] = [3, 2];
     const pairs = Math.min(25, interpretation.mostConfused.length);
     expect(bodies).toEqual([epochs, roughClasses.length, pairs, roughClasses.length, phases]);
+  });
+
+  it('stays short with a thousand classes: those that are confused most, and those with the lowest F1', () => {
+    const classes = Array.from({ length: 1_000 }, (_, index) => `class ${index}`);
+    const { page, root, interpretation } = render(classes, 5_000);
+    expect(page.length).toBeLessThan(400_000);
+    const [, matrix, pairs, scores] = findAll(root, 'tbody').map((body) => findAll(body, 'tr'));
+    const excerpt = excerptConfusion(interpretation);
+    expect(excerpt.shown).toHaveLength(40);
+    const { actual, predicted } = interpretation.mostConfused[0]!;
+    expect(excerpt.shown).toEqual(expect.arrayContaining([actual, predicted]));
+    expect(matrix!.map((row) => findAll(row, 'td').map(textOf).map(Number))).toEqual(
+      excerpt.rows.map(({ counts, others }) => [...counts, others]),
+    );
+    for (const { actual, support, counts, others } of excerpt.rows) {
+      expect(support).toBe(interpretation.scores[actual]!.support);
+      expect(counts.reduce((sum, count) => sum + count, others)).toBe(support);
+    }
+    expect(page).toContain('The 40 classes that are confused most, of 1\u202f000; “others” counts the rest.');
+    expect(pairs).toHaveLength(25);
+    const lowest = interpretation.scores.map(({ f1 }) => f1 ?? 2).sort((a, b) => a - b);
+    const shown = scores!.map((row) => interpretation.scores[classes.indexOf(headOf(row)[0]!)]!.f1);
+    expect(shown).toEqual(lowest.slice(0, 50));
+    expect(page).toContain('The 50 classes of 1\u202f000 with the lowest F1; interpretation.json has all.');
   });
 });

@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { writeReport } from '../../../coordinator/report/write-report.js';
-import { makeReportRequest, roughClasses } from '../../support/report-run.js';
+import { makeReportRequest, reportConfig, roughClasses } from '../../support/report-run.js';
 import { readJsonLines } from '../../support/run-files.js';
 import { findAll, parseStrictHtml } from '../../support/strict-html.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
@@ -115,5 +115,17 @@ describe('writeReport', () => {
     });
     expect(figures.validLoss).toBeNull();
     expect(readFileSync(index, 'utf8')).not.toContain('NaN');
+  });
+
+  it('has pictures and figures of a bounded size with a thousand classes', async () => {
+    const classes = Array.from({ length: 1_000 }, (_, index) => `class ${index}`);
+    const request = await makeReportRequest(temporaryFolder(), reportConfig({ classes, validCount: 60 }));
+    const { figures } = await writeReport(request);
+    const { report } = request.directory;
+    const { width, height } = await sharp(readFileSync(path.join(report, 'confusion-matrix.png'))).metadata();
+    expect(Math.max(width, height)).toBeLessThan(4_000);
+    expect(figures.confusionMatrix).toBeNull();
+    expect(figures.scores).toHaveLength(1_000);
+    expect(statSync(path.join(report, 'interpretation.json')).size).toBeLessThan(400_000);
   });
 });
