@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { Socket } from 'node:net';
 import { isMainThread, Worker } from 'node:worker_threads';
 
 const {
@@ -43,20 +44,29 @@ function install() {
     if (message?.name === 'evaluate') reach('evaluate');
     return postMessage.call(this, message, ...more);
   };
+  const pass = ({ wireType, round }) => {
+    if (steps !== stepsBefore) return;
+    // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
+    if (wireType === bytesWireType && round % 3n === 1n) reach('reduce-scatter');
+    if (wireType === bytesWireType && round % 3n === 2n) reach('all-gather');
+    // Elsewhere they pass on what they add, then what is added.
+    if (wireType === integerWireType) reach('reduce-scatter');
+    if (floatWireTypes.includes(wireType)) reach('all-gather');
+  };
+  const { write } = Socket.prototype;
+  Socket.prototype.write = function (bytes, ...more) {
+    const wireType = wireTypeOf(bytes);
+    // What goes over a connection of its own is never where vectors only meet.
+    if (wireType !== null && wireType !== bytesWireType) pass({ wireType });
+    return write.call(this, bytes, ...more);
+  };
   const load = createRequire(import.meta.url);
   const { ServerWritableStreamImpl } = load('@grpc/grpc-js/build/src/server-call.js');
   const { ClientDuplexStreamImpl } = load('@grpc/grpc-js/build/src/call.js');
   const { _write } = ServerWritableStreamImpl.prototype;
   ServerWritableStreamImpl.prototype._write = function (chunk, ...more) {
     if (chunk?.part?.$case === 'data') reach('checkpoint');
-    if (chunk?.round !== undefined && steps === stepsBefore) {
-      // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
-      if (chunk.wireType === bytesWireType && chunk.round % 3n === 1n) reach('reduce-scatter');
-      if (chunk.wireType === bytesWireType && chunk.round % 3n === 2n) reach('all-gather');
-      // Elsewhere they pass on what they add, then what is added.
-      if (chunk.wireType === integerWireType) reach('reduce-scatter');
-      if (floatWireTypes.includes(chunk.wireType)) reach('all-gather');
-    }
+    if (chunk?.round !== undefined) pass(chunk);
     if (fault === 'slow link' && chunk?.round !== undefined) {
       isFirst();
       setTimeout(() => _write.call(this, chunk, ...more), slowMs);
@@ -80,6 +90,12 @@ function install() {
     const script = `while kill -STOP ${process.pid}; do sleep 0.08; kill -CONT ${process.pid}; sleep 0.02; done`;
     inBackground(script);
   }
+}
+
+/** Of a chunk of the ring as worker/collective/codec/wire-format.ts writes it; null for other bytes. */
+function wireTypeOf(bytes) {
+  const isChunk = bytes?.[0] === 0x08 && bytes[9] === 0x10 && bytes[35] === 0x30 && bytes[37] === 0x3a;
+  return isChunk ? bytes[36] : null;
 }
 
 function isFirst() {

@@ -4,10 +4,11 @@ import { RondoError } from '../../runtime/errors.js';
 /**
  * Prepares what `requests` ask for ahead of the consumer, and hands it out in their order.
  *
- * Nothing more is begun while items of `depth` together are alive, that is in preparation, ready, or handed out and not
- * released; each counts for `weightOf` its request, 1 by default. A consumer that holds as many and asks for
- * one more gets exactly one more, unprefetched, so that no depth can make it wait for itself. An item that fails to prepare rejects in its turn; leaving the loop, or the
- * signal, ends the preparation at once and releases what was not handed out. `release` may be called twice.
+ * Nothing more is begun while items of `depth` together are alive, that is in preparation, ready, or handed out
+ * and not released; each counts for `weightOf` its request, 1 by default. A consumer that holds as many and asks
+ * for one more gets exactly one more, unprefetched, so that no depth can make it wait for itself. An item that
+ * fails to prepare rejects in its turn; leaving the loop, or the signal, ends the preparation at once and
+ * releases what was not handed out. `release` may be called twice.
  */
 export async function* prefetch<Request, Item extends { release(): void }>(
   requests: Iterable<Request>,

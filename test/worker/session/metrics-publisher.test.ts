@@ -6,6 +6,8 @@ import { stepMetric } from '../../support/metrics.js';
 import { startTestNats, type TestNats } from '../../support/nats.js';
 
 const runId = 'run-1';
+/** Far more than it takes, on a machine that has other work too. */
+const patientMs = 300_000;
 const subject = subjects.step(runId, 'w0');
 let nats: TestNats;
 let collector: Collector | undefined;
@@ -52,9 +54,9 @@ describe('a worker’s metrics', () => {
     await collect();
     const [one, same] = [open(), open()];
     publishSteps(one, 0, 300);
-    await one.close({ timeoutMs: 20_000 });
+    await one.close({ timeoutMs: patientMs });
     publishSteps(same, 100, 310);
-    await same.close({ timeoutMs: 20_000 });
+    await same.close({ timeoutMs: patientMs });
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual(range(0, 310));
     expect(one.counts()).toEqual({ published: 300, dropped: 0 });
@@ -70,7 +72,7 @@ describe('a worker’s metrics', () => {
     publishSteps(publisher, 50, 500);
     await nats.restart();
     publishSteps(publisher, 500, 600);
-    await publisher.close({ timeoutMs: 20_000 });
+    await publisher.close({ timeoutMs: patientMs });
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual(range(0, 600));
     expect(publisher.counts()).toEqual({ published: 600, dropped: 0 });
@@ -104,7 +106,7 @@ describe('a worker’s metrics', () => {
     const publisher = open();
     publishSteps(publisher, 0, 5);
     await collect();
-    await publisher.close({ timeoutMs: 20_000 });
+    await publisher.close({ timeoutMs: patientMs });
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual(range(0, 5));
   });
@@ -116,7 +118,7 @@ describe('a worker’s metrics', () => {
     publisher.publish(subject, 'b', { kind: 'step', step: 2n });
     publisher.publish(subject, 'c', { kind: 'step', text: 'x'.repeat(2 ** 21) });
     publisher.publish(subject, 'd', stepMetric(runId, 4));
-    await publisher.close({ timeoutMs: 20_000 });
+    await publisher.close({ timeoutMs: patientMs });
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual([1, 4]);
     expect(publisher.counts()).toEqual({ published: 2, dropped: 2 });
