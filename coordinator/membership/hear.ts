@@ -81,9 +81,12 @@ function advance(
   const { reports, result } = reportFinished(rules, state.generation, state.reports, rank, message.value);
   const next = { ...state, reports };
   if (result === null) return { state: next, effects: [] };
-  if (next.kind === 'stopping' && next.purpose.kind === 'regroup' && result.stopped) {
-    // Until now they went on with the step.
-    return interrupt(rules, next, { ...next.purpose.change, sinceMs: nowMs }, nowMs);
+  if (next.kind === 'stopping' && next.purpose.change !== undefined && result.stopped) {
+    const { kind, change } = next.purpose;
+    // Until now they went on with the step. Where the run is to end they take one more if they heard too late that
+    // the state is to be kept.
+    const goesOn = kind === 'regroup' || reports.keptStep !== result.step;
+    if (goesOn) return interrupt(rules, next, { ...change, sinceMs: nowMs }, nowMs);
   }
   if (next.kind === 'running' && result.stopped) {
     // They were asked to by a coordinator that has died since.

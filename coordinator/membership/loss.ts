@@ -73,7 +73,7 @@ function loseRank(rules: Rules, state: Engaged, session: number, cause: Loss, no
 /** The change that is under way while a generation prepares, or while one ends to be followed by another. */
 function changeOf(state: Engaged) {
   if (state.kind === 'preparing') return state.change;
-  return state.kind === 'stopping' && state.purpose.kind === 'regroup' ? state.purpose.change : null;
+  return state.kind === 'stopping' ? (state.purpose.change ?? null) : null;
 }
 
 function loseCandidate(

@@ -98,6 +98,8 @@ export interface Progress {
 export interface Reports {
   /** Of the state that all began with. */
   readonly startDigest: string;
+  /** After how many steps the state is that all said last to hold. */
+  readonly keptStep: number | null;
   /** Steps reported by each rank, counted over the run. */
   readonly reported: readonly number[];
   readonly steps: AnswersByRank<StepCommitted>;
@@ -177,7 +179,12 @@ export interface Stopping extends Engaged {
   readonly reports: Reports;
   /** What follows when all have finished: the run ends, or its membership changes. */
   readonly purpose:
-    | { readonly kind: 'end'; readonly reason: string }
+    | {
+        readonly kind: 'end';
+        readonly reason: string;
+        /** What the ranks were to stop for first; they may leave their state then. */
+        readonly change?: Change;
+      }
     | { readonly kind: 'regroup'; readonly change: Change };
 }
 

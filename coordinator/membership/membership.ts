@@ -8,7 +8,7 @@ import type { Alive, Gathering, Membership, Start } from './membership-state.js'
 import { settle } from './regrouping.js';
 import { recordedIn } from './reports.js';
 import type { Rules } from './rules.js';
-import { askToStop, tell } from './stop.js';
+import { askToStop, endInstead, tell } from './stop.js';
 
 /** A cluster without workers. `lastGeneration` is that of a coordinator that died. */
 export function beginMembership(nowMs: number, lastGeneration = 0n): Membership {
@@ -90,7 +90,7 @@ function stop(rules: Rules, state: Membership, reason: string, nowMs: number): T
     case 'regrouping':
       return settle(rules, { ...state, stopRequested: reason }, nowMs);
     case 'stopping':
-      return { state: { ...state, purpose: { kind: 'end', reason } }, effects: [] };
+      return endInstead(state, reason);
     case 'running':
       return askToStop(state, reason);
     default:

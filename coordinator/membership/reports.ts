@@ -32,6 +32,7 @@ interface Advance {
 export function noReports(generation: Generation, startDigest: string): Reports {
   return {
     startDigest,
+    keptStep: null,
     reported: generation.places.map(() => generation.startStep),
     steps: new Map(),
     evaluations: new Map(),
@@ -129,7 +130,7 @@ function reportState(
     holders: generation.places.map(({ address, workerId }) => ({ address, workerId })),
   };
   return {
-    reports: next,
+    reports: { ...next, keptStep: step },
     progress: whole ? { ...progress, digestedEpoch: epoch } : progress,
     effects: [{ kind: 'epochCompleted', value }],
   };

@@ -6,12 +6,22 @@ import type { Running, Stopping } from './membership-state.js';
 import type { Rules } from './rules.js';
 
 /** Every rank finishes its step, then the run ends with the state that they hold. */
-export function askToStop(state: Running, reason: string): { state: Stopping; effects: readonly Effect[] } {
+export function askToStop(
+  state: Running | Stopping,
+  reason: string,
+): { state: Stopping; effects: readonly Effect[] } {
   const value = { generation: state.generation.number, reason, keepsState: true };
   return {
     state: { ...state, kind: 'stopping', purpose: { kind: 'end', reason } },
     effects: tell(state.members, { $case: 'stop', value }),
   };
+}
+
+/** The same of ranks that are stopping already: where the membership was to change, they are told to keep their state. */
+export function endInstead(state: Stopping, reason: string): { state: Stopping; effects: readonly Effect[] } {
+  const { change } = state.purpose;
+  const next: Stopping = { ...state, purpose: { kind: 'end', reason, ...(change && { change }) } };
+  return { state: next, effects: state.purpose.kind === 'end' ? [] : askToStop(state, reason).effects };
 }
 
 /**

@@ -261,6 +261,31 @@ describe('a join', () => {
     });
   });
 
+  it('for which the ranks stop just when the run is to end has them keep their state, with another step if need be', () => {
+    for (const isHeardInTime of [true, false]) {
+      const driver = driveRunning(2, 0, { maxWorkers: 3 });
+      join(driver, 30, 'worker-2');
+      driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
+      expect(stops(driver)).toEqual([false, false, true, true]);
+      driver.dispatch({ kind: 'stop', reason: 'Ctrl-C' });
+      expect(stops(driver)).toHaveLength(4);
+      for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
+      if (isHeardInTime)
+        for (const rank of [0, 1]) driver.say(sessionOf(rank), epochMessage(rank, 1, { whole: false }));
+      for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1, true));
+      const results = () => driver.of('resolved').map(({ result }) => result);
+      if (isHeardInTime) {
+        expect(results()).toMatchObject([{ step: 1, stopped: true }]);
+        continue;
+      }
+      expect(results()).toEqual([]);
+      for (const session of [10, 11]) driver.say(session, standbyMessage(1n, 1));
+      for (const session of [10, 11, 30]) driver.say(session, readyMessage('state-1', 1, 2n));
+      expect(stops(driver).slice(4)).toEqual([true, true, true]);
+      expect(driver.state.kind).toBe('stopping');
+    }
+  });
+
   it('that fails while it makes itself ready is warned of and does not touch the run', () => {
     const driver = driveRunning(2, 0, { maxWorkers: 3 });
     driver.say(30, registerMessage('worker-2', 7030));
