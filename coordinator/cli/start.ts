@@ -12,6 +12,7 @@ import { refused } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
+import { openPodRun, type PodRun } from '../run/pod-run.js';
 import {
   describePrepared,
   type PrepareContext,
@@ -19,6 +20,7 @@ import {
   prepareNewRun,
 } from '../run/prepare-run.js';
 import { type Resumed, resumeCommand, resumeRun } from '../run/resume-run.js';
+import { openRunHealth, type RunHealth } from '../run/run-health.js';
 import type { RunServices } from '../run/services.js';
 import { takeUp } from '../run/take-up.js';
 import type { TrainContext } from '../run/train-context.js';
@@ -26,8 +28,6 @@ import { trainRun } from '../run/train-run.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { openReporter } from '../terminal/reporter.js';
 import { startOptions } from './command-options.js';
-import { openRunHealth, type RunHealth } from './run-health.js';
-import { openPodRun, type PodRun } from './run-in-pod.js';
 
 const examples = `
 Examples:

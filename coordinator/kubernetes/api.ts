@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { withDeadline } from '../../runtime/deadline.js';
 import { type ErrorCode, RondoError } from '../../runtime/errors.js';
 import { parseJson } from '../../runtime/parse-json.js';
@@ -11,6 +11,8 @@ import { parseJson } from '../../runtime/parse-json.js';
 /** Where a pod finds what it speaks to the API server with. */
 const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 const answerMs = 10_000;
+
+const statusSchema = z.object({ message: z.string() });
 
 /**
  * The few calls that a run makes of Kubernetes' API. The official client, @kubernetes/client-node 2, does not load on
@@ -94,8 +96,6 @@ export function openKubernetesApi(environment: NodeJS.ProcessEnv): KubernetesApi
       })(),
       { timeoutMs: answerMs, what: `${method} ${path}` },
     );
-  const parse = <T>(schema: z.ZodType<T>, text: string, name: string) =>
-    parseJson(schema, text, { name, code: 'internal', remedy: 'this version of Kubernetes is not known' });
 
   return {
     namespace,
@@ -115,6 +115,14 @@ export function openKubernetesApi(environment: NodeJS.ProcessEnv): KubernetesApi
   };
 }
 
+function parse<T>(schema: z.ZodType<T>, text: string, name: string): T {
+  return parseJson(schema, text, {
+    name,
+    code: 'internal',
+    remedy: 'this version of Kubernetes is not known',
+  });
+}
+
 async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
@@ -132,8 +140,11 @@ function requireGood({ statusCode = 0 }: IncomingMessage, call: string, text: st
   });
 }
 
-/** Of a Status object. */
+/** Of a Status object; null of anything else. */
 function messageOf(text: string): string | null {
-  const [, message] = /"message":\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
-  return message === undefined ? null : message.slice(1, -1);
+  try {
+    return parse(statusSchema, text, 'its answer').message;
+  } catch {
+    return null;
+  }
 }

@@ -16,18 +16,24 @@ import { joinWorker, killWorkers, type WorkerExit } from '../support/worker-proc
 
 const wedge = new URL('../support/wedge-compute.mjs', import.meta.url).href;
 const folder = mkdtempSync(path.join(tmpdir(), 'rondo-wedged-'));
-let data: string;
+const drawn: string[] = [];
 let dataset: Dataset;
 let cluster: Cluster | undefined;
 const losses: WorkerLoss[] = [];
 /** Of workers that hang: each takes 10 s to end, in which the next test goes on. */
 const ends: Promise<WorkerExit>[] = [];
 
-beforeAll(async () => {
-  data = await drawTinyFolder(20);
+/** Images of each class. */
+async function drawDataset(images: number): Promise<Dataset> {
+  const data = await drawTinyFolder(images);
+  drawn.push(data);
   const { signal } = new AbortController();
   const indexing = { validPct: 0.2, seed: 1, cacheDir: folder, onProgress: () => {}, signal };
-  ({ dataset } = await openData({ data, ...indexing }));
+  return (await openData({ data, ...indexing })).dataset;
+}
+
+beforeAll(async () => {
+  dataset = await drawDataset(20);
 });
 afterEach(() => {
   cluster?.destroy();
@@ -35,17 +41,21 @@ afterEach(() => {
 });
 afterAll(() => {
   killWorkers();
-  for (const each of [data, folder]) rmSync(each, { recursive: true, force: true });
+  for (const each of [...drawn, folder]) rmSync(each, { recursive: true, force: true });
 });
 
-async function openRun(worldSize: number, listener: Partial<ClusterListener> = {}): Promise<Cluster> {
+async function openRun(
+  worldSize: number,
+  listener: Partial<ClusterListener> = {},
+  data = dataset,
+): Promise<Cluster> {
   cluster = await openCluster({
-    ...{ listen: '127.0.0.1:0', credentials: testCredentials, worldSize, dataset, version },
+    ...{ listen: '127.0.0.1:0', credentials: testCredentials, worldSize, dataset: data, version },
     config: runConfig({
-      classes: dataset.classes,
-      trainCount: dataset.train.length,
-      validCount: dataset.valid.length,
-      datasetDigest: dataset.digest,
+      classes: data.classes,
+      trainCount: data.train.length,
+      validCount: data.valid.length,
+      datasetDigest: data.digest,
     }),
     welcome: { natsUrl: '', natsToken: '' },
     pretrainedPath: null,
@@ -133,16 +143,22 @@ describe('a worker whose compute thread hangs in native code', () => {
 
 describe('a worker whose file system hangs', () => {
   it('is named', async () => {
+    // More than is read ahead of the first steps.
+    const many = await drawDataset(50);
     // Opening a pipe that nobody writes into never returns.
-    const images = [...dataset.train, ...dataset.valid].map((sample) => path.join(dataset.root, sample.path));
-    const { run } = await openRun(1, {
-      stepCommitted({ step }) {
-        // From the second step on it is known how long one takes.
-        if (step !== 1) return;
-        for (const image of images) rmSync(image);
-        execFileSync('mkfifo', images);
+    const images = [...many.train, ...many.valid].map((sample) => path.join(many.root, sample.path));
+    const { run } = await openRun(
+      1,
+      {
+        stepCommitted({ step }) {
+          // From the second step on it is known how long one takes.
+          if (step !== 1) return;
+          for (const image of images) rmSync(image);
+          execFileSync('mkfifo', images);
+        },
       },
-    });
+      many,
+    );
     const result = run({ step: 0, source: 'fresh' });
     result.catch(() => {});
     const { exited } = join('worker-0');

@@ -124,7 +124,7 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
         const name = new RegExp(`^GET /api/v1/namespaces/${namespace}/pods/([^/]+)$`).exec(call)?.[1];
         const pod = name === undefined ? undefined : pods.get(name);
         if (name !== undefined && pod === undefined) return [404, { message: `pods "${name}" not found` }];
-        if (pod === undefined) return [403, { message: `${call} is forbidden${url.search}` }];
+        if (pod === undefined) return [403, { message: `"${call}" is forbidden${url.search}` }];
         return [200, { metadata: { uid: pod.uid, ownerReferences: [{ kind: 'Job', name: pod.job }] } }];
       }
     }

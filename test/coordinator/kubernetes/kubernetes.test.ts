@@ -104,7 +104,7 @@ describe('the Job of the workers', () => {
 
   it('tells what may not be read', async () => {
     await expect(openWorkersJob(api, 'others', 1)).rejects.toMatchObject({
-      ...{ code: 'permission-denied', message: expect.stringMatching(/is forbidden/) },
+      ...{ code: 'permission-denied', message: expect.stringMatching(/: "[^\\]*" is forbidden/) },
     });
   });
 });

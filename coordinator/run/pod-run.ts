@@ -3,10 +3,9 @@ import { openKubernetesApi } from '../kubernetes/api.js';
 import { showProgress } from '../kubernetes/progress.js';
 import { isServiceAccountToken, reviewToken } from '../kubernetes/review-token.js';
 import { openWorkersJob, type WorkersJob } from '../kubernetes/workers-job.js';
-import type { RunServices } from '../run/services.js';
-import type { TrainContext } from '../run/train-context.js';
 import type { RunEvent } from '../telemetry/run-events.js';
-import { formatCount } from '../terminal/figures.js';
+import type { RunServices } from './services.js';
+import type { TrainContext } from './train-context.js';
 
 /** A run whose coordinator is in a pod, and whose workers are the pods of a Job. */
 export interface PodRun {
@@ -38,7 +37,7 @@ export async function openPodRun(
     const text =
       wanted === 0
         ? `Job ${jobName} is suspended, or is to have no pods: the run waits`
-        : `Job ${jobName} is to have pods for ${formatCount(wanted, 'worker')}`;
+        : `workers that Job ${jobName} is to have pods for: ${wanted}`;
     report({ kind: 'note', text });
   });
   return {
