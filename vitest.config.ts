@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these; of the faults a dozen is
+    // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these; of the faults some are
     // tried here too (test/faults/fault-table.ts).
     exclude: ['test/long/**', 'test/faults/!(workers).test.ts', 'test/cluster/**'],
     pool: 'forks',
