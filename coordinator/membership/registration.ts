@@ -19,7 +19,7 @@ const unheard = { activity: Activity.ACTIVITY_UNSPECIFIED, evaluated: 0, leaving
 /**
  * A worker's first message: it becomes a candidate, or null when it is refused, with the reason.
  *
- * @param o.underWay whether others compute already
+ * @param underWay whether others compute already
  */
 export function register(
   rules: Rules,

@@ -164,7 +164,7 @@ async function obtainState(
       signal.addEventListener('abort', cancel, { once: true });
       try {
         await load(async (values) => void (await copyInto(call, values)));
-        const bytes = BigInt(resources.shape.state.length * Float32Array.BYTES_PER_ELEMENT);
+        const bytes = BigInt(shape.state.length * Float32Array.BYTES_PER_ELEMENT);
         return { bytes, seconds: (performance.now() - startedMs) / 1_000 };
       } finally {
         signal.removeEventListener('abort', cancel);

@@ -7,7 +7,7 @@ import type { Batches, BatchRequest } from './batches.js';
 import type { Compute, EvaluatedBatch } from './compute.js';
 
 /** Samples of one forward pass. Fixed, so that a sample's numbers do not depend on the world size. */
-export const evaluationBatch = 32;
+const evaluationBatch = 32;
 
 /** One rank's share of the validation set; arrays run in parallel. */
 export interface EvaluationShare {
@@ -18,6 +18,11 @@ export interface EvaluationShare {
   readonly labelRanks: Uint32Array;
   /** Of the sample's own label. */
   readonly probabilities: Float32Array;
+}
+
+/** How many micro-batches' images an evaluation holds at a time. */
+export function heldByEvaluation({ microBatch }: Pick<RunConfig, 'microBatch'>): number {
+  return Math.ceil(evaluationBatch / microBatch);
 }
 
 /** What is asked of the loader for rank's share of the validation set, in all views that the task asks for. */

@@ -1,5 +1,4 @@
 import { createRangeTest } from '../../plan/range-test.js';
-import type { Snapshots } from './snapshots.js';
 import { openTaskBatches, takeSteps } from './step-sequence.js';
 import type { TaskOptions, TaskRun } from './task.js';
 
@@ -26,7 +25,9 @@ export async function* findRate(options: TaskOptions): TaskRun {
     await batches.close();
   }
   await restore();
-  return { ...end, restoredDigest: await digestState(snapshots, startStep) };
+  // Of the state as it is read back out of the network, not of what was put in.
+  const { state } = await (await snapshots.take(startStep)).digests();
+  return { ...end, restoredDigest: state };
 }
 
 /** Returns what puts the state back to what it is now. */
@@ -37,10 +38,4 @@ async function keepState({ snapshots, startStep, compute }: TaskOptions): Promis
     await compute.load(kept.snapshot.values);
     kept.giveBack();
   };
-}
-
-/** Of the state as it is read back out of the network, not of what was put in. */
-async function digestState(snapshots: Snapshots, step: number): Promise<string> {
-  const { state } = await (await snapshots.take(step)).digests();
-  return state;
 }

@@ -1,5 +1,5 @@
 import { openBatches } from './batches.js';
-import { evaluateShare, evaluationBatch, evaluationRequests } from './evaluate.js';
+import { evaluateShare, evaluationRequests, heldByEvaluation } from './evaluate.js';
 import { findRate } from './find-rate.js';
 import { train } from './loop.js';
 import type { TaskOptions, TaskRun } from './task.js';
@@ -19,7 +19,7 @@ export function performTask(options: TaskOptions): TaskRun {
 /** This rank's share of the validation set, in the state that the generation began with. */
 async function* evaluateOnce(options: TaskOptions): TaskRun {
   const { config, startStep: step, compute, loader, signal } = options;
-  const held = Math.ceil(evaluationBatch / config.microBatch);
+  const held = heldByEvaluation(config);
   const batches = openBatches(loader, evaluationRequests(config, options), { held, signal });
   const evaluating = evaluateShare(config, options, compute, batches);
   const share = await evaluating.finally(() => batches.close());

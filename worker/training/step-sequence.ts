@@ -4,7 +4,7 @@ import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
 import { largestStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
-import { evaluationBatch, evaluationRequests } from './evaluate.js';
+import { evaluationRequests, heldByEvaluation } from './evaluate.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
@@ -14,7 +14,7 @@ import type { StepEvent, TaskOptions } from './task.js';
  */
 export function openTaskBatches(options: TaskOptions): Batches {
   const { config, loader, signal } = options;
-  const held = Math.max(largestShare(options), Math.ceil(evaluationBatch / config.microBatch));
+  const held = Math.max(largestShare(options), heldByEvaluation(config));
   return openBatches(loader, requestsOf(options), { held, signal });
 }
 
