@@ -1,12 +1,13 @@
 import { largestStep, planStep, stepsPerEpoch } from '../../plan/phases.js';
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
+import { allocateShared } from '../../runtime/shared-buffer.js';
 import type { LoadedBatch } from './batches.js';
 import type { Compute, ComputeShape } from './compute.js';
 import type { StepRing } from './reduce-parts.js';
 import { takeStep } from './step.js';
 
 /**
- * Loads a state of zeros and takes a step of every kind with black images, so that the first step of a worker
+ * Loads weights of zeros and takes a step of every kind with black images, so that the first step of a worker
  * that joins costs the others no more than any other: TensorFlow prepares what it runs for the first time. What
  * it holds afterwards is no state of the run.
  */
@@ -18,8 +19,10 @@ export async function rehearse(o: {
   readonly signal: AbortSignal;
 }): Promise<void> {
   const { config, compute, shape, signal } = o;
-  await compute.load(new Float32Array(shape.state.length));
-  await compute.checksum();
+  const { length, amax } = shape.state;
+  const state = new Float32Array(allocateShared(4 * length), 0, length);
+  // Larger than what comes: gradients that do not fit their grid would be computed twice.
+  state.fill(1, amax.offset, amax.offset + amax.shape[0]!);
   const done = new Set<Trainable>();
   let step = 0;
   for (const { epochs } of config.phases) {
@@ -28,12 +31,14 @@ export async function rehearse(o: {
     const { trainable } = plan;
     if (done.has(trainable)) continue;
     done.add(trainable);
+    await compute.load(state);
     await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], 0, {
       ...{ config, compute, ring: ringOfOne, layout: shape.reductions[trainable]!, signal },
       vector: o.vectors[trainable]!,
       requests: () => ({ stop: false, keep: false, snapshot: false }),
     });
   }
+  await compute.checksum();
 }
 
 const ringOfOne: StepRing = {
