@@ -19,7 +19,7 @@ export interface Quantiles {
 export interface FaultFigures {
   /** From the fault until the coordinator says that the worker is lost: killed, and stopped. */
   readonly detection: { readonly closed: Quantiles | null; readonly silent: Quantiles | null };
-  /** From there until the next step is committed. */
+  /** From there until the next step is committed, or the evaluation that was cut off is done. */
   readonly stepping: Quantiles | null;
   /** How long training stood still when a worker joined or left. */
   readonly pause: Quantiles | null;
@@ -55,8 +55,8 @@ export function measureFaults(moments: readonly Moment[]): FaultFigures {
     const { event, atMs } = moment;
     if (event.kind === 'step') steps = event.step + 1;
     if (event.kind === 'worker-lost') {
-      const step = firstStepOfNext(after);
-      if (step !== null) stepping.push((step - atMs) / 1_000);
+      const workMs = firstWorkOfNext(after);
+      if (workMs !== null) stepping.push((workMs - atMs) / 1_000);
     }
     if (event.kind === 'recovered') {
       stepsRedone += event.stepsRedone;
@@ -87,15 +87,18 @@ function findLoss(after: readonly Moment[], worker: string): number | null {
   return null;
 }
 
-/** When the first step of the generation that follows was committed; null when the coordinator died before. */
-function firstStepOfNext(after: readonly Moment[]): number | null {
+/**
+ * When the generation that follows had done something: a step, or an evaluation that was cut off in the one before;
+ * null when the coordinator died before.
+ */
+function firstWorkOfNext(after: readonly Moment[]): number | null {
   let isNext = false;
   for (const moment of after) {
     if (moment.what === 'fault' && moment.kind === 'coordinator') return null;
     if (moment.what !== 'event') continue;
     const { kind } = moment.event;
     if (kind === 'recovered' || kind === 'rolled-back') isNext = true;
-    if (kind === 'step' && isNext) return moment.atMs;
+    if ((kind === 'step' || kind === 'epoch') && isNext) return moment.atMs;
   }
   return null;
 }

@@ -8,6 +8,7 @@ const watchedEvent = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('prepared'), epochs: count, stepsPerEpoch: count, startStep: count }),
   z.object({ kind: z.literal('waiting'), address: z.string() }),
   z.object({ kind: z.literal('step'), step: count, samples: count, seconds: z.number() }),
+  z.object({ kind: z.literal('epoch'), epoch: count }),
   z.object({ kind: z.literal('worker-lost'), worker: z.string(), reason: z.string() }),
   z.object({
     kind: z.literal('recovered'),

@@ -73,7 +73,7 @@ export function renderChaosResult(result: ChaosResult, silenceSeconds: number): 
     ['', 'times', 'p50', 'p95', 'aim'],
     row('killed worker noticed', detection.closed, '0.5 s'),
     row('stopped worker noticed', detection.silent, `${silenceSeconds} s, the silence limit`),
-    row('stepping again after that', stepping, '3 s'),
+    row('next step, or evaluation, after that', stepping, '3 s'),
     row('pause when a worker joins or leaves', pause, '2 s'),
     row('stepping again after the coordinator died', coordinatorBack, noFigure),
   ].filter(([, times], index) => index === 0 || times !== '0');

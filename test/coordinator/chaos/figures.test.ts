@@ -43,6 +43,14 @@ describe('what faults cost', () => {
     expect(trainingSeconds(moments)).toBe(10);
   });
 
+  it('counts an evaluation that was cut off as done when it is, before the next step', () => {
+    const moments = [
+      ...[step(500, 0), fault(800, 'kill', 'worker-1'), lost(900, 'worker-1')],
+      ...[recovered(1_500, 'loss', 'worker-1'), said(2_900, { kind: 'epoch', epoch: 0 }), step(5_000, 1)],
+    ];
+    expect(measureFaults(moments)).toMatchObject({ stepping: { count: 1, p50: 2 }, stepsRedone: 0 });
+  });
+
   it('counts what the death of the coordinator has taken again', () => {
     const prepared = { kind: 'prepared', epochs: 2, stepsPerEpoch: 6, startStep: 6 } as const;
     const moments = [
