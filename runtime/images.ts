@@ -102,6 +102,24 @@ function openWhole(bytes: Uint8Array, options: SharpOptions): Sharp {
   return image;
 }
 
+/**
+ * A JPEG's own pixels, [height, width, 3], as they are stored: not turned, not converted. Rejects with what sharp
+ * throws, and where they are not as many.
+ */
+export async function readPixels(
+  bytes: Uint8Array,
+  { width, height }: ImageSize,
+  { strict = false } = {},
+): Promise<Uint8Array> {
+  const { data, info } = await sharp(bytes, strict ? strictOpening : opening)
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.width === width && info.height === height && info.channels === 3) return data;
+  throw new Error(
+    `decoded to ${info.width} × ${info.height} × ${info.channels}, not ${width} × ${height} × 3`,
+  );
+}
+
 interface SharpInternals {
   readonly options: { readonly input: object };
 }

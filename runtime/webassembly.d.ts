@@ -7,6 +7,7 @@ declare namespace WebAssembly {
         : { shared?: false }),
     );
     readonly buffer: Shared extends true ? SharedArrayBuffer : ArrayBuffer;
+    grow(pages: number): number;
   }
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);

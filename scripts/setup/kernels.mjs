@@ -1,40 +1,58 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { SetupError } from './errors.mjs';
 import { makeFolder } from './files.mjs';
 import { root } from './places.mjs';
 
-const source = 'worker/arithmetic/kernels.wat';
-const generated = join(root, 'worker', 'arithmetic', 'gen', 'kernels.ts');
+const sources = ['worker/arithmetic/kernels.wat', 'worker/data/resample.wat'];
 
 /** What the assembled kernels depend on. */
-export const kernelSources = [source, 'node_modules/wabt/package.json'];
+export const kernelSources = [...sources, 'node_modules/wabt/package.json'];
+
+/** @param {string} source */
+function generatedOf(source) {
+  return join(root, dirname(source), 'gen', `${basename(source, '.wat')}.ts`);
+}
+
+/** @param {string} source */
+function isAssembled(source) {
+  return statSync(generatedOf(source), { throwIfNoEntry: false }) !== undefined;
+}
 
 export function kernelsAreAssembled() {
-  return statSync(generated, { throwIfNoEntry: false }) !== undefined;
+  return sources.every(isAssembled);
 }
 
 /**
- * Assembles the WebAssembly text of the kernels into a module of TypeScript that holds it as base64, so that
+ * Assembles each WebAssembly text of kernels into a module of TypeScript that holds it as base64, so that
  * whatever compiles, tests or bundles the sources finds it: once for memory of one thread, once for shared
  * memory, which WebAssembly tells apart.
  */
 export async function assembleKernels() {
   const { default: openWabt } = await import('wabt');
   const wabt = await openWabt();
+  for (const source of sources) assemble(wabt, source);
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof import('wabt').default>>} wabt
+ * @param {string} source
+ */
+function assemble(wabt, source) {
+  const generated = generatedOf(source);
   const text = readFileSync(join(root, source), 'utf8');
   const shared = text.replace(/\(memory (\d+ \d+)\)/, '(memory $1 shared)');
   const features = { simd: true, threads: true };
   /** @param {string} variant */
-  const assemble = (variant) => {
+  const assembleFor = (variant) => {
     const module = wabt.parseWat(source, variant, features);
     module.validate(features);
     return Buffer.from(module.toBinary({}).buffer).toString('base64');
   };
   try {
-    const modules = `{\n  own: '${assemble(text)}',\n  shared: '${assemble(shared)}',\n}`;
+    const modules = `{\n  own: '${assembleFor(text)}',\n  shared: '${assembleFor(shared)}',\n}`;
     const code = `// Assembled from ${source} by scripts/setup/kernels.mjs.\nexport const assembled = ${modules};\n`;
-    if (kernelsAreAssembled() && readFileSync(generated, 'utf8') === code) return;
+    if (isAssembled(source) && readFileSync(generated, 'utf8') === code) return;
     makeFolder(dirname(generated));
     writeFileSync(generated, code);
   } catch (error) {

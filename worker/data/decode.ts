@@ -1,14 +1,22 @@
-import type { Sharp } from 'sharp';
 import { type StoredShape, storedShape } from '../../plan/stored-image.js';
 import {
   type DecodePool,
   decodeSound,
   type ImageSize,
   openImage,
+  readPixels,
   readSize,
   retryAlone,
 } from '../../runtime/images.js';
 import { threadPoolSize } from '../../runtime/limiter.js';
+import { plainJpegSize } from './plain-jpeg.js';
+import { resample, resamples } from './resample.js';
+
+/**
+ * The main thread resamples an image in 0.4 ms, so it keeps up with what this many threads of the pool decode. Where
+ * there are more, libvips's own threads resample.
+ */
+const mostFedThreads = 8;
 
 /**
  * How many images to read and decode at a time. Between two of its tasks on libuv's pool an image waits for
@@ -24,7 +32,7 @@ export function imagesInHand(): number {
  * while they are decoded. Rejects with what sharp throws.
  */
 export async function decodePixels(bytes: Uint8Array, size: ImageSize, presize: number): Promise<Uint8Array> {
-  return resize(openImage(bytes), storedShape(size.width / size.height, presize));
+  return decodeTo(bytes, storedShape(size.width / size.height, presize), false);
 }
 
 export interface DecodedImage extends ImageSize {
@@ -40,16 +48,22 @@ export function decodeImage(bytes: Buffer, presize: number, pool: DecodePool): P
   return retryAlone(pool, async (inTurn) => {
     const size = await inTurn(1, () => readSize(bytes));
     const shape = storedShape(size.width / size.height, presize);
-    const decode = (strict: boolean) => resize(openImage(bytes, { strict }), shape);
+    const decode = (strict: boolean) => decodeTo(bytes, shape, strict);
     const pixels = await inTurn(size.width * size.height, () => decodeSound(bytes, decode));
     return { pixels, ...size };
   });
 }
 
-async function resize(image: Sharp, { rows, columns, turned }: StoredShape): Promise<Uint8Array> {
+async function decodeTo(bytes: Uint8Array, shape: StoredShape, strict: boolean): Promise<Uint8Array> {
+  const { rows, columns, turned } = shape;
   const [width, height] = turned ? [rows, columns] : [columns, rows];
+  const size = threadPoolSize() <= mostFedThreads ? plainJpegSize(bytes) : null;
+  if (size !== null && resamples(size, { width, height })) {
+    // A third of all the time of an image is what libvips needs to set up and run a pipeline of operations.
+    return resample(await readPixels(bytes, size, { strict }), size, { width, height }, turned);
+  }
   // Linear is a triangle filter as wide as the shrink factor, as in PIL and torchvision.
-  const { data, info } = await image
+  const { data, info } = await openImage(bytes, { strict })
     .resize(width, height, { fit: 'fill', kernel: 'linear' })
     .flatten({ background: 'white' })
     .toColourspace('srgb')
