@@ -14,6 +14,7 @@ import { findGpus } from './launch/gpus.js';
 import { launchWorkers } from './launch/launcher.js';
 import { startNatsServer } from './launch/nats-server.js';
 import { runWorkerJob } from './launch/run-job.js';
+import { relayVariable } from './launch/worker-environment.js';
 import { reportDefaults, writeReport } from './report/write-report.js';
 import type { RunServices } from './run/services.js';
 import { openCollector } from './telemetry/collector.js';
@@ -84,6 +85,7 @@ export const localServices: RunServices = {
   launchWorkers({ threads, cacheGib, access, ...options }) {
     return launchWorkers({
       ...{ ...options, threadsPerWorker: threads, gpus: findGpus(), env: access.workerEnvironment },
+      coordinatorAddress: process.env[relayVariable] ?? options.coordinatorAddress,
       arguments: ['--cache-gib', String(cacheGib), ...access.workerArguments],
     });
   },

@@ -52,6 +52,8 @@ export type ChaosEvent =
       readonly worker: string | null;
       /** How long it lasts; 0 for what is over at once. */
       readonly lasts: number;
+      /** Of a partition: what the worker is sent still arrives. */
+      readonly oneWay: boolean;
       /** Workers before and after scaling. */
       readonly workers: readonly [number, number] | null;
       readonly steps: number;

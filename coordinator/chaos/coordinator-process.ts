@@ -24,14 +24,17 @@ const keptBytes = 4_096;
 /**
  * @param program this program, as `process.argv` names it.
  * @param inputs of the command line, after the program; `--json` is added.
+ * @param environment added to this process's.
  */
 export function startCoordinator(
   program: string,
   inputs: readonly string[],
+  environment: Readonly<Record<string, string>>,
   hear: (event: WatchedEvent) => void,
 ): CoordinatorProcess {
   const child: ChildProcess = spawn(process.execPath, [program, ...inputs, '--json'], {
     detached: true,
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [said, failure]: [string, RondoError | null] = ['', null];

@@ -1,7 +1,7 @@
 import { openStream } from '../../plan/random.js';
 
 /** What is done to a run. */
-export const faultKinds = ['kill', 'stop', 'leave', 'scale', 'coordinator'] as const;
+export const faultKinds = ['kill', 'stop', 'partition', 'leave', 'scale', 'coordinator'] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 /** When a fault comes, and what was drawn for it; whom it hits is decided when the members are known. */
@@ -13,14 +13,17 @@ export interface PlannedFault {
   readonly within: number;
   /** In [0, 1): picks the worker, or the number of workers. */
   readonly choice: number;
-  /** How long a worker is stopped, stays away, or the coordinator is not started again. */
+  /** How long a worker is stopped, cut off, or stays away, or the coordinator is not started again. */
   readonly seconds: number;
+  /** Of a partition: what the worker is sent still arrives. */
+  readonly oneWay: boolean;
 }
 
 /** How long each lasts, in seconds, from and to; drawn so that each doubling is as likely as another. */
 const durations: Record<FaultKind, readonly [number, number]> = {
   kill: [0, 0],
   stop: [3, 30],
+  partition: [3, 30],
   leave: [1, 10],
   scale: [0, 0],
   coordinator: [0.5, 5],
@@ -56,6 +59,7 @@ export function planFaults(o: {
       within: stream.unit(),
       choice: stream.unit(),
       seconds: most === 0 ? 0 : least * (most / least) ** stream.unit(),
+      oneWay: stream.unit() < 0.5,
     };
   });
 }

@@ -17,7 +17,7 @@ export interface Quantiles {
 
 /** What the faults of a run cost. */
 export interface FaultFigures {
-  /** From the fault until the coordinator says that the worker is lost: killed, and stopped. */
+  /** From the fault until the coordinator says that the worker is lost: killed; stopped or cut off. */
   readonly detection: { readonly closed: Quantiles | null; readonly silent: Quantiles | null };
   /** From there until the next step is committed, or the evaluation that was cut off is done. */
   readonly stepping: Quantiles | null;
@@ -47,7 +47,8 @@ export function measureFaults(moments: readonly Moment[]): FaultFigures {
       const { kind, worker, atMs } = moment;
       const lost = worker === null ? null : findLoss(after, worker);
       if (kind === 'kill' && lost !== null) detection.closed.push((lost - atMs) / 1_000);
-      if (kind === 'stop' && lost !== null) detection.silent.push((lost - atMs) / 1_000);
+      if ((kind === 'stop' || kind === 'partition') && lost !== null)
+        detection.silent.push((lost - atMs) / 1_000);
       const step = kind === 'coordinator' ? firstEvent(after, 'step') : null;
       if (step !== null) back.push((step.atMs - atMs) / 1_000);
       continue;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RondoError } from '../../runtime/errors.js';
 import { type ControlConnection, connectControl } from '../cluster/control.js';
+import { relayVariable } from '../launch/worker-environment.js';
 import { readControlFile } from '../run-store/control-file.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
 import type { ChaosEvent } from './chaos-events.js';
@@ -8,6 +9,7 @@ import { type CoordinatorProcess, startCoordinator } from './coordinator-process
 import type { PlannedFault } from './faults.js';
 import type { Moment } from './figures.js';
 import { type Injector, inject } from './injection.js';
+import type { Relay } from './relay.js';
 import type { WatchedEvent } from './run-events.js';
 
 export interface FollowOptions {
@@ -18,6 +20,8 @@ export interface FollowOptions {
   /** Of `coordinator start`, for the new run and for one that is resumed. */
   readonly inputs: { readonly start: readonly string[]; readonly resume: readonly string[] };
   readonly workers: number;
+  /** Stands between workers and coordinator, and is closed with the run; null for none. */
+  readonly relay: Relay | null;
   /** Told how many steps the run has, once that is known. */
   planFaults(steps: number): readonly PlannedFault[];
   report(event: ChaosEvent): void;
@@ -28,7 +32,7 @@ export interface Followed {
   readonly moments: readonly Moment[];
   /** Of all workers that were seen. */
   readonly pids: ReadonlySet<number>;
-  /** HOST:PORT of every coordinator. */
+  /** HOST:PORT of every coordinator, and of the relay. */
   readonly addresses: readonly string[];
 }
 
@@ -44,12 +48,13 @@ const endMs = 20_000;
  * @throws RondoError the run's own error when it fails, or the signal's reason; nothing is left running then.
  */
 export async function followRun(o: FollowOptions): Promise<Followed> {
-  const { directory, program, signal } = o;
+  const { directory, program, signal, relay } = o;
+  const environment: Record<string, string> = relay === null ? {} : { [relayVariable]: relay.address };
   const startMs = performance.now();
   const secondsOf = (atMs: number) => (atMs - startMs) / 1_000;
   const moments: Moment[] = [];
   const pids = new Set<number>();
-  const addresses: string[] = [];
+  const addresses: string[] = relay === null ? [] : [relay.address];
   const stopped = new Set<number>();
   /** Taken at some time, though they may be taken again; those of the plan; and how long one takes. */
   let [steps, totalSteps, usualStepMs] = [0, 0, 0];
@@ -87,6 +92,11 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
       stopped.add(pid);
       setTimeout(() => resumeProcess(pid), 1_000 * seconds).unref();
     },
+    cutOff(pid, { seconds, oneWay }) {
+      if (relay === null)
+        throw new RondoError('failed-precondition', 'nothing stands before the coordinator');
+      setTimeout(relay.cutOff(pid, { oneWay }), 1_000 * seconds).unref();
+    },
   });
   const disturb = async (fault: PlannedFault) => {
     await sleep(fault.within * usualStepMs, undefined, { signal });
@@ -95,7 +105,8 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
     try {
       const { worker, workers } = await inject(fault, injector());
       moments.push({ atMs, what: 'fault', kind, worker });
-      const said = { kind: 'fault', fault: kind, worker, workers, lasts: fault.seconds, steps } as const;
+      const { seconds: lasts, oneWay } = fault;
+      const said = { kind: 'fault', fault: kind, worker, workers, lasts, oneWay, steps } as const;
       o.report({ ...said, seconds: secondsOf(atMs) });
     } catch (thrown) {
       disconnect();
@@ -121,7 +132,10 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
       totalSteps = event.epochs * event.stepsPerEpoch;
       pending ??= o.planFaults(totalSteps);
     }
-    if (event.kind === 'waiting') addresses.push(event.address);
+    if (event.kind === 'waiting') {
+      addresses.push(event.address);
+      relay?.leadTo(event.address);
+    }
     if (event.kind === 'step') {
       steps = Math.max(steps, event.step + 1);
       usualStepMs = 1_000 * event.seconds;
@@ -139,7 +153,7 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
       .catch(disconnect);
   }, watchMs);
 
-  let coordinator: CoordinatorProcess = startCoordinator(program, o.inputs.start, hear);
+  let coordinator: CoordinatorProcess = startCoordinator(program, o.inputs.start, environment, hear);
   let endTimer: NodeJS.Timeout | undefined;
   const end = () => {
     for (const pid of stopped) resumeProcess(pid);
@@ -160,7 +174,7 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
       if (code === 0) return { moments, pids, addresses };
       if (awaySeconds !== null) {
         await sleep(1_000 * awaySeconds, undefined, { signal });
-        coordinator = startCoordinator(program, o.inputs.resume, hear);
+        coordinator = startCoordinator(program, o.inputs.resume, environment, hear);
         awaySeconds = null;
         continue;
       }
@@ -180,5 +194,6 @@ export async function followRun(o: FollowOptions): Promise<Followed> {
     process.removeListener('exit', endAtOnce);
     disconnect();
     for (const pid of stopped) resumeProcess(pid);
+    relay?.close();
   }
 }

@@ -13,6 +13,8 @@ export interface Injector {
   killCoordinator(seconds: number): void;
   /** Stops a process for so many seconds. */
   stop(pid: number, seconds: number): void;
+  /** Has a process and the coordinator not hear each other for so many seconds; `oneWay`: the coordinator not it. */
+  cutOff(pid: number, o: { readonly seconds: number; readonly oneWay: boolean }): void;
   readonly signal: AbortSignal;
 }
 
@@ -41,6 +43,7 @@ export async function inject(fault: PlannedFault, o: Injector): Promise<Injected
   if (victim === undefined) throw new RondoError('failed-precondition', 'no worker has a rank just now');
   if (kind === 'kill') process.kill(victim.pid, 'SIGKILL');
   if (kind === 'stop') o.stop(victim.pid, seconds);
+  if (kind === 'partition') o.cutOff(victim.pid, fault);
   if (kind === 'leave') {
     if (local.length < 2)
       throw new RondoError('failed-precondition', 'the last worker would take the state along');

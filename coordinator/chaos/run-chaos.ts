@@ -10,6 +10,7 @@ import { type FaultKind, planFaults } from './faults.js';
 import { type Moment, measureFaults, trainingSeconds } from './figures.js';
 import { type Followed, followRun } from './follow-run.js';
 import { findLeftovers } from './leftovers.js';
+import { openRelay } from './relay.js';
 
 export interface ChaosOptions {
   /** This program, as `process.argv` names it. */
@@ -73,9 +74,10 @@ function runPaths(folder: string): string[] {
 
 async function train(run: RunName, o: ChaosOptions): Promise<Followed & { readonly outcome: RunOutcome }> {
   const directory = runDirectoryAt(join(o.folder, run));
+  const relay = o.faults > 0 && o.kinds.includes('partition') ? await openRelay() : null;
   const workers = ['--workers', String(o.workers)];
   const followed = await followRun({
-    ...{ run, directory, program: o.program, workers: o.workers, report: o.report, signal: o.signal },
+    ...{ run, directory, relay, program: o.program, workers: o.workers, report: o.report, signal: o.signal },
     inputs: {
       start: ['start', '--run-dir', o.folder, '--name', run, ...workers, ...o.inputs],
       resume: ['start', '--resume', directory.path, ...workers],

@@ -28,12 +28,19 @@ function stamp(seconds: number): string {
   return formatDuration(seconds).padStart(7);
 }
 
-function describeFault({ fault, worker, workers, lasts }: Extract<ChaosEvent, { kind: 'fault' }>): string {
+function describeFault(event: Extract<ChaosEvent, { kind: 'fault' }>): string {
+  const { fault, worker, workers, lasts, oneWay } = event;
   switch (fault) {
     case 'kill':
       return `${worker} is killed (SIGKILL)`;
     case 'stop':
       return `${worker} is stopped for ${lasts.toFixed(1)} s (SIGSTOP, SIGCONT)`;
+    case 'partition': {
+      const what = oneWay
+        ? `what ${worker} sends the coordinator is held back`
+        : `${worker} and the coordinator are cut off from each other`;
+      return `${what} for ${lasts.toFixed(1)} s`;
+    }
     case 'leave':
       return `${worker} is told to leave (SIGTERM), and replaced ${lasts.toFixed(1)} s later`;
     case 'scale':
@@ -72,7 +79,7 @@ export function renderChaosResult(result: ChaosResult, silenceSeconds: number): 
   const rows = [
     ['', 'times', 'p50', 'p95', 'aim'],
     row('killed worker noticed', detection.closed, '0.5 s'),
-    row('stopped worker noticed', detection.silent, `${silenceSeconds} s, the silence limit`),
+    row('silent worker noticed', detection.silent, `${silenceSeconds} s, the silence limit`),
     row('next step, or evaluation, after that', stepping, '3 s'),
     row('pause when a worker joins or leaves', pause, '2 s'),
     row('stepping again after the coordinator died', coordinatorBack, noFigure),

@@ -27,6 +27,7 @@ undisturbed one, and whether both ended with the same state, bit for bit.
 
   kill         a worker's process ends (SIGKILL); it is started again
   stop         a worker stands still for 3 to 30 s (SIGSTOP, SIGCONT); silent for --silence-limit, it is lost, and joins anew
+  partition    what a worker and the coordinator send each other is held back for 3 to 30 s, in one or both directions; it is lost, and joins anew
   leave        a worker is told to end (SIGTERM); another takes its place some seconds later
   scale        workers are started or stopped while the others go on
   coordinator  the coordinator's process ends (SIGKILL); it is started again by --resume

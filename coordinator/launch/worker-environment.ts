@@ -19,6 +19,12 @@ const poolThreadsPerCore = 2;
  */
 export const workerNodeArguments: readonly string[] = ['--initial-old-space-size=128'];
 
+/**
+ * Names HOST:PORT through which the workers that a coordinator starts reach it, where something stands between them,
+ * as in `coordinator chaos`.
+ */
+export const relayVariable = 'RONDO_RELAY';
+
 /** Threads of each of `count` workers that share this machine's cores. */
 export function divideThreads(count: number, cores = usableCores()): number {
   return Math.max(1, Math.floor(cores / count));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { faultKinds, pick, planFaults } from '../../../coordinator/chaos/faults.js';
 
-const plan = { seed: 3, count: 20, kinds: faultKinds, steps: 200 };
+const plan = { seed: 3, count: 24, kinds: faultKinds, steps: 200 };
 
 describe('the faults of a trial', () => {
   it('are the same for the same seed, and others for another', () => {
