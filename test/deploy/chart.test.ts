@@ -149,6 +149,59 @@ checks('the chart', () => {
     expect(mib).toBeLessThan(2048);
   });
 
+  it.each([
+    ['1.34.0', false],
+    ['1.35.0', true],
+  ])('on Kubernetes %s starts a worker that failed again in its pod: %s', async (version, restarts) => {
+    for (const perPod of [1, 2]) {
+      const objects = readObjects(
+        await render('--kube-version', version, '--set', `workers=2,worker.gpusPerPod=${perPod}`),
+      );
+      const { spec } = find(objects, 'Job', 'pets-workers');
+      // Not what cannot help: done, wrong input, a refused credential. The Job ends for the last two.
+      const rule = { action: 'Restart', exitCodes: { operator: 'NotIn', values: [0, 2, 4] } };
+      for (const { restartPolicyRules } of spec.template.spec.containers as KubernetesObject[]) {
+        expect(restartPolicyRules).toEqual(restarts ? [rule] : undefined);
+      }
+      expect(spec.podFailurePolicy.rules.at(-1).onExitCodes.values).toEqual([2, 4]);
+    }
+  });
+
+  it.each([
+    ['nats.mode=url,nats.url=nats://nats-0', 4222],
+    ['nats.mode=url,nats.url=nats://10.0.0.5', 4222],
+    ['nats.mode=url,nats.url=tls://user:s3cret@nats.example:4443', 4443],
+    ['data.source=https://data.example/packed', 443],
+    ['data.source=http://minio:9000/packed', 9000],
+    ['data.source=https://user:word@data.example:8443/packed?signed', 8443],
+    ['data.source=s3://photos/packed', 443],
+  ])('lets workers reach what %s names', async (set, port) => {
+    const objects = readObjects(await render('--set', set));
+    const { spec } = find(objects, 'NetworkPolicy', 'pets-workers');
+    const beyond = (spec.egress as KubernetesObject[]).filter(({ to }) => to === undefined);
+    expect(beyond.map(({ ports }) => ports[0].port)).toEqual([port]);
+  });
+
+  it('has nats-server take any token as a text', async () => {
+    const objects = readObjects(await render('--set', 'nats.mode=statefulset,nats.existingSecret=login'));
+    const [container] = find(objects, 'StatefulSet', 'pets-nats').spec.template.spec.containers;
+    expect(container.env).toEqual([
+      { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'login', key: 'token' } } },
+      // Without quotes it is what nats-server makes of its first letters: 1k a number, ab#c the token ab.
+      { name: 'NATS_TOKEN', value: "'$(TOKEN)'" },
+    ]);
+  });
+
+  it('has Prometheus read the pods that have metrics', async () => {
+    const objects = readObjects(
+      await render('--set', 'metrics.podMonitor.enabled=true,nats.mode=statefulset'),
+    );
+    const { selector } = find(objects, 'PodMonitor', 'pets').spec;
+    expect(selector.matchExpressions).toEqual([
+      { key: 'app.kubernetes.io/component', operator: 'In', values: ['coordinator', 'worker'] },
+    ]);
+  });
+
   it('does not touch the coordinator when the number of workers changes', async () => {
     const of = async (workers: number) =>
       readObjects(await render('--set', `workers=${workers}`)).filter(({ kind }) => kind !== 'Secret');

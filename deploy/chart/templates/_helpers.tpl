@@ -82,8 +82,6 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- define "rondo.dataIsRemote" -}}{{ if regexMatch "^(https?|s3)://" .Values.data.source }}true{{ end }}{{- end }}
-
 {{- /* The token that buys a worker its certificate: a Secret's, or the pod's own. */ -}}
 {{- define "rondo.tokenVolume" -}}
 - name: token

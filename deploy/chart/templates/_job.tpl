@@ -5,6 +5,9 @@ completionMode: Indexed
 completions: {{ include "rondo.pods" . }}
 parallelism: {{ include "rondo.pods" . }}
 backoffLimit: {{ int .Values.job.backoffLimit }}
+# Each pod waits for its replacement by what became of it alone: 10, 20, 40 s … 10 min. Without this each loss makes the
+# next pod wait longer, whichever it is, and the wait begins anew with the next loss: a large run would only shrink.
+backoffLimitPerIndex: {{ int .Values.job.backoffLimit }}
 {{- with int .Values.job.activeDeadlineSeconds }}
 activeDeadlineSeconds: {{ . }}
 {{- end }}

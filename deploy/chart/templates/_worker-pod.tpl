@@ -10,7 +10,7 @@ metadata:
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  # A pod that ends is replaced by the Job, which tells faults from evictions (podFailurePolicy).
+  # A pod that ends is replaced by the Job, later each time; it tells faults from evictions (podFailurePolicy).
   restartPolicy: Never
   serviceAccountName: {{ include "rondo.workers" . }}
   automountServiceAccountToken: false
@@ -135,8 +135,9 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: 6
-{{- if and (gt $perPod 1) (semverCompare ">=1.35.0-0" $.Capabilities.KubeVersion.Version) }}
-# A worker that fails alone is started again in its pod, beside the others; but not where that cannot help.
+{{- if semverCompare ">=1.35.0-0" $.Capabilities.KubeVersion.Version }}
+# A worker that fails is started again in its pod: at once, beside others, and its decoded images are still there; but
+# not where that cannot help. Older versions replace the pod.
 restartPolicy: Never
 restartPolicyRules:
 - {action: Restart, exitCodes: {operator: NotIn, values: [0, 2, 4]}}
