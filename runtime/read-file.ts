@@ -45,3 +45,18 @@ export async function readPatiently(file: string, o: Patience): Promise<Buffer> 
   }
   return read(file);
 }
+
+/** Why a file that was listed cannot be read. */
+export function describeUnreadable(error: unknown): string {
+  return isGone(error) ? 'vanished after it was listed' : `cannot be read: ${describeSystemError(error)}`;
+}
+
+/** Nothing is there. */
+export function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** "EACCES: permission denied", without the path, which is said anyway. */
+export function describeSystemError(error: unknown): string {
+  return error instanceof Error ? error.message.split(',')[0]! : String(error);
+}

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { parentPort, Worker, type WorkerOptions } from 'node:worker_threads';
 import { type PlainError, RondoError } from './errors.js';
 
-/** What a thread does when another asks for it, by name. Inputs and results are cloned, shared memory is not. */
+/**
+ * What a thread or a process does when another asks for it, by name. Inputs and results are cloned; shared memory,
+ * which only threads have, is not.
+ */
 export type ThreadOperations<T> = { readonly [Name in keyof T]: (...inputs: never[]) => unknown };
 
 /** The operations of a thread, as another calls them. */
@@ -37,57 +42,98 @@ interface Pending {
   reject(error: RondoError): void;
 }
 
-/**
- * Starts `program`, which calls `serveThread` with the operations `T`, in a thread of its own.
- *
- * @param o.what names the thread where it has ended.
- * @param o.operations every name of `T`, which TypeScript checks.
- */
+interface Called<T> {
+  /** Names it where it has ended. */
+  readonly what: string;
+  /** Every name of `T`, which TypeScript checks. */
+  readonly operations: Readonly<Record<keyof T & string, true>>;
+}
+
+/** Starts `program`, which calls `serveThread` with the operations `T`, in a thread of its own. */
 export function startThread<T extends ThreadOperations<T>>(
   program: URL,
-  o: {
-    readonly what: string;
-    readonly operations: Readonly<Record<keyof T & string, true>>;
-    readonly worker?: WorkerOptions;
-  },
+  o: Called<T> & { readonly worker?: WorkerOptions },
 ): CalledThread<T> {
   const thread = new Worker(program, o.worker);
-  const pending = new Map<number, Pending>();
-  let nextId = 0;
-  let dead: RondoError | null = null;
-
-  const fail = (error: RondoError) => {
-    dead ??= error;
-    for (const call of pending.values()) call.reject(dead);
-    pending.clear();
-  };
-  thread.on('message', (answer: Answer) => {
-    const call = pending.get(answer.id);
-    pending.delete(answer.id);
-    if ('error' in answer) call?.reject(RondoError.fromPlain(answer.error));
-    else call?.resolve(answer.result);
-  });
+  const { calls, isBusy, answer, fail } = createCalls<T>(o, (call) => thread.postMessage(call));
+  thread.on('message', answer);
   thread.on('messageerror', (error) => fail(RondoError.from(error)));
   thread.on('error', (error) => fail(RondoError.from(error)));
   thread.on('exit', (code) => fail(new RondoError('internal', `${o.what} has ended (exit code ${code})`)));
+  return {
+    ...{ calls, isBusy },
+    async destroy() {
+      await thread.terminate();
+    },
+  };
+}
 
+/**
+ * Starts `program`, which calls `serveProcess` with the operations `T`, as a process of its own, which ends with
+ * this one. Where it crashes, this one does not: calls reject with a RondoError `unavailable` that says how it ended.
+ */
+export function startProcess<T extends ThreadOperations<T>>(
+  program: URL,
+  o: Called<T> & { readonly env?: NodeJS.ProcessEnv },
+): CalledThread<T> {
+  const child = fork(fileURLToPath(program), {
+    ...{ serialization: 'advanced', execArgv: [], env: o.env ?? process.env },
+    // A group of its own: a terminal's Ctrl-C reaches this process alone.
+    ...{ detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] },
+  });
+  const { calls, isBusy, answer, fail } = createCalls<T>(o, (call) => child.send(call, () => {}));
+  const end = (how: string) => fail(new RondoError('unavailable', `${o.what} ${how}`));
+  const ended = new Promise<void>((resolve) => {
+    child.on('error', (error) => {
+      end(`could not be started (${error.message})`);
+      resolve();
+    });
+    child.on('exit', (code, signal) => {
+      end(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`);
+      resolve();
+    });
+  });
+  child.on('message', answer);
+  return {
+    ...{ calls, isBusy },
+    async destroy() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+function createCalls<T extends ThreadOperations<T>>(
+  { operations }: Pick<Called<T>, 'operations'>,
+  post: (call: Call) => void,
+) {
+  const pending = new Map<number, Pending>();
+  let nextId = 0;
+  let dead: RondoError | null = null;
   const call = (name: string, inputs: readonly unknown[]) =>
     new Promise<unknown>((resolve, reject) => {
       if (dead !== null) return reject(dead);
       const id = nextId;
       nextId += 1;
       // Throws, and so rejects, when an input cannot be cloned.
-      thread.postMessage({ id, name, inputs } satisfies Call);
+      post({ id, name, inputs });
       pending.set(id, { resolve, reject });
     });
-
   return {
     calls: Object.fromEntries(
-      Object.keys(o.operations).map((name) => [name, (...inputs: unknown[]) => call(name, inputs)]),
+      Object.keys(operations).map((name) => [name, (...inputs: unknown[]) => call(name, inputs)]),
     ) as unknown as ThreadCalls<T>,
     isBusy: () => pending.size > 0,
-    async destroy() {
-      await thread.terminate();
+    answer(answer: Answer) {
+      const asked = pending.get(answer.id);
+      pending.delete(answer.id);
+      if ('error' in answer) asked?.reject(RondoError.fromPlain(answer.error));
+      else asked?.resolve(answer.result);
+    },
+    fail(error: RondoError) {
+      dead ??= error;
+      for (const asked of pending.values()) asked.reject(dead);
+      pending.clear();
     },
   };
 }
@@ -99,14 +145,32 @@ export function startThread<T extends ThreadOperations<T>>(
 export function serveThread<T extends ThreadOperations<T>>(operations: T): void {
   assert(parentPort, 'runs in a worker thread');
   const port = parentPort;
+  port.on(
+    'message',
+    answerBy(operations, (answer) => port.postMessage(answer)),
+  );
+}
+
+/** The same for the process that started this one; when that has ended, this one does. */
+export function serveProcess<T extends ThreadOperations<T>>(operations: T): void {
+  assert(process.send, 'runs in a process that startProcess started');
+  const ignore = () => {};
+  process.on('disconnect', () => process.exit());
+  process.on(
+    'message',
+    answerBy(operations, (answer) => process.send!(answer, undefined, undefined, ignore)),
+  );
+}
+
+function answerBy<T extends ThreadOperations<T>>(operations: T, post: (answer: Answer) => void) {
   const named = new Map<string, (...inputs: unknown[]) => unknown>(Object.entries(operations));
-  port.on('message', async ({ id, name, inputs }: Call) => {
+  return async ({ id, name, inputs }: Call) => {
     try {
       const operation = named.get(name);
-      assert(operation, `the thread has no operation ${name}`);
-      port.postMessage({ id, result: await operation(...inputs) } satisfies Answer);
+      assert(operation, `there is no operation ${name}`);
+      post({ id, result: await operation(...inputs) });
     } catch (thrown) {
-      port.postMessage({ id, error: RondoError.from(thrown).toPlain() } satisfies Answer);
+      post({ id, error: RondoError.from(thrown).toPlain() });
     }
-  });
+  };
 }

@@ -2,6 +2,8 @@ import path from 'node:path';
 import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
 import { SampleColumns } from '../../runtime/storage/sample-columns.js';
+import { openVerifiers, type Verifiers } from '../../runtime/verification/verifiers.js';
+import type { Finding } from '../../runtime/verification/verify-image.js';
 import {
   requireClasses,
   requireImages,
@@ -27,8 +29,8 @@ import { drawSample } from './sample.js';
 import type { SetName } from './set-column.js';
 import { type ListedImage, listSets } from './sets.js';
 import { splitAsGiven, splitByClass, splitSamples } from './split.js';
-import type { Finding } from './verification-record.js';
-import { verifyImages } from './verify.js';
+import { openVerificationRecord } from './verification-record.js';
+import { isMuch, verifyImages } from './verify.js';
 
 export interface DatasetOptions extends IndexOptions {
   /** Share of the images to validate on where they are drawn, between 0 and 1. */
@@ -97,6 +99,11 @@ export async function indexImages(o: IndexOptions): Promise<IndexedImages> {
 }
 
 async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
+  const verifiers = openVerifiers();
+  return indexFiles({ ...o, verifiers }).finally(verifiers.close);
+}
+
+async function indexFiles(o: IndexOptions & { readonly verifiers: Verifiers }): Promise<IndexedImages> {
   const report = (phase: DatasetProgress['phase']) => (done: number, total: number) =>
     o.onProgress({ phase, done, total });
   const folder =
@@ -105,9 +112,13 @@ async function indexFolder(o: IndexOptions): Promise<IndexedImages> {
       : path.resolve(o.data);
   const root = await resolveFolder(folder, 'data');
   const validDir = o.validDir === undefined ? null : await resolveFolder(o.validDir, 'valid');
+  const isNew = !openVerificationRecord(root, o.cacheDir).exists();
   const listed = await listSets(root, validDir, o.split ?? 'auto', {
     signal: o.signal,
-    onFound: (count) => report('listing')(count, 0),
+    onFound(count) {
+      report('listing')(count, 0);
+      if (isNew && isMuch(count, 0)) o.verifiers.begin();
+    },
   });
   const { broken, unlisted, validRoot } = listed;
   const onTableRead = (done: number, total: number) =>
@@ -165,7 +176,7 @@ function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolea
 /** The pass over all files, root by root: what was found before is kept for each. */
 async function verifySets(
   files: readonly ListedImage[],
-  o: IndexOptions,
+  o: IndexOptions & { readonly verifiers: Verifiers },
   onProgress: (done: number, total: number) => void,
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const findings = new Map<ImageFile, Finding>();
@@ -177,6 +188,8 @@ async function verifySets(
       {
         cacheDir: o.cacheDir,
         signal: o.signal,
+        helpers: o.helpers,
+        verifiers: o.verifiers,
         onProgress: (done) => onProgress(before + done, files.length),
       },
     );

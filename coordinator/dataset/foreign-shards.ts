@@ -10,6 +10,7 @@ import { parseJson } from '../../runtime/parse-json.js';
 import { openStore } from '../../runtime/storage/open-store.js';
 import { blockBytes } from '../../runtime/storage/sample-reader.js';
 import { isRemote, isUrl, type Store } from '../../runtime/storage/store.js';
+import { openVerifiers, type Verifiers, verifyHere } from '../../runtime/verification/verifiers.js';
 import type { Quarantined } from './image-files.js';
 import type { DatasetProgress } from './indexed-images.js';
 import { compareText } from './order.js';
@@ -23,6 +24,7 @@ import {
   type ShardIndex,
 } from './shard-index.js';
 import { readTar, type UsableSample } from './tar-samples.js';
+import { isMuch } from './verify.js';
 
 /** Tar files without an index: a folder or URL, and their names there. */
 export interface ForeignShards {
@@ -91,8 +93,9 @@ export async function indexForeign(foreign: ForeignShards, o: ForeignOptions): P
   const store = openStore(foreign.root);
   try {
     const names = chooseSets(foreign.names);
-    const stamps: unknown[] = [];
-    for (const name of names) stamps.push(await stampOf(store, name, o.signal));
+    const tars: TarStamp[] = [];
+    for (const name of names) tars.push(await stampOf(store, name, o.signal));
+    const stamps = tars.map(({ stamp }) => stamp);
     const identity = createHash('sha256').update(JSON.stringify([indexVersion, store.place, names, stamps]));
     const folder = path.join(o.cacheDir, 'indexed');
     const file = path.join(folder, `${identity.digest('hex').slice(0, 32)}.rondo`);
@@ -101,7 +104,11 @@ export async function indexForeign(foreign: ForeignShards, o: ForeignOptions): P
       const told = String(known.header.plan.quarantined);
       return { ...known, quarantined: parseJson(quarantinedSchema, told, { name: file }) };
     }
-    const { header, columns, paths, quarantined } = await readTars(store, names, o);
+    const bytes = tars.reduce((sum, { size }) => sum + size, 0);
+    const verifiers = isMuch(names.length, bytes) ? openVerifiers() : verifyHere(o);
+    const { header, columns, paths, quarantined } = await readTars(store, names, { ...o, verifiers }).finally(
+      verifiers.close,
+    );
     const parts = [...encodeIndex(header, columns, paths)];
     // It only saves time.
     await keepIndex(folder, file, parts).catch(() => {});
@@ -116,11 +123,23 @@ async function keepIndex(folder: string, file: string, parts: readonly Uint8Arra
   await writeDurably(file, parts);
 }
 
-async function stampOf(store: Store, name: string, signal: AbortSignal): Promise<unknown> {
-  if (isRemote(store)) return store.sizeOf(name, signal);
+interface TarStamp {
+  readonly size: number;
+  /** Another one means that it may hold other bytes. */
+  readonly stamp: unknown;
+}
+
+async function stampOf(store: Store, name: string, signal: AbortSignal): Promise<TarStamp> {
+  if (isRemote(store)) {
+    const size = await store.sizeOf(name, signal);
+    return { size, stamp: size };
+  }
   const file = store.nameOf(name);
   const found = await stat(file).catch(() => null);
-  if (found !== null) return [found.size, found.mtimeMs, found.ctimeMs, found.ino];
+  if (found !== null) {
+    const { size, mtimeMs, ctimeMs, ino } = found;
+    return { size, stamp: [size, mtimeMs, ctimeMs, ino] };
+  }
   throw new RondoError('not-found', `there is no file ${file}`, {
     remedy: 'check the name, or the range of the pattern',
   });
@@ -141,14 +160,18 @@ function hasSets(names: readonly string[]): boolean {
   return ['train', 'valid'].every((set) => names.some((name) => setOf(name) === set));
 }
 
-async function readTars(store: Store, names: readonly string[], o: ForeignOptions) {
+async function readTars(
+  store: Store,
+  names: readonly string[],
+  o: ForeignOptions & { readonly verifiers: Verifiers },
+) {
   const samples: (UsableSample & { readonly path: string })[] = [];
   const quarantined: Quarantined[] = [];
   const shards: IndexHeader['shards'] = [];
   const withSets = hasSets(names);
   for (const [done, name] of names.entries()) {
     o.onProgress({ phase: 'reading', subject: 'the shards', done, total: names.length });
-    const tar = await readTar(store, name, o.signal);
+    const tar = await readTar(store, name, o);
     const before = samples.length;
     for (const sample of tar.samples) {
       const file = `${name}/${sample.name}`;

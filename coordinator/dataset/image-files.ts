@@ -3,6 +3,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { imageName } from '../../runtime/images.js';
+import { describeSystemError, describeUnreadable, isGone } from '../../runtime/read-file.js';
 import { compareText } from './order.js';
 import { listUndecodable } from './undecodable-names.js';
 
@@ -199,20 +200,6 @@ async function readEntries(folder: string): Promise<Dirent[]> {
 
 function partition<T>(values: readonly T[], belongs: (value: T) => boolean): [T[], T[]] {
   return [values.filter(belongs), values.filter((value) => !belongs(value))];
-}
-
-/** Why a file that was listed cannot be read. */
-export function describeUnreadable(error: unknown): string {
-  return isGone(error) ? 'vanished after it was listed' : `cannot be read: ${describeSystemError(error)}`;
-}
-
-function isGone(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
-}
-
-/** "EACCES: permission denied", without the path, which is said anyway. */
-function describeSystemError(error: unknown): string {
-  return error instanceof Error ? error.message.split(',')[0]! : String(error);
 }
 
 function cannotList(folder: string, error: unknown): RondoError {

@@ -4,6 +4,7 @@ import type { Quarantined } from './image-files.js';
 import type { DataRemark } from './remarks.js';
 import type { SetName } from './set-column.js';
 import type { GivenSplit, SplitKind } from './split.js';
+import type { VerificationHelpers } from './verify.js';
 
 export interface IndexOptions {
   /** A folder, packed images (folder, index or URL), or 'sample' for the data set that Rondo draws itself. */
@@ -31,6 +32,8 @@ export interface IndexOptions {
    */
   onQuarantined?(files: readonly Quarantined[]): void;
   readonly signal: AbortSignal;
+  /** Asked for help where many files are to be decoded; nobody unless given. */
+  readonly helpers?: VerificationHelpers | undefined;
 }
 
 export interface DatasetProgress {

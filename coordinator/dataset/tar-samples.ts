@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { posix } from 'node:path';
-import { createDecodePool, type DecodePool, imageName } from '../../runtime/images.js';
-import { threadPoolSize } from '../../runtime/limiter.js';
+import { imageName } from '../../runtime/images.js';
 import { isRemote, type Store } from '../../runtime/storage/store.js';
+import type { Verifiers } from '../../runtime/verification/verifiers.js';
+import type { Finding } from '../../runtime/verification/verify-image.js';
 import { openTarEntries, type TarEntry } from './tar-entries.js';
-import type { Finding } from './verification-record.js';
-import { verifyBytes } from './verify.js';
 
 /** A sample's image in a tar, and its class. */
 export interface UsableSample extends Omit<Extract<Finding, { readonly usable: true }>, 'usable'> {
@@ -26,12 +25,16 @@ export interface ReadTar {
 }
 
 const readBytes = 1 << 20;
-/** Images that wait to be decoded, at most. */
-const imagesPerThread = 4;
+/** Images of a tar that are in hand at most, for each that is decoded. */
+const imagesInHand = 2;
 
 /** Reads a tar from end to end, decoding each sample's image. Rejects as `Store.read` and `openTarEntries` do. */
-export async function readTar(store: Store, name: string, signal: AbortSignal): Promise<ReadTar> {
-  const pool = createDecodePool();
+export async function readTar(
+  store: Store,
+  name: string,
+  o: { readonly verifiers: Pick<Verifiers, 'width' | 'verify'>; readonly signal: AbortSignal },
+): Promise<ReadTar> {
+  const { verifiers, signal } = o;
   const inHand = new Set<Promise<void>>();
   let state = beginTar(store.nameOf(name));
   const take = async (group: readonly TarEntry[]) => {
@@ -39,8 +42,8 @@ export async function readTar(store: Store, name: string, signal: AbortSignal): 
     const sample = findSample(group);
     if (sample === null) return;
     const at = found.push({ name: sample.image.name, reason: 'was not read' }) - 1;
-    while (inHand.size >= imagesPerThread * threadPoolSize()) await Promise.race(inHand);
-    const task = describe(sample, pool)
+    while (inHand.size >= imagesInHand * verifiers.width) await Promise.race(inHand);
+    const task = describe(sample, verifiers)
       .then((described) => {
         found[at] = described;
       })
@@ -124,11 +127,11 @@ function isMeta(name: string): boolean {
 
 async function describe(
   { image, label }: FoundSample,
-  pool: DecodePool,
+  verifiers: Pick<Verifiers, 'verify'>,
 ): Promise<ReadTar['samples'][number]> {
   const { name, start, bytes } = image;
   if (label === '') return { name, reason: 'has no class: neither KEY.cls nor a folder' };
-  const { finding } = await pool.bytes(bytes.length, () => verifyBytes(bytes, pool));
+  const { finding } = await verifiers.verify({ bytes });
   if (!finding.usable) return { name, reason: finding.reason };
   const { width, height, digest } = finding;
   return { name, start, size: bytes.length, label, width, height, digest };

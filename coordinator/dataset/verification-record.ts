@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -8,26 +8,11 @@ import { z } from 'zod';
 import { decoderVersion } from '../../runtime/images.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { parseJson } from '../../runtime/parse-json.js';
+import { type Finding, findingSchema } from '../../runtime/verification/verify-image.js';
 import type { ImageFile } from './image-files.js';
 
 /** Raised when the pass looks at other things. */
 const formatVersion = 5;
-
-const findingSchema = z.discriminatedUnion('usable', [
-  z.object({
-    usable: z.literal(true),
-    width: z.int().positive(),
-    height: z.int().positive(),
-    digest: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
-  z.object({ usable: z.literal(false), reason: z.string() }),
-]);
-
-/**
- * What reading and decoding a file showed: the image's pixels, upright, and the SHA-256 of its bytes; or why
- * it cannot be used.
- */
-export type Finding = Readonly<z.infer<typeof findingSchema>>;
 
 /** A line of the record: path and stamp of the file, as they were then. */
 const entrySchema = z.tuple([z.string(), z.string(), findingSchema]);
@@ -43,6 +28,8 @@ const blockLength = 65_536;
  * was set back, below the file system (to the disk itself), or on a file system that has no such time (FAT).
  */
 export interface VerificationRecord {
+  /** Whether there was a pass before. */
+  exists(): boolean;
   /** What is known of these files. A missing record is empty, and so is a damaged line of one. */
   read(files: readonly ImageFile[]): Promise<Map<ImageFile, Finding>>;
   /** Replaces the record by these findings. Throws what the file system throws. */
@@ -56,6 +43,7 @@ export function openVerificationRecord(root: string, cacheDir: string): Verifica
     .digest('hex');
   const record = path.join(cacheDir, `verified-${key.slice(0, 16)}.jsonl`);
   return {
+    exists: () => existsSync(record),
     async read(files) {
       const byPath = new Map(files.map((file) => [file.path, file]));
       const findings = new Map<ImageFile, Finding>();

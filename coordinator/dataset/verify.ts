@@ -1,62 +1,55 @@
-import { createHash } from 'node:crypto';
 import path from 'node:path';
-import {
-  createDecodePool,
-  type DecodePool,
-  decodeSound,
-  type ImageSize,
-  openImage,
-  readSize,
-  retryAlone,
-} from '../../runtime/images.js';
-import { threadPoolSize } from '../../runtime/limiter.js';
-import { briefWaitsMs, type ReadFile, readPatiently } from '../../runtime/read-file.js';
-import { describeUnreadable, type ImageFile } from './image-files.js';
-import { type Finding, openVerificationRecord } from './verification-record.js';
+import { createDeferred } from '../../runtime/deferred.js';
+import type { ReadFile } from '../../runtime/read-file.js';
+import { openVerifiers, type Verifiers, verifyHere } from '../../runtime/verification/verifiers.js';
+import type { Finding, Verdict } from '../../runtime/verification/verify-image.js';
+import { createFileQueue } from './file-queue.js';
+import type { ImageFile } from './image-files.js';
+import { openVerificationRecord } from './verification-record.js';
 
-/** Side that files are decoded to: JPEGs shrink eightfold while they are decoded, yet every byte is read. */
-const probeSide = 16;
-/** What sharp says when libvips failed without a message. */
-const lostMessage = 'Unknown error';
+const [manyFiles, manyBytes] = [4_000, 256 << 20];
 
-/** First bytes of what is often found under an image's name. */
-const contents: readonly (readonly [name: string, test: RegExp])[] = [
-  ['BMP', /^BM/],
-  ['HEIC', /^.{4}ftyp(hei|hev|mif1|msf1)/s],
-  ['video', /^(.{4}ftyp(?!avif|avis)|.E\xdf\xa3|RIFF.{4}AVI )/s],
-  ['JPEG XL', /^(\xff\n|.{4}JXL )/s],
-  ['JPEG 2000', /^(\xff\x4f\xff\x51|.{4}jP {2})/s],
-  ['PSD', /^8BPS/],
-  ['SVG or other XML', /^\s*<(svg|\?xml)/],
-  ['HTML', /^\s*<(!doctype|html)/i],
-  ['PDF', /^%PDF/],
-  ['zip archive', /^PK[^ -~]{2}/],
-  ['Git LFS pointer', /^version https:\/\/git-lfs/],
-];
+/** Less is decoded by this process itself, in about the time that another one takes to start. */
+export function isMuch(files: number, bytes: number): boolean {
+  return files >= manyFiles || bytes >= manyBytes;
+}
 
-/** What one look at a file says of it. */
-export interface Verdict {
-  readonly finding: Finding;
-  /** The file's bytes decide it: another look at the same bytes would say the same. */
-  readonly lasting: boolean;
+/** Who looks at images of a folder. */
+export interface FolderVerifier {
+  /** So many at a time keep it busy. */
+  readonly width: number;
+  /** Rejects when it is lost: others look at what it had in hand. */
+  verify(root: string, file: ImageFile): Promise<Verdict>;
+}
+
+/** Those elsewhere who help: workers that wait for a run to begin. */
+export interface VerificationHelpers {
+  /** Calls `onHelper` for each, now and as they come, until the function is called that it returns. */
+  attend(onHelper: (helper: FolderVerifier) => void): Promise<() => void>;
+}
+
+export interface VerifyOptions {
+  readonly cacheDir: string;
+  readonly signal: AbortSignal;
+  onProgress(done: number, total: number): void;
+  /** Asked for help where there is much to do. */
+  readonly helpers?: VerificationHelpers | undefined;
+  /** The file system; tests bring one with faults. */
+  readonly read?: ReadFile;
+  /** Those of this machine, where there is much to do; opened for this pass unless given. */
+  readonly verifiers?: Verifiers;
 }
 
 /**
- * Decodes every file once, as many at a time as the thread pool has threads, and tells its size and digest,
- * or why it cannot be used. What decoding found is kept in `cacheDir`, also what was found before the signal
- * stopped the pass; files that did not change since are not read again. That a file could not be read is not
- * kept: the next time it may be.
+ * Decodes every file once and tells its size and digest, or why it cannot be used. Many files are divided among
+ * processes of this machine and those who help; who is slow or lost holds up nobody, for others look at what it had in
+ * hand. What decoding found is kept in `cacheDir`, also what was found before the signal stopped the pass; files that
+ * did not change since are not read again. That a file could not be read is not kept: the next time it may be.
  */
 export async function verifyImages(
   root: string,
   files: readonly ImageFile[],
-  o: {
-    cacheDir: string;
-    signal: AbortSignal;
-    onProgress(done: number, total: number): void;
-    /** The file system; tests bring one with faults. */
-    readonly read?: ReadFile;
-  },
+  o: VerifyOptions,
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const record = openVerificationRecord(root, o.cacheDir);
   const findings = await record.read(files);
@@ -64,79 +57,48 @@ export async function verifyImages(
   const unknown = files.filter((file) => !findings.has(file));
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
-  const queue = unknown.values();
-  const pool = createDecodePool();
-  const verifyRest = async (): Promise<void> => {
-    for (const file of queue) {
-      if (o.signal.aborted) return;
-      const verdict = await pool.bytes(file.size, () => verifyImage(path.join(root, file.path), o, pool));
-      findings.set(file, verdict.finding);
-      if (verdict.lasting) lasting.set(file, verdict.finding);
+  const queue = createFileQueue<ImageFile, FolderVerifier>(unknown);
+  const ended = createDeferred<void>();
+  const end = () => ended.resolve();
+  const work = async (verifier: FolderVerifier, isOwn: boolean): Promise<void> => {
+    for (;;) {
+      const file = o.signal.aborted ? undefined : queue.take(verifier, isOwn);
+      if (file === undefined) return;
+      const { finding, lasting: lasts } = await verifier.verify(root, file).catch((error: unknown) => {
+        queue.giveBack(file, verifier);
+        throw error;
+      });
+      if (!queue.finish(file)) continue;
+      findings.set(file, finding);
+      if (lasts) lasting.set(file, finding);
       o.onProgress(findings.size, files.length);
+      if (findings.size === files.length) end();
     }
   };
-  await Promise.all(Array.from({ length: threadPoolSize() }, verifyRest));
+  const workers = (verifier: FolderVerifier, isOwn: boolean) =>
+    Promise.all(Array.from({ length: verifier.width }, () => work(verifier, isOwn)));
+
+  const bytes = unknown.reduce((sum, { size }) => sum + size, 0);
+  const isShared = isMuch(unknown.length, bytes);
+  const given = isShared ? o.verifiers : undefined;
+  const own = given ?? (isShared && o.read === undefined ? openVerifiers() : verifyHere(o));
+  o.signal.addEventListener('abort', end, { once: true });
+  let dismiss: (() => void) | undefined;
+  try {
+    const verify: FolderVerifier['verify'] = (root, { path: name, size }) =>
+      own.verify({ file: path.join(root, name), size });
+    workers({ width: own.width, verify }, true).catch(ended.reject);
+    // What a helper had in hand when it was lost is given to others.
+    const onHelper = (helper: FolderVerifier) => void workers(helper, false).catch(() => {});
+    if (isShared) dismiss = await o.helpers?.attend(onHelper);
+    await ended.promise;
+  } finally {
+    dismiss?.();
+    o.signal.removeEventListener('abort', end);
+    if (given === undefined) await own.close();
+  }
   // The record only saves time, so a cache folder that cannot be written to is no reason to stop.
   await record.save(lasting).catch(() => {});
   o.signal.throwIfAborted();
   return findings;
-}
-
-async function verifyImage(
-  file: string,
-  { read, signal }: { readonly read?: ReadFile; readonly signal: AbortSignal },
-  pool: DecodePool,
-): Promise<Verdict> {
-  let bytes: Buffer;
-  try {
-    bytes = await readPatiently(file, { waitsMs: briefWaitsMs, signal, read });
-  } catch (error) {
-    return { ...unusable(describeUnreadable(error)), lasting: false };
-  }
-  return verifyBytes(bytes, pool);
-}
-
-/** What decoding a whole image file says of it. */
-export async function verifyBytes(bytes: Buffer, pool: DecodePool): Promise<Verdict> {
-  if (bytes.length === 0) return unusable('is empty');
-  try {
-    const { width, height } = await decodeSize(bytes, pool);
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    return { finding: { usable: true, width, height, digest }, lasting: true };
-  } catch (error) {
-    const { message } = error as Error;
-    const saysNothing = message === lostMessage || /memory/i.test(message);
-    return { ...unusable(describeFault(bytes, message)), lasting: !saysNothing };
-  }
-}
-
-/** An image's size, once all of it has been decoded. Rejects with the decoder's error. */
-function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
-  return retryAlone(pool, async (inTurn) => {
-    const size = await inTurn(1, () => readSize(bytes));
-    await inTurn(size.width * size.height, () => decodeSound(bytes, (strict) => decodeWhole(bytes, strict)));
-    return size;
-  });
-}
-
-async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {
-  const image = openImage(bytes, { strict });
-  await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-}
-
-function unusable(reason: string): Verdict {
-  return { finding: { usable: false, reason }, lasting: true };
-}
-
-function describeFault(bytes: Buffer, message: string): string {
-  const start = bytes.toString('latin1', 0, 64);
-  const content = contents.find(([, test]) => test.test(start));
-  if (content !== undefined) return `holds ${content[0]} data, which is not read`;
-  const [line] = message.split('\n');
-  if (message.startsWith('is too large')) return message;
-  return /premature end|read error|unable to parse|is missing|frame data|unable to read|corrupt|bad seek/i.test(
-    message,
-  )
-    ? `is truncated or damaged: ${line}`
-    : `cannot be decoded: ${line}`;
 }

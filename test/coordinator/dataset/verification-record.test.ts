@@ -4,7 +4,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import type { ImageFile } from '../../../coordinator/dataset/image-files.js';
-import { type Finding, openVerificationRecord } from '../../../coordinator/dataset/verification-record.js';
+import { openVerificationRecord } from '../../../coordinator/dataset/verification-record.js';
+import type { Finding } from '../../../runtime/verification/verify-image.js';
 import { makeFolder } from '../../support/images.js';
 
 const file = (name: string, settled = true): ImageFile => ({ path: name, size: 9, stamp: 'stamp', settled });
