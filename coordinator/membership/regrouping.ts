@@ -19,6 +19,7 @@ import type {
   StateOrigin,
   Stopping,
 } from './membership-state.js';
+import { orderRanks } from './rank-order.js';
 import type { Rules } from './rules.js';
 import { tell } from './stop.js';
 
@@ -85,16 +86,18 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   if (closed < ended - (isEpochEnd ? 1 : 0)) return loseState(rules, state, nowMs);
 
   const ready = findReady(members);
+  const last = ready.length === 0 ? lastHolders(rules, state, sources, step) : [];
+  const ranks = last.length > 0 ? last : ready;
   const dispensable = members.filter(
     (member) => member.leaving && sources.some((source) => !source.leaving && source !== member),
   );
   const goodbyes = dispensable.map(sayGoodbye);
   const staying = members.filter((member) => !dispensable.includes(member));
   const needed = state.stopRequested === null ? rules.minWorkers : 1;
-  if (ready.length < needed)
+  if (ready.length < needed && last.length === 0)
     return waitForMore({ ...state, members: staying }, ready.length, needed, goodbyes);
 
-  const origins = ready.map((member, rank): StateOrigin => {
+  const origins = ranks.map((member, rank): StateOrigin => {
     if (sources.includes(member)) return { kind: 'own' };
     const source = sources[rank % sources.length]!;
     const { workerId, address } = source;
@@ -104,11 +107,24 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const number = interrupted.number + 1n;
   const epochEndDue = isEpochEnd && closed < ended;
   const next = prepare({
-    generation: { number, startStep: step, epochEndDue, places: placesOf(ready), origins },
-    ...{ checkedAtMs, members: ready, standby: staying.filter((member) => !ready.includes(member)) },
+    generation: { number, startStep: step, epochEndDue, places: placesOf(ranks), origins },
+    ...{ checkedAtMs, members: ranks, standby: staying.filter((member) => !ranks.includes(member)) },
     ...{ progress, start, change, ended: before, stopRequested, nowMs },
   });
   return { state: next.state, effects: [...goodbyes, ...next.effects] };
+}
+
+/**
+ * Those that take one more step, whose state is kept, where all want to leave: the last one said so when the step
+ * before could not be kept any more. Empty where it was, or cannot be.
+ */
+function lastHolders(
+  { restoresState }: Rules,
+  { ended }: Regrouping,
+  sources: readonly Candidate[],
+  step: number,
+): Candidate[] {
+  return restoresState || ended?.reports.keptStep === step ? [] : orderRanks(sources);
 }
 
 /** The steps that the state of a new generation contains and the ledger does not yet. */

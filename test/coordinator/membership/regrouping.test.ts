@@ -355,6 +355,31 @@ describe('a leave', () => {
     expect(stops(driver).slice(2)).toEqual([true, true]);
   });
 
+  it('of all, the last when the step under way ends, has them take one more, whose state is kept', () => {
+    const driver = driveRunning(2);
+    driver.say(11, { $case: 'leave', value: {} });
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(1, true));
+    driver.say(10, { $case: 'leave', value: {} });
+    for (const session of [10, 11]) driver.say(session, standbyMessage(1n, 1));
+    expect(assignments(driver, 2n)).toMatchObject([
+      { session: 10, step: 1, stateSource: own },
+      { session: 11, step: 1, stateSource: own },
+    ]);
+    expect(driver.of('dismiss')).toEqual([]);
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), readyMessage('state-1', 1, 2n));
+    expect(stops(driver).slice(-2)).toEqual([true, true]);
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 1, 2, { generation: 2n }));
+    for (const rank of [0, 1])
+      driver.say(sessionOf(rank), epochMessage(rank, 2, { whole: false, epoch: 0, generation: 2n }));
+    expect(driver.of('epochCompleted').map(({ value }) => value.step)).toEqual([2]);
+    for (const rank of [0, 1]) driver.say(sessionOf(rank), finishedMessage(2, true, 2n));
+    for (const session of [10, 11]) driver.say(session, standbyMessage(2n, 2));
+    // Whoever fetches the checkpoint still needs them.
+    expect(assignments(driver, 3n)).toEqual([]);
+    expect(driver.of('short')).toMatchObject([{ workers: 0, needed: 1 }]);
+  });
+
   it('before a run has begun is granted at once', () => {
     const driver = driveMembership();
     join(driver, 10, 'worker-0');
