@@ -8,7 +8,6 @@ export default defineConfig({
     ...base.test,
     include: ['test/faults/**/*.test.ts'],
     exclude: [],
-    env: { RONDO_TEST_FAULTS: 'all' },
     testTimeout: longMs,
     hookTimeout: longMs,
   },

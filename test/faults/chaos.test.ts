@@ -23,20 +23,26 @@ const command = (folder: string, ...more: string[]) => [
   ...['chaos', '--data', data, '--workers', '2', '--keep', folder, ...quick, ...more],
 ];
 
-it('a run that is killed, scaled, left and whose coordinator dies ends as the one that nobody touched', async () => {
+it('a run that is killed, cut off, scaled, left and whose coordinator dies ends as the one that nobody touched', async () => {
   const folder = path.join(runs.root, 'trial');
-  const kinds = 'kill,leave,scale,coordinator';
+  const kinds = 'kill,partition,leave,scale,coordinator';
   const { code, events, stdout, stderr } = await runCoordinator(
-    command(folder, '--epochs', '4', '--faults', '4', '--kinds', kinds),
+    command(folder, '--epochs', '5', '--faults', '5', '--kinds', kinds),
   );
   expect(code, stdout + stderr).toBe(0);
   const result = events.find(({ kind }) => kind === 'chaos')!;
   expect(result).toMatchObject({ ok: true, equal: true, processesLeft: [], sharedFilesLeft: [], folder });
-  expect(result.disturbed).toMatchObject({ steps: 24, samples: 480, ledgerDifference: null });
+  expect(result.disturbed).toMatchObject({ steps: 30, samples: 600, ledgerDifference: null });
   const { undisturbed, disturbed } = result as Record<string, Record<string, unknown>>;
   expect(disturbed!.stateDigest).toBe(undisturbed!.stateDigest);
   const happened = events.filter(({ kind }) => kind === 'fault' || kind === 'left-out');
-  expect(happened.map(({ fault }) => fault).sort()).toEqual(['coordinator', 'kill', 'leave', 'scale']);
+  expect(happened.map(({ fault }) => fault).sort()).toEqual([
+    'coordinator',
+    'kill',
+    'leave',
+    'partition',
+    'scale',
+  ]);
   expect(readdirSync(folder).sort()).toEqual(['disturbed', 'undisturbed']);
   expect((await runCoordinator(['verify-run', path.join(folder, 'disturbed')])).code).toBe(0);
 });

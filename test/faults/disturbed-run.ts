@@ -16,7 +16,7 @@ import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns, type QuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
-import { dearest, type Fault, noteVerdict, type Phase, type Place, type Write } from './fault-table.js';
+import { type Fault, noteVerdict, type Phase, type Place, type Write } from './fault-table.js';
 
 const [atPoint, atWrite] = ['fault-at-point.mjs', 'fault-at-write.mjs'].map(
   (name) => new URL(`../support/${name}`, import.meta.url).href,
@@ -96,7 +96,6 @@ export function openDisturbedRuns(): DisturbedRuns {
 
   beforeAll(async () => {
     data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
-    await endOf();
   });
   afterEach(({ task }) => {
     hasFailed ||= task.result?.state === 'fail';
@@ -179,16 +178,8 @@ export function openDisturbedRuns(): DisturbedRuns {
   };
 }
 
-/** Set by vitest.faults.config.ts: every cell is tried, and its verdict written down. */
-const isWhole = process.env.RONDO_TEST_FAULTS === 'all';
-
-/** A test that is a cell of the table. */
+/** A test that is a cell of the table, into which its verdict is written. */
 export function cell(fault: Fault | Write, column: Phase | Place, test: () => Promise<void>): void {
-  if (!isWhole) {
-    const tried: readonly string[] = (fault in dearest && dearest[fault as Fault]) || [];
-    if (tried.includes(column)) it(`${fault}: ${column}`, test);
-    return;
-  }
   it(`${fault}: ${column}`, async () => {
     onTestFailed(() => noteVerdict(fault, column, '**FAILED**'));
     await test();
@@ -196,16 +187,26 @@ export function cell(fault: Fault | Write, column: Phase | Place, test: () => Pr
   });
 }
 
-/** Has a worker commit a fault itself when it comes to a point of its program for the first time. */
-export function faultAt(fault: string, point: Phase, file: string): Record<string, string> {
-  return {
-    NODE_OPTIONS: `--import ${atPoint}`,
-    RONDO_TEST_FAULT: fault,
-    RONDO_TEST_FAULT_POINT: point,
-    // Rank 0 has the only batch of an evaluation, and is the first to be asked for a checkpoint.
-    RONDO_TEST_FAULT_WORKER: point === 'evaluate' || point === 'checkpoint' ? 'worker-0' : 'worker-1',
-    RONDO_TEST_FAULT_FILE: file,
-  };
+/** What a worker does itself when it comes to a point of its program for the first time. */
+export interface FaultAtPoint {
+  readonly fault: string;
+  readonly point: Phase;
+  /**
+   * Unless given worker-0 where an epoch ends, since rank 0 has the only batch of an evaluation and is the first to be
+   * asked for a checkpoint; else worker-1.
+   */
+  readonly worker?: string;
+  /** Made then. */
+  readonly file: string;
+}
+
+/** Has workers commit faults, one after the other. */
+export function faultsAt(...faults: readonly FaultAtPoint[]): Record<string, string> {
+  const placed = faults.map((fault) => {
+    const isEpochEnd = fault.point === 'evaluate' || fault.point === 'checkpoint';
+    return { worker: isEpochEnd ? 'worker-0' : 'worker-1', ...fault };
+  });
+  return { NODE_OPTIONS: `--import ${atPoint}`, RONDO_TEST_FAULTS: JSON.stringify(placed) };
 }
 
 /**

@@ -46,13 +46,6 @@ export const faults = {
 } as const satisfies Record<string, readonly Phase[]>;
 export type Fault = keyof typeof faults;
 
-/** Those that `npm test` tries too, which has few minutes for them: what happens most often, where it is hardest. */
-export const dearest: Readonly<Partial<Record<Fault, readonly Phase[]>>> = {
-  'a worker is killed (SIGKILL)': ['all-gather', 'evaluate'],
-  'a worker is stopped, and goes on 5 s later (SIGSTOP, SIGCONT; silence limit 3 s)': ['compute'],
-  'the coordinator is killed (SIGKILL), and another takes its place': ['checkpoint'],
-};
-
 /** What a coordinator writes for good, and that it is killed right before the disk has it, or right after. */
 export const writes = {
   'run.json': places,
@@ -118,5 +111,6 @@ const head = `# Faults
 what they say. Each cell is a run of two workers, as real processes, that is disturbed once, in the phase above: the
 first column says how. *equal* means that the run finished; that its ledger shows each sample exactly once in
 every epoch; that its state has the SHA-256 of the run that nobody disturbed; that nothing hung; and that no
-process and no file in shared memory was left. An empty cell makes no sense. \`npm test\` tries some of them.
+process and no file in shared memory was left. An empty cell makes no sense. \`npm test\` tries a dozen, four in each of
+three runs.
 `;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { afterEach, describe } from 'vitest';
 import { canMakeMachines, type Machines, makeMachines } from '../support/machines.js';
-import { cell, expectCommitted, faultAt, openDisturbedRuns } from './disturbed-run.js';
+import { cell, expectCommitted, faultsAt, openDisturbedRuns } from './disturbed-run.js';
 import { faults } from './fault-table.js';
 
 const disturbed = openDisturbedRuns();
@@ -27,7 +27,7 @@ describe.skipIf(!canMakeMachines())('two machines, of which one is cut off for a
         const { address, joining } = await run.coordinator.event(({ kind }) => kind === 'waiting');
         const { token, hash } = joining as { token: string; hash: string };
         // Rank 0 is the one that is there first: who is cut off is always the other.
-        const environment = { ...faultAt(ways, phase, file), RONDO_TEST_FAULT_WORKER: 'guest' };
+        const environment = faultsAt({ fault: ways, point: phase, worker: 'guest', file });
         const line = `worker join --coordinator ${address} --token ${token} --ca-hash ${hash} --id guest`;
         const guest = machines.type(second!, line, { environment });
         await run.expectUnharmed();

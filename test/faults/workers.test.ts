@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { descendantsOf } from '../support/processes.js';
-import { cell, expectCommitted, faultAt, openDisturbedRuns } from './disturbed-run.js';
+import { cell, expectCommitted, faultsAt, openDisturbedRuns } from './disturbed-run.js';
 import { type Fault, faults, type Phase } from './fault-table.js';
 
 const disturbed = openDisturbedRuns();
@@ -10,7 +10,7 @@ function cellsAt(fault: string, label: Fault): void {
   for (const phase of faults[label] as readonly Phase[]) {
     cell(label, phase, async () => {
       const file = path.join(disturbed.marks, `${fault}-${phase}`);
-      const run = disturbed.start(faultAt(fault, phase, file));
+      const run = disturbed.start(faultsAt({ fault, point: phase, file }));
       await run.expectUnharmed();
       expectCommitted(file);
     });
@@ -26,11 +26,9 @@ cellsAt('CPU share', 'a worker has a fifth of a core');
 const stale = 'a worker repeats its reports under an earlier generation';
 cell(stale, 'compute', async () => {
   const file = path.join(disturbed.marks, 'stale');
-  const environment = {
-    ...faultAt('stale generation', 'compute', file),
-    RONDO_TEST_FAULT_WORKER: 'worker-0',
-  };
-  const run = disturbed.start(environment);
+  const run = disturbed.start(
+    faultsAt({ fault: 'stale generation', point: 'compute', worker: 'worker-0', file }),
+  );
   await run.coordinator.event(({ kind, step }) => kind === 'step' && step === 1);
   // So that there is an earlier one.
   const other = descendantsOf(run.coordinator.pid).find(({ command }) => command.includes('--id worker-1'));
@@ -43,7 +41,7 @@ const label = 'the coordinator is killed (SIGKILL), and another takes its place'
 for (const phase of faults[label]) {
   cell(label, phase, async () => {
     const file = path.join(disturbed.marks, `coordinator-${phase}`);
-    const run = disturbed.start(faultAt('coordinator', phase, file));
+    const run = disturbed.start(faultsAt({ fault: 'coordinator', point: phase, file }));
     const { signal } = await run.exited();
     expectCommitted(file);
     if (signal !== 'SIGKILL') throw new Error(`the coordinator was not killed: ${signal}`);

@@ -1,18 +1,14 @@
-// Loaded into every process of a run by `node --import`. In the worker that RONDO_TEST_FAULT_WORKER names it does
-// what RONDO_TEST_FAULT says, when that worker first comes to RONDO_TEST_FAULT_POINT; the file RONDO_TEST_FAULT_FILE,
-// which it makes then, keeps the worker that is started in its place from doing it again.
+// Loaded into every process of a run by `node --import`. RONDO_TEST_FAULTS lists faults, one to come after the other
+// (test/faults/disturbed-run.ts has their type): the `worker` of each does what `fault` says when it first comes to
+// `point`, with another worker in the ring since the fault before. The `file` that it makes then tells the next one,
+// and keeps a worker that is started in its place from doing it again.
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { isMainThread, Worker } from 'node:worker_threads';
 
-const {
-  RONDO_TEST_FAULT: fault,
-  RONDO_TEST_FAULT_POINT: point,
-  RONDO_TEST_FAULT_WORKER: worker,
-  RONDO_TEST_FAULT_FILE: file,
-} = process.env;
+const faults = JSON.parse(process.env.RONDO_TEST_FAULTS);
 /** In the step that follows so many others. */
 const stepsBefore = 3;
 const [stopSeconds, slowMs, cutSeconds] = [5, 40, 6];
@@ -23,16 +19,26 @@ const [floatWireTypes, bytesWireType, integerWireType] = [[1, 2], 3, 4];
 /** What a rank tells the coordinator of its generation. */
 const reports = ['ready', 'stepCommitted', 'evaluation', 'epochCompleted', 'finished', 'standby'];
 
-if (isMainThread && process.argv.includes('join') && process.argv.includes(worker)) {
+if (isMainThread && process.argv.includes('join')) {
   const id = process.argv[process.argv.indexOf('--id') + 1];
-  if (id === worker) install();
+  if (faults.some(({ worker }) => worker === id)) install(id);
 }
 
-function install() {
+function install(id) {
   let steps = 0;
-  const reach = (name) => {
-    if (name === point && isFirst()) commit();
+  /** The one that comes next; `since` which it is, `met` whether others have been in the ring. */
+  let [since, met] = [0, true];
+  const next = () => {
+    const index = faults.findIndex(({ file }) => !existsSync(file));
+    if (index > since) [since, met, steps] = [index, false, 0];
+    return faults[index];
   };
+  const reach = (name) => {
+    const found = next();
+    if (found?.worker !== id || found.point !== name) return;
+    if ((met || name === 'joining') && isFirst(found.file)) commit(found.fault);
+  };
+  const whole = faults.find(({ worker }) => worker === id);
   const { postMessage } = Worker.prototype;
   Worker.prototype.postMessage = function (message, ...more) {
     if (message?.name === 'open') reach('joining');
@@ -45,6 +51,8 @@ function install() {
     return postMessage.call(this, message, ...more);
   };
   const pass = ({ wireType, round }) => {
+    next();
+    met = true;
     if (steps !== stepsBefore) return;
     // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
     if (wireType === bytesWireType && round % 3n === 1n) reach('reduce-scatter');
@@ -67,8 +75,8 @@ function install() {
   ServerWritableStreamImpl.prototype._write = function (chunk, ...more) {
     if (chunk?.part?.$case === 'data') reach('checkpoint');
     if (chunk?.round !== undefined) pass(chunk);
-    if (fault === 'slow link' && chunk?.round !== undefined) {
-      isFirst();
+    if (whole.fault === 'slow link' && chunk?.round !== undefined) {
+      isFirst(whole.file);
       setTimeout(() => _write.call(this, chunk, ...more), slowMs);
       return;
     }
@@ -77,16 +85,16 @@ function install() {
   const { _write: tell } = ClientDuplexStreamImpl.prototype;
   ClientDuplexStreamImpl.prototype._write = function (chunk, encoding, done) {
     const { $case, value } = chunk?.message ?? {};
-    if (fault !== 'stale generation' || !reports.includes($case) || value.generation < 2n) {
+    if (whole.fault !== 'stale generation' || !reports.includes($case) || value.generation < 2n) {
       tell.call(this, chunk, encoding, done);
       return;
     }
-    isFirst();
+    isFirst(whole.file);
     const stale = { message: { $case, value: { ...value, generation: value.generation - 1n } } };
     tell.call(this, stale, encoding, () => tell.call(this, chunk, encoding, done));
   };
   // A fifth of a core: stopped for 80 ms of every 100.
-  if (fault === 'CPU share' && isFirst()) {
+  if (whole.fault === 'CPU share' && isFirst(whole.file)) {
     const script = `while kill -STOP ${process.pid}; do sleep 0.08; kill -CONT ${process.pid}; sleep 0.02; done`;
     inBackground(script);
   }
@@ -98,7 +106,7 @@ function wireTypeOf(bytes) {
   return isChunk ? bytes[36] : null;
 }
 
-function isFirst() {
+function isFirst(file) {
   try {
     closeSync(openSync(file, 'wx'));
     return true;
@@ -107,11 +115,11 @@ function isFirst() {
   }
 }
 
-function commit() {
+function commit(fault) {
   if (fault === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
   if (fault === 'SIGTERM') process.kill(process.pid, 'SIGTERM');
   if (fault === 'coordinator') process.kill(process.ppid, 'SIGKILL');
-  if (fault === 'one way' || fault === 'both ways') cutOff();
+  if (fault === 'one way' || fault === 'both ways') cutOff(fault);
   if (fault === 'SIGSTOP') {
     inBackground(`sleep ${stopSeconds}; kill -CONT ${process.pid}`);
     process.kill(process.pid, 'SIGSTOP');
@@ -119,7 +127,7 @@ function commit() {
 }
 
 /** Of the machine that this process is on, which is its own (a network namespace). */
-function cutOff() {
+function cutOff(fault) {
   const ways = fault === 'one way' ? ['output'] : ['input', 'output'];
   const chains = ways.map((way) => `chain ${way} { type filter hook ${way} priority 0; policy drop; }`);
   spawnSync('nft', ['-f', '-'], { input: `table ip cut { ${chains.join(' ')} }` });
