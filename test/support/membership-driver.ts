@@ -217,3 +217,20 @@ export function onlyRejection(driver: Driver) {
   expect(rejections).toHaveLength(1);
   return rejections[0]!.error;
 }
+
+/** The assignments of a generation: session, start and where the state comes from. */
+export function assignments(driver: Driver, generation: bigint) {
+  return driver.of('send').flatMap(({ session, message: { message } }) => {
+    if (message?.$case !== 'assignment' || message.value.generation !== generation) return [];
+    const { startStep, stateSource, statePeerAddress, epochEndDue } = message.value;
+    return [{ session, step: Number(startStep), stateSource, from: statePeerAddress, epochEndDue }];
+  });
+}
+
+/** Lets time pass in which these sessions are heard from. */
+export function beat(driver: Driver, sessions: readonly number[], durationMs: number): void {
+  for (let at = 0; at < durationMs; at += 250) {
+    driver.wait(250);
+    for (const session of sessions) driver.say(session, heartbeatMessage());
+  }
+}
