@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import { RondoError } from '../../runtime/errors.js';
 
 /**
@@ -17,6 +18,8 @@ export async function* prefetch<Request, Item extends { release(): void }>(
 ): AsyncGenerator<Item, void, void> {
   assert(o.depth >= 1, `depth must be at least 1, got ${o.depth}`);
   const stop = new AbortController();
+  // Whatever is fetched for an item listens, and that may be many.
+  setMaxListeners(0, stop.signal);
   const abort = () => stop.abort(o.signal.reason);
   if (o.signal.aborted) abort();
   else o.signal.addEventListener('abort', abort, { once: true });

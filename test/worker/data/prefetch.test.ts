@@ -57,6 +57,22 @@ describe('prefetch', () => {
     },
   );
 
+  it('lets all that it prepares listen to its end without a warning', async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => void warnings.push(warning);
+    process.on('warning', warn);
+    const listen = async (_: number, signal: AbortSignal) => {
+      signal.addEventListener('abort', () => {});
+      return { release() {} };
+    };
+    const items = prefetch(numbers(12), listen, { depth: 12, signal: never });
+    await items.next();
+    await turn();
+    process.off('warning', warn);
+    expect(warnings).toEqual([]);
+    await items.return();
+  });
+
   it('gives a consumer that holds everything exactly one more', async () => {
     const { counts } = makeWorkshop();
     const prepare = async (request: number) => {
