@@ -101,11 +101,15 @@ export function showProgress(
           );
           break;
         case 'rolled-back':
-          tell(
-            'Warning',
-            'RolledBack',
-            `from step ${event.fromStep} to ${event.toStep}: no worker held the state`,
-          );
+          // Where all left in order, as those of a suspended Job, their last step was saved.
+          if (event.toStep === event.fromStep)
+            tell('Normal', 'Saved', `step ${event.toStep}, after which no worker was left`);
+          else
+            tell(
+              'Warning',
+              'RolledBack',
+              `from step ${event.fromStep} to ${event.toStep}: no worker held the state`,
+            );
           break;
         case 'warning':
           tell('Warning', 'Warned', event.text);

@@ -43,6 +43,12 @@ export function openRelease(cluster: Cluster, name: string, namespace: string) {
       }));
     },
 
+    /** What workers bought their certificates with: their pods' UIDs. */
+    async boughtCertificates(): Promise<string[]> {
+      const lines = (await readFile('identity/issued.jsonl')).split('\n').filter((line) => line !== '');
+      return lines.map((line) => (JSON.parse(line) as { tokenId: string }).tokenId);
+    },
+
     /** Waits until `more` steps have been committed by so many workers after now. */
     async trainsOn(worldSize: number, more = 2): Promise<void> {
       const before = (await waitFor('the ledger', committedSteps, { withinMs })).length;

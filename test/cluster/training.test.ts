@@ -68,7 +68,16 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
 
   await helm('install', 'pets', chart, ...values, '--set', 'workers=2');
   await release.trainsOn(2);
-  say('two workers train');
+  expect(new Set(await release.boughtCertificates())).toEqual(
+    new Set((await release.workerPods()).map(({ uid }) => uid)),
+  );
+  say('two workers train, which joined by the tokens of their pods');
+
+  await helm('test', 'pets');
+  const measured = await kubectl(['logs', '-l', 'app.kubernetes.io/component=test', '--tail=-1']);
+  expect(measured.match(/^ok {6}/gm)).toHaveLength(14);
+  await kubectl(['delete', 'job', 'pets-test', '--wait']);
+  say('helm test: all that a run needs is there');
 
   const [killed] = await release.workerPods();
   await kubectl(['delete', 'pod', killed!.name, '--grace-period=0', '--force']);
@@ -79,10 +88,21 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   await release.trainsOn(2);
   say('a worker pod was killed, and replaced');
 
+  const suspend = (is: boolean) =>
+    kubectl(['patch', 'job', 'pets-workers', '--patch', JSON.stringify({ spec: { suspend: is } })]);
+  await suspend(true);
+  await waitFor('no pod', async () => (await release.workerPods()).length === 0);
+  await waitFor('the run to wait', async () =>
+    (await release.inCoordinator('coordinator', 'status', 'pets')).includes('no worker is there'),
+  );
+  await suspend(false);
+  await release.trainsOn(2);
+  say('the Job was suspended, as by a queue, and resumed');
+
   await helm('upgrade', 'pets', chart, ...values, '--set', 'workers=3');
   await release.trainsOn(3);
   say('helm upgrade: three workers train');
-  await release.inCoordinator('coordinator', 'scale', 'pets', '2', '--run-dir', '/var/lib/rondo/runs');
+  await release.inCoordinator('coordinator', 'scale', 'pets', '2');
   await release.trainsOn(2);
   const { spec } = JSON.parse(await kubectl(['get', 'job', 'pets-workers', '-o', 'json'])) as {
     spec: { parallelism: number; completions: number };
@@ -122,7 +142,7 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   expect(summary).toMatchObject({ status: 'completed' });
   expect(summary.epochs.at(-1)!.error_rate).toBeLessThan(0.1);
   say(`the run is over, after ${summary.steps} steps`);
-  await release.inCoordinator('coordinator', 'verify-run', 'pets', '--run-dir', '/var/lib/rondo/runs');
+  await release.inCoordinator('coordinator', 'verify-run', 'pets');
   const digest = await release.stateDigest(epochs - 1);
 
   await helm('uninstall', 'pets', '--wait');

@@ -153,6 +153,17 @@ describe('progress', () => {
     expect(kubernetes.asked.filter(({ status }) => status >= 400)).toEqual([]);
   });
 
+  it('warns of steps that are lost, and of none where a suspended run was saved', async () => {
+    const progress = showProgress(api, await openJob(), { jobName: 'workers', podName: 'coordinator-0' });
+    progress.hear({ kind: 'rolled-back', fromStep: 17, toStep: 17 });
+    progress.hear({ kind: 'rolled-back', fromStep: 17, toStep: 13 });
+    await progress.close();
+    expect(kubernetes.events).toMatchObject([
+      { type: 'Normal', reason: 'Saved', message: 'step 17, after which no worker was left' },
+      { type: 'Warning', reason: 'RolledBack', message: 'from step 17 to 13: no worker held the state' },
+    ]);
+  });
+
   it('does no harm where it may not be shown', async () => {
     const job = await openJob();
     kubernetes.close();
