@@ -8,6 +8,7 @@ import { fetchImagenetWeights } from './checkpoints/torchvision-weights.js';
 import { openCluster } from './cluster/cluster.js';
 import { serveControl } from './cluster/control.js';
 import { pullState } from './cluster/pull-state.js';
+import { serveVerifiers } from './cluster/remote-verifiers.js';
 import { openAccess } from './cluster/run-access.js';
 import { openData } from './dataset/open-data.js';
 import { findGpus } from './launch/gpus.js';
@@ -81,6 +82,7 @@ export const localServices: RunServices = {
     };
   },
   openAccess,
+  serveVerifiers: (options) => serveVerifiers({ ...options, version }),
   openCluster: ({ access, ...options }) => openCluster({ ...options, ...access, version }),
   launchWorkers({ threads, cacheGib, access, ...options }) {
     return launchWorkers({

@@ -19,7 +19,10 @@ export interface TransferSources {
 }
 
 export interface Transfers
-  extends Pick<CoordinatorServer, 'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint' | 'fetchSamples'> {}
+  extends Pick<
+    CoordinatorServer,
+    'fetchDataset' | 'fetchPretrained' | 'fetchCheckpoint' | 'fetchSamples' | 'verifyImages'
+  > {}
 
 /**
  * The handlers of everything that is large, each on a call of its own, none faster than its reader.
@@ -35,6 +38,8 @@ export function createTransfers(sources: TransferSources, stallMs: number): Tran
       const dataset = access === root ? sources.dataset : { ...sources.dataset, access };
       void pour(call, encodeDataset(dataset), stallMs);
     },
+    // The data set is known.
+    verifyImages: (call) => call.end(),
     fetchPretrained(call) {
       void pour(call, readFileChunks(sources.pretrainedPath), stallMs);
     },

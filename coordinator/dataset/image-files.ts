@@ -2,6 +2,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { stampOf } from '../../runtime/file-stamp.js';
 import { imageName } from '../../runtime/images.js';
 import { describeSystemError, describeUnreadable, isGone } from '../../runtime/read-file.js';
 import { compareText } from './order.js';
@@ -182,10 +183,6 @@ export async function statImageFile(root: string, relative: string): Promise<Ima
 
 function toImageFile(relative: string, stats: BigIntStats): ImageFile {
   return { path: relative, size: Number(stats.size), stamp: stampOf(stats), settled: isSettled(stats) };
-}
-
-function stampOf({ size, mtimeNs, ctimeNs, ino }: BigIntStats): string {
-  return [size, mtimeNs, ctimeNs, ino].join(' ');
 }
 
 function isSettled({ ctimeNs }: BigIntStats): boolean {

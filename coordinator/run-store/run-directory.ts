@@ -88,8 +88,11 @@ function wasNeverBegun({
   images,
   quarantined,
   initialWeights,
+  identity,
+  token,
 }: RunDirectory): boolean {
-  const files = [images, quarantined, initialWeights, join(path, 'lock')].map((file) => basename(file));
+  const early = [images, quarantined, initialWeights, identity, token, join(path, 'lock')];
+  const files = early.map((file) => basename(file));
   const isEmpty = (folder: string) => !existsSync(folder) || readdirSync(folder).length === 0;
   const others = readdirSync(path).filter((name) => !files.includes(name) && !/^\..*\.tmp$/.test(name));
   const folders = [checkpoints, logs].map((folder) => basename(folder));
@@ -99,9 +102,11 @@ function wasNeverBegun({
 }
 
 /** Removes what a coordinator that died had prepared; the run's lock must be held. */
-export function clearPrepared({ path, images, quarantined, initialWeights }: RunDirectory): void {
+export function clearPrepared(directory: RunDirectory): void {
+  const { path, images, quarantined, initialWeights, identity, token } = directory;
   const temporary = readdirSync(path).filter((name) => name.startsWith('.'));
-  for (const file of [images, quarantined, initialWeights, ...temporary.map((name) => join(path, name))]) {
+  const files = [images, quarantined, initialWeights, identity, token];
+  for (const file of [...files, ...temporary.map((name) => join(path, name))]) {
     rmSync(file, { recursive: true, force: true });
   }
 }

@@ -91,14 +91,20 @@ export function saveLeft(
 }
 
 /** The run's token, and the record for a coordinator that takes this one's place: those of the last, if workers have them. */
-export function openRecord({ left, directory }: PreparedRun): {
+export function openRecord({ left, directory, early }: PreparedRun): {
   token: string;
   record: CoordinatorRecordFile;
 } {
   const first = left?.lives
     ? left.record
     : {
-        ...{ address: '', token: createRunToken(), nats: null, localWorkers: 0, workers: [] },
+        ...{
+          address: '',
+          token: early?.access.runToken ?? createRunToken(),
+          nats: null,
+          localWorkers: 0,
+          workers: [],
+        },
         ...{ newest: left?.record.newest ?? 0, begun: null },
       };
   return { token: first.token, record: openCoordinatorRecord(directory.coordinator, first) };

@@ -1,4 +1,5 @@
 import { withDeadline } from '../../runtime/deadline.js';
+import type { VerifierServer } from '../cluster/remote-verifiers.js';
 import type { RunAccess } from '../cluster/run-access.js';
 import type {
   ControlServer,
@@ -16,6 +17,8 @@ export interface OpenResources {
   workers: LaunchedWorkers | null;
   control: ControlServer | null;
   access: RunAccess | null;
+  /** Serves those who wait for the run to begin. */
+  early: VerifierServer | null;
 }
 
 /** How long closing waits, in milliseconds. */
@@ -34,7 +37,15 @@ export const fullDeadlines: CloseDeadlines = { goodbyeMs: 10_000, closeMs: 5_000
 export const shortDeadlines: CloseDeadlines = { goodbyeMs: 800, closeMs: 800, settleMs: 200 };
 
 export function noResources(): OpenResources {
-  return { server: null, collector: null, cluster: null, workers: null, control: null, access: null };
+  return {
+    server: null,
+    collector: null,
+    cluster: null,
+    workers: null,
+    control: null,
+    access: null,
+    early: null,
+  };
 }
 
 /**
@@ -47,9 +58,10 @@ export async function closeResources(
   reason: string,
   deadlines: CloseDeadlines,
 ): Promise<void> {
-  const { server, collector, cluster, workers, control, access } = resources;
+  const { server, collector, cluster, workers, control, access, early } = resources;
   const { goodbyeMs, closeMs, settleMs } = deadlines;
   control?.destroy();
+  early?.destroy();
   if (cluster !== null) {
     const closed = await inTime(cluster.close(ok, reason), goodbyeMs);
     if (!closed) cluster.destroy();
@@ -68,9 +80,10 @@ export async function closeResources(
 }
 
 /** Synchronous: for a process that is about to exit. */
-export function destroyResources({ server, cluster, workers, control, access }: OpenResources): void {
+export function destroyResources({ server, cluster, workers, control, access, early }: OpenResources): void {
   control?.destroy();
   workers?.destroy();
+  early?.destroy();
   cluster?.destroy();
   access?.close();
   server?.destroy();

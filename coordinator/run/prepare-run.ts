@@ -9,6 +9,7 @@ import { maskUrls } from '../../runtime/mask-urls.js';
 import type { Checkpoint } from '../checkpoints/checkpoint-file.js';
 import { findPretrained, requireHeadFits } from '../checkpoints/pretrained.js';
 import { findSource, takeOver } from '../checkpoints/source-run.js';
+import type { VerificationHelpers } from '../dataset/verify.js';
 import { chooseLanes } from '../launch/choose-lanes.js';
 import { divideThreads } from '../launch/worker-environment.js';
 import type { Adopted } from '../membership/reattach.js';
@@ -28,6 +29,7 @@ import {
   writeRunRecord,
 } from '../run-store/run-directory.js';
 import type { RunEvent } from '../telemetry/run-events.js';
+import { type EarlyAccess, mayBeHelped, offerHelp } from './early-access.js';
 import { buildRunConfig } from './run-config.js';
 import type { RunServices } from './services.js';
 
@@ -57,6 +59,8 @@ export interface PreparedRun {
   readonly left: LeftRun | null;
   /** Times the run was resumed, this one included. */
   readonly resumptions: number;
+  /** Those who helped to verify the images wait there for the run to begin; null unless they were asked. */
+  readonly early: EarlyAccess | null;
   /** Gives the run's lock back. */
   unlock(): void;
 }
@@ -82,14 +86,24 @@ export async function prepareNewRun(
   const { from } = training;
   const source = from === null ? null : await findSource(from, runtime.runDir, training);
   const pretrained = await findPretrained(training, context);
-  const { dataset, quarantined, validation, remarks } = await indexData(training, context);
-  requireHeadFits(pretrained, dataset.classes.length);
   const now = new Date();
-  const directory = createRunDirectory(runtime.runDir, start.name, training.arch, now);
+  let made: RunDirectory | null = null;
   let unlock: (() => void) | null = null;
+  /** Once: before the images are verified where others help, who need it to join. */
+  const begin = (): RunDirectory => {
+    made ??= createRunDirectory(runtime.runDir, start.name, training.arch, now);
+    if (unlock === null) {
+      unlock = lockRun(made.path);
+      clearPrepared(made);
+    }
+    return made;
+  };
+  const help = offerHelp(runtime, { ...context, begin });
   try {
-    unlock = lockRun(directory.path);
-    clearPrepared(directory);
+    const helpers = mayBeHelped(runtime) ? help : undefined;
+    const { dataset, quarantined, validation, remarks } = await indexData(training, { ...context, helpers });
+    requireHeadFits(pretrained, dataset.classes.length);
+    const directory = begin();
     const plain = buildRunConfig(directory.runId, training, dataset, pretrained?.digest ?? null);
     const taken = source === null ? null : await takeOver(source, plain, directory.initialWeights, context);
     const weights = taken?.weights ?? pretrained;
@@ -122,16 +136,23 @@ export async function prepareNewRun(
       checkpoint: null,
       ...{ restored: emptyLedger, left: null },
       resumptions: 0,
-      unlock,
+      early: await help.opened(),
+      unlock: unlock!,
     };
   } catch (error) {
-    // Another coordinator was quicker.
-    if (unlock === null && isLocked(directory.path)) throw error;
-    unlock?.();
-    // The folder holds nothing worth keeping, and its name becomes free again.
-    rmSync(directory.path, { recursive: true, force: true });
-    throw cannotWrite(directory.path, error);
+    await help.close();
+    throw discard(made, unlock, error);
   }
+}
+
+/** Removes the folder of a run that does not begin, and returns what is thrown. */
+function discard(directory: RunDirectory | null, unlock: (() => void) | null, error: unknown): unknown {
+  // None was made, or another coordinator was quicker.
+  if (directory === null || (unlock === null && isLocked(directory.path))) return error;
+  unlock?.();
+  // The folder holds nothing worth keeping, and its name becomes free again.
+  rmSync(directory.path, { recursive: true, force: true });
+  return cannotWrite(directory.path, error);
 }
 
 /** Of every worker of a new run; those on this machine decide when it is left to the machine. */
@@ -150,12 +171,13 @@ export function rootsOf({ root, validRoot }: Dataset): Pick<RunRecord, 'dataRoot
 /** What indexing needs of a `PrepareContext`. */
 export interface IndexContext extends Pick<PrepareContext, 'report' | 'signal'> {
   readonly services: Pick<RunServices, 'openDataset'>;
+  readonly helpers?: VerificationHelpers | undefined;
 }
 
 /** The data set of a run, with progress reported. */
 export async function indexData(
   { data, labelPattern, labels, valid, validPct, split, shuffleWindow, skipBroken, seed }: TrainingOptions,
-  { services, report, signal }: IndexContext,
+  { services, report, signal, helpers }: IndexContext,
 ): ReturnType<RunServices['openDataset']> {
   const indexed = await services.openDataset({
     data,
@@ -171,6 +193,7 @@ export async function indexData(
     onQuarantined(files) {
       for (const { path, reason } of files) report({ kind: 'quarantined', path, reason });
     },
+    helpers,
     signal,
   });
   for (const { level, ...remark } of indexed.remarks ?? []) report({ kind: level, ...remark });

@@ -34,6 +34,7 @@ import {
   writeRunRecord,
 } from '../run-store/run-directory.js';
 import { readSummary, type Summary } from '../run-store/summary.js';
+import { type EarlyHelp, mayBeHelped, offerHelp } from './early-access.js';
 import { findAdoptable, findLeft } from './left-run.js';
 import { type LeftRun, type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
@@ -54,6 +55,7 @@ export type Resumed =
 export async function resumeRun(start: ResumeConfig, context: PrepareContext): Promise<Resumed> {
   const directory = findRunDirectory(start.run, start.runtime.runDir);
   const unlock = lockRun(directory.path);
+  let help: EarlyHelp | null = null;
   try {
     const record = readRunRecord(directory);
     requireSame(start.given, record);
@@ -71,7 +73,11 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
       return { kind: 'finished', directory, summary };
     }
     const moved = movedPlaces(start.given, record.training);
-    const { dataset, quarantined } = await indexRecordedData(record, directory, context, moved);
+    help = offerHelp(runtime, { ...context, begin: () => directory });
+    // Workers that live train on: they are not asked.
+    const helpers = !left?.lives && mayBeHelped(runtime) ? help : undefined;
+    const asked = { ...context, helpers };
+    const { dataset, quarantined } = await indexRecordedData(record, directory, asked, moved);
     await writeQuarantined(directory, quarantined);
     const pretrainedPath =
       checkpoint === null ? await findSamePretrained(record, directory, moved, context) : null;
@@ -97,10 +103,12 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
         restored,
         left: left && { ...left, adopted: adoptable?.adopted ?? null },
         resumptions: restored.rollbacks,
+        early: await help.opened(),
         unlock,
       },
     };
   } catch (error) {
+    await help?.close();
     unlock();
     throw error;
   }

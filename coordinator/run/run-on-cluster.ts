@@ -5,16 +5,13 @@ import { type Checkpoint, streamCheckpoint } from '../checkpoints/checkpoint-fil
 import { type RunAccess, reachableAddress } from '../cluster/run-access.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import type { CoordinatorRecordFile } from '../run-store/coordinator-record.js';
-import { writeReach } from '../run-store/join-tokens.js';
-import { removeTokenFile, writeTokenFile } from '../run-store/run-directory.js';
+import { removeTokenFile } from '../run-store/run-directory.js';
 import type { RunEvent } from '../telemetry/run-events.js';
+import { announce } from './announce.js';
 import type { OpenResources } from './open-resources.js';
 import type { LeftRun } from './prepare-run.js';
 import type { MetricsAddress } from './record-metrics.js';
 import type { RunningCluster, RunServices } from './services.js';
-
-const insecureText =
-  'INSECURE: nothing is encrypted, and whoever sees the traffic can read the images, take part and end the run (--insecure)';
 
 /** One task of a cluster, and where its workers are. */
 export interface ClusterTask {
@@ -51,6 +48,8 @@ export interface RunOnClusterOptions<Result> {
   readonly left: LeftRun | null;
   /** Is told what a coordinator that takes this one's place must know; null where nobody does. */
   readonly record: CoordinatorRecordFile | null;
+  /** Those who may join were told how before. */
+  readonly announced?: boolean;
   /** Holds the run's token while others may join by it, and is gone afterwards. */
   readonly tokenFile: string;
   readonly logDir: string;
@@ -99,26 +98,12 @@ export async function runOnCluster<Result>(o: RunOnClusterOptions<Result>): Prom
     endRemedy: o.endRemedy,
   });
   resources.cluster = cluster;
-  const { runToken, joining } = access;
-  const isOpen = localWorkers < maxWorkers;
-  const tokenFile = isOpen && runToken !== null ? o.tokenFile : null;
-  const address = reachableAddress(cluster.address, task.advertise ?? null);
   const abort = () => o.onAbort(cluster);
   try {
     o.record?.change({ address: cluster.address, localWorkers });
-    if (joining !== null) await writeReach(o.identity, { address, hash: joining.hash });
-    if (tokenFile !== null) writeTokenFile(tokenFile, runToken!);
-    if (task.insecure) o.report({ kind: 'warning', text: insecureText });
-    o.report({
-      kind: 'waiting',
-      address,
-      tokenFile,
-      joining: isOpen ? joining : null,
-      insecure: task.insecure ?? false,
-      ...(access.authority !== null && joining === null ? { tls: true } : {}),
-      workers,
-      localWorkers,
-    });
+    if (!o.announced) {
+      await announce({ ...task, ...o, maxWorkers, bound: cluster.address }, o.report);
+    }
     if (localWorkers > 0) {
       const launched = services.launchWorkers({
         ...{

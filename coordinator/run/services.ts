@@ -8,9 +8,11 @@ import type { PullState } from '../checkpoints/checkpoint-keeper.js';
 import type { CheckWeights, FetchWeights } from '../checkpoints/pretrained.js';
 import type { ClusterStatus } from '../cluster/cluster-status.js';
 import type { RunControl, Scaling } from '../cluster/control.js';
+import type { VerifierServer } from '../cluster/remote-verifiers.js';
 import type { AccessOptions, RunAccess } from '../cluster/run-access.js';
 import type { DataRemark } from '../dataset/remarks.js';
 import type { SplitKind } from '../dataset/split.js';
+import type { VerificationHelpers } from '../dataset/verify.js';
 import type { ClusterListener, EvaluationResult } from '../membership/cluster-events.js';
 import type { Adopted } from '../membership/reattach.js';
 import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
@@ -102,6 +104,8 @@ export interface RunServices {
     seed: number;
     onProgress(progress: Omit<DatasetProgress, 'kind'>): void;
     onQuarantined(files: readonly { readonly path: string; readonly reason: string }[]): void;
+    /** Asked where many images are to be verified. */
+    helpers?: VerificationHelpers | undefined;
     signal: AbortSignal;
   }): Promise<{
     dataset: Dataset;
@@ -140,6 +144,8 @@ export interface RunServices {
     onFailure(error: RondoError): void;
   }): Promise<MetricsCollector>;
   openAccess(options: AccessOptions): Promise<RunAccess>;
+  /** Serves workers before there is a data set. */
+  serveVerifiers(options: { listen: string; access: RunAccess }): Promise<VerifierServer>;
   openCluster(options: {
     listen: string;
     access: RunAccess;

@@ -28,13 +28,13 @@ export function takeUp(raw: RawStart): RawStart {
 /** Whether a coordinator ended while it made the folder of a run: it holds nothing but what comes before run.json. */
 function isUnbegun(directory: RunDirectory): boolean {
   if (!existsSync(directory.path)) return false;
-  const { checkpoints, logs, images, quarantined, initialWeights, record } = directory;
+  const { checkpoints, logs, images, quarantined, initialWeights, identity, token, record } = directory;
   const early = [
     checkpoints,
     logs,
     images,
     quarantined,
-    initialWeights,
+    ...[initialWeights, identity, token],
     record,
     join(directory.path, 'lock'),
   ];

@@ -195,13 +195,13 @@ function considerSaving(active: ActiveRun): void {
 async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']> {
   const { run, token, record, context, resources, recorder, ledger } = active;
   const { services, signals, report, resume } = context;
-  const { config, dataset, pretrainedPath, runtime, directory, left } = run;
+  const { config, dataset, pretrainedPath, runtime, directory, left, early } = run;
   const { signal } = signals;
   const { identity } = directory;
   const { listen, advertise, insecure, tls, joinTokenFile } = runtime;
-  const access = await services.openAccess({
-    ...{ listen, advertise, insecure, tls, joinTokenFile, runId: config.runId, folder: identity, token },
-  });
+  resources.early = early?.server ?? null;
+  const asked = { listen, advertise, insecure, tls, joinTokenFile, runId: config.runId };
+  const access = early?.access ?? (await services.openAccess({ ...asked, folder: identity, token }));
   resources.access = access;
   const metrics = { run, services, report, access, resources, file: active.metrics, record };
   const nats = await recordMetrics(metrics);
@@ -213,8 +213,11 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const pace = measurePace();
   const { minWorkers, maxWorkers } = runtime;
   const controlled = { config, counts: { minWorkers, maxWorkers }, recorder, resumptions: run.resumptions };
+  // Its address becomes the cluster's.
+  await early?.server.close(deadlinesOf(runtime.silenceMs).shutdownMs);
   return runOnCluster({
-    task: { ...runtime, config, dataset, pretrainedPath },
+    task: { ...runtime, config, dataset, pretrainedPath, listen: early?.server.address ?? listen },
+    announced: early !== null,
     ...{ minWorkers, maxWorkers, silenceMs: runtime.silenceMs },
     ...{ nats, services, report, signal, resources, record, left: left?.lives ? left : null },
     ...{ access, identity },

@@ -11,6 +11,8 @@ export interface PhaseProgress extends DatasetProgress {
 export interface ProgressState {
   readonly status: 'dataset' | 'starting' | 'waiting' | 'training' | 'stopping' | 'over';
   readonly dataset: PhaseProgress | null;
+  /** Workers may join, perhaps before the data set is known. */
+  readonly isOpen: boolean;
   readonly run: PreparedEvent | null;
   /** The last step, and when it was heard of. */
   readonly step: StepEvent | null;
@@ -29,6 +31,7 @@ const weightOfNew = 0.1;
 export const initialProgress: ProgressState = {
   status: 'dataset',
   dataset: null,
+  isOpen: false,
   run: null,
   step: null,
   secondsPerStep: null,
@@ -50,11 +53,12 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
     case 'prepared':
       return {
         ...state,
-        status: 'starting',
+        status: state.isOpen ? 'waiting' : 'starting',
         run: event,
         epochsDone: Math.floor(event.startStep / event.stepsPerEpoch),
       };
     case 'waiting':
+      return { ...state, status: 'waiting', isOpen: true };
     case 'short':
       return { ...state, status: 'waiting' };
     case 'rolled-back':

@@ -66,7 +66,7 @@ export async function verifyImage(
       bytes = await readPatiently(image.file, { waitsMs: briefWaitsMs, signal, read });
     } catch (error) {
       signal?.throwIfAborted();
-      return { ...unusable(describeUnreadable(error)), lasting: false };
+      return unreadable(error);
     }
     return verifyBytes(bytes, pool);
   });
@@ -98,6 +98,11 @@ function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
 async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {
   const image = openImage(bytes, { strict });
   await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
+}
+
+/** What is said of a file that could not be read, for `error`: the next time it may be. */
+export function unreadable(error: unknown): Verdict {
+  return { ...unusable(describeUnreadable(error)), lasting: false };
 }
 
 function unusable(reason: string): Verdict {

@@ -69,6 +69,7 @@ export interface Faults {
   fetchWeights?: RunServices['fetchWeights'];
   checkWeights?: RunServices['checkWeights'];
   openDataset?: RunServices['openDataset'];
+  serveVerifiers?: RunServices['serveVerifiers'];
 }
 
 /** Of a process that does not run. */
@@ -116,6 +117,8 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       return { publish, ...closing('collector') };
     },
     openAccess: localServices.openAccess,
+    serveVerifiers:
+      faults.serveVerifiers ?? (() => Promise.reject(new Error('nobody may be asked for help'))),
     async openCluster({ config, worldSize, listener, checkpoint, welcome, snapshotSteps }) {
       welcomes.push(welcome);
       faults.openCluster?.();

@@ -19,7 +19,7 @@ import { coordinatorName } from '../../runtime/member-name.js';
 import { type Downward, logReceived, logSent, type Upward } from './message-log.js';
 
 /** What is large comes in pieces of about 1 MiB; names of classes and tensors do not. */
-const maxReceiveBytes = 64 << 20;
+export const maxReceiveBytes = 64 << 20;
 
 export interface CoordinatorSession {
   /** Messages from the coordinator, in order; throws `unavailable` when the stream ends. */
@@ -107,7 +107,8 @@ export async function openSession(
   };
 }
 
-function connect(client: CoordinatorClient, address: string, timeoutMs: number): Promise<void> {
+/** Throws `unavailable` when nobody answers within `timeoutMs`. */
+export function connect(client: CoordinatorClient, address: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     client.waitForReady(Date.now() + timeoutMs, (error) => {
       if (!error) return resolve();

@@ -35,6 +35,7 @@ import {
   type RunResourcesOptions,
 } from './run-resources.js';
 import { sendState } from './state-transfer.js';
+import { verifyImages } from './verify-images.js';
 
 /** Hears what a worker does. */
 export interface WorkerObserver {
@@ -210,6 +211,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   };
 
   try {
+    await verifyImages(coordinator, credentials, { dataRoot: options.dataRoot, signal });
     let goodbye = await attend(await open(deadlines.connectMs));
     while (goodbye === null) goodbye = await attend(await findAgain());
     if (!goodbye.ok) throw new RondoError('aborted', `the coordinator ended the run: ${goodbye.reason}`);

@@ -41,6 +41,8 @@ describe('the live line', () => {
     );
     expect(live([{ ...dataset, phase: 'listing', total: 0 }])).toEqual(['listing images: 200']);
     expect(live([prepared, waiting])).toEqual(['waiting for the workers']);
+    // Where they could join before the images were verified.
+    expect(live([waiting, dataset, prepared])).toEqual(['waiting for the workers']);
     expect(live([prepared, waiting, assigned])).toEqual(['the workers prepare the network']);
     const trained = [prepared, assigned, step(0), step(1)];
     const line = `epoch 1/3 ${'━'.repeat(5)}${'─'.repeat(19)} 2/10 · loss 1.5000 · 32.0 images/s`;

@@ -1,0 +1,73 @@
+import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
+import type { VerifierServer } from '../cluster/remote-verifiers.js';
+import type { RunAccess } from '../cluster/run-access.js';
+import type { VerificationHelpers } from '../dataset/verify.js';
+import type { RuntimeOptions } from '../options/start-config.js';
+import type { RunDirectory } from '../run-store/run-directory.js';
+import type { RunEvent } from '../telemetry/run-events.js';
+import { announce } from './announce.js';
+import type { RunServices } from './services.js';
+
+/** A run that workers may join before its data set is known: they help to verify images, then wait for it to begin. */
+export interface EarlyAccess {
+  readonly access: RunAccess;
+  readonly server: VerifierServer;
+}
+
+/** Listens when there are many images to verify, and not before. */
+export interface EarlyHelp extends VerificationHelpers {
+  /** Null where nobody was asked for help. */
+  opened(): Promise<EarlyAccess | null>;
+  /** For a run that does not begin. */
+  close(): Promise<void>;
+}
+
+/** Whether workers of other machines may join: those of this one share its cores. */
+export function mayBeHelped({
+  listen,
+  advertise,
+  localWorkers,
+  maxWorkers,
+}: Pick<RuntimeOptions, 'listen' | 'advertise' | 'localWorkers' | 'maxWorkers'>): boolean {
+  const places = [listen, advertise ?? listen];
+  return localWorkers < maxWorkers && !places.every((place) => isLoopback(parseHostPort(place).host));
+}
+
+/** @param begin makes the run's folder, where its members' identity lies. */
+export function offerHelp(
+  runtime: RuntimeOptions,
+  o: {
+    readonly services: Pick<RunServices, 'openAccess' | 'serveVerifiers'>;
+    begin(): RunDirectory;
+    report(event: RunEvent): void;
+  },
+): EarlyHelp {
+  let opening: Promise<EarlyAccess> | null = null;
+  const open = async (): Promise<EarlyAccess> => {
+    const { listen, advertise, insecure, tls, joinTokenFile } = runtime;
+    const { runId, identity, token } = o.begin();
+    const access = await o.services.openAccess({
+      ...{ listen, advertise, insecure, tls, joinTokenFile, runId, folder: identity },
+    });
+    try {
+      const server = await o.services.serveVerifiers({ listen, access });
+      await announce({ ...runtime, access, identity, tokenFile: token, bound: server.address }, o.report);
+      return { access, server };
+    } catch (error) {
+      access.close();
+      throw error;
+    }
+  };
+  return {
+    async attend(onHelper) {
+      opening ??= open();
+      return (await opening).server.attend(onHelper);
+    },
+    opened: async () => opening,
+    async close() {
+      const opened = await opening?.catch(() => null);
+      opened?.access.close();
+      opened?.server.destroy();
+    },
+  };
+}
