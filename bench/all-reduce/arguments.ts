@@ -3,7 +3,7 @@ import { commonOptions, readArguments, toCount, toSome } from '../support/argume
 import { isApart, type Way, ways } from './rondo.js';
 
 const usage =
-  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--ways vectors,slots,sockets,sockets-tls,grpc,grpc-tls] [--lanes 1] [--rate MB/S] [--rounds 20] [--repeats 3] [--peers] [--json]';
+  'Usage: npm run bench -- all-reduce [--ranks 4] [--megabytes 87,2.2] [--wires float32,bfloat16] [--ways vectors,slots,sockets,sockets-tls,grpc,grpc-tls] [--lanes 1] [--hosts N] [--rate MB/S] [--rounds 20] [--repeats 3] [--peers] [--json]';
 
 export interface AllReduceArguments {
   readonly ranks: number;
@@ -12,7 +12,9 @@ export interface AllReduceArguments {
   readonly wires: readonly FloatType[];
   readonly ways: readonly Way[];
   readonly lanes: number;
-  /** MB/s (10^6 bytes) that a rank, in a network namespace of its own, can send; null for loopback. */
+  /** On how many machines ranks are as if they were, which share no memory; null for one, or one each with a rate. */
+  readonly hosts: number | null;
+  /** MB/s (10^6 bytes) that a machine, in a network namespace of its own, can send; null for loopback. */
   readonly rate: number | null;
   /** Of each turn. */
   readonly rounds: number;
@@ -30,6 +32,7 @@ export function parseAllReduceArguments(args: readonly string[]): AllReduceArgum
     wires: { type: 'string', default: 'float32,bfloat16' },
     ways: { type: 'string' },
     lanes: { type: 'string', default: '1' },
+    hosts: { type: 'string' },
     rate: { type: 'string' },
     rounds: { type: 'string', default: '20' },
     repeats: { type: 'string', default: '3' },
@@ -41,9 +44,12 @@ export function parseAllReduceArguments(args: readonly string[]): AllReduceArgum
     const megabytes = values.megabytes.split(',').map(Number);
     if (!megabytes.every((value) => value > 0)) throw new Error('--megabytes must be positive numbers.');
     const rate = values.rate === undefined ? null : toCount('rate', values.rate);
-    const possible = rate === null ? ways : ways.filter(isApart);
+    const hosts = values.hosts === undefined ? null : toCount('hosts', values.hosts);
+    if (hosts !== null && (hosts < 2 || hosts > ranks)) throw new Error('--hosts is from 2 to --ranks.');
+    const isPossible = (way: Way) => (hosts === null ? rate === null || isApart(way) : !isApart(way));
+    const possible = ways.filter(isPossible);
     return {
-      ranks,
+      ...{ ranks, hosts },
       megabytes,
       wires: toSome('wires', values.wires, ['float32', 'bfloat16']),
       ways: values.ways === undefined ? possible : toSome('ways', values.ways, possible),

@@ -8,7 +8,10 @@ import { python } from '../support/python.js';
 import { type Implementation, mergeRanks, rankFiguresSchema } from './implementation.js';
 
 /** torch.distributed's gloo: one Python process per rank. Its wire is float32 always. */
-export async function openGloo(worldSize: number, network: Network | null): Promise<Implementation> {
+export async function openGloo(
+  worldSize: number,
+  network: Pick<Network, 'hosts'> | null,
+): Promise<Implementation> {
   const folder = await mkdtemp(join(tmpdir(), 'rondo-bench-gloo-'));
   const ranks = Array.from({ length: worldSize }, (_, rank) => {
     const script = [

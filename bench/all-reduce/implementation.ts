@@ -25,6 +25,9 @@ export interface Figures {
   readonly cpuSeconds: number;
 }
 
+/** With what the machine that sent most sent for a round; null on loopback. */
+export type Measured = Figures & { readonly sentBytes: number | null };
+
 /** One implementation's ring of processes, ready and idle between measurements. */
 export interface Implementation {
   readonly name: string;

@@ -11,14 +11,14 @@ import { startPeerServer } from '../../worker/collective/transport/grpc/peer-ser
 import { benchCredentialsOf, benchNames } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import type { RankFigures } from './implementation.js';
-import { isApart, type Measurement, placeSchema, questionSchema } from './rondo.js';
+import { type Measurement, placeSchema, questionSchema } from './rondo.js';
 
 const { signal } = new AbortController();
-const { way, lanes: laneCount, host, certificate } = readPlace(placeSchema);
+const { way, lanes: laneCount, host, certificate, sharedMemory } = readPlace(placeSchema);
 const credentials = benchCredentialsOf(certificate);
 const { neighbourMs } = deadlinesOf(defaultSilenceMs);
 const exchange = createExchange(credentials, {
-  ...(isApart(way) ? { sharedMemory: null } : {}),
+  sharedMemory,
   waitMs: () => neighbourMs,
 });
 const lanes: LaneThread[] = [];
@@ -56,7 +56,6 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
   const { length, wire, rounds } = task;
   const worldSize = addresses.length;
   generation += 1n;
-  const predecessorAddress = addresses[(rank + worldSize - 1) % worldSize];
   const vector = allocateReductionVector(length);
   const ring = await openRing({
     ...{
@@ -66,7 +65,7 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
       rank,
       worldSize,
       names: benchNames(worldSize),
-      predecessorAddress,
+      addresses,
       wire,
       signal,
     },

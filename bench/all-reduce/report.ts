@@ -2,7 +2,7 @@ import type { FloatType } from '../../plan/run-config.js';
 import { type Environment, formatEnvironment } from '../support/environment.js';
 import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { formatTable } from '../support/table.js';
-import type { Figures } from './implementation.js';
+import type { Measured } from './implementation.js';
 
 export interface Result {
   readonly name: string;
@@ -16,6 +16,8 @@ export interface Result {
   readonly algbw: Quantiles;
   /** algbw × 2(N−1)/N: what each rank sends and receives, did it travel as float32. */
   readonly busbw: Quantiles;
+  /** What the machine that sends most sends in a round, in 10^6 bytes; null on loopback. */
+  readonly sentMegabytes: number | null;
 }
 
 export interface AllReduceReport {
@@ -23,7 +25,9 @@ export interface AllReduceReport {
   readonly ranks: number;
   /** Of Rondo's rings. */
   readonly lanes: number;
-  /** MB/s of each rank's link; null on loopback. */
+  /** As the arguments say. */
+  readonly hosts: number | null;
+  /** MB/s of each machine's link; null on loopback. */
   readonly rate: number | null;
   readonly rounds: number;
   readonly repeats: number;
@@ -35,18 +39,20 @@ export interface AllReduceReport {
 
 export function summarize(
   o: { name: string; wire: FloatType; length: number; ranks: number },
-  figures: readonly Figures[],
+  figures: readonly Measured[],
 ): Result {
   const megabytes = (o.length * 4) / 1e6;
   const seconds = figures.flatMap((each) => each.seconds);
   const algbw = quantilesOf(seconds.map((value) => megabytes / value));
   const share = (2 * (o.ranks - 1)) / o.ranks;
   const { p10, median, p90 } = algbw;
+  const sent = figures.map(({ sentBytes }) => sentBytes).filter((bytes) => bytes !== null);
   return {
     ...{ name: o.name, wire: o.wire, megabytes, seconds: quantilesOf(seconds) },
     cpuSeconds: figures.reduce((sum, each) => sum + each.cpuSeconds, 0) / figures.length,
     algbw,
     busbw: { p10: p10 * share, median: median * share, p90: p90 * share },
+    sentMegabytes: sent.length === 0 ? null : sent.reduce((sum, bytes) => sum + bytes, 0) / sent.length / 1e6,
   };
 }
 
@@ -60,6 +66,7 @@ export function formatReport(report: AllReduceReport): string {
     'p90',
     'CPU ms',
     'CPU s/GB',
+    'MB sent',
     'algbw MB/s',
     'busbw MB/s',
     'p10',
@@ -77,6 +84,7 @@ export function formatReport(report: AllReduceReport): string {
         (value * 1000).toFixed(1),
       ),
       (result.cpuSeconds / (result.megabytes * 1e-3 * 2 * (report.ranks - 1))).toFixed(2),
+      result.sentMegabytes?.toFixed(1) ?? '-',
       ...[result.algbw.median, result.busbw.median, result.busbw.p10, result.busbw.p90].map((value) =>
         value.toFixed(0),
       ),
@@ -84,6 +92,7 @@ export function formatReport(report: AllReduceReport): string {
     ];
   });
   const torch = report.peers === null ? '' : `, torch ${report.peers.torch}`;
-  const title = `all-reduce over ${report.ranks} processes on ${report.rate === null ? 'loopback' : `links of ${report.rate} MB/s`}, ${report.rounds * report.repeats} rounds; ${formatEnvironment(report.environment)}${torch}`;
+  const hosts = report.hosts === null ? '' : ` of ${report.hosts} machines`;
+  const title = `all-reduce over ${report.ranks} processes${hosts} on ${report.rate === null ? 'loopback' : `links of ${report.rate} MB/s`}, ${report.rounds * report.repeats} rounds; ${formatEnvironment(report.environment)}${torch}`;
   return `${title}\n\n${formatTable(head, rows)}`;
 }

@@ -6,9 +6,9 @@ import { openWorkerProcess } from '../support/worker-process.js';
 import { type Implementation, mergeRanks, rankFiguresSchema, taskSchema } from './implementation.js';
 
 /**
- * How ranks reach what the others have: where it lies (`vectors`, as local workers do), in a ring through
- * `slots` that neighbours share, as where some ranks are elsewhere, or in a ring as between machines: over `sockets` or
- * `grpc`, with a token or, encrypted, with certificates.
+ * How ranks reach what the others have: where it lies (`vectors`, as workers do), in a ring through `slots` that
+ * neighbours share, as where there is no room for vectors, or in a ring as between machines: over `sockets` or
+ * `grpc`, with a token or, encrypted, with certificates. The first two are over sockets between machines.
  */
 export const ways = ['vectors', 'slots', 'sockets', 'sockets-tls', 'grpc', 'grpc-tls'] as const;
 export type Way = (typeof ways)[number];
@@ -22,7 +22,7 @@ const names: Readonly<Record<Way, string>> = {
   'grpc-tls': 'rondo, ring over gRPC, TLS',
 };
 
-/** Whether ranks of this way may be on machines of their own. */
+/** Whether all ranks of this way are as if on machines of their own. */
 export const isApart = (way: Way): boolean => way !== 'vectors' && way !== 'slots';
 
 /** What a rank is opened with, as JSON in its first argument. */
@@ -32,6 +32,8 @@ export const placeSchema = z.object({
   /** Where it listens. */
   host: z.string(),
   certificate: certificateSchema,
+  /** Null to share none. */
+  sharedMemory: z.string().nullable(),
 });
 
 const measurementSchema = z.object({
@@ -59,7 +61,10 @@ export async function openRondo(
   worldSize: number,
   way: Way,
   lanes: number,
-  network: Network | null,
+  /** By rank. */
+  network: Pick<Network, 'hosts'> | null,
+  /** By rank: a folder of each machine's. */
+  sharedMemory: readonly string[],
 ): Promise<Implementation> {
   const script = fileURLToPath(new URL('rank.js', import.meta.url));
   const certificates = way.endsWith('-tls') ? await certify(worldSize) : null;
@@ -68,6 +73,7 @@ export async function openRondo(
       ...{ way, lanes },
       host: network === null ? '127.0.0.1' : network.hosts[index]!.address,
       certificate: certificates?.[index] ?? null,
+      sharedMemory: isApart(way) ? null : sharedMemory[index]!,
     };
     const within = insideOf(network, index);
     return openWorkerProcess(script, place, { index, threads: 1, gpus: [] }, { within });

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
+import { parseJson } from '../../runtime/parse-json.js';
 
 /** Network namespaces on one switch, each behind a link of its own. */
 export interface Network {
@@ -7,6 +9,11 @@ export interface Network {
   readonly hosts: readonly { readonly namespace: string; readonly address: string }[];
   /** Takes everything away again. May be called twice. */
   destroy(): void;
+}
+
+export interface MeteredNetwork extends Network {
+  /** Bytes that each link has carried away from its namespace so far. */
+  sentBytes(): number[];
 }
 
 /** What each namespace calls its end of its link. */
@@ -22,7 +29,7 @@ const queueTime = '50ms';
  *
  * @throws RondoError `failed-precondition` without root's rights, or without iproute2's `ip` and `tc`.
  */
-export function openNetwork(count: number, megabytesPerSecond: number): Network {
+export function openNetwork(count: number, megabytesPerSecond: number): MeteredNetwork {
   if (process.getuid?.() !== 0) {
     throw new RondoError('failed-precondition', 'network namespaces need root', {
       remedy: 'Run it as root.',
@@ -70,7 +77,8 @@ export function openNetwork(count: number, megabytesPerSecond: number): Network 
       );
       return { namespace, address };
     });
-    return { hosts, destroy };
+    const sentBytes = () => hosts.map(({ namespace }) => sentFrom(namespace));
+    return { hosts, sentBytes, destroy };
   } catch (error) {
     destroy();
     throw error;
@@ -78,16 +86,25 @@ export function openNetwork(count: number, megabytesPerSecond: number): Network 
 }
 
 /** The command that runs another in a rank's namespace; none without a network. */
-export function insideOf(network: Network | null, rank: number): string[] {
+export function insideOf(network: Pick<Network, 'hosts'> | null, rank: number): string[] {
   return network === null ? [] : ['ip', 'netns', 'exec', network.hosts[rank]!.namespace];
 }
 
-function call(program: string, ...args: string[]): void {
+const linkSchema = z.tuple([z.object({ stats64: z.object({ tx: z.object({ bytes: z.number() }) }) })]);
+
+function sentFrom(namespace: string): number {
+  const shown = call('ip', '-n', namespace, '-j', '-s', 'link', 'show', device);
+  const name = `what ip says of ${namespace}`;
+  const [{ stats64 }] = parseJson(linkSchema, shown, { name, code: 'internal', remedy: 'update iproute2' });
+  return stats64.tx.bytes;
+}
+
+function call(program: string, ...args: string[]): string {
   try {
-    execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    return execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
   } catch (cause) {
-    const { stderr } = cause as { stderr?: Buffer };
-    const why = stderr?.toString().trim() || (cause as Error).message;
+    const { stderr } = cause as { stderr?: string };
+    const why = stderr?.trim() || (cause as Error).message;
     throw new RondoError('failed-precondition', `${program} ${args.join(' ')}: ${why}`, {
       remedy:
         'Install iproute2, and run where network namespaces can be made (not in a restricted container).',

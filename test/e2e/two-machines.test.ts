@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ const recipe = [
   '--batch-size',
   '20',
   '--micro-batch',
-  '4',
+  '2',
   '--epochs',
   '2',
 ];
@@ -43,12 +43,12 @@ function stateDigests(run: string): string[] {
 }
 
 it.skipIf(!canMakeMachines())(
-  'the two commands of the documentation train on two machines, of which one has no images, to the bits of one',
+  'the two commands of the documentation train two workers on each of two machines, of which one has no images, to the bits of one',
   async () => {
     // A run of its own on one machine, to compare with.
     const common = ['--run-dir', path.join(home, 'runs'), '--json', '--threads', '1', ...recipe];
     const alone = await runCoordinator(
-      ['start', '--data', 'photos', '--workers', '2', '--name', 'alone', ...common],
+      ['start', '--data', 'photos', '--workers', '1', '--name', 'alone', ...common],
       {},
       { cwd: path.join(home, 'images') },
     );
@@ -70,23 +70,27 @@ it.skipIf(!canMakeMachines())(
     const { address, joining } = await coordinator.event(({ kind }) => kind === 'waiting');
     const { token, hash } = joining as { token: string; hash: string };
     const pasted = `worker join --coordinator ${address} --token ${token} --ca-hash ${hash}`;
-    const guest = machines.type(second!, pasted, { hidden: [path.join(home, 'images')] });
+    const place = { hidden: [path.join(home, 'images')], environment: { RONDO_LOG: 'info' } };
+    const guests = [0, 1].map(() => machines.type(second!, pasted, place));
 
     const { code, stderr, events } = await coordinator.exited;
     expect(code, stderr).toBe(0);
-    expect(await guest.exited).toMatchObject({
-      code: 0,
-      stderr: expect.stringMatching(/fetched from the coordinator/),
-    });
+    for (const guest of guests) {
+      const left = await guest.exited;
+      expect(left).toMatchObject({ code: 0, stderr: expect.stringMatching(/fetched from the coordinator/) });
+      // Two machines of two workers each, whose vectors lie together.
+      expect(left.stderr).toMatch(/"event":"ring opened".*"ranksByHost":\[2,2\]/);
+    }
     expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
     const [assigned] = events.filter(({ kind }) => kind === 'assigned');
-    expect(assigned?.workers).toHaveLength(2);
+    expect(assigned?.workers).toHaveLength(4);
+    for (const { sharedMemory } of [first!, second!]) expect(readdirSync(sharedMemory)).toEqual([]);
 
     expect(stateDigests('first-try')).toEqual(stateDigests('alone'));
     const run = path.join(home, 'runs', 'first-try');
     // The other machine's metrics arrive too.
     const publishers = new Set(readMetrics(run, 'worker-step').map(({ worker }) => worker));
-    expect(publishers.size).toBe(2);
+    expect(publishers.size).toBe(4);
     expect(readCommittedSteps(run).every(({ shares }) => shares.every((share) => share.length > 0))).toBe(
       true,
     );

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,8 @@ import { type Network, openNetwork } from '../../bench/support/network.js';
 /** A network namespace with shared memory of its own, and without the folders that it is not to see. */
 export interface Machine {
   readonly address: string;
+  /** Where what its processes have in /dev/shm is seen from outside. */
+  readonly sharedMemory: string;
   /** What runs a program there: to be put before its command line. */
   inside(hidden?: readonly string[]): string[];
 }
@@ -56,14 +58,16 @@ export function makeMachines(count: number): Machines {
 export function machinesOn(network: Network): Machines {
   const children = new Set<ChildProcess>();
   const cache = mkdtempSync(path.join(tmpdir(), 'rondo-machines-'));
+  const memory = mkdtempSync('/dev/shm/rondo-machines-');
   const machines = network.hosts.map(({ namespace, address }): Machine => {
+    const sharedMemory = path.join(memory, address);
+    mkdirSync(sharedMemory);
     return {
-      address,
+      ...{ address, sharedMemory },
       inside(hidden = []) {
-        const mounts = ['/dev/shm', ...hidden]
-          .map((folder) => `mount -t tmpfs tmpfs '${folder}' && `)
-          .join('');
-        return ['ip', 'netns', 'exec', namespace, 'sh', '-c', `${mounts}exec "$@"`, 'sh'];
+        const mounts = hidden.map((folder) => `mount -t tmpfs tmpfs '${folder}' && `).join('');
+        const own = `mount --bind '${sharedMemory}' /dev/shm && ${mounts}exec "$@"`;
+        return ['ip', 'netns', 'exec', namespace, 'sh', '-c', own, 'sh'];
       },
     };
   });
@@ -93,7 +97,7 @@ export function machinesOn(network: Network): Machines {
     destroy() {
       for (const child of children) child.kill('SIGKILL');
       network.destroy();
-      rmSync(cache, { recursive: true, force: true });
+      for (const folder of [cache, memory]) rmSync(folder, { recursive: true, force: true });
     },
   };
 }

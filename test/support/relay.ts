@@ -3,6 +3,8 @@ import { connect, createServer, type Socket } from 'node:net';
 /** A TCP relay in front of a server, so that a test can break connections as a killed process does. */
 export interface Relay {
   readonly address: string;
+  /** How many bytes the server has sent. */
+  sentBytes(): number;
   /** Breaks every connection. */
   destroy(): void;
 }
@@ -14,9 +16,13 @@ export async function openRelay(target: string): Promise<Relay> {
     Number(target.slice(target.lastIndexOf(':') + 1)),
   ];
   const sockets = new Set<Socket>();
+  let sent = 0;
   const server = createServer((inner) => {
     const outer = connect(port, host);
     inner.pipe(outer).pipe(inner);
+    outer.on('data', (bytes) => {
+      sent += bytes.length;
+    });
     for (const socket of [inner, outer]) {
       sockets.add(socket);
       // A broken connection is what this is for.
@@ -28,6 +34,7 @@ export async function openRelay(target: string): Promise<Relay> {
   const relayPort = typeof bound === 'object' && bound !== null ? bound.port : 0;
   return {
     address: `127.0.0.1:${relayPort}`,
+    sentBytes: () => sent,
     destroy() {
       server.close();
       for (const socket of sockets) socket.destroy();

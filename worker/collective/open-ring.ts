@@ -1,14 +1,15 @@
 import type { FloatType, RingTransport } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
+import { log } from '../../runtime/log.js';
 import { createRing } from './all-reduce.js';
-import { cutBlocks } from './geometry.js';
+import { cutBlocks, predecessorOf } from './geometry.js';
+import { openHostRings } from './host-rings.js';
 import type { LaneOfRing, LaneThread } from './lanes.js';
 import type { Ring } from './rounds.js';
 import { createSharedSum } from './shared-sum.js';
 import type { Exchange } from './transport/grpc/grpc-link.js';
 import type { Link } from './transport/link.js';
-import type { SharedVectors } from './transport/shared-memory/shared-vectors.js';
-import { shareVectors } from './vector-sharing.js';
+import { type HostVectors, shareVectors } from './vector-sharing.js';
 
 export interface OpenRing extends Ring {
   /** What was sent still leaves. */
@@ -17,8 +18,8 @@ export interface OpenRing extends Ring {
 
 /**
  * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its
- * first answer where its lanes are. Without further lanes, and with all ranks on one machine, `vectors` are
- * summed where they lie and only the rest goes around.
+ * first answer where its lanes are. Without further lanes `vectors` of ranks on one host are summed where they lie, and
+ * only sums of hosts go around.
  *
  * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another
  *   number of lanes.
@@ -29,15 +30,12 @@ export async function openRing(o: {
   generation: bigint;
   rank: number;
   worldSize: number;
-  predecessorAddress: string;
-  /** By rank: what the neighbours' certificates must say. */
+  /** By rank: HOST:PORT of its peer server, and what its certificate must say. */
+  addresses: readonly string[];
   names: readonly string[];
   wire: FloatType;
   transport: RingTransport;
-  /**
-   * Those that are to be summed, whole. Where all ranks are on one machine, they are shared, and lose their
-   * values.
-   */
+  /** Those that are to be summed, whole. Where several ranks are on one machine, they are shared, and lose their values. */
   vectors: readonly Float32Array[];
   signal: AbortSignal;
 }): Promise<OpenRing> {
@@ -63,16 +61,12 @@ async function openLanes(
   signal: AbortSignal,
   end: (reason: unknown) => void,
 ): Promise<OpenRing> {
-  const { generation, rank, worldSize, wire, predecessorAddress, names, transport } = o;
+  const { generation, rank, worldSize, wire, addresses, names, transport } = o;
   const laneAddresses = o.lanes.map(({ address }) => address);
   const place = { generation, rank, worldSize };
   const link = await o.exchange.openLink({
-    ...place,
-    predecessorAddress,
-    names,
-    laneAddresses,
-    transport,
-    signal,
+    ...{ ...place, names, laneAddresses, transport, signal },
+    predecessorAddress: addresses[predecessorOf(rank, worldSize)]!,
   });
   const theirs = link.predecessorLanes;
   if (theirs.length !== o.lanes.length) {
@@ -95,9 +89,12 @@ async function openLanes(
     ),
   );
   const ring = joinLanes(createRing({ ...optionsOf(0), link }), further, worldSize);
-  const vectors = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
+  const shared = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
+  const summing = shared === null ? ring : await sumOnHosts({ ...o, signal }, link, ring, shared);
+  const hosts = shared?.hosts.map(({ length }) => length) ?? Array(worldSize).fill(1);
+  log('info', 'ring opened', { generation: Number(generation), lanes: count, ranksByHost: hosts });
   return {
-    ...(vectors === null ? ring : createSharedSum({ ...place, wire, link, vectors, ring })),
+    ...summing,
     close() {
       link.close();
       end(new RondoError('aborted', `the ring of generation ${generation} was closed`));
@@ -105,17 +102,28 @@ async function openLanes(
   };
 }
 
-/** Shares the vectors of all ranks until `signal` aborts; null when they are not all here. */
+async function sumOnHosts(
+  o: Parameters<typeof openRing>[0],
+  link: Link,
+  ring: Ring,
+  { hosts, vectors }: HostVectors,
+): Promise<Ring> {
+  const place = await openHostRings({ ...o, link, hosts });
+  return createSharedSum({ ...place, wire: o.wire, vectors, ring });
+}
+
+/** Shares vectors as `shareVectors` does, until `signal` aborts. */
 async function shareAll(
   { exchange, generation, rank, worldSize, vectors }: Parameters<typeof openRing>[0],
   link: Link,
   signal: AbortSignal,
-): Promise<SharedVectors | null> {
+): Promise<HostVectors | null> {
   const place = { generation, rank, worldSize };
   const shared = await shareVectors({ ...place, link, vectors, directory: exchange.sharedMemory, signal });
   if (shared === null) return null;
-  signal.addEventListener('abort', () => shared.close(), { once: true });
-  if (signal.aborted) shared.close();
+  const { vectors: here } = shared;
+  signal.addEventListener('abort', () => here.close(), { once: true });
+  if (signal.aborted) here.close();
   return shared;
 }
 

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { FloatType } from '../../plan/run-config.js';
 import { workspaceOf } from '../arithmetic/reduction-vector.js';
 import { abortError } from './breakage.js';
-import { addInts, copyOut, finishSums, storeFloats } from './codec/segment-codec.js';
+import { addInts, copyIn, copyOut, finishSums, storeFloats } from './codec/segment-codec.js';
 import { type GatherOptions, gather } from './gather.js';
 import { type Block, cutBlocks, elementBytes, receivedSegment, segmentOf } from './geometry.js';
 import { type Call, countRounds, type Ring } from './rounds.js';
@@ -11,50 +11,71 @@ import type { SharedVectors } from './transport/shared-memory/shared-vectors.js'
 export interface SharedSumOptions extends Omit<GatherOptions, 'round' | 'signal'> {
   readonly wire: FloatType;
   readonly vectors: SharedVectors;
-  /** Sums what is not shared, over the same link. */
+  /** That of all ranks: sums what is not shared, and gathers. */
   readonly ring: Ring;
+  readonly hostCount: number;
+  /** Around the first ranks of all hosts; null on all others, and on one host. */
+  readonly betweenHosts: Ring | null;
 }
 
 type Sum = SharedSumOptions & Call & { readonly round: bigint };
 
 /**
- * All-reduce where every rank reaches all ranks' vectors: each sums the segments that it would finish in the
- * ring, and takes the other segments from where they were summed. Nothing but the ranks' waiting for each other
- * goes over the link.
+ * All-reduce where the vectors lie. Every rank reaches those of its host's ranks, among which `link`, `rank` and
+ * `worldSize` are its place: each sums a part of them there. On one host that is all, and each takes the other parts
+ * from where they were summed. Of several hosts the first ranks then sum what their hosts have, in a ring, and the
+ * others take that from them: so each host sends and receives as much as a single rank would.
+ *
+ * A rank writes to its own vector only: one that was taken for lost may still be at work when the others have gone on.
  */
 export function createSharedSum(o: SharedSumOptions): Ring {
   return countRounds({
     async allReduce(vector, call) {
       const everyones = o.vectors.find(vector);
       if (everyones === null) return o.ring.allReduce(vector, call);
+      if (everyones.length === 1) return o.betweenHosts!.allReduce(vector, call);
       await sumEverywhere({ ...o, ...call }, everyones);
     },
-    allGather: (bytes, call) => gather({ ...o, ...call, round: barriers * call.round }, bytes),
+    allGather: (bytes, call) => o.ring.allGather(bytes, call),
   });
 }
 
-/** Rounds of `gather` that an all-reduce takes. */
-const barriers = 3n;
+/** Rounds of `gather` that an all-reduce takes at most. */
+const barriers = 4n;
 
 async function sumEverywhere(o: Sum, vectors: readonly Float32Array[]): Promise<void> {
-  const blocks = cutBlocks(vectors[o.rank].length, o.worldSize);
   const barrier = (time: bigint) => gather({ ...o, round: barriers * o.round + time }, nothing);
+  const blocks = cutBlocks(vectors[o.rank].length, o.worldSize);
+  const eachBlock = async (work: (block: Block) => void) => {
+    for (const block of blocks) {
+      work(block);
+      await setImmediate();
+      if (o.signal.aborted) throw abortError(o.signal);
+    }
+  };
   await barrier(0n);
-  for (const block of blocks) {
-    sumSegment(block, vectors, o);
-    await letOthersRun(o.signal);
-  }
+  await eachBlock((block) => sumSegment(block, vectors, o));
   await barrier(1n);
-  for (const block of blocks) {
-    copySegments(block, vectors, o);
-    await letOthersRun(o.signal);
+  if (o.hostCount === 1) {
+    await eachBlock((block) => copySegments(block, vectors, o));
+  } else if (o.rank === 0) {
+    await eachBlock((block) => copySegments(block, vectors, o));
+    await o.betweenHosts!.allReduce(vectors[0], o);
+    await barrier(2n);
+  } else {
+    await barrier(2n);
+    await eachBlock((block) => copyPart(block, vectors[0], vectors[o.rank]));
   }
   // Before that somebody may still be copying from this rank's vector.
-  await barrier(2n);
+  await barrier(3n);
 }
 
-/** Sums the segment of a block that a ring would finish here. */
-function sumSegment(block: Block, vectors: readonly Float32Array[], { rank, worldSize, wire }: Sum): void {
+/**
+ * Sums the segment of a block that a ring would finish here: to floats, or to the integers that the ring between hosts
+ * goes on with.
+ */
+function sumSegment(block: Block, vectors: readonly Float32Array[], o: Sum): void {
+  const { rank, worldSize, wire, hostCount } = o;
   const segment = segmentOf(block, worldSize, finishedSegment(rank, worldSize));
   const own = vectors[rank];
   const { piece } = workspaceOf(own)!;
@@ -64,27 +85,25 @@ function sumSegment(block: Block, vectors: readonly Float32Array[], { rank, worl
     const partial = piece.subarray(0, Math.min(step, segment.count - start) * elementBytes.int32);
     copyOut(own, offset, partial);
     for (const vector of vectors) if (vector !== own) addInts(vector, offset, partial);
-    storeFloats(own, offset, finishSums(partial, wire), wire);
+    if (hostCount === 1) storeFloats(own, offset, finishSums(partial, wire), wire);
+    else copyIn(own, offset, partial);
   }
 }
 
 /** Copies the segments of a block that other ranks summed. */
 function copySegments(block: Block, vectors: readonly Float32Array[], { rank, worldSize }: Sum): void {
-  const { buffer, byteOffset } = vectors[rank];
   for (const [other, vector] of vectors.entries()) {
     if (other === rank) continue;
-    const { offset, count } = segmentOf(block, worldSize, finishedSegment(other, worldSize));
-    copyOut(vector, offset, new Uint8Array(buffer, byteOffset + 4 * offset, 4 * count));
+    copyPart(segmentOf(block, worldSize, finishedSegment(other, worldSize)), vector, vectors[rank]);
   }
+}
+
+function copyPart({ offset, count }: Block, from: Float32Array, { buffer, byteOffset }: Float32Array): void {
+  copyOut(from, offset, new Uint8Array(buffer, byteOffset + 4 * offset, 4 * count));
 }
 
 function finishedSegment(rank: number, worldSize: number): number {
   return receivedSegment(rank, worldSize, worldSize - 2);
-}
-
-async function letOthersRun(signal: AbortSignal): Promise<void> {
-  await setImmediate();
-  if (signal.aborted) throw abortError(signal);
 }
 
 const nothing = new Uint8Array(0);

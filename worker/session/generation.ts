@@ -62,11 +62,10 @@ export async function prepareGeneration(
   const { generation, rank, worldSize, peerAddresses, workerIds } = assignment;
   const { config, compute, exchange, lanes, shape, vectors } = resources;
   const startStep = Number(assignment.startStep);
-  const predecessorAddress = peerAddresses[(rank + worldSize - 1) % worldSize];
   const [{ stateDigest, copy }, ring] = await Promise.all([
     prepareState(assignment, resources, signal),
     openRing({
-      ...{ exchange, lanes, generation, rank, worldSize, predecessorAddress, signal },
+      ...{ exchange, lanes, generation, rank, worldSize, addresses: peerAddresses, signal },
       names: workerIds.map(workerName),
       wire: config.wire,
       transport: config.ring,

@@ -6,7 +6,7 @@ describe('parseAllReduceArguments', () => {
     expect(parseAllReduceArguments([])).toEqual({
       ...{ ranks: 4, megabytes: [87, 2.2], wires: ['float32', 'bfloat16'], lanes: 1 },
       ways: ['vectors', 'slots', 'sockets', 'sockets-tls', 'grpc', 'grpc-tls'],
-      rate: null,
+      ...{ hosts: null, rate: null },
       ...{ rounds: 20, repeats: 3, peers: false, json: false },
     });
   });
@@ -19,6 +19,9 @@ describe('parseAllReduceArguments', () => {
       ['--rate', '125', '--ways', 'slots'],
       '--ways is one of sockets, sockets-tls, grpc, grpc-tls, not slots.',
     ],
+    [['--hosts', '2', '--ways', 'sockets'], '--ways is one of vectors, slots, not sockets.'],
+    [['--hosts', '5'], '--hosts is from 2 to --ranks.'],
+    [['--hosts', '1'], '--hosts is from 2 to --ranks.'],
     [['--rounds', '0'], '--rounds takes positive integers, not 0.'],
   ])('refuses %j', (args, message) => {
     expect(() => parseAllReduceArguments(args)).toThrow(message);

@@ -269,7 +269,13 @@ describe('a channel', () => {
       maxReceiveBytes: 1 << 10,
     });
     closing.push(() => client.close());
-    const call = client.exchange({ generation: 1n, rank: 0, slots: undefined, dataConnection: false });
+    const call = client.exchange({
+      generation: 1n,
+      rank: 0,
+      slots: undefined,
+      dataConnection: false,
+      ring: 0,
+    });
     const [thrown] = await once(
       call.on('data', () => {}),
       'error',

@@ -54,7 +54,7 @@ async function call(address: string): Promise<void> {
   });
   closing.push(() => client.close());
   await once(
-    client.exchange({ generation: 1n, rank: 0, slots: undefined, dataConnection: false }).resume(),
+    client.exchange({ generation: 1n, rank: 0, slots: undefined, dataConnection: false, ring: 0 }).resume(),
     'end',
   );
 }

@@ -49,7 +49,7 @@ function openRings(
         ...{ exchange, lanes: lanes[rank], generation, rank, worldSize, signal: abort },
         names: [],
         transport: 'sockets',
-        predecessorAddress: peers[(rank + worldSize - 1) % worldSize].address,
+        addresses: peers.map(({ address }) => address),
         wire: 'bfloat16',
         vectors: [],
       }),

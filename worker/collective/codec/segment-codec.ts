@@ -11,6 +11,11 @@ export function copyOut(vector: Float32Array, offset: number, payload: Uint8Arra
   copyBytes(bytesOf(vector, offset, payload.byteLength), payload);
 }
 
+/** vector[offset …] := payload, bit for bit */
+export function copyIn(vector: Float32Array, offset: number, payload: Uint8Array): void {
+  copyBytes(payload, bytesOf(vector, offset, payload.byteLength));
+}
+
 /** payload := payload + vector[offset …], both int32 */
 export function addInts(vector: Float32Array, offset: number, payload: Uint8Array): void {
   const sums = intsOf(payload);
@@ -50,7 +55,7 @@ export function storeFloats(
   wire: FloatType,
 ): void {
   if (wire === 'float32') {
-    copyBytes(payload, bytesOf(vector, offset, payload.byteLength));
+    copyIn(vector, offset, payload);
     return;
   }
   const halves = halvesOf(payload);

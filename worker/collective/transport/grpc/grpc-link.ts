@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict';
 import type { RingTransport } from '../../../../plan/run-config.js';
-import type { PeerServer } from '../../../../proto/gen/peer.js';
+import { type ExchangeRequest, type PeerServer, RingKind } from '../../../../proto/gen/peer.js';
 import { RondoError } from '../../../../runtime/errors.js';
 import type { RunCredentials } from '../../../../runtime/grpc/credentials.js';
 import { failCall, type GrpcServerOptions } from '../../../../runtime/grpc/server.js';
@@ -10,6 +11,12 @@ import type { SlotShape } from '../shared-memory/slot-file.js';
 import { type Inlet, openInlet } from './inlet.js';
 import { createOutlet, type Outlet } from './outlet.js';
 
+/** One of a generation's rings, and its ranks in order. */
+export interface PartialRing {
+  readonly kind: RingKind;
+  readonly ranks: readonly number[];
+}
+
 export interface Exchange {
   /** Where memory is shared with other processes of this machine; null where it is not. */
   readonly sharedMemory: string | null;
@@ -18,18 +25,22 @@ export interface Exchange {
   /** `connect` of the same server. */
   readonly connect: NonNullable<GrpcServerOptions['connect']>;
   /**
-   * Joins the ring of a generation, and ends the one before it. Resolves when the predecessor has taken this
-   * rank's pull and the successor pulls from this rank. The link closes when `signal` aborts.
+   * Joins the ring of all ranks of a generation, which ends the one before it, or then another of its rings. Resolves
+   * when the predecessor has taken this rank's pull and the successor pulls from this rank. The link closes when
+   * `signal` aborts.
    *
    * @param predecessorAddress HOST:PORT of its peer server.
    * @param names by rank: what the neighbours' certificates must say.
-   * @throws RondoError `aborted` for a generation that is not newer than every one before, `unavailable` when
-   * the predecessor is gone, `deadline-exceeded` when a neighbour does not come within `waitMs`.
+   * @throws RondoError `aborted` for a generation that is not newer than every one before, or a ring of one that is
+   * not the newest, `unavailable` when the predecessor is gone, `deadline-exceeded` when a neighbour does not come
+   * within `waitMs`.
    */
   openLink(o: {
     generation: bigint;
     rank: number;
     worldSize: number;
+    /** Another than that of all ranks. */
+    ring?: PartialRing;
     predecessorAddress: string;
     names: readonly string[];
     /** HOST:PORT of this rank's further lanes; none without. The successor's link says them. */
@@ -41,9 +52,15 @@ export interface Exchange {
   close(): void;
 }
 
-interface Waiting {
-  readonly generation: bigint;
+type RingRequest = Pick<ExchangeRequest, 'generation' | 'ring'>;
+
+interface Waiting extends RingRequest {
   settle(outlet: Outlet | RondoError): void;
+}
+
+interface OpenedGeneration {
+  readonly generation: bigint;
+  readonly rings: Map<RingKind, { readonly outlet: Outlet; close(error: RondoError): void }>;
 }
 
 export interface ExchangeOptions {
@@ -57,18 +74,18 @@ export interface ExchangeOptions {
 export function createExchange(credentials: RunCredentials, options: ExchangeOptions): Exchange {
   const { sharedMemory = defaultSharedMemory } = options;
   const waiting = new Set<Waiting>();
-  let newest: { outlet: Outlet; close(error: RondoError): void } | null = null;
+  let newest: OpenedGeneration = { generation: 0n, rings: new Map() };
   let closed = false;
 
-  /** The outlet of `generation`, when it is opened in time. */
-  function findOutlet(generation: bigint): Promise<Outlet> {
+  /** The outlet of a ring, when it is opened in time. */
+  function findOutlet({ generation, ring }: RingRequest): Promise<Outlet> {
     if (closed) return Promise.reject(new RondoError('unavailable', 'this worker is leaving'));
-    const here = newest?.outlet.generation ?? 0n;
-    if (newest?.outlet.generation === generation) return Promise.resolve(newest.outlet);
-    if (generation < here) return Promise.reject(outdated(generation, here));
+    if (generation < newest.generation) return Promise.reject(outdated(generation, newest.generation));
+    const opened = generation === newest.generation ? newest.rings.get(ring) : undefined;
+    if (opened !== undefined) return Promise.resolve(opened.outlet);
     return new Promise((resolve, reject) => {
       const entry: Waiting = {
-        generation,
+        ...{ generation, ring },
         settle(outcome) {
           clearTimeout(timer);
           waiting.delete(entry);
@@ -83,17 +100,22 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
     });
   }
 
-  function serveWaiting(outlet: Outlet): void {
+  function serveWaiting(ring: RingKind, outlet: Outlet): void {
+    const { generation } = outlet;
     for (const entry of [...waiting]) {
-      if (entry.generation === outlet.generation) entry.settle(outlet);
-      if (entry.generation < outlet.generation) entry.settle(outdated(entry.generation, outlet.generation));
+      if (entry.generation === generation && entry.ring === ring) entry.settle(outlet);
+      if (entry.generation < generation) entry.settle(outdated(entry.generation, generation));
     }
+  }
+
+  function closeNewest(error: RondoError): void {
+    for (const { close } of newest.rings.values()) close(error);
   }
 
   return {
     sharedMemory,
     handler(pull) {
-      findOutlet(pull.request.generation)
+      findOutlet(pull.request)
         .then((outlet) => {
           if (!pull.cancelled) outlet.attach(pull);
         })
@@ -101,29 +123,42 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
     },
 
     connect(ticket, socket, caller) {
-      if (newest === null) throw new RondoError('failed-precondition', 'this worker is in no generation yet');
-      newest.outlet.connect(ticket, socket, caller);
+      const opened = [...newest.rings.values()].find(({ outlet }) => outlet.awaits(ticket));
+      if (opened === undefined) {
+        throw new RondoError('unauthenticated', 'it brings no ticket of an exchange that waits for it');
+      }
+      opened.outlet.connect(socket, caller);
     },
 
     async openLink({ generation, rank, worldSize, predecessorAddress, names, signal, ...more }) {
       const { laneAddresses = [], transport } = more;
       if (signal.aborted) throw abortError(signal, generation);
       if (closed) throw new RondoError('cancelled', 'the exchange is closed');
-      const before = newest?.outlet.generation ?? 0n;
-      if (generation <= before) throw outdated(generation, before);
-      newest?.close(outdated(before, generation));
+      const { kind, ranks } = more.ring ?? {
+        kind: RingKind.RING_KIND_ALL,
+        ranks: [...Array(worldSize).keys()],
+      };
+      const before = newest.generation;
+      const isNew = kind === RingKind.RING_KIND_ALL;
+      if (isNew ? generation <= before : generation !== before) throw outdated(generation, before);
+      assert(isNew || !newest.rings.has(kind), 'a ring is opened once');
+      if (isNew) {
+        closeNewest(outdated(before, generation));
+        newest = { generation, rings: new Map() };
+      }
 
-      const predecessor = predecessorOf(rank, worldSize);
+      const place = ranks.indexOf(rank);
+      const predecessor = ranks[predecessorOf(place, ranks.length)]!;
+      const successor = ranks[successorOf(place, ranks.length)]!;
       const outlet = createOutlet({
-        generation,
-        successor: successorOf(rank, worldSize),
-        successorName: names[successorOf(rank, worldSize)]!,
-        sharedMemory,
-        laneAddresses,
+        ...{ generation, successor, sharedMemory, laneAddresses },
+        successorName: names[successor]!,
       });
-      const slots = sharedMemory === null ? null : { directory: sharedMemory, ...slotShape(worldSize) };
+      // Nothing of any length travels within a host: vectors lie in memory there.
+      const hasSlots = sharedMemory !== null && kind !== RingKind.RING_KIND_WITHIN_HOST;
+      const slots = hasSlots ? { directory: sharedMemory, ...slotShape(ranks.length) } : null;
       const inlet = openInlet({
-        ...{ credentials, generation, rank, predecessor, slots },
+        ...{ credentials, generation, ring: kind, rank, predecessor, slots },
         dataConnection: transport === 'sockets',
         ...{ address: predecessorAddress, name: names[predecessor]! },
       });
@@ -134,8 +169,8 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
         inlet.close(error);
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      newest = { outlet, close };
-      serveWaiting(outlet);
+      newest.rings.set(kind, { outlet, close });
+      serveWaiting(kind, outlet);
       let predecessorLanes: readonly string[];
       try {
         predecessorLanes = await meetNeighbours(inlet, outlet, options.waitMs());
@@ -157,7 +192,7 @@ export function createExchange(credentials: RunCredentials, options: ExchangeOpt
       closed = true;
       const error = new RondoError('cancelled', 'this worker is leaving');
       for (const entry of [...waiting]) entry.settle(error);
-      newest?.close(error);
+      closeNewest(error);
     },
   };
 }

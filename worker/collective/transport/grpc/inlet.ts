@@ -7,7 +7,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import type { PeerClient } from '../../../../proto/gen/peer.js';
+import type { PeerClient, RingKind } from '../../../../proto/gen/peer.js';
 import { createDeferred, type Deferred } from '../../../../runtime/deferred.js';
 import { RondoError } from '../../../../runtime/errors.js';
 import { type ClientClass, openChannel } from '../../../../runtime/grpc/channel.js';
@@ -54,6 +54,7 @@ const refusals: readonly number[] = [
 export function openInlet(o: {
   credentials: RunCredentials;
   generation: bigint;
+  ring: RingKind;
   rank: number;
   predecessor: number;
   address: string;
@@ -78,8 +79,7 @@ export function openInlet(o: {
     maxReceiveBytes: 2 * chunkBytes,
   });
   const pull = client.exchange({
-    generation: o.generation,
-    rank: o.rank,
+    ...{ generation: o.generation, ring: o.ring, rank: o.rank },
     slots: file?.offer,
     dataConnection: o.dataConnection,
   }) as ClientReadableStream<FramedChunk | ChunkInSlot>;

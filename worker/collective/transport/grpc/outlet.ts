@@ -21,11 +21,13 @@ export interface Outlet {
   readonly attached: Promise<void>;
   /** @throws RondoError when the pull is not the successor's, or not the first. */
   attach(pull: Pull): void;
+  /** Whether this is the ticket of a pull that waits for its data connection: it holds once. */
+  awaits(ticket: Buffer): boolean;
   /**
-   * The successor's data connection, where its pull wants one and there are no slots. @throws RondoError when the
-   * ticket is not that of the pull, or was used, or the caller is not the successor.
+   * The successor's data connection, where its pull wants one and there are no slots; the ticket is right. @throws
+   * RondoError when the caller is not the successor.
    */
-  connect(ticket: Buffer, socket: Socket, caller: string | null): void;
+  connect(socket: Socket, caller: string | null): void;
   /** As Link's; known when attached. */
   readonly sharesMemory: boolean;
   takeSlot(bytes: number): OutgoingSlot | null;
@@ -108,11 +110,9 @@ export function createOutlet(o: {
       pull.sendMetadata(metadata);
       if (ticket === null) attached.resolve();
     },
-    connect(ticket, socket, caller) {
-      if (state.kind === 'ended') throw state.error;
-      if (state.kind === 'waiting' || state.ticket === null || !isSame(ticket, state.ticket)) {
-        throw new RondoError('unauthenticated', 'it brings no ticket of an exchange that waits for it');
-      }
+    awaits: (ticket) => state.kind === 'attached' && state.ticket !== null && isSame(ticket, state.ticket),
+    connect(socket, caller) {
+      assert(state.kind === 'attached', 'who brings a ticket has pulled');
       requireName(caller, successorName, whose);
       const { pull } = state;
       state = { kind: 'attached', pull, ticket: null, data: socket };

@@ -3,7 +3,7 @@ import { allocateReductionVector } from '../../../arithmetic/reduction-vector.js
 import { headBytes } from './slot-file.js';
 
 /**
- * The reduction vectors of ranks that live on one machine. Every rank's lie in a file in shared memory, which
+ * The reduction vectors of the ranks of one host. Every rank's lie in a file in shared memory, which
  * takes the place of the memory that they were allocated in; and all ranks' files lie side by side in another
  * memory, where kernels reach them.
  */
@@ -18,6 +18,12 @@ export interface SharedVectors {
    * twice.
    */
   close(): void;
+}
+
+/** The vectors of a rank that shares them with nobody. */
+export function loneVectors(vectors: readonly Float32Array[]): SharedVectors {
+  const memories = new Set(vectors.map(({ buffer }) => buffer));
+  return { find: (vector) => (memories.has(vector.buffer) ? [vector] : null), close() {} };
 }
 
 /** The size of a rank's file, without its head. */

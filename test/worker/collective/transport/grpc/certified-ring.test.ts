@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Metadata } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type RingTransport, ringTransports } from '../../../../../plan/run-config.js';
-import { PeerClient, type PeerServer } from '../../../../../proto/gen/peer.js';
+import { PeerClient, type PeerServer, RingKind } from '../../../../../proto/gen/peer.js';
 import { anonymousProof } from '../../../../../runtime/grpc/certificate-credentials.js';
 import { openChannel } from '../../../../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../../../../runtime/grpc/credentials.js';
@@ -59,12 +59,17 @@ function openLinks(generation: bigint, transport: RingTransport = 'sockets') {
 }
 
 /** How a pull from the first peer ends, by whoever holds `credentials`, as `rank`. */
-async function pull(credentials: RunCredentials, generation: bigint, rank: number, name = names[0]!) {
+async function pull(
+  credentials: RunCredentials,
+  generation: bigint,
+  rank: number,
+  { name = names[0]!, ring = RingKind.RING_KIND_ALL } = {},
+) {
   const client = openChannel(PeerClient, peers[0]!.server.address, {
     ...{ credentials, peer: name, maxReceiveBytes: 1 << 20 },
   });
   closing.push(() => client.close());
-  const call = client.exchange({ generation, rank, slots: undefined, dataConnection: false });
+  const call = client.exchange({ generation, rank, slots: undefined, dataConnection: false, ring });
   call.on('data', () => {});
   const [error] = (await once(call, 'error')) as [{ details: string }];
   return error.details;
@@ -115,6 +120,31 @@ it('lets only the named successor of this generation pull, and logs who else tri
   ]);
 });
 
+it('lets only the named successor pull in a ring of some ranks, whose tickets hold for that ring', async () => {
+  const transport = 'sockets';
+  await openLinks(5n, transport);
+  const ring = { kind: RingKind.RING_KIND_BETWEEN_HOSTS, ranks: [0, 2] };
+  const opening = [0, 2].map((rank) =>
+    peers[rank]!.exchange.openLink({
+      ...{ generation: 5n, rank, worldSize: 3, ring, names, transport, signal },
+      predecessorAddress: peers[2 - rank]!.server.address,
+    }),
+  );
+  const between = await Promise.all(opening);
+  const sums = between.map((link, rank) => {
+    const of = createRing({ rank, worldSize: 2, generation: 5n, link, wire: 'float32' });
+    return of.allGather(Uint8Array.of(rank), { signal });
+  });
+  expect(await Promise.all(sums)).toEqual(Array(2).fill([Uint8Array.of(0), Uint8Array.of(1)]));
+  const [, second, third] = peers.map(({ credentials }) => credentials);
+  // The successor among all ranks, as itself and in the place of the successor among these.
+  expect(await pull(second!, 5n, 1, { ring: ring.kind })).toMatch(/not that of rank 2 of generation 5/);
+  expect(await pull(second!, 5n, 2, { ring: ring.kind })).toMatch(/not that of rank 2 of generation 5/);
+  expect(await pull(third!, 5n, 2)).toMatch(/not that of rank 1 of generation 5/);
+  expect(await pull(third!, 5n, 1, { ring: ring.kind })).toMatch(/rank 1 .* is not its successor, rank 2/);
+  expect(await pull(third!, 5n, 2, { ring: ring.kind })).toMatch(/pulls already/);
+});
+
 it('lets only the named successor bring the ticket of its pull, once', async () => {
   const lines: { event: string; reason: string; caller?: string }[] = [];
   const write = (text: string) => void lines.push(JSON.parse(text) as (typeof lines)[number]);
@@ -130,7 +160,9 @@ it('lets only the named successor bring the ticket of its pull, once', async () 
     ...{ credentials: successor!.credentials, peer: names[0]!, maxReceiveBytes: 1 << 20 },
   });
   closing.push(() => client.close());
-  const call = client.exchange({ generation: 5n, rank: 1, slots: undefined, dataConnection: true });
+  const call = client.exchange({
+    ...{ generation: 5n, rank: 1, slots: undefined, dataConnection: true, ring: RingKind.RING_KIND_ALL },
+  });
   call.on('error', () => {}).resume();
   const [metadata] = (await once(call, 'metadata')) as [Metadata];
   const ticket = metadata.get('rondo-ticket-bin')[0] as Buffer;
@@ -173,7 +205,7 @@ it('lets only the named successor bring the ticket of its pull, once', async () 
 });
 
 it('calls nobody who proves to be another member', async () => {
-  expect(await pull(peers[1]!.credentials, 1n, 1, names[2])).toMatch(/is of w-.*, not of w-/);
+  expect(await pull(peers[1]!.credentials, 1n, 1, { name: names[2]! })).toMatch(/is of w-.*, not of w-/);
 });
 
 it('lets a state be copied by the coordinator and by members of the newest generation', async () => {
