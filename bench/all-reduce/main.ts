@@ -2,9 +2,11 @@
 // types, where the vectors lie and in a ring through shared memory, over sockets or over gRPC, with TLS and without,
 // and with --peers of torch.distributed's gloo beside it; with --hosts as if on several machines, with --rate on links
 // between network namespaces.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FloatType } from '../../plan/run-config.js';
+import { largest } from '../../runtime/extremes.js';
+import { makeFolder } from '../../runtime/make-folder.js';
 import { sharedMemory } from '../../runtime/shared-files.js';
 import { describeEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
@@ -36,7 +38,7 @@ await runMain(async (args) => {
   process.once('SIGINT', leave).once('SIGTERM', leave);
   const folders = Array.from({ length: ranks }, (_, rank) => {
     const folder = memory === null ? sharedMemory : join(memory, String(hostOf(rank)));
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     return folder;
   });
   const places = network && { hosts: folders.map((_, rank) => network.hosts[hostOf(rank)]!) };
@@ -59,7 +61,7 @@ await runMain(async (args) => {
         const measured = await implementation.measure({ length, wire, rounds });
         const sent = network?.sentBytes().map((bytes, host) => bytes - before[host]!) ?? null;
         // One round comes before those that are timed.
-        return { ...measured, sentBytes: sent && Math.max(...sent) / (rounds + 1) };
+        return { ...measured, sentBytes: sent && largest(sent) / (rounds + 1) };
       });
       for (const [index, [{ name }, wire]] of entries.entries()) {
         results.push(summarize({ name, wire, length, ranks }, figures[index]!));

@@ -82,7 +82,7 @@ describe('a ring of ranks on one machine', () => {
           await startPeers(worldSize, { sharedMemory: directory }),
           await startPeers(worldSize, { sharedMemory: null }),
         ];
-        const large = 2 * worldSize * (chunkBytes / 4) + 3;
+        const large = worldSize * (chunkBytes / 4) + 3;
         const lengths = [1, worldSize + 1, 20_011, large];
         const [vectors, plain] = [allocateAll(worldSize, lengths), allocateAll(worldSize, lengths)];
         const rings = await openRings(here, vectors, { wire });
@@ -302,7 +302,7 @@ describe('ranks on several hosts', () => {
     ['the way between two hosts is cut', () => relays[0].destroy(), []],
   ])('break from rank to rank when %s amid a sum', async (_, fault, gone) => {
     const { peers, addressesOf } = await startHosts([2, 2, 1]);
-    const vectors = allocateAll(5, [4 * chunkBytes]);
+    const vectors = allocateAll(5, [chunkBytes]);
     const rings = await openRings(peers, vectors, { addressesOf });
     const sums = rings.map(async (ring, rank) => {
       if (gone.includes(rank)) return;
