@@ -1,8 +1,9 @@
-// `npm run bench -- shards`: images per second and processor time per image from packed images, of this machine and
-// over HTTP, to presized pixels; time to the first batch, and to that after a resume amid an epoch; bytes that a
-// server sends. With --peers beside WebDataset and Streaming, on the same images.
+// `npm run bench -- shards`: images per second and processor time per image from packed images, of this machine, over
+// HTTP and, with --s3, from a real S3 server, to presized pixels; time to the first batch, and to that after a resume
+// amid an epoch; bytes that a server sends. With --peers beside WebDataset and Streaming, on the same images.
 import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { indexImages } from '../../coordinator/dataset/dataset.js';
 import { packImages } from '../../coordinator/pack/pack-images.js';
 import { makeFolder } from '../../runtime/make-folder.js';
+import { openBucket } from '../../runtime/storage/bucket.js';
 import { commonOptions, readArguments, toCount } from '../support/arguments.js';
 import { describeEnvironment, formatEnvironment } from '../support/environment.js';
 import { findPeers } from '../support/find-peers.js';
@@ -18,16 +20,19 @@ import { peerScript } from '../support/peer-script.js';
 import { makePictures } from '../support/pictures.js';
 import { publish } from '../support/publish.js';
 import { python } from '../support/python.js';
-import { quantilesOf } from '../support/quantiles.js';
-import { type RangeServer, startRangeServer } from '../support/range-server.js';
+import { type Quantiles, quantilesOf } from '../support/quantiles.js';
+import { startRangeServer } from '../support/range-server.js';
 import { runMain } from '../support/run-main.js';
 import { formatTable } from '../support/table.js';
-import { takeTurns } from '../support/take-turns.js';
+import { pairedRatios, takeTurns } from '../support/take-turns.js';
+import { startVersitygw } from '../support/versitygw.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { type Pass, type PassResult, passResultSchema } from './task.js';
 
-const usage = 'Usage: npm run bench -- shards [--images 1024] [--rounds 3] [--peers] [--json]';
+const usage = 'Usage: npm run bench -- shards [--images 1024] [--rounds 3] [--s3] [--peers] [--json]';
 const [presize, batch, shardBytes] = [256, 16, 4 << 20];
+/** Shards that Rondo mixes at a time where it fetches them whole, as the peers do. */
+const windowShards = 4;
 const workers = os.availableParallelism();
 
 interface Measured extends PassResult {
@@ -36,7 +41,17 @@ interface Measured extends PassResult {
 
 interface Kind {
   readonly name: string;
-  readonly open: (url: string) => LineProcess;
+  readonly window: number;
+  readonly open: (environment: NodeJS.ProcessEnv) => LineProcess;
+}
+
+/** Where the same files are read from. */
+interface Place extends Pick<Pass, 'packed' | 'streaming'> {
+  readonly name: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Bytes that it has sent; 0 where nothing is sent. */
+  sent(): number;
+  close(): void | Promise<void>;
 }
 
 await runMain(async (args) => {
@@ -44,75 +59,138 @@ await runMain(async (args) => {
     ...commonOptions,
     images: { type: 'string', default: '1024' },
     rounds: { type: 'string', default: '3' },
+    s3: { type: 'boolean', default: false },
   } as const;
   const o = readArguments(usage, args, options, (values) => ({
-    ...{ peers: values.peers, json: values.json },
+    ...{ peers: values.peers, json: values.json, s3: values.s3 },
     ...{ images: toCount('images', values.images), rounds: toCount('rounds', values.rounds) },
   }));
   const peers = await findPeers(o.peers, ['torch', 'torchvision', 'PIL', 'webdataset', 'streaming']);
   const work = path.join(os.tmpdir(), `rondo-bench-shards-${o.images}`);
   const tars = await makeShards(work, o.images, peers !== null);
-  const server = await startRangeServer(work);
+  const places = [openLocal(work), await openWeb(work), ...(o.s3 ? [await openS3(work)] : [])];
   const kinds = [
-    { name: 'Rondo', open: openRondo },
+    { name: 'Rondo', window: 0, open: openRondo },
+    { name: `Rondo, windows of ${windowShards} shards`, window: windowShards, open: openRondo },
     ...(peers === null ? [] : [openPeer('WebDataset', 'webdataset'), openPeer('Streaming', 'streaming')]),
   ];
-  const cases = kinds.flatMap((kind) =>
-    (['local', 'http'] as const).flatMap((from) =>
-      [0, Math.floor(o.images / 2 / batch) * batch].map((consumed) => ({ kind, from, consumed })),
+  const cases = places.flatMap((place) =>
+    [0, Math.floor(o.images / 2 / batch) * batch].flatMap((consumed) =>
+      kinds
+        .filter(({ window }) => window === 0 || place.name !== 'local')
+        .map((kind) => ({ kind, place, consumed })),
     ),
   );
   try {
-    const figures = await takeTurns(cases, o.rounds, ({ kind, from, consumed }) => {
-      const root = from === 'local' ? work : server.url;
-      // Streaming speaks no plain HTTP; what it asks a bucket for, this server answers too.
-      const streaming = from === 'local' ? path.join(work, 'streaming') : 's3://streaming';
-      const places = { packed: `${root}/packed`, streaming };
-      return measure(
-        kind,
-        { ...places, tars, ...{ images: o.images, presize, batch, workers, consumed } },
-        server,
+    const figures = await takeTurns(cases, o.rounds, ({ kind, place, consumed }) => {
+      const { packed, streaming } = place;
+      const { window } = kind;
+      const pass = { packed, streaming, tars, window, images: o.images, presize, batch, workers, consumed };
+      return measure(kind, pass, place);
+    });
+    const results = cases.map(({ kind, place, consumed }, index) => {
+      // What the others are compared with fetches shards whole where they do.
+      const own = cases.findLastIndex(
+        (each) => each.kind.open === openRondo && each.place === place && each.consumed === consumed,
+      );
+      return summarize(
+        kind.name,
+        place.name,
+        consumed,
+        figures[index]!,
+        own === index ? null : figures[own]!,
       );
     });
-    const results = cases.map(({ kind, from, consumed }, index) =>
-      summarize(kind.name, from, consumed, figures[index]!),
-    );
     const report = {
       ...{ bench: 'shards', images: o.images, rounds: o.rounds, workers, presize },
       ...{ environment: describeEnvironment(), versions: peers ?? {}, results },
     };
     publish(report, `${formatEnvironment(report.environment)}\n${format(results)}`, o.json);
   } finally {
-    await server.close();
+    for (const place of places) await place.close();
   }
 });
 
-function openRondo(): LineProcess {
+function openRondo(env: NodeJS.ProcessEnv): LineProcess {
   const script = fileURLToPath(new URL('rondo-process.js', import.meta.url));
-  return openWorkerProcess(script, {}, { index: 0, threads: workers, gpus: [] });
+  return openWorkerProcess(script, {}, { index: 0, threads: workers, gpus: [] }, { env });
 }
 
 function openPeer(name: string, kind: string): Kind {
   const inputs = [peerScript('shards', 'peer.py'), kind];
-  const credentials = {
+  return { name, window: 0, open: (env) => openLineProcess(python, inputs, env) };
+}
+
+function openLocal(work: string): Place {
+  const [packed, streaming] = ['packed', 'streaming'].map((name) => path.join(work, name));
+  return {
+    ...{ name: 'local', packed: packed!, streaming: streaming!, environment: process.env },
+    sent: () => 0,
+    close() {},
+  };
+}
+
+async function openWeb(work: string): Promise<Place> {
+  const server = await startRangeServer(work);
+  // Streaming speaks no plain HTTP; what it asks a bucket for, this server answers too.
+  const bucket = {
+    S3_ENDPOINT_URL: server.url,
     AWS_ACCESS_KEY_ID: 'anyone',
     AWS_SECRET_ACCESS_KEY: 'anything',
     AWS_REGION: 'us-east-1',
   };
   return {
-    name,
-    open: (url) => openLineProcess(python, inputs, { ...process.env, ...credentials, S3_ENDPOINT_URL: url }),
+    ...{ name: 'HTTP', packed: `${server.url}/packed`, streaming: 's3://streaming' },
+    environment: { ...process.env, ...bucket },
+    sent: () => server.sent,
+    close: () => server.close(),
   };
 }
 
+async function openS3(work: string): Promise<Place> {
+  const server = await startVersitygw('bench');
+  const { AWS_REGION } = server.environment;
+  const environment = { ...server.environment, AWS_DEFAULT_REGION: AWS_REGION, S3_ENDPOINT_URL: server.url };
+  Object.assign(process.env, environment);
+  for (const folder of ['packed', 'streaming']) {
+    const bucket = openBucket(`s3://bench/${folder}`);
+    for (const name of existsSync(path.join(work, folder)) ? readdirSync(path.join(work, folder)) : []) {
+      const file = path.join(work, folder, name);
+      const bytes = readFileSync(file);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      await bucket.put(name, { path: file, bytes: bytes.length, sha256 });
+    }
+  }
+  return {
+    ...{ name: 'S3', packed: 's3://bench/packed', streaming: 's3://bench/streaming' },
+    environment: { ...process.env, ...environment },
+    sent: () => server.written,
+    close: () => server.close(),
+  };
+}
+
+/** Of a pass: Streaming sometimes reads a shard that another of its processes has not finished. */
+const tries = 3;
+
+async function measure(kind: Kind, pass: Omit<Pass, 'cacheDir'>, place: Place): Promise<Measured> {
+  for (let left = tries - 1; ; left -= 1) {
+    try {
+      return await measureOnce(kind, pass, place);
+    } catch (error) {
+      if (kind.open === openRondo || left === 0) throw error;
+      console.error(`${kind.name}, ${place.name}: ${(error as Error).message}; once more`);
+    }
+  }
+}
+
 /** In a process of its own with an empty cache: what an earlier pass left must not help. */
-async function measure(kind: Kind, pass: Omit<Pass, 'cacheDir'>, server: RangeServer): Promise<Measured> {
+async function measureOnce(kind: Kind, pass: Omit<Pass, 'cacheDir'>, place: Place): Promise<Measured> {
   const cacheDir = await mkdtemp(path.join(os.tmpdir(), 'rondo-bench-shards-cache-'));
-  const running = kind.open(server.url);
+  const running = kind.open(place.environment);
   try {
-    const before = server.sent;
+    const before = place.sent();
     const result = await running.ask(passResultSchema, { ...pass, cacheDir });
-    return { ...result, bytes: server.sent - before };
+    return { ...result, bytes: place.sent() - before };
   } finally {
     await running.close();
     await rm(cacheDir, { recursive: true, force: true });
@@ -146,24 +224,43 @@ async function makeShards(work: string, images: number, withPeers: boolean): Pro
   return shards.map(({ name }) => name);
 }
 
-function summarize(name: string, from: string, consumed: number, rounds: readonly Measured[]) {
+function summarize(
+  name: string,
+  from: string,
+  consumed: number,
+  rounds: readonly Measured[],
+  own: readonly Measured[] | null,
+) {
   const middle = (figure: (measured: Measured) => number) => quantilesOf(rounds.map(figure)).median;
+  const speed = ({ images, seconds }: Measured) => images / seconds;
+  const cost = ({ images, cpuSeconds }: Measured) => (1_000 * cpuSeconds) / images;
   return {
     ...{ name, from, consumed, images: rounds[0]!.images },
-    imagesPerSecond: middle(({ images, seconds }) => images / seconds),
-    cpuMs: middle(({ images, cpuSeconds }) => (1_000 * cpuSeconds) / images),
+    imagesPerSecond: middle(speed),
+    /** Rondo's images/s to these; above 1 Rondo is faster. */
+    ratio: own && quantilesOf(pairedRatios(own.map(speed), rounds.map(speed))),
+    cpuMs: middle(cost),
+    /** This processor time to Rondo's; above 1 Rondo needs less. */
+    cpuRatio: own && quantilesOf(pairedRatios(rounds.map(cost), own.map(cost))),
     firstBatchSeconds: middle(({ firstBatchSeconds }) => firstBatchSeconds),
     megabytes: middle(({ bytes }) => bytes / 1e6),
   };
 }
 
 function format(results: readonly ReturnType<typeof summarize>[]): string {
-  const head = ['', 'images', 'images/s', 'CPU ms/image', 'first batch s', 'MB sent'];
+  const head = ['', 'images', 'images/s', 'ratio', 'CPU ms/image', 'CPU ratio', 'first batch s', 'MB sent'];
+  const spread = (ratio: Quantiles | null) => {
+    if (ratio === null) return '1';
+    const [median, p10, p90] = [ratio.median, ratio.p10, ratio.p90].map((value) => value.toFixed(2));
+    return `${median} (${p10}–${p90})`;
+  };
   const rows = results.map((result) => [
     `${result.name}, ${result.from}${result.consumed > 0 ? ', resumed' : ''}`,
     String(result.images),
     result.imagesPerSecond.toFixed(0),
+    spread(result.ratio),
     result.cpuMs.toFixed(2),
+    spread(result.cpuRatio),
     result.firstBatchSeconds.toFixed(2),
     result.from === 'local' ? '-' : result.megabytes.toFixed(1),
   ]);

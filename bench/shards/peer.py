@@ -23,14 +23,23 @@ def decode(raw, presize):
     return pil_to_tensor(center_crop(resized, presize))
 
 
-def at(place, name):
-    return f"{place}/{name}"
+def locate(place, name):
+    """WebDataset knows no s3://, but signed addresses are plain ones."""
+    if not place.startswith("s3://"):
+        return f"{place}/{name}"
+    import boto3
+    from botocore.config import Config
+
+    bucket, prefix = place.removeprefix("s3://").split("/", 1)
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=config)
+    return client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": f"{prefix}/{name}"})
 
 
 def open_webdataset(o):
     import webdataset
 
-    urls = [at(o["packed"], name) for name in o["tars"]]
+    urls = [locate(o["packed"], name) for name in o["tars"]]
     # It keeps no position: what was consumed is read and passed over, before it is decoded.
     data = webdataset.WebDataset(urls, shardshuffle=100, seed=1, nodesplitter=None).shuffle(1000)
     if o["consumed"]:

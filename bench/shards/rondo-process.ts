@@ -2,8 +2,10 @@
 // PassResult.
 import path from 'node:path';
 import { indexPack } from '../../coordinator/dataset/packed-images.js';
-import { openEpochOrder } from '../../plan/epoch-order.js';
+import { orderOf } from '../../coordinator/run/run-config.js';
+import { openEpochOrder, openEpochWindows } from '../../plan/epoch-order.js';
 import type { Dataset } from '../../proto/dataset.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openLoader } from '../../worker/data/loader.js';
 import { openSource } from '../../worker/data/source.js';
 import { answerLines } from '../support/line-process.js';
@@ -18,9 +20,10 @@ await answerLines(passSchema, load);
 async function load(o: Pass): Promise<PassResult> {
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const indexed = await indexPack({ place: o.packed, foreign: null }, { signal, onProgress() {} });
+  const windowed = o.window > 0;
   const dataset: Dataset = {
     ...{ root: indexed.root, classes: [...indexed.classes], valid: [], digest: 'bench' },
-    train: indexed.images,
+    train: windowed ? Array.from(indexed.images).sort(comparePlaces) : indexed.images,
     shards: { shards: [...indexed.shards] },
   };
   const cache = { folder: path.join(o.cacheDir, 'objects'), maxBytes: 2 ** 40 };
@@ -32,15 +35,23 @@ async function load(o: Pass): Promise<PassResult> {
     },
     // Every image is decoded, as the peers do.
     ...{ cacheBytes: 0, cacheDir: o.cacheDir, diskCacheBytes: 0 },
-    source: openSource(dataset, { cache }),
+    source: openSource(dataset, { cache, wholeShards: windowed }),
   });
-  const order = openEpochOrder({ seed: 1, trainCount: dataset.train.length }, 0);
+  const order = orderOf({ shuffleWindow: o.window }, dataset);
+  const config = { seed: 1, trainCount: dataset.train.length, order };
+  const idAt = openEpochOrder(config, 0);
+  const windows = openEpochWindows(config, 0);
   const left = dataset.train.length - o.consumed;
+  let window = -1;
   const requests = Array.from({ length: Math.ceil(left / o.batch) }, (_, index) => {
     const from = o.consumed + index * o.batch;
     const count = Math.min(o.batch, dataset.train.length - from);
-    const ids = Uint32Array.from({ length: count }, (_, at) => order(from + at));
-    return { split: 'train' as const, ids, epoch: 0 };
+    const ids = Uint32Array.from({ length: count }, (_, at) => idAt(from + at));
+    const request = { split: 'train' as const, ids, epoch: 0 };
+    const at = windows?.windowAt(from) ?? window;
+    if (at === window) return request;
+    window = at;
+    return { ...request, next: windows?.shards[window + 1] ?? [] };
   });
   let [images, firstBatchSeconds] = [0, 0];
   for await (const batch of loader.load(requests, { depth, signal })) {
@@ -52,4 +63,8 @@ async function load(o: Pass): Promise<PassResult> {
   await loader.close();
   const { user, system } = process.cpuUsage(cpu);
   return { firstBatchSeconds, seconds, cpuSeconds: (user + system) / 1e6, images };
+}
+
+function comparePlaces({ range: a }: Sample, { range: b }: Sample): number {
+  return a!.shard - b!.shard || a!.block - b!.block;
 }

@@ -16,6 +16,8 @@ export const passSchema = z.object({
   workers: z.int().positive(),
   /** Images of the epoch that an earlier process has consumed. */
   consumed: z.int().nonnegative(),
+  /** Shards whose images Rondo mixes at a time, fetching shards whole; 0: all images, fetched one by one. */
+  window: z.int().nonnegative(),
   /** An empty folder. */
   cacheDir: z.string(),
 });

@@ -45,6 +45,8 @@ export function openContentCache({ folder, maxBytes, warn }: CacheOptions): Cont
   let added = Number.POSITIVE_INFINITY;
   let evicting: Promise<void> | null = null;
   let warned = false;
+  /** Of the folders, those that are there: to look for them costs as much as to write an entry. */
+  const made = new Set<string>();
   const pathOf = (digest: string) => join(folder, digest.slice(0, 2), digest);
   const giveUp = (error: unknown) => {
     if (!warned) warn?.(`what is fetched is not kept in ${folder}: ${(error as Error).message}`);
@@ -77,16 +79,28 @@ export function openContentCache({ folder, maxBytes, warn }: CacheOptions): Cont
     },
     async keep(digest, bytes) {
       if (bytes.length > maxBytes) return;
-      const path = pathOf(digest);
-      const temporary = join(folder, 'tmp', randomBytes(8).toString('hex'));
+      const write = async () => {
+        const temporary = join(folder, 'tmp', randomBytes(8).toString('hex'));
+        try {
+          if (!made.has(digest.slice(0, 2))) makePrivate(folder, digest);
+          made.add(digest.slice(0, 2));
+          await writeFile(temporary, bytes, { mode: 0o600 });
+          await rename(temporary, pathOf(digest));
+        } catch (error) {
+          await rm(temporary, { force: true }).catch(() => {});
+          throw error;
+        }
+      };
       try {
-        makePrivate(folder, digest);
-        await writeFile(temporary, bytes, { mode: 0o600 });
-        await rename(temporary, path);
+        await write().catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          // Somebody has removed the folders meanwhile.
+          made.clear();
+          return write();
+        });
         kept(digest, bytes.length);
       } catch (error) {
         giveUp(error);
-        await rm(temporary, { force: true }).catch(() => {});
       }
     },
     async close() {

@@ -77,8 +77,11 @@ export function openSampleReader(
         ...{ file: shard?.name ?? path, shard, digest },
         range: range === undefined ? null : { start, end: start + range.bytes },
       };
-      const bytes = await (fetcher?.read(place, signal) ?? store.read(place.file, place.range, signal));
-      if (isOf(bytes, digest)) return bytes;
+      const { bytes, isRight } =
+        fetcher === null
+          ? checked(await store.read(place.file, place.range, signal), digest)
+          : await fetcher.read(place, signal);
+      if (isRight) return bytes;
       throw new RondoError(
         'failed-precondition',
         `image ${nameOf(sample)} is not what it was when the run began`,
@@ -102,9 +105,15 @@ interface Place {
   readonly digest: string;
 }
 
+/** What was read, and whether it is what its digest stands for. */
+interface Checked {
+  readonly bytes: Buffer;
+  readonly isRight: boolean;
+}
+
 interface Fetcher {
   /** What the cache has, else the server; once more when it is not what it should be. */
-  read(place: Place, signal?: AbortSignal): Promise<Buffer>;
+  read(place: Place, signal?: AbortSignal): Promise<Checked>;
   expect(shards: readonly StoredShard[]): void;
   close(): Promise<void>;
 }
@@ -148,19 +157,21 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
       const { digest, shard } = place;
       const held = await cache.read(digest);
       if (held !== null) {
-        if (isOf(held, digest)) return held;
+        const found = checked(held, digest);
+        if (found.isRight) return found;
         await cache.drop(digest);
       }
       if (shard !== null && isByShards) {
-        const bytes = await readWhole(place, shard, signal);
-        if (isOf(bytes, digest)) return bytes;
+        const found = checked(await readWhole(place, shard, signal), digest);
+        if (found.isRight) return found;
       }
-      const first = await readPart(place, signal);
-      const isRight = isOf(first, digest);
-      if (!isRight && shard !== null && ignoresRanges) await whole?.drop(shard);
-      const bytes = isRight ? first : await readPart(place, signal);
-      if (!ignoresRanges && isOf(bytes, digest)) await cache.keep(digest, bytes);
-      return bytes;
+      let found = checked(await readPart(place, signal), digest);
+      if (!found.isRight) {
+        if (shard !== null && ignoresRanges) await whole?.drop(shard);
+        found = checked(await readPart(place, signal), digest);
+      }
+      if (!ignoresRanges && found.isRight) await cache.keep(digest, found.bytes);
+      return found;
     },
     async close() {
       await whole?.close();
@@ -180,6 +191,6 @@ function defaultCache(): Pick<CacheOptions, 'folder' | 'maxBytes'> {
 /** In the cache folder. */
 export const objectsFolder = 'objects';
 
-function isOf(bytes: Uint8Array, digest: string): boolean {
-  return createHash('sha256').update(bytes).digest('hex') === digest;
+function checked(bytes: Buffer, digest: string): Checked {
+  return { bytes, isRight: createHash('sha256').update(bytes).digest('hex') === digest };
 }

@@ -1,17 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../bench/support/free-port.js';
+import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../../bench/support/versitygw.js';
 import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { startFileServer } from '../support/file-server.js';
-import { freePort } from '../support/free-port.js';
 import { type HttpRelay, startHttpRelay } from '../support/http-relay.js';
-import { packFolder } from '../support/packing.js';
+import { digestFolder, packFolder } from '../support/packing.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
-import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../support/versitygw.js';
 
 const runs = openQuickRuns();
 const perClass = 60;
@@ -91,6 +99,80 @@ withServers('a bucket is packed into, and holds what the folder does', async () 
   for (const name of names)
     expect(readFileSync(path.join(there, name)).equals(readFileSync(path.join(packed, name)))).toBe(true);
 });
+
+/** The drawn images as other data sets lie, or in another order: DATA, its options, and the order of packing. */
+const layouts = {
+  table() {
+    const folder = path.join(runs.root, 'flat');
+    const rows = listDrawn().map(({ name, file }, index) => {
+      const image = `${index}.jpg`;
+      copyInto(file, path.join(folder, image));
+      return `${image},${name},${index % 4 === 0 ? 'True' : 'False'}`;
+    });
+    const table = path.join(runs.root, 'labels.csv');
+    writeFileSync(table, ['image,label,is_valid', ...rows].join('\n'));
+    return { source: folder, options: ['--labels', table], order: [] };
+  },
+  imagenet() {
+    const folder = path.join(runs.root, 'imagenet');
+    for (const [index, { name, file }] of listDrawn().entries()) {
+      const wnid = `n0144${name.length}764`;
+      const place =
+        index % 4 === 0
+          ? path.join('val', wnid, `ILSVRC2012_val_${String(index).padStart(8, '0')}.JPEG`)
+          : path.join('train', wnid, `${wnid}_${index}.JPEG`);
+      copyInto(file, path.join(folder, place));
+    }
+    return { source: folder, options: [], order: [] };
+  },
+  balanced: () => ({ source: data, options: [], order: ['--order', 'class-balanced'] }),
+};
+
+function listDrawn() {
+  return readdirSync(data).flatMap((name) =>
+    readdirSync(path.join(data, name))
+      .sort()
+      .map((file) => ({ name, file: path.join(data, name, file) })),
+  );
+}
+
+function copyInto(file: string, to: string): void {
+  mkdirSync(path.dirname(to), { recursive: true });
+  copyFileSync(file, to);
+}
+
+withServers.each(Object.keys(layouts) as (keyof typeof layouts)[])(
+  'a bucket takes what a folder takes, trains and verifies as its source does: %s',
+  async (layout) => {
+    const { source, options, order } = layouts[layout]();
+    const [folder, bucketUrl] = [path.join(runs.root, `packed-${layout}`), `s3://photos/${layout}`];
+    for (const out of [folder, bucketUrl]) {
+      const { code, stderr } = await runCoordinator(
+        ['pack', source, ...options, ...order, '--out', out, '--shard-size', '64KiB'],
+        environmentOf('pack'),
+      );
+      expect(code, stderr).toBe(0);
+    }
+    const digests = await digestFolder(path.join(gateway.folder, 'photos', layout));
+    expect(digests).toEqual(await digestFolder(folder));
+    expect(Object.keys(digests).filter((name) => name.endsWith('.tar')).length).toBeGreaterThan(2);
+
+    await train(`${layout}-source`, source, 1, ...options);
+    await train(`${layout}-bucket`, bucketUrl, 2);
+    expect(samplesOf(`${layout}-bucket`)).toEqual(samplesOf(`${layout}-source`));
+    expect(digestOf(`${layout}-bucket`)).toBe(digestOf(`${layout}-source`));
+    for (const [run, place] of [
+      [`${layout}-bucket`, bucketUrl],
+      [`${layout}-source`, bucketUrl],
+      [`${layout}-bucket`, folder],
+    ] as const) {
+      const verify = ['verify-run', runs.run(run), '--data', place, '--json'];
+      const { code, stdout, stderr } = await runCoordinator(verify, environmentOf('verify'));
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ ok: true, images: { status: 'unchanged' } });
+    }
+  },
+);
 
 withServers('a run is the same from all sources, in any world, with faults on the way', async () => {
   const files = readdirSync(packed)

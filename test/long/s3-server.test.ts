@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../../bench/support/versitygw.js';
 import { indexImages } from '../../coordinator/dataset/dataset.js';
 import { packImages } from '../../coordinator/pack/pack-images.js';
 import { openBucket } from '../../runtime/storage/bucket.js';
 import { type HttpRelay, startHttpRelay } from '../support/http-relay.js';
 import { jpegBytes, makeFolder, writeFiles } from '../support/images.js';
 import { digestFolder, packFolder, plainPack } from '../support/packing.js';
-import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../support/versitygw.js';
 
 const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 2_000 };
 const never = new AbortController().signal;

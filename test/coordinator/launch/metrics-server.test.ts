@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import type { RunAccess } from '../../../coordinator/cluster/run-access.js';
 import { localServices } from '../../../coordinator/local-services.js';
-import { freePort } from '../../support/free-port.js';
+import { freePort } from '../../../bench/support/free-port.js';
 
 const access = { authority: null } as Partial<RunAccess> as RunAccess;
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -40,6 +40,8 @@ export interface Versitygw {
   readonly environment: Readonly<Record<string, string>>;
   /** Holds a folder for each bucket. */
   readonly folder: string;
+  /** Bytes that it has written so far, nearly all of them to its clients; 0 where the system does not say. */
+  readonly written: number;
   close(): void;
 }
 
@@ -66,11 +68,22 @@ export async function startVersitygw(...buckets: readonly string[]): Promise<Ver
   const url = `http://127.0.0.1:${port}`;
   return {
     ...{ url, folder, close: stop },
+    get written() {
+      return writtenBy(server.pid!);
+    },
     environment: {
       ...{ AWS_ENDPOINT_URL: url, AWS_REGION: region, AWS_EC2_METADATA_DISABLED: 'true' },
       ...{ AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret },
     },
   };
+}
+
+function writtenBy(pid: number): number {
+  try {
+    return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1]);
+  } catch {
+    return 0;
+  }
 }
 
 function listens(port: number): Promise<boolean> {
