@@ -34,6 +34,8 @@ const [presize, batch, shardBytes] = [256, 16, 4 << 20];
 /** Shards that Rondo mixes at a time where it fetches them whole, as the peers do. */
 const windowShards = 4;
 const workers = os.availableParallelism();
+/** Of a pass: Streaming sometimes reads a shard that another of its processes has not finished. */
+const tries = 3;
 
 interface Measured extends PassResult {
   readonly bytes: number;
@@ -168,9 +170,6 @@ async function openS3(work: string): Promise<Place> {
     close: () => server.close(),
   };
 }
-
-/** Of a pass: Streaming sometimes reads a shard that another of its processes has not finished. */
-const tries = 3;
 
 async function measure(kind: Kind, pass: Omit<Pass, 'cacheDir'>, place: Place): Promise<Measured> {
   for (let left = tries - 1; ; left -= 1) {
