@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   'start-up': () => import('./start-up/main.js'),
   shards: () => import('./shards/main.js'),
   step: () => import('./step/main.js'),
+  volume: () => import('./volume/main.js'),
 };
 
 const usage = `Usage: npm run bench -- ${Object.keys(benches).join(' | ')} [options]

@@ -18,6 +18,7 @@ export interface TimedEvent {
 
 /** `coordinator start`, as a person types it. */
 export interface CoordinatorRun {
+  readonly pid: number;
   /** In order, to the program's end. @throws Error when it ended badly without having been interrupted. */
   events(): AsyncGenerator<TimedEvent, void>;
   /** As Ctrl-C does. */
@@ -56,6 +57,7 @@ export async function runCoordinator<T>(
   });
   let interrupted = false;
   const run: CoordinatorRun = {
+    pid: child.pid!,
     async *events() {
       for await (const line of createInterface({ input: child.stdout })) {
         const event = parseJson(eventSchema, line, { name: 'an event of coordinator start' });

@@ -8,6 +8,7 @@ import { parseJson } from '../../runtime/parse-json.js';
  * A process that answers a line of JSON on its standard output to each on its standard input, one at a time.
  */
 export interface LineProcess {
+  readonly pid: number;
   /** @throws Error when the process ends before it answers, RondoError when the answer does not fit. */
   ask<Answer>(answer: z.ZodType<Answer>, question: object): Promise<Answer>;
   /** Ends its input and waits until it is gone. */
@@ -30,6 +31,7 @@ export function openLineProcess(
   ended.catch(() => {});
   child.stdin.on('error', () => {});
   return {
+    pid: child.pid!,
     async ask(answer, question) {
       child.stdin.write(`${JSON.stringify(question)}\n`);
       const [line] = (await Promise.race([once(answers, 'line'), ended])) as [string];

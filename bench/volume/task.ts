@@ -1,0 +1,27 @@
+import { z } from 'zod';
+
+/** What a worker's process is opened with: a source, and its share of each epoch. */
+export const placeSchema = z.object({
+  /** Folder or URL of what `coordinator pack` wrote. */
+  packed: z.string(),
+  /** All workers' cache of what was fetched and decoded. */
+  cacheDir: z.string(),
+  presize: z.int().positive(),
+  size: z.int().positive(),
+  batch: z.int().positive(),
+  rank: z.int().nonnegative(),
+  workers: z.int().positive(),
+});
+export type Place = Readonly<z.infer<typeof placeSchema>>;
+
+export const passSchema = z.object({ epoch: z.int().nonnegative() });
+
+/** A worker's share of an epoch. */
+export const shareSchema = z.object({
+  /** Seconds since 1970. */
+  started: z.number(),
+  ended: z.number(),
+  images: z.int(),
+  cpuSeconds: z.number(),
+});
+export type Share = Readonly<z.infer<typeof shareSchema>>;
