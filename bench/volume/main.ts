@@ -112,7 +112,9 @@ async function makePack(work: string, count: number): Promise<void> {
   const checked = tell('checked');
   const images = await indexImages({
     ...{ data: folder, cacheDir: path.join(work, 'cache'), signal },
-    onProgress: ({ done }) => checked(done),
+    onProgress: ({ phase, done }) => {
+      if (phase === 'verifying') checked(done);
+    },
   });
   await packImages({
     ...{ images, out: path.join(work, 'packed'), order: 'shuffled', seed: 42, keys: 'number' },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openSampleReader, type SampleReaderOptions } from '../../../runtime/storage/sample-reader.js';
@@ -116,6 +116,17 @@ describe('samples from a URL', () => {
     expect(samples.slice(0, 6).map((sample) => kept.has(fileOf(sample)))).toEqual([
       ...[true, false, false, true, true, true],
     ]);
+  });
+
+  it('are kept again once somebody has removed the cache', async () => {
+    const { server, folder, open } = await makeReaders();
+    const reader = open();
+    await readAll(reader);
+    await rm(folder, { recursive: true });
+    await readAll(reader);
+    await reader.close();
+    expect(server.sent).toBe(2 * sampleBytes);
+    expect(await listFiles(folder)).toHaveLength(samples.length);
   });
 
   it('are never kept where the cache has no room', async () => {

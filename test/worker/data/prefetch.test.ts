@@ -152,19 +152,4 @@ describe('prefetch', () => {
     await turn();
     expect(counts.alive).toBe(0);
   });
-
-  it('warns of nothing when many preparations wait for its signal', async () => {
-    const warnings: Error[] = [];
-    const listen = (warning: Error) => void warnings.push(warning);
-    process.on('warning', listen);
-    const wait = (_: number, signal: AbortSignal) =>
-      new Promise<{ release(): void }>((resolve) => {
-        signal.addEventListener('abort', () => {}, { once: true });
-        resolve({ release() {} });
-      });
-    for await (const _ of prefetch(numbers(40), wait, { depth: 40, signal: never }));
-    await turn();
-    process.off('warning', listen);
-    expect(warnings).toEqual([]);
-  });
 });
