@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../bench/support/free-port.js';
 import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
-import { freePort } from '../support/free-port.js';
 import { makeFolder } from '../support/images.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { openImages } from '../support/small-dataset.js';
