@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../../bench/support/free-port.js';
 import type { RunAccess } from '../../../coordinator/cluster/run-access.js';
 import { localServices } from '../../../coordinator/local-services.js';
-import { freePort } from '../../../bench/support/free-port.js';
 
 const access = { authority: null } as Partial<RunAccess> as RunAccess;
 
