@@ -20,14 +20,13 @@ import { peerScript } from '../support/peer-script.js';
 import { makePictures } from '../support/pictures.js';
 import { publish } from '../support/publish.js';
 import { python } from '../support/python.js';
-import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import { startRangeServer } from '../support/range-server.js';
 import { runMain } from '../support/run-main.js';
-import { formatTable } from '../support/table.js';
-import { pairedRatios, takeTurns } from '../support/take-turns.js';
+import { takeTurns } from '../support/take-turns.js';
 import { startVersitygw } from '../support/versitygw.js';
 import { openWorkerProcess } from '../support/worker-process.js';
-import { type Pass, type PassResult, passResultSchema } from './task.js';
+import { format, type Measured, summarize } from './report.js';
+import { type Pass, passResultSchema } from './task.js';
 
 const usage = 'Usage: npm run bench -- shards [--images 1024] [--rounds 3] [--s3] [--peers] [--json]';
 const [presize, batch, shardBytes] = [256, 16, 4 << 20];
@@ -36,10 +35,6 @@ const windowShards = 4;
 const workers = os.availableParallelism();
 /** Of a pass: Streaming sometimes reads a shard that another of its processes has not finished. */
 const tries = 3;
-
-interface Measured extends PassResult {
-  readonly bytes: number;
-}
 
 interface Kind {
   readonly name: string;
@@ -221,47 +216,4 @@ async function makeShards(work: string, images: number, withPeers: boolean): Pro
     execFileSync(python, [peerScript('shards', 'peer.py'), ...inputs], { stdio: ['ignore', 2, 2] });
   }
   return shards.map(({ name }) => name);
-}
-
-function summarize(
-  name: string,
-  from: string,
-  consumed: number,
-  rounds: readonly Measured[],
-  own: readonly Measured[] | null,
-) {
-  const middle = (figure: (measured: Measured) => number) => quantilesOf(rounds.map(figure)).median;
-  const speed = ({ images, seconds }: Measured) => images / seconds;
-  const cost = ({ images, cpuSeconds }: Measured) => (1_000 * cpuSeconds) / images;
-  return {
-    ...{ name, from, consumed, images: rounds[0]!.images },
-    imagesPerSecond: middle(speed),
-    /** Rondo's images/s to these; above 1 Rondo is faster. */
-    ratio: own && quantilesOf(pairedRatios(own.map(speed), rounds.map(speed))),
-    cpuMs: middle(cost),
-    /** This processor time to Rondo's; above 1 Rondo needs less. */
-    cpuRatio: own && quantilesOf(pairedRatios(rounds.map(cost), own.map(cost))),
-    firstBatchSeconds: middle(({ firstBatchSeconds }) => firstBatchSeconds),
-    megabytes: middle(({ bytes }) => bytes / 1e6),
-  };
-}
-
-function format(results: readonly ReturnType<typeof summarize>[]): string {
-  const head = ['', 'images', 'images/s', 'ratio', 'CPU ms/image', 'CPU ratio', 'first batch s', 'MB sent'];
-  const spread = (ratio: Quantiles | null) => {
-    if (ratio === null) return '1';
-    const [median, p10, p90] = [ratio.median, ratio.p10, ratio.p90].map((value) => value.toFixed(2));
-    return `${median} (${p10}–${p90})`;
-  };
-  const rows = results.map((result) => [
-    `${result.name}, ${result.from}${result.consumed > 0 ? ', resumed' : ''}`,
-    String(result.images),
-    result.imagesPerSecond.toFixed(0),
-    spread(result.ratio),
-    result.cpuMs.toFixed(2),
-    spread(result.cpuRatio),
-    result.firstBatchSeconds.toFixed(2),
-    result.from === 'local' ? '-' : result.megabytes.toFixed(1),
-  ]);
-  return formatTable(head, rows);
 }

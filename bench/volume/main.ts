@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { indexImages } from '../../coordinator/dataset/dataset.js';
 import { packImages } from '../../coordinator/pack/pack-images.js';
 import { presizeFor } from '../../coordinator/run/run-config.js';
+import { largest, smallest } from '../../runtime/extremes.js';
 import { readArguments, toCount } from '../support/arguments.js';
 import { runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
@@ -132,8 +133,7 @@ function openReader(name: string, packed: string, cacheDir: string, count: numbe
 }
 
 function figuresOf(shares: readonly Share[]) {
-  const seconds =
-    Math.max(...shares.map(({ ended }) => ended)) - Math.min(...shares.map(({ started }) => started));
+  const seconds = largest(shares.map(({ ended }) => ended)) - smallest(shares.map(({ started }) => started));
   const images = shares.reduce((sum, share) => sum + share.images, 0);
   const cpuSeconds = shares.reduce((sum, share) => sum + share.cpuSeconds, 0);
   return { images, seconds, imagesPerSecond: images / seconds, cpuMs: (1_000 * cpuSeconds) / images };
