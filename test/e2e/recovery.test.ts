@@ -1,12 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type JsonEvent,
-  killCoordinators,
-  runCoordinator,
-  startCoordinator,
-} from '../support/coordinator-process.js';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetricsText } from '../support/metrics-text.js';
 import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
@@ -53,12 +48,6 @@ async function expectVerified(name: string): Promise<void> {
 async function killWorker(coordinator: number, id: string): Promise<void> {
   const worker = descendantsOf(coordinator).find(({ command }) => command.includes(`--id ${id}`))!;
   process.kill(worker.pid, 'SIGKILL');
-}
-
-function isRecovery(event: JsonEvent, how: string, worker: string): boolean {
-  if (event.kind !== 'recovered') return false;
-  const causes = event.causes as readonly { kind: string; workerId: string }[];
-  return causes.some(({ kind, workerId }) => kind === how && workerId === worker);
 }
 
 describe('a run that is interrupted', () => {
@@ -190,26 +179,6 @@ describe('a run that is interrupted', () => {
       ...{ status: 'completed', steps: 20, recoveries: 1, parameterDigest: uninterruptedDigest },
     });
     await expectVerified('far');
-  });
-
-  it('goes on when its workers are killed, one after the other, and takes each step once', async () => {
-    const coordinator = startCoordinator(runs.start('lost', data, '--workers', '2', '--epochs', '4'));
-    await coordinator.event((event) => event.kind === 'step' && event.step === 1);
-    await killWorker(coordinator.pid, 'worker-1');
-    // Not before it is back: the other one holds the only state.
-    await coordinator.event((event) => isRecovery(event, 'join', 'worker-1'));
-    await killWorker(coordinator.pid, 'worker-0');
-    const { code, events, stderr } = await coordinator.exited;
-    expect(code, stderr).toBe(0);
-    const recoveries = events.filter((event) => event.kind === 'recovered');
-    expect(recoveries.some((event) => isRecovery(event, 'loss', 'worker-1'))).toBe(true);
-    expect(recoveries.some((event) => isRecovery(event, 'loss', 'worker-0'))).toBe(true);
-    for (const { stepsRedone } of recoveries) expect(stepsRedone).toBeLessThanOrEqual(1);
-    expect(readSummaryFile(runs.run('lost'))).toMatchObject({
-      ...{ status: 'completed', steps: 20, recoveries: recoveries.length },
-      parameterDigest: uninterruptedDigest,
-    });
-    await expectVerified('lost');
   });
 
   it('goes back to its newest checkpoint when its only worker is killed', async () => {
