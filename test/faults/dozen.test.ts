@@ -22,8 +22,8 @@ const dozen: readonly (readonly Planned[])[] = [
   [
     { fault: 'SIGSTOP', point: 'compute' },
     { fault: 'SIGKILL', point: 'reduce-scatter' },
-    { fault: 'SIGTERM', point: 'all-gather', worker: 'worker-0' },
     { fault: 'SIGKILL', point: 'checkpoint' },
+    { fault: 'SIGTERM', point: 'all-gather', worker: 'worker-0' },
   ],
   [
     { fault: 'SIGTERM', point: 'evaluate' },

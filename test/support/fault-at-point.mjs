@@ -1,7 +1,7 @@
 // Loaded into every process of a run by `node --import`. RONDO_TEST_FAULTS lists faults, one to come after the other
 // (test/faults/disturbed-run.ts has their type): the `worker` of each does what `fault` says when it first comes to
-// `point`, with another worker in the ring since the fault before. The `file` that it makes then tells the next one,
-// and keeps a worker that is started in its place from doing it again.
+// `point`, once others have taken a step with it since the fault before, and are in the next. The `file` that it makes
+// then tells the next one, and keeps a worker that is started in its place from doing it again.
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,6 +15,8 @@ const [stopSeconds, slowMs, cutSeconds] = [5, 40, 6];
 
 /** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other, integers are not yet summed. */
 const [floatWireTypes, bytesWireType, integerWireType] = [[1, 2], 3, 4];
+/** Rounds of an all-reduce where vectors lie in shared memory, in which ranks wait for each other (shared-sum.ts). */
+const waits = 4n;
 
 /** What a rank tells the coordinator of its generation. */
 const reports = ['ready', 'stepCommitted', 'evaluation', 'epochCompleted', 'finished', 'standby'];
@@ -26,7 +28,7 @@ if (isMainThread && process.argv.includes('join')) {
 
 function install(id) {
   let steps = 0;
-  /** The one that comes next; `since` which it is, `met` whether others have been in the ring. */
+  /** Which one comes next, and whether others are there for it. */
   let [since, met] = [0, true];
   const next = () => {
     const index = faults.findIndex(({ file }) => !existsSync(file));
@@ -52,11 +54,11 @@ function install(id) {
   };
   const pass = ({ wireType, round }) => {
     next();
-    met = true;
+    if (steps > 0) met = true;
     if (steps !== stepsBefore) return;
     // Where vectors lie in shared memory, ranks only meet: before summing, after it, and after taking the sums.
-    if (wireType === bytesWireType && round % 3n === 1n) reach('reduce-scatter');
-    if (wireType === bytesWireType && round % 3n === 2n) reach('all-gather');
+    if (wireType === bytesWireType && round % waits === 1n) reach('reduce-scatter');
+    if (wireType === bytesWireType && round % waits === 3n) reach('all-gather');
     // Elsewhere they pass on what they add, then what is added.
     if (wireType === integerWireType) reach('reduce-scatter');
     if (floatWireTypes.includes(wireType)) reach('all-gather');
