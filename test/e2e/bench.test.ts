@@ -1,34 +1,7 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { openBenches, positive, runBench } from '../support/bench-report.js';
 
-const program = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
-const run = promisify(execFile);
-let cache: string;
-
-beforeAll(() => {
-  cache = mkdtempSync(path.join(tmpdir(), 'rondo-bench-cache-'));
-});
-afterAll(() => rmSync(cache, { recursive: true, force: true }));
-
-/** The report of a bench that measures next to nothing. */
-async function reportOf(name: string, options: string): Promise<Record<string, unknown>> {
-  const args = [program, name, ...options.split(' '), '--json'];
-  const env = { ...process.env, RONDO_CACHE: cache };
-  const { stdout } = await run(process.execPath, args, { env, maxBuffer: 1 << 24 });
-  return JSON.parse(stdout) as Record<string, unknown>;
-}
-
-const positive = { p10: expect.toSatisfy(isPositive), median: expect.toSatisfy(isPositive) };
-
-function isPositive(value: unknown): boolean {
-  return typeof value === 'number' && value > 0;
-}
-
+const reportOf = openBenches();
 const network = '--arch resnet18 --sizes 32 --batch 4 --workers 1x1 --steps 1 --repeats 1';
 
 describe('npm run bench', () => {
@@ -73,39 +46,13 @@ describe('npm run bench', () => {
     for (const { busbw } of rings) expect(busbw).toMatchObject(positive);
   });
 
-  it('measures whole runs, and where the time of their steps goes', async () => {
-    const { results } = await reportOf(
-      'scaling',
-      '--workers 2 --arch resnet18 --size 32 --batch 16 --images 96 --repeats 1',
-    );
-    const [result] = results as {
-      imagesPerSecond: unknown;
-      shares: Record<string, { median: number }>;
-      peer: null;
-    }[];
-    expect(result).toMatchObject({
-      workers: 2,
-      imagesPerSecond: { firstEpoch: positive, laterEpoch: positive },
-    });
-    const { ringHidden: _, ...shares } = result!.shares;
-    const total = Object.values(shares).reduce((sum, { median }) => sum + median, 0);
-    expect(total).toBeCloseTo(1, 9);
-  });
-
-  it('measures starts', async () => {
-    const { arrivals } = await reportOf('start-up', '--workers 1 --repeats 1');
-    const { prepared, waiting, assigned, step } = arrivals as Record<string, { median: number }>;
-    const inOrder = [prepared, waiting, assigned, step].map((each) => each!.median);
-    expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b));
-  });
-
   it('tells how each is called', async () => {
-    const { stdout } = await run(process.execPath, [program, 'loader', '--help']);
+    const { stdout } = await runBench(['loader', '--help']);
     expect(stdout).toMatch(/^Usage: npm run bench -- loader .*--rounds 5/);
   });
 
   it('refuses what is no bench, naming those that are', async () => {
-    await expect(run(process.execPath, [program, 'speed'])).rejects.toMatchObject({
+    await expect(runBench(['speed'])).rejects.toMatchObject({
       stderr: expect.stringMatching(
         /there is no bench speed[\s\S]*all-reduce \| device \| loader \| overlap/,
       ),
