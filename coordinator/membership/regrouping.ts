@@ -97,9 +97,11 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   if (ready.length < needed && last.length === 0)
     return waitForMore({ ...state, members: staying }, ready.length, needed, goodbyes);
 
-  const origins = ranks.map((member, rank): StateOrigin => {
+  const copying = ranks.filter((member) => !sources.includes(member));
+  const origins = ranks.map((member): StateOrigin => {
     if (sources.includes(member)) return { kind: 'own' };
-    const source = sources[rank % sources.length]!;
+    // The first ones are likelier to have copied their state aside before, and are quicker then.
+    const source = sources[copying.indexOf(member) % sources.length]!;
     const { workerId, address } = source;
     return { kind: 'peer', workerId, address, digest: heldBy(source)!.digest };
   });

@@ -216,6 +216,8 @@ export function openClusterModel(o: {
       if (process.session !== null) closed.add(process.session);
       Object.assign(process, { session: null, outbox: [] });
     }
+    // The next one numbers those who are away anew (reattach.ts).
+    for (const session of closed) if (session < 0) closed.delete(session);
     // What had been heard and was not recorded yet is forgotten.
     for (const side of [evaluated, digested]) {
       side.clear();

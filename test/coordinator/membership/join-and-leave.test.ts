@@ -63,6 +63,21 @@ describe('a join', () => {
     });
   });
 
+  it('of several copies from the first ranks, one each', () => {
+    const driver = driveRunning(3, 0, { maxWorkers: 5 });
+    for (const [session, id] of [
+      [30, 'worker-3'],
+      [31, 'worker-4'],
+    ] as const) {
+      join(driver, session, id);
+    }
+    for (const rank of [0, 1, 2]) driver.say(sessionOf(rank), stepMessage(rank, 0, 3));
+    for (const rank of [0, 1, 2]) driver.say(sessionOf(rank), finishedMessage(1, true));
+    for (const session of [10, 11, 12]) driver.say(session, standbyMessage(1n, 1));
+    const from = assignments(driver, 2n).map((assignment) => assignment.from);
+    expect(from.map((address) => address.split(':').at(-1))).toEqual(['', '', '', '7000', '7001']);
+  });
+
   it('for which the ranks stop just when the run is to end has them keep their state, with another step if need be', () => {
     for (const isHeardInTime of [true, false]) {
       const driver = driveRunning(2, 0, { maxWorkers: 3 });
