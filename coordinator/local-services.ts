@@ -57,6 +57,7 @@ export const localServices: RunServices = {
     return {
       ...{ url, token, certificates: authority !== null, failed: failure.promise },
       server: { port: server.port, token, pid, guardPid },
+      outlive: server.outlive,
       close() {
         ending = true;
         return server.close();

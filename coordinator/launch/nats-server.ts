@@ -27,6 +27,8 @@ export interface NatsServer {
   readonly guardPid: number;
   /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<void>;
+  /** It is recorded where another process finds it: from now on it outlives this one. */
+  outlive(): void;
   /** SIGTERM, and SIGKILL 5 s later. Resolves when the process has ended. May be called twice. */
   close(): Promise<void>;
 }
@@ -41,7 +43,7 @@ const lookMs = 50;
 /**
  * Starts a NATS server with JetStream on a loopback port, with a token, storing in `storeDir`. It is in a
  * process group of its own, so that Ctrl-C does not end it before the run, and it ends with this process, or
- * `outlivesMs` after it, however that comes about, or when `signal` aborts.
+ * `outlivesMs` after it once `outlive` was called, however that comes about, or when `signal` aborts.
  *
  * @param o.earlier one that a process started which has died since: if it still runs, it is taken over.
  * @param o.outlivesMs default: 0.
@@ -110,7 +112,8 @@ export async function startNatsServer(o: {
     const ready = readPort(server, exited, logPath, executable);
     const port = await withDeadline(ready, { timeoutMs: readyTimeoutMs, what, signal: o.signal });
     return {
-      ...{ port, token, pid: server.pid ?? 0, guardPid: guard.pid, exited: guard.ended, close },
+      ...{ port, token, pid: server.pid ?? 0, guardPid: guard.pid, exited: guard.ended },
+      ...{ outlive: guard.outlive, close },
       ...reachedAt(port, server),
     };
   } catch (error) {
@@ -178,7 +181,8 @@ function guardLeft(
   if (findLeftBehind(earlier.guardPid, ['/bin/sh', '-c'])) process.kill(-earlier.guardPid, 'SIGKILL');
   const close = closeOf(server, server.ended, guard, signal);
   const { port, token, pid } = earlier;
-  return { token, port, pid, guardPid: guard.pid, exited: guard.ended, close };
+  guard.outlive();
+  return { token, port, pid, guardPid: guard.pid, exited: guard.ended, outlive() {}, close };
 }
 
 /** What ends a server and its guard, called by itself when `signal` aborts. */

@@ -96,6 +96,7 @@ async function open({
       ...{ earlier, outlivesMs, port: runtime.natsPort },
     });
     record.change({ nats: resources.server.server });
+    resources.server.outlive();
     void resources.server.failed.then(warn);
   }
   const {

@@ -73,6 +73,8 @@ export interface MetricsServer {
   readonly token: string;
   /** Its process, for a coordinator that takes this one's place. */
   readonly server: NonNullable<CoordinatorRecord['nats']>;
+  /** It is recorded: from now on it outlives this process. */
+  outlive(): void;
   close(): Promise<void>;
   destroy(): void;
 }
@@ -127,7 +129,7 @@ export interface RunServices {
     port: number | null;
     /** One of a coordinator that died: if it still runs, it is taken over. */
     earlier: CoordinatorRecord['nats'];
-    /** How long it outlives this process. */
+    /** How long it outlives this process, once it is recorded. */
     outlivesMs: number;
   }): Promise<MetricsServer>;
   openCollector(options: {

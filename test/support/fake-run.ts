@@ -103,6 +103,7 @@ export function fakeRun(faults: Faults = {}): FakeRun {
       if (faults.startMetricsServer) return faults.startMetricsServer();
       return {
         ...{ url: 'nats://127.0.0.1:1', token: 'token', failed: new Promise(() => {}), server: fakeServer },
+        outlive() {},
         ...closing('server'),
       };
     },

@@ -52,21 +52,26 @@ describe('startNatsServer', () => {
   });
 
   /** Starts a server in another process, which is killed, or ends it and exits at once. */
-  async function leaveServer(outlivesMs: number, { aborts = false } = {}): Promise<EarlierServer> {
+  async function leaveServer(
+    outlivesMs: number,
+    { aborts = false, recorded = true } = {},
+  ): Promise<EarlierServer> {
     const program = `
       const { startNatsServer } = await import('./dist/coordinator/launch/nats-server.js');
-      const [, storeDir, outlivesMs, aborts] = process.argv;
+      const [, storeDir, outlivesMs, aborts, recorded] = process.argv;
       const controller = new AbortController();
       const { signal } = controller;
       const server = await startNatsServer({ storeDir, signal, outlivesMs: Number(outlivesMs) });
       const { port, token, pid, guardPid } = server;
+      if (recorded === 'true') server.outlive();
       process.stdout.write(JSON.stringify({ port, token, pid, guardPid }));
       process.stdin.once('data', () => {
         if (aborts === 'true') controller.abort();
         process.kill(process.pid, 'SIGKILL');
       });
     `;
-    const inputs = ['--input-type=module', '-e', program, storeDir, String(outlivesMs), String(aborts)];
+    const choice = [outlivesMs, aborts, recorded].map(String);
+    const inputs = ['--input-type=module', '-e', program, storeDir, ...choice];
     const starter = spawn(process.execPath, inputs, { stdio: ['pipe', 'pipe', 'inherit'] });
     const [line] = (await once(starter.stdout, 'data')) as [Buffer];
     const server = JSON.parse(line.toString()) as EarlierServer;
@@ -79,6 +84,11 @@ describe('startNatsServer', () => {
   it('leaves no server behind when the process that started it is killed', async () => {
     const { pid } = await leaveServer(0);
     await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+  });
+
+  it('leaves none behind that was to outlive it, when it is killed before it has recorded it', async () => {
+    const { pid, guardPid } = await leaveServer(60_000, { recorded: false });
+    await expect.poll(() => [pid, guardPid].some(isAlive), { timeout: 10_000 }).toBe(false);
   });
 
   it('leaves nothing behind when the process that started it ends it and exits at once', async () => {

@@ -66,7 +66,7 @@ describe('NATS', () => {
     let onFailure: (error: RondoError) => void = () => {};
     const { error, warnings, summary } = await run(temporaryFolder(), {
       async startMetricsServer() {
-        const closing = { close: async () => {}, destroy() {} };
+        const closing = { outlive() {}, close: async () => {}, destroy() {} };
         return { url: 'nats://127.0.0.1:1', token: 't', failed, server: fakeServer, ...closing };
       },
       openCollector: (o) => {
