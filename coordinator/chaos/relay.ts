@@ -29,22 +29,17 @@ interface Pair {
 /** Listens on loopback. */
 export async function openRelay(): Promise<Relay> {
   const pairs = new Set<Pair>();
-  /** Processes that are cut off, and connections that carry nothing; whether one way only. */
-  const cut = new Map<number, boolean>();
-  const held = new Map<Pair, boolean>();
+  /** By process that is cut off: its connections, which are held, and whether one way only. */
+  const cuts = new Map<number, { readonly oneWay: boolean; readonly held: Pair[] }>();
   let target: ReturnType<typeof parseHostPort> | null = null;
 
-  const hold = (pair: Pair, oneWay: boolean) => {
-    const { worker, coordinator } = pair;
-    held.set(pair, oneWay);
+  const hold = ({ worker, coordinator }: Pair, oneWay: boolean) => {
     worker.unpipe(coordinator).pause();
     if (!oneWay) coordinator.unpipe(worker).pause();
   };
-  const release = (pair: Pair) => {
-    const { worker, coordinator } = pair;
+  const release = ({ worker, coordinator }: Pair, oneWay: boolean) => {
     worker.pipe(coordinator);
-    if (held.get(pair) === false) coordinator.pipe(worker);
-    held.delete(pair);
+    if (!oneWay) coordinator.pipe(worker);
   };
   const pairsOf = (pid: number) => {
     const ports = localPorts(pid);
@@ -59,13 +54,16 @@ export async function openRelay(): Promise<Relay> {
     pairs.add(pair);
     const end = () => {
       pairs.delete(pair);
-      held.delete(pair);
       pair.worker.destroy();
       pair.coordinator.destroy();
     };
     for (const socket of [pair.worker, pair.coordinator]) socket.on('error', end).on('close', end);
     worker.pipe(pair.coordinator).pipe(worker);
-    for (const [pid, oneWay] of cut) if (pairsOf(pid).includes(pair)) hold(pair, oneWay);
+    for (const [pid, { oneWay, held }] of cuts) {
+      if (!pairsOf(pid).includes(pair)) continue;
+      held.push(pair);
+      hold(pair, oneWay);
+    }
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(0, '127.0.0.1', resolve);
@@ -76,18 +74,16 @@ export async function openRelay(): Promise<Relay> {
       target = parseHostPort(address);
     },
     cutOff(pid, { oneWay }) {
-      const found = pairsOf(pid);
-      if (found.length === 0 || cut.has(pid)) {
-        const why = cut.has(pid)
-          ? 'it is cut off already'
-          : 'it has no connection with the coordinator just now';
-        throw new RondoError('failed-precondition', why);
+      const held = pairsOf(pid);
+      if (cuts.has(pid)) throw new RondoError('failed-precondition', 'it is cut off already');
+      if (held.length === 0) {
+        throw new RondoError('failed-precondition', 'it has no connection with the coordinator just now');
       }
-      cut.set(pid, oneWay);
-      for (const pair of found) hold(pair, oneWay);
+      cuts.set(pid, { oneWay, held });
+      for (const pair of held) hold(pair, oneWay);
       return () => {
-        cut.delete(pid);
-        for (const pair of pairsOf(pid)) if (held.has(pair)) release(pair);
+        cuts.delete(pid);
+        for (const pair of held) if (pairs.has(pair)) release(pair, oneWay);
       };
     },
     close() {
