@@ -13,10 +13,10 @@ export interface Guard {
 }
 
 /**
- * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL,
- * the pipe closes and the shell ends the server, `outlivesMs` later where `outlive` was called and `end` was not, if the
- * process is still the one that `config` stands on the command line of. When the server ends first while this process lives, the shell
- * does too.
+ * A shell that holds the reading end of a pipe from this process: when this process is gone, even by SIGKILL, the pipe
+ * closes and the shell ends the server, `outlivesMs` later where `outlive` was called and `end` was not, if the process
+ * is still the one that `config` stands on the command line of. When the server ends first while this process lives,
+ * the shell does too.
  */
 export function guardProcess(
   { pid, config }: { readonly pid: number; readonly config: string },
