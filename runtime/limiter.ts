@@ -57,6 +57,9 @@ export function createWeightedLimiter(capacity: number): WeightedLimiter {
   };
 }
 
+/** libvips hands an image over between the pool's thread and one of its own, so that either waits half of the time. */
+export const poolThreadsPerCore = 2;
+
 /** Threads of libuv's pool, which read files and run sharp. */
 export function threadPoolSize(): number {
   return Math.max(1, Number(process.env.UV_THREADPOOL_SIZE) || 4);

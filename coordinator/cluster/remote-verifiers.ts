@@ -13,8 +13,7 @@ import { failCall } from '../../runtime/grpc/server.js';
 import { decoderVersion } from '../../runtime/images.js';
 import { createLimiter, createWeightedLimiter } from '../../runtime/limiter.js';
 import { parseValue } from '../../runtime/parse-json.js';
-import { briefWaitsMs, readPatiently } from '../../runtime/read-file.js';
-import { findingSchema, unreadable, type Verdict } from '../../runtime/verification/verify-image.js';
+import { findingSchema, readUnverified, type Verdict } from '../../runtime/verification/verify-image.js';
 import type { ImageFile } from '../dataset/image-files.js';
 import type { FolderVerifier, VerificationHelpers } from '../dataset/verify.js';
 import { listen } from './listen.js';
@@ -185,16 +184,8 @@ function openHelper(call: Call, verdicts: Verdicts, width: number): FolderVerifi
         mayHaveFolder = false;
       }
       return room(file.size, async () => {
-        let bytes: Buffer;
-        try {
-          bytes = await readPatiently(path.join(root, file.path), {
-            waitsMs: briefWaitsMs,
-            signal: ended.signal,
-          });
-        } catch (error) {
-          ended.signal.throwIfAborted();
-          return unreadable(error);
-        }
+        const bytes = await readUnverified(path.join(root, file.path), ended);
+        if (!Buffer.isBuffer(bytes)) return bytes;
         const told = toVerdict(await ask(root, file, bytes));
         if (told === null) throw new RondoError('aborted', 'a worker lost what it was sent');
         return told;

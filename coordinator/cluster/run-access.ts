@@ -82,8 +82,7 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
       ...{ workerEnvironment: {}, workerArguments: [], close: authority.close },
     };
   }
-  const places = [o.listen, o.advertise ?? o.listen];
-  if (o.insecure || places.every((place) => isLoopback(parseHostPort(place).host))) {
+  if (o.insecure || isLocal(o)) {
     const { token = createRunToken(), joinTokenFile = null } = o;
     if (joinTokenFile !== null) {
       throw new RondoError('invalid-argument', '--join-token-file is given where nobody joins with a token', {
@@ -116,6 +115,11 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
     workerArguments: [],
     close: authority.close,
   };
+}
+
+/** Whether only this machine reaches the coordinator. */
+export function isLocal({ listen, advertise }: Pick<AccessOptions, 'listen' | 'advertise'>): boolean {
+  return [listen, advertise ?? listen].every((place) => isLoopback(parseHostPort(place).host));
 }
 
 /** Makes sure of a token that is good now; null for one that workers have from where this has it. */

@@ -1,16 +1,11 @@
 import { usableCores } from '../../runtime/cores.js';
+import { poolThreadsPerCore } from '../../runtime/limiter.js';
 
 /**
  * Freed memory of this size stays with the process (glibc): fetched reduction vectors are tens of megabytes,
  * and half of the time to read one is page faults of fresh memory.
  */
 const keptBytes = 2 ** 30;
-
-/**
- * libvips hands an image over between the pool's thread and one of its own, so that either waits half of the
- * time.
- */
-const poolThreadsPerCore = 2;
 
 /**
  * Node's own arguments for a worker, which the first line of worker/main.ts repeats. Images and pieces of

@@ -1,6 +1,5 @@
-import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
 import type { VerifierServer } from '../cluster/remote-verifiers.js';
-import type { RunAccess } from '../cluster/run-access.js';
+import { isLocal, type RunAccess } from '../cluster/run-access.js';
 import type { VerificationHelpers } from '../dataset/verify.js';
 import type { RuntimeOptions } from '../options/start-config.js';
 import type { RunDirectory } from '../run-store/run-directory.js';
@@ -23,14 +22,10 @@ export interface EarlyHelp extends VerificationHelpers {
 }
 
 /** Whether workers of other machines may join: those of this one share its cores. */
-export function mayBeHelped({
-  listen,
-  advertise,
-  localWorkers,
-  maxWorkers,
-}: Pick<RuntimeOptions, 'listen' | 'advertise' | 'localWorkers' | 'maxWorkers'>): boolean {
-  const places = [listen, advertise ?? listen];
-  return localWorkers < maxWorkers && !places.every((place) => isLoopback(parseHostPort(place).host));
+export function mayBeHelped(
+  runtime: Pick<RuntimeOptions, 'listen' | 'advertise' | 'localWorkers' | 'maxWorkers'>,
+): boolean {
+  return runtime.localWorkers < runtime.maxWorkers && !isLocal(runtime);
 }
 
 /** @param begin makes the run's folder, where its members' identity lies. */

@@ -1,7 +1,7 @@
 import { usableCores } from '../cores.js';
 import { RondoError } from '../errors.js';
 import { createDecodePool } from '../images.js';
-import { threadPoolSize } from '../limiter.js';
+import { poolThreadsPerCore, threadPoolSize } from '../limiter.js';
 import { log } from '../log.js';
 import type { ReadFile } from '../read-file.js';
 import { type CalledThread, startProcess } from '../thread-calls.js';
@@ -39,8 +39,6 @@ export function verifyHere(o: { readonly read?: ReadFile; readonly signal?: Abor
 
 /** Of one process: its main thread, which hashes what they decode, keeps up with so many. */
 const mostThreads = 16;
-/** libvips hands an image over between the pool's thread and one of its own, so that either waits half of the time. */
-const threadsPerCore = 2;
 
 interface Process extends Pick<CalledThread<VerifierOperations>, 'calls' | 'destroy'> {
   readonly begun: Promise<void>;
@@ -59,7 +57,7 @@ interface Process extends Pick<CalledThread<VerifierOperations>, 'calls' | 'dest
  */
 export function openVerifiers({
   program = new URL('./verifier-process.js', import.meta.url),
-  threads = Number(process.env.UV_THREADPOOL_SIZE) || threadsPerCore * usableCores(),
+  threads = Number(process.env.UV_THREADPOOL_SIZE) || poolThreadsPerCore * usableCores(),
 }: {
   readonly program?: URL;
   /** Of all processes together. */

@@ -61,15 +61,22 @@ export async function verifyImage(
     return pool.bytes(bytes.length, () => verifyBytes(bytes, pool));
   }
   return pool.bytes(image.size, async () => {
-    let bytes: Buffer;
-    try {
-      bytes = await readPatiently(image.file, { waitsMs: briefWaitsMs, signal, read });
-    } catch (error) {
-      signal?.throwIfAborted();
-      return unreadable(error);
-    }
-    return verifyBytes(bytes, pool);
+    const bytes = await readUnverified(image.file, { read, signal });
+    return Buffer.isBuffer(bytes) ? verifyBytes(bytes, pool) : bytes;
   });
+}
+
+/** A file's bytes, or what is said of one that cannot be read: the next time it may be. Rejects only when the signal comes. */
+export async function readUnverified(
+  file: string,
+  { read, signal }: { readonly read?: ReadFile | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<Buffer | Verdict> {
+  try {
+    return await readPatiently(file, { waitsMs: briefWaitsMs, signal, read });
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { ...unusable(describeUnreadable(error)), lasting: false };
+  }
 }
 
 /** What decoding a whole image file says of it. */
@@ -98,11 +105,6 @@ function decodeSize(bytes: Buffer, pool: DecodePool): Promise<ImageSize> {
 async function decodeWhole(bytes: Buffer, strict: boolean): Promise<void> {
   const image = openImage(bytes, { strict });
   await image.resize(probeSide, probeSide, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-}
-
-/** What is said of a file that could not be read, for `error`: the next time it may be. */
-export function unreadable(error: unknown): Verdict {
-  return { ...unusable(describeUnreadable(error)), lasting: false };
 }
 
 function unusable(reason: string): Verdict {
