@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /** Memory of some processes over time, in MB (10^6 bytes) by name; of those that have ended nothing. */
 export interface MemorySample {
@@ -42,22 +42,4 @@ function residentBytes(pid: number): number {
   } catch {
     return 0;
   }
-}
-
-/** Processes that `pid` has started, by id, with their command lines. */
-export function childrenOf(pid: number): { readonly pid: number; readonly command: string }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-        if (parent !== pid) return [];
-        return [
-          { pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ') },
-        ];
-      } catch {
-        return [];
-      }
-    });
 }

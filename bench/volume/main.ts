@@ -13,9 +13,10 @@ import { readArguments, toCount } from '../support/arguments.js';
 import { runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
 import type { LineProcess } from '../support/line-process.js';
+import { descendantsOf } from '../support/processes.js';
 import { publish } from '../support/publish.js';
 import { startRangeServer } from '../support/range-server.js';
-import { childrenOf, type MemorySample, watchMemory } from '../support/resident-memory.js';
+import { type MemorySample, watchMemory } from '../support/resident-memory.js';
 import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { openWorkerProcess } from '../support/worker-process.js';
@@ -161,7 +162,7 @@ async function train(
   const options = ['--data', data, ...recipe, '--threads', '1', '--epochs', '1'];
   return runCoordinator(options, { coldCache: false }, async (run) => {
     const memory = watchMemory(() => {
-      const children = childrenOf(run.pid).filter(({ command }) => command.includes('worker/main'));
+      const children = descendantsOf(run.pid).filter(({ command }) => command.includes('worker/main'));
       const named = children.map(({ pid }, rank) => [`training, worker ${rank}`, pid] as const);
       return { 'training, coordinator': run.pid, ...Object.fromEntries(named) };
     });

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { descendantsOf } from '../../bench/support/processes.js';
 import { type JsonEvent, killCoordinators, startCoordinator } from '../support/coordinator-process.js';
-import { descendantsOf } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 import { joinWorker, killWorkers } from '../support/worker-process.js';

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { descendantsOf, isAlive } from '../../bench/support/processes.js';
 import type { RatePoint, Suggestions } from '../../coordinator/lr-find/suggestions.js';
 import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 

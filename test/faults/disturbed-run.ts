@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, onTestFailed } from 'vitest';
+import { descendantsOf, isAlive } from '../../bench/support/processes.js';
 import { findLeftovers } from '../../coordinator/chaos/leftovers.js';
 import {
   type CoordinatorProcess,
@@ -12,7 +13,6 @@ import {
   type Place as StartPlace,
   startCoordinator,
 } from '../support/coordinator-process.js';
-import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns, type QuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';

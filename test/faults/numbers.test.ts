@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { descendantsOf } from '../support/processes.js';
+import { descendantsOf } from '../../bench/support/processes.js';
 import { readCommittedSteps } from '../support/run-files.js';
 import { cell, openDisturbedRuns } from './disturbed-run.js';
 import type { Fault } from './fault-table.js';

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
+import { descendantsOf } from '../../bench/support/processes.js';
 import { parseHostPort } from '../../runtime/host-port.js';
 import { installation } from '../../runtime/installation.js';
-import { descendantsOf } from '../support/processes.js';
 import { cell, type Disturbed, openDisturbedRuns } from './disturbed-run.js';
 import { type Fault, faults, type Phase } from './fault-table.js';
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { descendantsOf } from '../support/processes.js';
+import { descendantsOf } from '../../bench/support/processes.js';
 import { cell, expectCommitted, faultsAt, openDisturbedRuns } from './disturbed-run.js';
 import { type Fault, faults, type Phase } from './fault-table.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { descendantsOf, isAlive } from '../../bench/support/processes.js';
 import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { descendantsOf, isAlive } from '../support/processes.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { descendantsOf, isAlive } from './processes.js';
+import { descendantsOf, isAlive } from '../../bench/support/processes.js';
 
 const program = fileURLToPath(new URL('../../dist/coordinator/main.js', import.meta.url));
 

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'nats';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { isAlive } from '../../../bench/support/processes.js';
 import { type EarlierServer, startNatsServer } from '../../../coordinator/launch/nats-server.js';
-import { isAlive } from '../../support/processes.js';
 
 let folder: string;
 let storeDir: string;

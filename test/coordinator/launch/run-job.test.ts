@@ -2,9 +2,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { isAlive } from '../../../bench/support/processes.js';
 import { runWorkerJob } from '../../../coordinator/launch/run-job.js';
 import { RondoError } from '../../../runtime/errors.js';
-import { isAlive } from '../../support/processes.js';
 
 const value = z.record(z.string(), z.unknown());
 const jobOf = (name: string) => ({ name, request: value, item: value, result: value });
