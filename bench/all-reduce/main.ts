@@ -42,9 +42,7 @@ await runMain(async (args) => {
     return folder;
   });
   const places = network && { hosts: folders.map((_, rank) => network.hosts[hostOf(rank)]!) };
-  const ours = await Promise.all(
-    o.ways.map((way) => openRondo(ranks, way, way === 'vectors' ? 1 : lanes, places, folders)),
-  );
+  const ours = await Promise.all(o.ways.map((way) => openRondo(ranks, way, lanes, places, folders)));
   const gloo = peers === null ? null : await openGloo(ranks, places);
   const entries: [Implementation, FloatType][] = [
     ...ours.flatMap((implementation) =>

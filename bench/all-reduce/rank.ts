@@ -11,7 +11,7 @@ import { startPeerServer } from '../../worker/collective/transport/grpc/peer-ser
 import { benchCredentialsOf, benchNames } from '../support/credentials.js';
 import { answerLines, readPlace } from '../support/line-process.js';
 import type { RankFigures } from './implementation.js';
-import { type Measurement, placeSchema, questionSchema } from './rondo.js';
+import { type Measurement, placeSchema, questionSchema, sharesVectors } from './rondo.js';
 
 const { signal } = new AbortController();
 const { way, lanes: laneCount, host, certificate, sharedMemory } = readPlace(placeSchema);
@@ -70,7 +70,7 @@ async function measure({ rank, addresses, task }: Measurement): Promise<RankFigu
       signal,
     },
     transport: way.startsWith('grpc') ? 'grpc' : 'sockets',
-    vectors: way === 'vectors' ? [vector] : [],
+    vectors: sharesVectors(way) ? [vector] : [],
   });
 
   const ints = new Int32Array(vector.buffer, vector.byteOffset, length);

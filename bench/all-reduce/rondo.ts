@@ -8,13 +8,18 @@ import { type Implementation, mergeRanks, rankFiguresSchema, taskSchema } from '
 /**
  * How ranks reach what the others have: where it lies (`vectors`, as workers do), in a ring through `slots` that
  * neighbours share, as where there is no room for vectors, or in a ring as between machines: over `sockets` or
- * `grpc`, with a token or, encrypted, with certificates. The first two are over sockets between machines.
+ * `grpc`, with a token or, encrypted, with certificates. The first two are over sockets between machines, where
+ * `vectors` is encrypted too.
  */
-export const ways = ['vectors', 'slots', 'sockets', 'sockets-tls', 'grpc', 'grpc-tls'] as const;
+export const ways = [
+  ...(['vectors', 'vectors-tls', 'slots'] as const),
+  ...(['sockets', 'sockets-tls', 'grpc', 'grpc-tls'] as const),
+] as const;
 export type Way = (typeof ways)[number];
 
 const names: Readonly<Record<Way, string>> = {
   vectors: 'rondo',
+  'vectors-tls': 'rondo, TLS',
   slots: 'rondo, ring through memory',
   sockets: 'rondo, ring over sockets',
   'sockets-tls': 'rondo, ring over sockets, TLS',
@@ -23,7 +28,8 @@ const names: Readonly<Record<Way, string>> = {
 };
 
 /** Whether all ranks of this way are as if on machines of their own. */
-export const isApart = (way: Way): boolean => way !== 'vectors' && way !== 'slots';
+export const isApart = (way: Way): boolean => !sharesVectors(way) && way !== 'slots';
+export const sharesVectors = (way: Way): boolean => way.startsWith('vectors');
 
 /** What a rank is opened with, as JSON in its first argument. */
 export const placeSchema = z.object({

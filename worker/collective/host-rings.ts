@@ -1,7 +1,7 @@
-import type { FloatType, RingTransport } from '../../plan/run-config.js';
+import type { RingTransport } from '../../plan/run-config.js';
 import { RingKind } from '../../proto/gen/peer.js';
-import { createRing } from './all-reduce.js';
 import { predecessorOf } from './geometry.js';
+import type { Ring } from './rounds.js';
 import type { SharedSumOptions } from './shared-sum.js';
 import type { Exchange } from './transport/grpc/grpc-link.js';
 import type { Link } from './transport/link.js';
@@ -28,12 +28,15 @@ export async function openHostRings(o: {
   /** By rank: HOST:PORT of its peer server, and what its certificate must say. */
   addresses: readonly string[];
   names: readonly string[];
-  wire: FloatType;
+  /** HOST:PORT of this rank's further lanes, which may take part between hosts. */
+  laneAddresses: readonly string[];
   transport: RingTransport;
   hosts: readonly (readonly number[])[];
+  /** Sums around `ranks` by a link of theirs. */
+  ringOf(link: Link, ranks: readonly number[]): Promise<Ring>;
   signal: AbortSignal;
 }): Promise<HostPlace> {
-  const { exchange, generation, rank, worldSize, link, addresses, names, wire, hosts, signal } = o;
+  const { exchange, generation, rank, worldSize, link, addresses, names, laneAddresses, hosts, signal } = o;
   const host = hosts.find((ranks) => ranks.includes(rank))!;
   const firsts = hosts.map(([first]) => first!);
   const place = {
@@ -44,7 +47,7 @@ export async function openHostRings(o: {
 
   const open = (kind: RingKind, ranks: readonly number[], transport: RingTransport) =>
     exchange.openLink({
-      ...{ generation, rank, worldSize, ring: { kind, ranks }, names, transport, signal },
+      ...{ generation, rank, worldSize, ring: { kind, ranks }, names, laneAddresses, transport, signal },
       predecessorAddress: addresses[ranks[predecessorOf(ranks.indexOf(rank), ranks.length)]!]!,
     });
   const [within, between] = await Promise.all([
@@ -52,9 +55,5 @@ export async function openHostRings(o: {
     host.length === 1 ? link : open(RingKind.RING_KIND_WITHIN_HOST, host, 'grpc'),
     place.rank > 0 ? null : open(RingKind.RING_KIND_BETWEEN_HOSTS, firsts, o.transport),
   ]);
-  const ringPlace = { generation, rank: firsts.indexOf(rank), worldSize: firsts.length };
-  return {
-    ...{ ...place, link: within },
-    betweenHosts: between && createRing({ ...ringPlace, wire, link: between }),
-  };
+  return { ...place, link: within, betweenHosts: between && (await o.ringOf(between, firsts)) };
 }

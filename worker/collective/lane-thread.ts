@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { PeerServer } from '../../proto/gen/peer.js';
+import { type PeerServer, RingKind } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openCredentials, type RenewableCredentials } from '../../runtime/grpc/open-credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
@@ -41,12 +41,17 @@ serveThread<LaneOperations>({
     assert(credentials !== null, 'a lane listens before its certificate is renewed');
     credentials.renew(identity);
   },
-  async open({ ring: options, ...neighbours }) {
+  async open({ ring: options, ranks, ...neighbours }) {
     assert(exchange !== null, 'a lane listens before it is opened');
     lane = options.lane.index;
     ending = new AbortController();
     memories.clear();
-    const link = await exchange.openLink({ ...options, ...neighbours, signal: ending.signal });
+    // Whichever ring it is, a lane has no other in its generation.
+    const only = { kind: RingKind.RING_KIND_ALL, ranks };
+    const link = await exchange.openLink({
+      ...{ ...options, ...neighbours, rank: ranks[options.rank]!, ring: only },
+      signal: ending.signal,
+    });
     ring = createRing({ ...options, link });
   },
   async sum({ memory, memoryId, byteOffset, length }) {

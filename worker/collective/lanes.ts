@@ -42,9 +42,12 @@ export interface LaneAddress {
 
 interface LanePlace {
   readonly predecessorAddress: string;
-  /** By rank: what the neighbours' certificates must say. */
+  /** By rank of the generation: what the neighbours' certificates must say. */
   readonly names: readonly string[];
   readonly transport: RingTransport;
+  /** Ranks of the generation that the ring goes around, in order. */
+  readonly ranks: readonly number[];
+  /** Its place in that ring. */
   readonly ring: LaneRing;
 }
 

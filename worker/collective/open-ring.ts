@@ -17,9 +17,9 @@ export interface OpenRing extends Ring {
 }
 
 /**
- * Joins the ring of a generation with all lanes: this thread's, and `lanes`. The predecessor says in its
- * first answer where its lanes are. Without further lanes `vectors` of ranks on one host are summed where they lie, and
- * only sums of hosts go around.
+ * Joins the ring of a generation. `vectors` of ranks on one host are summed where they lie, and only sums of hosts go
+ * around. What goes around is divided among all lanes: this thread's, and `lanes`. The predecessor says in its first
+ * answer where its lanes are.
  *
  * @throws RondoError as `Exchange.openLink`, and `failed-precondition` when the predecessor has another
  *   number of lanes.
@@ -68,29 +68,36 @@ async function openLanes(
     ...{ ...place, names, laneAddresses, transport, signal },
     predecessorAddress: addresses[predecessorOf(rank, worldSize)]!,
   });
-  const theirs = link.predecessorLanes;
-  if (theirs.length !== o.lanes.length) {
-    const text = `the predecessor has ${theirs.length + 1} lanes, this rank ${o.lanes.length + 1}`;
+  const count = o.lanes.length + 1;
+  if (link.predecessorLanes.length + 1 !== count) {
+    const text = `the predecessor has ${link.predecessorLanes.length + 1} lanes, this rank ${count}`;
     throw new RondoError('failed-precondition', text, {
       remedy: 'All workers of a run must have the same version.',
     });
   }
-  const count = o.lanes.length + 1;
-  const optionsOf = (index: number) => ({ ...place, wire, lane: { index, count } });
-  const further = await Promise.all(
-    o.lanes.map((lane, index) =>
-      lane.openRing({
-        ring: optionsOf(index + 1),
-        predecessorAddress: theirs[index],
-        names,
-        transport,
-        signal,
-      }),
-    ),
-  );
-  const ring = joinLanes(createRing({ ...optionsOf(0), link }), further, worldSize);
-  const shared = worldSize > 1 && count === 1 ? await shareAll(o, link, signal) : null;
-  const summing = shared === null ? ring : await sumOnHosts({ ...o, signal }, link, ring, shared);
+  /** With all lanes around `ranks`, whose `laneLink` says where the predecessor's are. */
+  const ringOf = async (laneLink: Link, ranks: readonly number[]) => {
+    const optionsOf = (index: number) => ({
+      ...{ generation, rank: ranks.indexOf(rank), worldSize: ranks.length, wire, lane: { index, count } },
+    });
+    const further = await Promise.all(
+      o.lanes.map((lane, index) =>
+        lane.openRing({
+          ...{ ring: optionsOf(index + 1), ranks, names, transport, signal },
+          predecessorAddress: laneLink.predecessorLanes[index]!,
+        }),
+      ),
+    );
+    return joinLanes(createRing({ ...optionsOf(0), link: laneLink }), further, ranks.length);
+  };
+  const shared = worldSize > 1 ? await shareAll(o, link, signal) : null;
+  const summing =
+    shared === null
+      ? await ringOf(link, [...Array(worldSize).keys()])
+      : createSharedSum({
+          ...(await openHostRings({ ...o, signal, link, laneAddresses, hosts: shared.hosts, ringOf })),
+          ...{ wire, vectors: shared.vectors, ring: createRing({ ...place, wire, link }) },
+        });
   const hosts = shared?.hosts.map(({ length }) => length) ?? Array(worldSize).fill(1);
   log('info', 'ring opened', { generation: Number(generation), lanes: count, ranksByHost: hosts });
   return {
@@ -100,16 +107,6 @@ async function openLanes(
       end(new RondoError('aborted', `the ring of generation ${generation} was closed`));
     },
   };
-}
-
-async function sumOnHosts(
-  o: Parameters<typeof openRing>[0],
-  link: Link,
-  ring: Ring,
-  { hosts, vectors }: HostVectors,
-): Promise<Ring> {
-  const place = await openHostRings({ ...o, link, hosts });
-  return createSharedSum({ ...place, wire: o.wire, vectors, ring });
 }
 
 /** Shares vectors as `shareVectors` does, until `signal` aborts. */

@@ -19,7 +19,7 @@ describe('parseAllReduceArguments', () => {
       ['--rate', '125', '--ways', 'slots'],
       '--ways is one of sockets, sockets-tls, grpc, grpc-tls, not slots.',
     ],
-    [['--hosts', '2', '--ways', 'sockets'], '--ways is one of vectors, slots, not sockets.'],
+    [['--hosts', '2', '--ways', 'sockets'], '--ways is one of vectors, vectors-tls, slots, not sockets.'],
     [['--hosts', '5'], '--hosts is from 2 to --ranks.'],
     [['--hosts', '1'], '--hosts is from 2 to --ranks.'],
     [['--rounds', '0'], '--rounds takes positive integers, not 0.'],

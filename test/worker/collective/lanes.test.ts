@@ -1,13 +1,16 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
 import { type LaneThread, startLaneThread } from '../../../worker/collective/lanes.js';
-import { type OpenRing, openRing } from '../../../worker/collective/open-ring.js';
+import type { OpenRing } from '../../../worker/collective/open-ring.js';
 import type { Ring } from '../../../worker/collective/rounds.js';
 import { testCredentials } from '../../support/credentials.js';
 import { type Peer, startPeers, stopPeers } from '../../support/grpc-peers.js';
-import { rankVector, sameBits, toShared } from '../../support/vectors.js';
+import { allocateAll, mappingsIn, openRings, startHosts, sumParts } from '../../support/rings.js';
+import { rankVector, sameBits, sumOf, toShared } from '../../support/vectors.js';
 
 // Threads run compiled code, as workers do.
 const program = new URL('../../../dist/worker/collective/lane-thread.js', import.meta.url);
@@ -36,25 +39,15 @@ async function startLanes(count: number): Promise<LaneThread[]> {
   return started;
 }
 
-function openRings(
+/** Of ranks that share nothing. */
+function openApart(
   peers: readonly Peer[],
   lanes: readonly (readonly LaneThread[])[],
   generation: bigint,
   abort = signal,
 ): Promise<OpenRing[]> {
-  const worldSize = peers.length;
-  return Promise.all(
-    peers.map(({ exchange }, rank) =>
-      openRing({
-        ...{ exchange, lanes: lanes[rank], generation, rank, worldSize, signal: abort },
-        names: [],
-        transport: 'sockets',
-        addresses: peers.map(({ address }) => address),
-        wire: 'bfloat16',
-        vectors: [],
-      }),
-    ),
-  );
+  const nothing = peers.map(() => []);
+  return openRings(peers, nothing, { lanes, generation, signal: abort, wire: 'bfloat16' });
 }
 
 function sumAll(rings: readonly Ring[], length: number): Promise<PromiseSettledResult<Float32Array>[]> {
@@ -73,8 +66,8 @@ describe('lanes in threads', () => {
     const [peers, alone] = [await startPeers(worldSize), await startPeers(worldSize)];
     const lanes = [await startLanes(2), await startLanes(2)];
     for (const generation of [1n, 2n]) {
-      const rings = await openRings(peers, lanes, generation);
-      const single = await openRings(alone, [[], []], generation);
+      const rings = await openApart(peers, lanes, generation);
+      const single = await openApart(alone, [[], []], generation);
       for (const length of [1000, (7 * worldSize * chunkBytes) / 2 + 11, 3 * worldSize * chunkBytes]) {
         const [expected] = await sumAll(single, length);
         for (const outcome of await sumAll(rings, length)) {
@@ -88,7 +81,7 @@ describe('lanes in threads', () => {
 
   it('break the ring, by name, when a thread dies amid a sum', async () => {
     const lanes = [await startLanes(1), await startLanes(1)];
-    const rings = await openRings(await startPeers(2), lanes, 1n);
+    const rings = await openApart(await startPeers(2), lanes, 1n);
     const sums = sumAll(rings, 16 * chunkBytes);
     await lanes[1][0].destroy();
     const [first, second] = await sums;
@@ -102,7 +95,7 @@ describe('lanes in threads', () => {
   it('stop when the generation is aborted', async () => {
     const generation = new AbortController();
     const lanes = [await startLanes(1), await startLanes(1)];
-    const rings = await openRings(await startPeers(2), lanes, 1n, generation.signal);
+    const rings = await openApart(await startPeers(2), lanes, 1n, generation.signal);
     const sums = sumAll(rings, 16 * chunkBytes);
     generation.abort();
     for (const outcome of await sums) {
@@ -124,10 +117,57 @@ describe('lanes in threads', () => {
   });
 
   it('are refused where the predecessor has another number of them', async () => {
-    const rings = openRings(await startPeers(2), [await startLanes(1), []], 1n);
+    const rings = openApart(await startPeers(2), [await startLanes(1), []], 1n);
     await expect(rings).rejects.toMatchObject({
       code: 'failed-precondition',
       message: expect.stringMatching(/the predecessor has \d lanes, this rank \d/),
     });
+  });
+});
+
+describe('lanes of ranks on several hosts', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'rondo-lanes-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  it.each(['float32', 'bfloat16'] as const)(
+    'sum what goes around between hosts to the same bits: %s',
+    async (wire) => {
+      const { peers, relays, addressesOf } = await startHosts(directory, [2, 1]);
+      const lanes = await Promise.all(peers.map(() => startLanes(2)));
+      // A block for each lane.
+      const lengths = [1000, 2 * 2 * (chunkBytes / 4) + 5];
+      const vectors = allocateAll(peers.length, lengths);
+      const rings = await openRings(peers, vectors, { lanes, wire, addressesOf });
+      expect(mappingsIn(directory)).toBeGreaterThan(0);
+      for (const [index, length] of lengths.entries()) {
+        const inputs = peers.map((_, rank) => rankVector(rank, length));
+        const own = vectors.map((each) => each[index]);
+        for (const sum of await sumParts(rings, own)) expect(sameBits(sum, sumOf(inputs, wire))).toBe(true);
+      }
+      for (const relay of relays) relay.destroy();
+    },
+  );
+
+  it('take part between the first ranks of hosts, and nowhere else', async () => {
+    const { peers, relays, addressesOf } = await startHosts(directory, [2, 2]);
+    const lanes = await Promise.all(peers.map(() => startLanes(1)));
+    const vectors = allocateAll(4, [2 * 2 * (chunkBytes / 4)]);
+    const whole = vectors.map(([vector]) => vector);
+    const rings = await openRings(peers, vectors, { lanes, addressesOf });
+    await Promise.all([1, 3].map((rank) => lanes[rank][0].destroy()));
+    const sums = await sumParts(rings, whole);
+    expect(sameBits(sums[3], sums[0])).toBe(true);
+    await lanes[2][0].destroy();
+    const broken = rings[2].allReduce(whole[2], { signal });
+    const others = Promise.allSettled(
+      [0, 1, 3].map((rank) => rings[rank].allReduce(whole[rank], { signal })),
+    );
+    await expect(broken).rejects.toThrow("a lane's thread has ended");
+    for (const ring of rings) ring.close();
+    await others;
+    for (const relay of relays) relay.destroy();
   });
 });

@@ -1,0 +1,87 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
+import type { LaneThread } from '../../worker/collective/lanes.js';
+import { type OpenRing, openRing } from '../../worker/collective/open-ring.js';
+import { type Peer, startPeers } from './grpc-peers.js';
+import { openRelay, type Relay } from './relay.js';
+import { intsOf, rankVector } from './vectors.js';
+
+export type Wire = 'float32' | 'bfloat16';
+const never = new AbortController().signal;
+
+/** Each rank with vectors of all `lengths`. */
+export function allocateAll(worldSize: number, lengths: readonly number[]): Float32Array[][] {
+  return Array.from({ length: worldSize }, () => lengths.map(allocateReductionVector));
+}
+
+/** The rings of all ranks. */
+export function openRings(
+  peers: readonly Peer[],
+  /** By rank: what is to be summed. */
+  vectors: readonly (readonly Float32Array[])[],
+  o: {
+    generation?: bigint;
+    wire?: Wire;
+    signal?: AbortSignal;
+    /** By rank: its further lanes. */
+    lanes?: readonly (readonly LaneThread[])[];
+    /** What a rank is told of where the others are. */
+    addressesOf?: (rank: number) => string[];
+  } = {},
+): Promise<OpenRing[]> {
+  const { generation = 1n, wire = 'float32', signal = never } = o;
+  const addressesOf = o.addressesOf ?? (() => peers.map(({ address }) => address));
+  const worldSize = peers.length;
+  return Promise.all(
+    peers.map(({ exchange }, rank) =>
+      openRing({
+        ...{ exchange, generation, rank, worldSize, wire, signal, vectors: vectors[rank] },
+        ...{ lanes: o.lanes?.[rank] ?? [], names: [], transport: 'sockets', addresses: addressesOf(rank) },
+      }),
+    ),
+  );
+}
+
+/**
+ * Fills each rank's vector, sums the elements from `start` to `end`, and resolves to what each then has
+ * there.
+ */
+export async function sumParts(
+  rings: readonly OpenRing[],
+  vectors: readonly Float32Array[],
+  [start, end] = [0, vectors[0].length],
+): Promise<Float32Array[]> {
+  for (const [rank, vector] of vectors.entries()) intsOf(vector).set(intsOf(rankVector(rank, vector.length)));
+  const parts = vectors.map((vector) => vector.subarray(start, end));
+  await Promise.all(rings.map((ring, rank) => ring.allReduce(parts[rank], { signal: never })));
+  return parts;
+}
+
+/** Mappings of files in the directory, unlinked ones included. */
+export function mappingsIn(directory: string): number {
+  return readFileSync('/proc/self/maps', 'utf8').split(`${directory}/`).length - 1;
+}
+
+export interface Hosts {
+  /** By rank. */
+  readonly peers: readonly Peer[];
+  /** Before each rank, for those of other hosts. */
+  readonly relays: readonly Relay[];
+  addressesOf(rank: number): string[];
+}
+
+/** As many ranks on each host as `sizes` says; they share memory in a folder of `directory`, and reach others through a relay before each. */
+export async function startHosts(directory: string, sizes: readonly number[]): Promise<Hosts> {
+  const hosts = sizes.map((size, host) => {
+    const sharedMemory = join(directory, `host-${host}`);
+    mkdirSync(sharedMemory);
+    return startPeers(size, { sharedMemory });
+  });
+  const peers = (await Promise.all(hosts)).flat();
+  const relays = await Promise.all(peers.map(({ address }) => openRelay(address)));
+  const hostOf = sizes.flatMap((size, host) => Array<number>(size).fill(host));
+  const addressesOf = (rank: number) =>
+    peers.map(({ address }, other) => (hostOf[other] === hostOf[rank] ? address : relays[other].address));
+  return { peers, relays, addressesOf };
+}
