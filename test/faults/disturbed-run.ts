@@ -192,8 +192,7 @@ export interface FaultAtPoint {
   readonly fault: string;
   readonly point: Phase;
   /**
-   * Unless given worker-0 where an epoch ends, since rank 0 has the only batch of an evaluation and is the first to be
-   * asked for a checkpoint; else worker-1.
+   * Unless given worker-0 where an epoch ends, since rank 0 is the first to be asked for a checkpoint; else worker-1.
    */
   readonly worker?: string;
   /** Made then. */

@@ -174,8 +174,7 @@ export function openLoader(o: LoaderOptions): Loader {
   return {
     load(requests, { depth, signal }) {
       const signals = [signal, closing.signal, ...(o.signal === undefined ? [] : [o.signal])];
-      const weightOf = ({ ids }: BatchRequest) => Math.max(1, Math.floor(ids.length / o.config.microBatch));
-      return prefetch(requests, prepareTracked, { depth, signal: AbortSignal.any(signals), weightOf });
+      return prefetch(requests, prepareTracked, { depth, signal: AbortSignal.any(signals) });
     },
     async close() {
       closing.abort(new RondoError('cancelled', 'the loader was closed'));

@@ -5,16 +5,15 @@ import { RondoError } from '../../runtime/errors.js';
 /**
  * Prepares what `requests` ask for ahead of the consumer, and hands it out in their order.
  *
- * Nothing more is begun while items of `depth` together are alive, that is in preparation, ready, or handed out
- * and not released; each counts for `weightOf` its request, 1 by default. A consumer that holds as many and asks
- * for one more gets exactly one more, unprefetched, so that no depth can make it wait for itself. An item that
- * fails to prepare rejects in its turn; leaving the loop, or the signal, ends the preparation at once and
- * releases what was not handed out. `release` may be called twice.
+ * Nothing more is begun while `depth` items are alive, that is in preparation, ready, or handed out and not
+ * released. A consumer that holds as many and asks for one more gets exactly one more, unprefetched, so that no
+ * depth can make it wait for itself. An item that fails to prepare rejects in its turn; leaving the loop, or the
+ * signal, ends the preparation at once and releases what was not handed out. `release` may be called twice.
  */
 export async function* prefetch<Request, Item extends { release(): void }>(
   requests: Iterable<Request>,
   prepare: (request: Request, signal: AbortSignal) => Promise<Item>,
-  o: { depth: number; signal: AbortSignal; weightOf?(request: Request): number },
+  o: { depth: number; signal: AbortSignal },
 ): AsyncGenerator<Item, void, void> {
   assert(o.depth >= 1, `depth must be at least 1, got ${o.depth}`);
   const stop = new AbortController();
@@ -28,13 +27,13 @@ export async function* prefetch<Request, Item extends { release(): void }>(
   let alive = 0;
   let exhausted = false;
 
-  const countingRelease = (item: Item, weight: number): Item => {
+  const countingRelease = (item: Item): Item => {
     let released = false;
     const release = () => {
       if (released) return;
       released = true;
       item.release();
-      alive -= weight;
+      alive -= 1;
       fill();
     };
     return { ...item, release };
@@ -45,9 +44,8 @@ export async function* prefetch<Request, Item extends { release(): void }>(
       exhausted = true;
       return;
     }
-    const weight = o.weightOf?.(next.value) ?? 1;
-    alive += weight;
-    const item = prepare(next.value, stop.signal).then((prepared) => countingRelease(prepared, weight));
+    alive += 1;
+    const item = prepare(next.value, stop.signal).then(countingRelease);
     // A failure is thrown when the item is due; until then it must not count as an unhandled rejection.
     item.catch(() => {});
     ahead.push(item);

@@ -6,9 +6,6 @@ import { rankLabels } from '../model/label-ranks.js';
 import type { Batches, BatchRequest } from './batches.js';
 import type { Compute, EvaluatedBatch } from './compute.js';
 
-/** Samples of one forward pass. Fixed, so that a sample's numbers do not depend on the world size. */
-const evaluationBatch = 32;
-
 /** One rank's share of the validation set; arrays run in parallel. */
 export interface EvaluationShare {
   readonly sampleIds: Uint32Array;
@@ -18,11 +15,6 @@ export interface EvaluationShare {
   readonly labelRanks: Uint32Array;
   /** Of the sample's own label. */
   readonly probabilities: Float32Array;
-}
-
-/** How many micro-batches' images an evaluation holds at a time. */
-export function heldByEvaluation({ microBatch }: Pick<RunConfig, 'microBatch'>): number {
-  return Math.ceil(evaluationBatch / microBatch);
 }
 
 /** What is asked of the loader for rank's share of the validation set, in all views that the task asks for. */
@@ -74,8 +66,9 @@ export async function evaluateShare(
   return result;
 }
 
+/** Of the run's micro-batches, so that a sample's numbers do not depend on the world size. */
 function ownBatches(config: RunConfig, rank: number, worldSize: number): readonly Range[] {
-  const batches = cutMicroBatches(config.validCount, evaluationBatch);
+  const batches = cutMicroBatches(config.validCount, config.microBatch);
   const { start, end } = shareOf(batches.length, rank, worldSize);
   return batches.slice(start, end);
 }

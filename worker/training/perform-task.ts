@@ -1,5 +1,5 @@
 import { openBatches } from './batches.js';
-import { evaluateShare, evaluationRequests, heldByEvaluation } from './evaluate.js';
+import { evaluateShare, evaluationRequests } from './evaluate.js';
 import { findRate } from './find-rate.js';
 import { train } from './loop.js';
 import type { TaskOptions, TaskRun } from './task.js';
@@ -19,8 +19,7 @@ export function performTask(options: TaskOptions): TaskRun {
 /** This rank's share of the validation set, in the state that the generation began with. */
 async function* evaluateOnce(options: TaskOptions): TaskRun {
   const { config, startStep: step, compute, loader, signal } = options;
-  const held = heldByEvaluation(config);
-  const batches = openBatches(loader, evaluationRequests(config, options), { held, signal });
+  const batches = openBatches(loader, evaluationRequests(config, options), { held: 1, signal });
   const evaluating = evaluateShare(config, options, compute, batches);
   const share = await evaluating.finally(() => batches.close());
   yield { kind: 'evaluation', epoch: 0, step, share };

@@ -4,7 +4,7 @@ import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
 import { largestStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
-import { evaluationRequests, heldByEvaluation } from './evaluate.js';
+import { evaluationRequests } from './evaluate.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
@@ -13,9 +13,8 @@ import type { StepEvent, TaskOptions } from './task.js';
  * after an epoch's those of the evaluation. So what comes after an epoch's border is read ahead as all else is.
  */
 export function openTaskBatches(options: TaskOptions): Batches {
-  const { config, loader, signal } = options;
-  const held = Math.max(largestShare(options), heldByEvaluation(config));
-  return openBatches(loader, requestsOf(options), { held, signal });
+  const { loader, signal } = options;
+  return openBatches(loader, requestsOf(options), { held: largestShare(options), signal });
 }
 
 /**

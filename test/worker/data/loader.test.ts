@@ -190,31 +190,6 @@ describe('openLoader', () => {
     expect(memories.size).toBeLessThanOrEqual(2);
   });
 
-  it('counts a request for as many images as several micro-batches have as several', async () => {
-    const { folder, open } = await makeLoader();
-    const gate = makeGate();
-    const asked: number[] = [];
-    const source: Source = {
-      ...folder,
-      read: async (split, id) => {
-        asked.push(id);
-        await gate.opened;
-        return folder.read(split, id);
-      },
-    };
-    const loader = open({ source, cacheBytes: 0, diskCacheBytes: 0 });
-    const requests = [request([0, 1, 2, 3, 4, 5, 6, 7]), request([8]), request([9]), request([0])];
-    const batches = loader.load(requests, { depth: 3, signal: never })[Symbol.asyncIterator]();
-    const first = batches.next();
-    await expect.poll(() => asked.length).toBe(9);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(asked.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
-    gate.open();
-    (await first).value!.release();
-    await expect.poll(() => asked.length).toBe(11);
-    await batches.return?.();
-  });
-
   it('reads nothing again that it had read ahead when it was interrupted', async () => {
     const { reads, open } = await makeLoader();
     const loader = open();

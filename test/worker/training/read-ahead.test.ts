@@ -14,7 +14,7 @@ const { signal } = new AbortController();
 /** Two phases of an epoch, each of three steps of two micro-batches and an evaluation in three batches. */
 const phase = { ...runConfig().phases[0]!, epochs: 1 };
 const common = {
-  ...{ trainCount: 24, batchSize: 8, microBatch: 4, validCount: 96 },
+  ...{ trainCount: 24, batchSize: 8, microBatch: 4, validCount: 12 },
   phases: [phase, { ...phase, name: 'second' }],
 };
 
