@@ -16,14 +16,15 @@ export interface LedgerState {
   readonly epochs: readonly EpochLine[];
   /** All that ever took part. */
   readonly workers: readonly WorkerLine[];
-  readonly rollbacks: number;
+  /** Times that the run went on with other workers, or was resumed. */
+  readonly recoveries: number;
   /** The steps that the run went on with where phases had ended early. */
   readonly earlyStops: readonly number[];
 }
 
 export const emptyLedger: LedgerState = {
   ...{ steps: [], epochs: [], earlyStops: [], workers: [] },
-  rollbacks: 0,
+  recoveries: 0,
 };
 
 /** Line by line, whatever its length. Throws data-loss that names the line which is not the ledger's. */
@@ -41,19 +42,25 @@ export async function settleLedger(
   let steps: StepFigures[] = [];
   let epochs: EpochLine[] = [];
   const workers: WorkerLine[] = [];
-  let rollbacks = 0;
+  let recoveries = 0;
+  /** Whose the last step was; null before the first, and where the run was resumed since. */
+  let generation: number | null = null;
   let earlyStops: number[] = [];
   for await (const line of lines) {
-    if (line.kind === 'step') steps.push(figuresOf(line));
-    else if (line.kind === 'epoch') epochs.push(line);
+    if (line.kind === 'step') {
+      steps.push(figuresOf(line));
+      if (generation !== null && line.generation !== generation) recoveries += 1;
+      generation = line.generation;
+    } else if (line.kind === 'epoch') epochs.push(line);
     else if (line.kind === 'worker') workers.push(line);
     else if (line.kind === 'early-stop') earlyStops.push(line.toStep);
     else {
       ({ steps, epochs, earlyStops } = rollBack({ steps, epochs, earlyStops }, line.toStep));
-      rollbacks += 1;
+      recoveries += 1;
+      generation = null;
     }
   }
-  return { steps, epochs, earlyStops, workers, rollbacks };
+  return { steps, epochs, earlyStops, workers, recoveries };
 }
 
 export function figuresOf({ step, loss, samples, skipped, seconds }: StepFigures): StepFigures {

@@ -20,8 +20,6 @@ export interface ControlledRun {
   readonly config: RunConfig;
   readonly counts: Pick<WorkerCounts, 'minWorkers' | 'maxWorkers'>;
   readonly recorder: Pick<RunRecorder, 'nextStep' | 'attempt' | 'recoveries'>;
-  /** Times that the run was resumed. */
-  readonly resumptions: number;
   readonly resources: OpenResources;
   /** Where workers are started elsewhere. */
   readonly scale?: TrainContext['scale'];
@@ -50,7 +48,7 @@ export function measurePace(): Pace {
 
 /** What a person may ask of the run and have it do. */
 export function controlOf(
-  { config, counts, recorder, resumptions, resources, scale }: ControlledRun,
+  { config, counts, recorder, resources, scale }: ControlledRun,
   pace: Pace,
 ): RunControl {
   const localIds = () => resources.workers?.workerIds ?? [];
@@ -65,7 +63,7 @@ export function controlOf(
         totalEpochs: totalEpochs(config),
         attempt: recorder.attempt,
         stepsPerSecond: pace.stepsPerSecond(),
-        recoveries: resumptions + recorder.recoveries,
+        recoveries: recorder.recoveries,
         members: members.map((member) => ({ ...member, local: local.includes(member.worker) })),
       };
     },

@@ -19,7 +19,7 @@ export function summarize(
   ending: Ending,
   { wallSeconds, resume, report }: { wallSeconds: number; resume: string; report: string | null },
 ): Summary {
-  const { config, training, dataset, directory, quarantined, resumptions, runtime } = run;
+  const { config, training, dataset, directory, quarantined, runtime } = run;
   return {
     status: ending.status,
     runId: config.runId,
@@ -37,7 +37,7 @@ export function summarize(
     bestCheckpoint: readBest(directory.checkpoints),
     parameterDigest: recorder.parameterDigest,
     quarantined,
-    recoveries: resumptions + recorder.recoveries,
+    recoveries: recorder.recoveries,
     kernels: distinctKernels(recorder.history.workers),
     metrics: ending.metrics,
     wallSeconds,

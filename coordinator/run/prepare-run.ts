@@ -57,8 +57,6 @@ export interface PreparedRun {
   readonly restored: LedgerState;
   /** What a coordinator that died left; null for a new run, and when the last one ended in order. */
   readonly left: LeftRun | null;
-  /** Times the run was resumed, this one included. */
-  readonly resumptions: number;
   /** Those who helped to verify the images wait there for the run to begin; null unless they were asked. */
   readonly early: EarlyAccess | null;
   /** Gives the run's lock back. */
@@ -135,7 +133,6 @@ export async function prepareNewRun(
       runtime,
       checkpoint: null,
       ...{ restored: emptyLedger, left: null },
-      resumptions: 0,
       early: await help.opened(),
       unlock: unlock!,
     };

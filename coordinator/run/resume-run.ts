@@ -102,7 +102,6 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
         checkpoint,
         restored,
         left: left && { ...left, adopted: adoptable?.adopted ?? null },
-        resumptions: restored.rollbacks,
         early: await help.opened(),
         unlock,
       },
@@ -227,7 +226,7 @@ async function rollBackLedger(
     }
     file.append({ kind: 'rollback', toStep } satisfies LedgerLine);
     file.sync();
-    return { ...state, ...rollBack(state, toStep), rollbacks: state.rollbacks + 1 };
+    return { ...state, ...rollBack(state, toStep), recoveries: state.recoveries + 1 };
   } finally {
     file.close();
   }

@@ -43,7 +43,7 @@ export interface RunRecorder extends Omit<ClusterListener, 'decided'> {
   readonly parameterDigest: string | null;
   /** Of the current generation; 0 before the first. */
   readonly worldSize: number;
-  /** Generations that took over from one that had begun, since the run was last started or resumed. */
+  /** Times that the run went on with other workers, or was resumed, under coordinators that died too. */
   readonly recoveries: number;
   /** How often the next step is begun, once it is. */
   readonly attempt: number;
@@ -78,7 +78,7 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
   let skipped = followSkippedSteps(o.restored.steps, warn);
   let parameterDigest = o.restored.epochs.at(-1)?.parameterDigest ?? null;
   let worldSize = 0;
-  let recoveries = 0;
+  let { recoveries } = o.restored;
   /** Of the next step. */
   let attempt = 1;
   let lastStepAtMs = o.nowMs();

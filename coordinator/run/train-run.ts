@@ -212,7 +212,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   saveLeft(run, active.checkpoints);
   const pace = measurePace();
   const { minWorkers, maxWorkers } = runtime;
-  const controlled = { config, counts: { minWorkers, maxWorkers }, recorder, resumptions: run.resumptions };
+  const controlled = { config, counts: { minWorkers, maxWorkers }, recorder };
   // Its address becomes the cluster's.
   await early?.server.close(deadlinesOf(runtime.silenceMs).shutdownMs);
   return runOnCluster({

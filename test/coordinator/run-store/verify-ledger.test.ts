@@ -46,8 +46,8 @@ describe('what is right', () => {
     ];
     const verdict = await verifyLedger(config, () => lines, complete);
     expect(verdict).toMatchObject({ ok: true, epochs: 3, steps: 9, rollbacks: 1, worldSizes: [2, 3] });
-    const { steps, rollbacks } = await settleLedger(lines);
-    expect([steps.map(({ step }) => step), rollbacks]).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], 1]);
+    const { steps, recoveries } = await settleLedger(lines);
+    expect([steps.map(({ step }) => step), recoveries]).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], 1]);
   });
 });
 
@@ -56,6 +56,10 @@ it('says who took which steps, and which were begun again', async () => {
     if (line.kind !== 'step' || step < 4) return line;
     return { ...stepLine(config, step, step < 7 ? 1 : 3, step < 7 ? 2 : 4), attempt: step === 4 ? 2 : 1 };
   });
+  // The rollback is one, and that another generation goes on after it is the same one.
+  const resumed: LedgerLine[] = [{ kind: 'rollback', toStep: 8 }, stepLine(config, 8, 1, 5)];
+  expect(await settleLedger(lines)).toMatchObject({ recoveries: 2 });
+  expect(await settleLedger([...lines, ...resumed])).toMatchObject({ recoveries: 3 });
   expect(await verifyLedger(config, () => lines, complete)).toMatchObject({
     ok: true,
     ranges: [

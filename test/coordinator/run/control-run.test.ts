@@ -41,8 +41,8 @@ function openFixture() {
   } as unknown as RunningCluster;
   const resources = { ...noResources(), workers, cluster };
   const run = {
-    ...{ config: tinyConfig(), resources, resumptions: 1, counts: { minWorkers: 2, maxWorkers: 6 } },
-    recorder: { nextStep: 4, attempt: 2, recoveries: 2 },
+    ...{ config: tinyConfig(), resources, counts: { minWorkers: 2, maxWorkers: 6 } },
+    recorder: { nextStep: 4, attempt: 2, recoveries: 3 },
   };
   return { run, scaled, control: controlOf(run, measurePace()) };
 }
