@@ -6,6 +6,7 @@ import { chaosCommand } from './chaos.js';
 import { dataCommand } from './data-plan.js';
 import { exportCommand } from './export.js';
 import { interpretCommand } from './interpret.js';
+import { logsCommand } from './logs.js';
 import { lrFindCommand } from './lr-find.js';
 import { packCommand } from './pack.js';
 import { predictCommand } from './predict.js';
@@ -27,6 +28,7 @@ export function buildProgram(environment: StartEnvironment): Command {
   program.addCommand(verifyRunCommand(environment));
   program.addCommand(runsCommand(environment));
   program.addCommand(statusCommand(environment));
+  program.addCommand(logsCommand(environment));
   program.addCommand(scaleCommand(environment));
   program.addCommand(chaosCommand(environment));
   program.addCommand(lrFindCommand(environment));

@@ -5,14 +5,13 @@ import { RondoError } from '../../runtime/errors.js';
 import { printableJson, writeLines } from '../../runtime/printable.js';
 import type { ControlConnection } from '../cluster/control.js';
 import { formatCount } from '../terminal/figures.js';
-import { commandOnRun, runDirOption, wholeNumber } from './command-options.js';
+import { commandOnRun, wholeNumber } from './command-options.js';
+import { type AskFlags, askOptions, connectRun } from './connect-run.js';
 import type { StartEnvironment } from './start.js';
-import { connectRun } from './status.js';
 
 const pollMs = 200;
 
-interface ScaleFlags {
-  readonly runDir: string;
+interface ScaleFlags extends AskFlags {
   readonly wait: boolean;
   readonly json?: boolean;
 }
@@ -22,7 +21,7 @@ export function scaleCommand({
   openLifecycle,
   exit,
 }: Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>) {
-  return commandOnRun(
+  const command = commandOnRun(
     'scale',
     'Changes the number of workers of a run that goes on. Its result stays the same, bit for bit.',
   )
@@ -31,7 +30,6 @@ export function scaleCommand({
         wholeNumber(1, 1024),
       ),
     )
-    .addOption(runDirOption())
     .option('--no-wait', 'do not wait until the run goes on with so many')
     .option('--json', 'one JSON object per line')
     .addHelpText(
@@ -45,11 +43,13 @@ Ctrl-C ends the waiting, and nothing else.
 
 Examples:
   coordinator scale pets 4
-  coordinator scale pets 1 --no-wait`,
+  coordinator scale pets 1 --no-wait
+  coordinator scale pets 4 --coordinator 10.0.0.1:7070 --token 3k9x2a.… --ca-hash sha256:…
+      from another machine: \`coordinator token create pets --for operator\` prints these options`,
     )
-    .action(async (run: string, workers: number, { runDir, wait, json }: ScaleFlags) => {
+    .action(async (run: string, workers: number, { wait, json, ...flags }: ScaleFlags) => {
+      const connection = await connectRun(run, flags);
       const { signal, close } = openLifecycle();
-      const connection = connectRun(run, runDir);
       const say = (event: object, text: string) => writeLines(output, [json ? printableJson(event) : text]);
       try {
         const { worldSize: before } = await connection.status();
@@ -78,6 +78,8 @@ Examples:
         close();
       }
     });
+  for (const option of askOptions()) command.addOption(option);
+  return command;
 }
 
 async function awaitWorkers(

@@ -27,6 +27,7 @@ import type { TrainContext } from '../run/train-context.js';
 import { trainRun } from '../run/train-run.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import { openReporter } from '../terminal/reporter.js';
+import { keepRunLog } from '../terminal/run-log.js';
 import { startOptions } from './command-options.js';
 
 const examples = `
@@ -92,10 +93,12 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
   const { runtime } = first;
   const lifecycle = environment.openLifecycle({ handsOver: runtime.supervised });
   const reporter = openReporter(output, { json: runtime.json }, environment.services.nowMs);
+  const log = keepRunLog(environment.services.nowMs);
   let health: RunHealth | null = null;
   let pod: PodRun | null = null;
   const report = (event: RunEvent) => {
     reporter.report(event);
+    log.hear(event);
     health?.hear(event);
     pod?.hear(event);
   };
@@ -123,7 +126,7 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
       const onControl = (control: RunControl) => health?.onControl(control);
       const scale = pod?.scale;
       const code = await train(run, {
-        ...{ services, report, signals: lifecycle, resume, onControl },
+        ...{ services, report, log, signals: lifecycle, resume, onControl },
         ...(scale === undefined ? {} : { scale }),
       });
       if (code !== 0) return code;

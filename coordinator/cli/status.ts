@@ -1,36 +1,24 @@
 import { setTimeout } from 'node:timers/promises';
 import type { MemberStatus, RunStatus } from '../../proto/run-status.js';
 import { printableJson, shellWord, writeLines } from '../../runtime/printable.js';
-import { type ControlConnection, connectControl } from '../cluster/control.js';
-import { readControlFile } from '../run-store/control-file.js';
-import { findRunDirectory } from '../run-store/run-directory.js';
 import { alignColumns, formatCount, noFigure } from '../terminal/figures.js';
-import { commandOnRun, runDirOption } from './command-options.js';
+import { type AskFlags, askOptions, commandOnActiveRun, connectRun } from './connect-run.js';
 import type { StartEnvironment } from './start.js';
 
 type ControlEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
 
-/** The coordinator answers at once, unless its machine is overloaded. */
-const answerMs = 10_000;
 const watchMs = 1_000;
 
-/** Asks the coordinator of a run that goes on. @throws RondoError failed-precondition when it does not. */
-export function connectRun(run: string, runDir: string): ControlConnection {
-  return connectControl(readControlFile(findRunDirectory(run, runDir)), answerMs);
-}
-
-interface StatusFlags {
-  readonly runDir: string;
+interface StatusFlags extends AskFlags {
   readonly watch?: boolean;
   readonly json?: boolean;
 }
 
 export function statusCommand({ output, openLifecycle, exit }: ControlEnvironment) {
-  return commandOnRun(
+  const command = commandOnActiveRun(
     'status',
     'Says how a run that goes on is doing: its workers, its generation, its speed, and who is slow and why.',
   )
-    .addOption(runDirOption())
     .option('--watch', 'say it again every second, until the run ends or Ctrl-C')
     .option('--json', 'one JSON object per line')
     .addHelpText(
@@ -43,11 +31,13 @@ A worker is slow when its own time per image is 1.25 times that of the others or
 
 Examples:
   coordinator status pets
-  coordinator status pets --json | jq '.members[] | select(.slow)'`,
+  coordinator status pets --json | jq '.members[] | select(.slow)'
+  coordinator status --coordinator 10.0.0.1:7070 --token 3k9x2a.… --ca-hash sha256:…
+      from another machine: \`coordinator token create pets --for operator\` prints this line`,
     )
-    .action(async (run: string, { runDir, watch, json }: StatusFlags) => {
+    .action(async (run: string | undefined, { watch, json, ...flags }: StatusFlags) => {
+      const connection = await connectRun(run, flags);
       const { signal, close } = openLifecycle();
-      const connection = connectRun(run, runDir);
       const say = async () => {
         const status = await connection.status();
         writeLines(output, json ? [printableJson({ kind: 'status', ...status })] : renderStatus(status));
@@ -65,6 +55,8 @@ Examples:
         close();
       }
     });
+  for (const option of askOptions()) command.addOption(option);
+  return command;
 }
 
 const phaseWords: Record<RunStatus['phase'], string> = {

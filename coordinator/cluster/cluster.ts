@@ -18,6 +18,7 @@ import type { Authority } from './authority.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { followDismissals } from './dismissals.js';
 import { listen } from './listen.js';
+import type { Operators } from './operators.js';
 import { tellListener, tellWorker } from './perform-effect.js';
 import { createSessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
@@ -32,6 +33,7 @@ export interface ClusterOptions {
   readonly credentials: RunCredentials;
   /** Gives workers their certificates; null, or not given, where there are none. */
   readonly authority?: Authority | null;
+  readonly operators?: Operators | null;
   readonly config: RunConfig;
   /** Workers that the run begins with. */
   readonly worldSize: number;
@@ -171,7 +173,13 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   );
 
   const service = { session: sessions.handler, ...createTransfers(options, deadlines.transferMs) };
-  const server = await listen(options.listen, options.credentials, service, options.authority);
+  const server = await listen(
+    options.listen,
+    options.credentials,
+    service,
+    options.authority,
+    options.operators,
+  );
   const timer = setInterval(() => dispatch({ kind: 'tick' }), deadlines.tickMs);
   return {
     address: server.address,

@@ -1,4 +1,5 @@
 import type { handleUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { ControlService } from '../../proto/gen/control.js';
 import {
   type Certificate,
   type CoordinatorServer,
@@ -10,22 +11,25 @@ import { RondoError } from '../../runtime/errors.js';
 import { callerOf } from '../../runtime/grpc/caller.js';
 import { type AnonymousService, failCall } from '../../runtime/grpc/server.js';
 import type { Authority } from './authority.js';
+import type { Operators } from './operators.js';
 
 /** A token and a signing request are less than 1 KiB. */
 const maxReceiveBytes = 16 << 10;
 
 type Answer = sendUnaryData<Certificate>;
 
-/** What is served to those that have no certificate yet. */
-export function enrolmentService({ enrol }: Authority): AnonymousService {
+/** What is served to those that have no certificate: yet, or ever. */
+export function guestService({ enrol }: Authority, operators: Operators | null): AnonymousService {
   const service: EnrolmentServer = {
     enrol: ({ request }, callback) => void answer(enrol(request), callback),
   };
   return {
     maxReceiveBytes,
+    admit: (path, metadata) => operators?.admit(path, metadata) ?? false,
     register(server) {
       server.addService(EnrolmentService, service);
       server.addService(CoordinatorService, refuseAll());
+      if (operators !== null) server.addService(ControlService, operators.service);
     },
   };
 }

@@ -4,7 +4,8 @@ import { serializeStateChunk } from '../../proto/state-chunk.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { type GrpcServer, openGrpcServer } from '../../runtime/grpc/server.js';
 import type { Authority } from './authority.js';
-import { enrolmentService, renewalHandler } from './enrolment-service.js';
+import { guestService, renewalHandler } from './enrolment-service.js';
+import type { Operators } from './operators.js';
 
 const healthName = 'rondo.coordinator.v1.Coordinator';
 
@@ -18,7 +19,8 @@ const maxReceiveBytes = 64 << 20;
 
 /**
  * Serves the coordinator's service and gRPC health on `address` (HOST:PORT, port 0 for any free one), for
- * those that hold the run's credentials; with `authority`, enrolment for those that hold none.
+ * those that hold the run's credentials; with `authority`, enrolment for those that hold none, and what `operators`
+ * may ask.
  *
  * @throws RondoError as `openGrpcServer` does.
  */
@@ -27,12 +29,13 @@ export async function listen(
   credentials: RunCredentials,
   service: Omit<CoordinatorServer, 'renew'>,
   authority: Authority | null = null,
+  operators: Operators | null = null,
 ): Promise<GrpcServer> {
   const health = new HealthImplementation({ '': 'SERVING', [healthName]: 'SERVING' });
   const server = await openGrpcServer(address, {
     credentials,
     maxReceiveBytes,
-    ...(authority !== null && { admit: authority.admit, anonymous: enrolmentService(authority) }),
+    ...(authority !== null && { admit: authority.admit, anonymous: guestService(authority, operators) }),
     register(services) {
       services.addService(coordinatorService, { ...service, renew: renewalHandler(authority) });
       health.addToServer(services);

@@ -52,7 +52,7 @@ export interface VerifierServer extends VerificationHelpers {
  */
 export async function serveVerifiers(o: {
   readonly listen: string;
-  readonly access: Pick<RunAccess, 'credentials' | 'authority'>;
+  readonly access: Pick<RunAccess, 'credentials' | 'authority' | 'operators'>;
   readonly version: string;
 }): Promise<VerifierServer> {
   const verifiers = createRemoteVerifiers(o.version);
@@ -61,7 +61,8 @@ export async function serveVerifiers(o: {
     ...{ session: refuse, fetchDataset: refuse, fetchPretrained: refuse },
     ...{ fetchCheckpoint: refuse, fetchSamples: refuse, verifyImages: verifiers.handler },
   };
-  const server = await listen(o.listen, o.access.credentials, service, o.access.authority);
+  const { credentials, authority, operators } = o.access;
+  const server = await listen(o.listen, credentials, service, authority, operators);
   return {
     address: server.address,
     attend: verifiers.attend,

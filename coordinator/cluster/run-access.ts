@@ -20,6 +20,7 @@ import {
   writeToken,
 } from '../run-store/join-tokens.js';
 import type { Authority, ReviewToken } from './authority.js';
+import { type Operators, openOperators } from './operators.js';
 
 /** How members of a run prove that they are, and what brings others in. */
 export interface RunAccess {
@@ -30,6 +31,8 @@ export interface RunAccess {
   readonly workerArguments: readonly string[];
   /** Gives certificates, where they are needed: beyond this machine. */
   readonly authority: Authority | null;
+  /** Those who ask the run from other machines, where it has an authority. */
+  readonly operators: Operators | null;
   /** The run's token, for a file that only this user reads; null where each worker has a certificate. */
   readonly runToken: string | null;
   /** What is given to the other machines; null where there are no certificates. */
@@ -79,6 +82,7 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
     const authority = openExternalAuthority(o.tls);
     return {
       ...{ credentials: authority.credentials, authority, runToken: null, joining: null },
+      operators: openOperators(tokensFolder(o.folder)),
       ...{ workerEnvironment: {}, workerArguments: [], close: authority.close },
     };
   }
@@ -94,7 +98,7 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
       // Empty: one that this process was started with is of another run.
       workerEnvironment: { [tokenVariable]: token, [authorityHashVariable]: '' },
       workerArguments: o.insecure ? ['--insecure'] : [],
-      ...{ authority: null, runToken: token, joining: null },
+      ...{ authority: null, operators: null, runToken: token, joining: null },
       close() {},
     };
   }
@@ -111,6 +115,7 @@ export async function openAccess(o: AccessOptions): Promise<RunAccess> {
   const { hash, credentials } = authority;
   return {
     ...{ credentials, authority, runToken: null, joining: { token, hash } },
+    operators: openOperators(tokensFolder(o.folder)),
     workerEnvironment: { [tokenVariable]: launched.token, [authorityHashVariable]: hash },
     workerArguments: [],
     close: authority.close,

@@ -19,10 +19,14 @@ const tokenSchema = z.object({
   revokedAtMs: z.number().nullable(),
   /** A start of the run made and printed it, and no command. */
   ofStart: z.boolean().default(false),
+  /** Who it is for: a worker that joins the run, or an operator who asks it from another machine. */
+  role: z.enum(['worker', 'operator']).default('worker'),
 });
 
-/** What a token to join a run with is worth. The token itself, ID.SECRET, is shown once and kept nowhere. */
+/** What a token is worth. The token itself, ID.SECRET, is shown once and kept nowhere. */
 export type JoinToken = Readonly<z.infer<typeof tokenSchema>>;
+
+export type TokenRole = JoinToken['role'];
 
 const idLetters = 'abcdefghijklmnopqrstuvwxyz0123456789';
 const idLength = 6;
@@ -31,7 +35,12 @@ const tokenPattern = /^([a-z0-9]{6})\.([\w-]{32})$/;
 export const defaultTokenMs = 24 * 60 * 60 * 1000;
 
 /** A new token: what is given to workers, and what is kept of it. */
-export function makeToken(o: { readonly lifetimeMs: number; readonly uses: number | null }): {
+export function makeToken(o: {
+  readonly lifetimeMs: number;
+  readonly uses: number | null;
+  /** A worker's unless given. */
+  readonly role?: TokenRole;
+}): {
   readonly token: string;
   readonly record: JoinToken;
 } {
@@ -41,6 +50,7 @@ export function makeToken(o: { readonly lifetimeMs: number; readonly uses: numbe
   const record = {
     ...{ id, secretDigest: digest(secret).toString('hex'), createdAtMs: now },
     ...{ expiresAtMs: now + o.lifetimeMs, uses: o.uses, revokedAtMs: null, ofStart: false },
+    role: o.role ?? 'worker',
   };
   return { token: `${id}.${secret}`, record };
 }
@@ -60,7 +70,12 @@ export function recordToken(token: string): JoinToken {
   }
   const secretDigest = digest(secret).toString('hex');
   const times = { createdAtMs: Date.now(), expiresAtMs: Number.MAX_SAFE_INTEGER, revokedAtMs: null };
-  return { id, secretDigest, uses: null, ofStart: false, ...times };
+  return { id, secretDigest, uses: null, ofStart: false, role: 'worker', ...times };
+}
+
+/** Whether a text has the form of a token: ID.SECRET. */
+export function isToken(text: string): boolean {
+  return tokenPattern.test(text);
 }
 
 /** The record of a token that is whole and right; undefined for any other, which is all that is said of it. */
@@ -91,7 +106,7 @@ export function readTokens(folder: string): JoinToken[] {
 }
 
 /**
- * Nobody joins with the token any more, and who has joined with it must go.
+ * The token is worth nothing any more, and who has joined with it must go.
  *
  * @param id as `readTokens` has it, or the whole token.
  * @throws RondoError not-found.
@@ -122,20 +137,26 @@ export async function removeIdleTokens(identity: string): Promise<void> {
   }
 }
 
-const reachSchema = z.object({ address: z.string(), hash: z.string() });
+const reachSchema = z.object({
+  address: z.string(),
+  hash: z.string(),
+  /** Workers join with tokens: not those that bring certificates of the user's own authority. */
+  joins: z.boolean().default(true),
+});
 
 /** Where a run's coordinator is reached, and the hash of its authority: what a token is worth nothing without. */
 export type Reach = Readonly<z.infer<typeof reachSchema>>;
 
 export async function writeReach(identity: string, reach: Reach): Promise<void> {
+  makeFolder(identity, { mode: 0o700 });
   await writeDurably(join(identity, 'reach.json'), [`${JSON.stringify(reach)}\n`]);
 }
 
-/** @throws RondoError failed-precondition for a run that nobody joins with a token. */
+/** @throws RondoError failed-precondition for a run that other machines do not reach. */
 export function readReach(identity: string): Reach {
   const path = join(identity, 'reach.json');
   if (existsSync(path)) return parseJson(reachSchema, readFileSync(path, 'utf8'), { name: path });
-  throw new RondoError('failed-precondition', 'no worker joins this run with a token', {
+  throw new RondoError('failed-precondition', 'no other machine reaches this run with a token', {
     remedy: 'start or resume it with --listen HOST:PORT of an address that other machines reach',
   });
 }

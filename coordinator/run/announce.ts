@@ -30,7 +30,9 @@ export async function announce(o: Announcement, report: (event: RunEvent) => voi
   const isOpen = localWorkers < o.maxWorkers;
   const tokenFile = isOpen && runToken !== null ? o.tokenFile : null;
   const address = reachableAddress(o.bound, o.advertise ?? null);
-  if (joining !== null) await writeReach(o.identity, { address, hash: joining.hash });
+  if (access.authority !== null) {
+    await writeReach(o.identity, { address, hash: access.authority.hash, joins: joining !== null });
+  }
   if (tokenFile !== null) writeTokenFile(tokenFile, runToken!);
   if (insecure) report({ kind: 'warning', text: insecureText });
   report({

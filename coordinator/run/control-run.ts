@@ -15,12 +15,15 @@ import type { TrainContext } from './train-context.js';
 
 /** Steps over which a run's speed is measured. */
 const measuredSteps = 20;
+/** For the last lines of the log to be taken. */
+const lastLinesMs = 500;
 
 export interface ControlledRun {
   readonly config: RunConfig;
   readonly counts: Pick<WorkerCounts, 'minWorkers' | 'maxWorkers'>;
   readonly recorder: Pick<RunRecorder, 'nextStep' | 'attempt' | 'recoveries'>;
   readonly resources: OpenResources;
+  readonly log: RunControl['log'];
   /** Where workers are started elsewhere. */
   readonly scale?: TrainContext['scale'];
 }
@@ -48,11 +51,12 @@ export function measurePace(): Pace {
 
 /** What a person may ask of the run and have it do. */
 export function controlOf(
-  { config, counts, recorder, resources, scale }: ControlledRun,
+  { config, counts, recorder, resources, log, scale }: ControlledRun,
   pace: Pace,
 ): RunControl {
   const localIds = () => resources.workers?.workerIds ?? [];
   return {
+    log,
     status(): RunStatus {
       const { members, ...cluster } = resources.cluster!.status();
       const local = localIds();
@@ -113,8 +117,8 @@ function requirePossible(
 }
 
 /**
- * Answers `coordinator status` and `coordinator scale` until the run's resources are closed. A run that cannot
- * be asked goes on all the same, with a warning.
+ * Answers `coordinator status`, `logs` and `scale`, of this user and of operators elsewhere, until the run's resources
+ * are closed. A run that cannot be asked goes on all the same, with a warning.
  *
  * @param file names the service and its secret, for this user alone.
  */
@@ -127,15 +131,17 @@ export async function openControl(
     report,
   }: { readonly services: Pick<RunServices, 'serveControl'>; report(event: RunEvent): void },
 ): Promise<void> {
+  resources.access?.operators?.serve(control);
   try {
     const token = createRunToken();
     const server = await services.serveControl(control, token);
     resources.control = {
       address: server.address,
-      close: server.close,
-      destroy() {
+      end(reason) {
         removeTokenFile(file);
-        server.destroy();
+        control.log.end(reason);
+        // Those who follow the log are told.
+        void server.close(lastLinesMs);
       },
     };
     writeControlFile(file, { address: server.address, token });

@@ -1,13 +1,7 @@
 import { withDeadline } from '../../runtime/deadline.js';
 import type { VerifierServer } from '../cluster/remote-verifiers.js';
 import type { RunAccess } from '../cluster/run-access.js';
-import type {
-  ControlServer,
-  LaunchedWorkers,
-  MetricsCollector,
-  MetricsServer,
-  RunningCluster,
-} from './services.js';
+import type { LaunchedWorkers, MetricsCollector, MetricsServer, RunningCluster } from './services.js';
 
 /** What a run has open; set one by one as they open, so that they can be closed at any moment. */
 export interface OpenResources {
@@ -15,7 +9,8 @@ export interface OpenResources {
   collector: MetricsCollector | null;
   cluster: RunningCluster | null;
   workers: LaunchedWorkers | null;
-  control: ControlServer | null;
+  /** `end` tells those who follow the run why it is over. */
+  control: { readonly address: string; end(reason: string): void } | null;
   access: RunAccess | null;
   /** Serves those who wait for the run to begin. */
   early: VerifierServer | null;
@@ -60,7 +55,7 @@ export async function closeResources(
 ): Promise<void> {
   const { server, collector, cluster, workers, control, access, early } = resources;
   const { goodbyeMs, closeMs, settleMs } = deadlines;
-  control?.destroy();
+  control?.end(reason);
   early?.destroy();
   if (cluster !== null) {
     const closed = await inTime(cluster.close(ok, reason), goodbyeMs);
@@ -81,7 +76,7 @@ export async function closeResources(
 
 /** Synchronous: for a process that is about to exit. */
 export function destroyResources({ server, cluster, workers, control, access, early }: OpenResources): void {
-  control?.destroy();
+  control?.end('the coordinator ended at once');
   workers?.destroy();
   early?.destroy();
   cluster?.destroy();

@@ -83,7 +83,6 @@ export interface MetricsServer {
 export interface ControlServer {
   readonly address: string;
   close(graceMs: number): Promise<void>;
-  destroy(): void;
 }
 
 export interface MetricsCollector {

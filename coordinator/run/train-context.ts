@@ -1,4 +1,4 @@
-import type { RunControl, Scaling } from '../cluster/control.js';
+import type { RunControl, RunLog, Scaling } from '../cluster/control.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { RunServices } from './services.js';
 
@@ -17,6 +17,8 @@ export interface TrainContext {
   };
   /** Hears how the run can be asked what it is at, once it can. */
   onControl?(control: RunControl): void;
+  /** What it says, for those who ask from elsewhere. */
+  readonly log: RunLog;
   /** Changes how many workers are started elsewhere; where it is given, none are here. */
   scale?(workers: number): Promise<Scaling>;
   /** The command that goes on with this run. */

@@ -237,7 +237,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
     endRemedy: `go on with: ${resume}`,
     checkpoint: () => active.start!,
     async work(cluster) {
-      const control = controlOf({ ...controlled, resources, scale: context.scale }, pace);
+      const control = controlOf({ ...controlled, resources, log: context.log, scale: context.scale }, pace);
       context.onControl?.(control);
       await openControl(control, directory.control, resources, context);
       return trainPhases(active, cluster);

@@ -69,6 +69,14 @@ export function joinCommand(
   return `worker join --coordinator ${address} ${proof} --ca-hash ${hash}`;
 }
 
+/** The same for who is to ask the run there. */
+export function operatorCommand(
+  address: string,
+  { token, hash }: { readonly token: string; readonly hash: string },
+): string {
+  return `coordinator status --coordinator ${address} --token ${token} --ca-hash ${hash}`;
+}
+
 function renderWaiting(event: Extract<RunEvent, { kind: 'waiting' }>): string[] {
   const elsewhere = event.workers - event.localWorkers;
   const { address, tokenFile, joining, insecure } = event;

@@ -18,6 +18,10 @@ export interface Output extends NodeJS.WritableStream {
   readonly columns?: number;
 }
 
+interface TextOutput {
+  write(text: string): unknown;
+}
+
 const redrawMs = 100;
 const plainProgressMs = 30_000;
 const jsonProgressMs = 1_000;
@@ -40,7 +44,7 @@ function openOutput(output: Output, json: boolean, nowMs: () => number): Reporte
 }
 
 /** One JSON object per line, and nothing else. */
-function openJsonReporter(output: Output, nowMs: () => number): Reporter {
+export function openJsonReporter(output: TextOutput, nowMs: () => number): Reporter {
   const mayRepeat = createThrottle(jsonProgressMs, nowMs);
   return {
     report(event) {
@@ -56,7 +60,7 @@ function openJsonReporter(output: Output, nowMs: () => number): Reporter {
 }
 
 /** Lines for a file or a pipe: what lasts, and now and then how far it is. */
-function openPlainReporter(output: Output, nowMs: () => number): Reporter {
+export function openPlainReporter(output: TextOutput, nowMs: () => number): Reporter {
   let state = initialProgress;
   const mayRepeat = createThrottle(plainProgressMs, nowMs);
   return {

@@ -102,15 +102,7 @@ export function tokenCredentials(token: string, insecure = false): RunCredential
   const expected = digest(token);
   const proof: ChannelProof = {
     credentials: credentials.createInsecure(),
-    interceptors: [
-      (options, nextCall) =>
-        new InterceptingCall(nextCall(options), {
-          start(metadata, listener, next) {
-            metadata.set(tokenKey, token);
-            next(metadata, listener);
-          },
-        }),
-    ],
+    interceptors: [bearToken(token)],
     tls: null,
     serverName: null,
   };
@@ -130,6 +122,23 @@ export function tokenCredentials(token: string, insecure = false): RunCredential
     },
     channel: () => proof,
   };
+}
+
+/** Adds a token to every call. */
+export function bearToken(token: string): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start(metadata, listener, next) {
+        metadata.set(tokenKey, token);
+        next(metadata, listener);
+      },
+    });
+}
+
+/** The token that a call carries; null for none, or several. */
+export function tokenOf(metadata: Metadata): string | null {
+  const given = metadata.get(tokenKey);
+  return given.length === 1 ? String(given[0]) : null;
 }
 
 function digest(token: string): Buffer {

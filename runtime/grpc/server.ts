@@ -1,6 +1,7 @@
 import { createServer, type Socket, type Server as SocketServer } from 'node:net';
 import {
   logVerbosity,
+  type Metadata,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -36,6 +37,12 @@ export interface AnonymousService {
   /** The largest message that a caller may send. */
   readonly maxReceiveBytes: number;
   register(server: Server): void;
+  /**
+   * Whether a call proves so much that its connection may stay; none does unless given.
+   *
+   * @throws RondoError to refuse the call.
+   */
+  admit?(path: string, metadata: Metadata): boolean;
 }
 
 export interface GrpcServerOptions {
@@ -81,12 +88,21 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
   const nameOf = (remote: Remote) => members.get(keyOf(remote))?.name ?? null;
   const server = new Server({
     ...serverOptions(options.maxReceiveBytes),
-    interceptors: [logRefusedCalls(refusals, nameOf), authentication(credentials, guard, nameOf)],
+    interceptors: [
+      logRefusedCalls(refusals, nameOf),
+      authentication(guard, ({ metadata, remote }) => {
+        credentials.server.authenticate(metadata);
+        const name = nameOf(remote);
+        if (name !== null) noteCaller(metadata, name);
+        else if (tls !== null) throw new RondoError('unauthenticated', 'the connection has ended');
+        return true;
+      }),
+    ],
   });
   options.register(server);
   // Connections are secured before they are handed on.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const guests = anonymous === undefined ? null : openGuestServer(anonymous, refusals);
+  const guests = anonymous === undefined ? null : openGuestServer(anonymous, guard, refusals);
   const connections = new Set<Socket>();
   const refuse = (
     { remoteAddress: remote }: Socket,
@@ -157,8 +173,15 @@ export async function openGrpcServer(address: string, options: GrpcServerOptions
   };
 }
 
-function openGuestServer({ maxReceiveBytes, register }: AnonymousService, refusals: RefusalLog) {
-  const interceptors = [logRefusedCalls(refusals, () => null)];
+function openGuestServer(
+  { maxReceiveBytes, register, admit }: AnonymousService,
+  guard: ConnectionGuard,
+  refusals: RefusalLog,
+) {
+  const interceptors = [
+    logRefusedCalls(refusals, () => null),
+    authentication(guard, ({ path, metadata }) => admit?.(path, metadata) ?? false),
+  ];
   const server = new Server({ ...serverOptions(maxReceiveBytes), interceptors });
   register(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -176,28 +199,26 @@ export function failCall(
   call.emit('error', RondoError.from(thrown).toGrpc());
 }
 
-function authentication(
-  { server }: RunCredentials,
-  guard: ConnectionGuard,
-  nameOf: (remote: Remote) => string | null,
-): ServerInterceptor {
-  return (_method, call) =>
+interface ArrivingCall {
+  readonly path: string;
+  readonly metadata: Metadata;
+  readonly remote: Remote;
+}
+
+/** @param prove whether a call proves that its connection may stay. @throws RondoError to refuse the call. */
+function authentication(guard: ConnectionGuard, prove: (call: ArrivingCall) => boolean): ServerInterceptor {
+  return ({ path }, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
         next({
           onReceiveMetadata(metadata, proceed) {
-            const connection = call.getConnectionInfo();
+            const remote = call.getConnectionInfo();
             try {
-              server.authenticate(metadata);
-              const name = nameOf(connection);
-              if (name !== null) noteCaller(metadata, name);
-              else if (server.tls !== null)
-                throw new RondoError('unauthenticated', 'the connection has ended');
+              if (prove({ path, metadata, remote })) guard.authenticated(remote);
             } catch (thrown) {
               // Nothing of the call was read yet, and nothing will be.
               return call.sendStatus(RondoError.from(thrown).toGrpc());
             }
-            guard.authenticated(connection);
             proceed(metadata);
           },
         });

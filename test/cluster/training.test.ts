@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { runCoordinator } from '../support/coordinator-process.js';
+import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { buildGoPrograms } from '../support/go-programs.js';
 import { readStateDigest, readSummaryFile } from '../support/run-files.js';
-import { type Cluster, startCluster } from './harness/cluster.js';
+import { type Cluster, type PortForward, startCluster } from './harness/cluster.js';
 import { waitFor } from './harness/commands.js';
 import { buildImages } from './harness/images.js';
 import { nodeName } from './harness/place.js';
@@ -29,6 +29,7 @@ const say = (what: string) =>
 
 let folder: string;
 let cluster: Cluster;
+let forward: PortForward | undefined;
 
 beforeAll(async () => {
   const missing = await missingRequirements();
@@ -46,6 +47,8 @@ beforeAll(async () => {
 });
 
 afterEach(async ({ task }) => {
+  forward?.close();
+  killCoordinators();
   if (task.result?.state !== 'fail') return;
   const look = (...args: string[]) =>
     cluster.kubectl(['--namespace', namespace, ...args]).catch((error: Error) => error.message);
@@ -79,6 +82,19 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   await kubectl(['delete', 'job', 'pets-test', '--wait']);
   say('helm test: all that a run needs is there');
 
+  // A person on a machine of their own, who may do nothing in the cluster but forward ports.
+  const token = await release.inCoordinator(
+    ...['coordinator', 'token', 'create', 'pets', '--for', 'operator', '--json'],
+  );
+  const operator = JSON.parse(token) as { token: string; hash: string };
+  forward = await cluster.forwardPort(['-n', namespace, 'port-forward', 'svc/pets-coordinator', ':7070']);
+  const proof = ['--coordinator', forward.address, '--token', operator.token, '--ca-hash', operator.hash];
+  const status = await runCoordinator(['status', ...proof, '--json']);
+  expect(status.events, status.stderr).toMatchObject([{ kind: 'status', runId: 'pets', worldSize: 2 }]);
+  const logs = startCoordinator(['logs', 'pets', ...proof, '--follow', '--json']);
+  await logs.event(({ kind }) => kind === 'step');
+  say('a person elsewhere asks the run and follows it, by a port-forward and a token');
+
   const [killed] = await release.workerPods();
   await kubectl(['delete', 'pod', killed!.name, '--grace-period=0', '--force']);
   await waitFor('another pod', async () => {
@@ -102,16 +118,26 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   await helm('upgrade', 'pets', chart, ...values, '--set', 'workers=3');
   await release.trainsOn(3);
   say('helm upgrade: three workers train');
-  await release.inCoordinator('coordinator', 'scale', 'pets', '2');
+  const scaled = await runCoordinator(['scale', 'pets', '2', ...proof, '--no-wait']);
+  expect(scaled.code, scaled.stderr).toBe(0);
+  await logs.event((event) => event.kind === 'recovered' && event.worldSize === 2);
+  logs.kill('SIGINT');
+  expect((await logs.exited).code).toBe(0);
   await release.trainsOn(2);
   const { spec } = JSON.parse(await kubectl(['get', 'job', 'pets-workers', '-o', 'json'])) as {
     spec: { parallelism: number; completions: number };
   };
   expect([spec.parallelism, spec.completions]).toEqual([2, 2]);
-  say('coordinator scale: two workers train');
+  say('coordinator scale through the port-forward: two workers train');
 
   await kubectl(['delete', 'pod', release.coordinator, '--wait']);
   await release.trainsOn(2);
+  // It led to the pod that is gone; the token is as good as before.
+  forward.close();
+  forward = await cluster.forwardPort(['-n', namespace, 'port-forward', 'svc/pets-coordinator', ':7070']);
+  proof[1] = forward.address;
+  const again = await runCoordinator(['status', 'pets', ...proof]);
+  expect(again.stdout, again.stderr).toMatch(/^run pets: /);
   say('the coordinator pod was deleted, and another took its place');
 
   await kubectl(['cordon', nodeName]);

@@ -3,11 +3,17 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectPlainly } from 'node:net';
 import path from 'node:path';
 import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
-import type { ServiceError } from '@grpc/grpc-js';
+import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { connect as connectNats } from 'nats';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { makeToken, revokeToken, writeToken } from '../../coordinator/run-store/join-tokens.js';
+import {
+  makeToken,
+  revokeToken,
+  type TokenRole,
+  writeToken,
+} from '../../coordinator/run-store/join-tokens.js';
+import { ControlClient } from '../../proto/gen/control.js';
 import { CoordinatorClient, EnrolmentClient } from '../../proto/gen/coordinator.js';
 import { subjects } from '../../proto/metrics.js';
 import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
@@ -60,7 +66,7 @@ interface Target {
 type Proof = Pick<RunCredentials, 'channel'>;
 
 /** How a call by `credentials` ends. */
-function call<C extends CoordinatorClient | EnrolmentClient>(
+function call<C extends CoordinatorClient | EnrolmentClient | ControlClient>(
   { address }: Target,
   Class: new (...inputs: ConstructorParameters<typeof CoordinatorClient>) => C,
   credentials: Proof,
@@ -89,8 +95,8 @@ async function attacksOn(target: Target): Promise<Attack[]> {
   const { address, folder, hash, authority, publicAuthority } = target;
   const identity = path.join(folder, 'identity');
   const tokens = path.join(identity, 'tokens');
-  const createToken = async (uses: number | null, lifetimeMs = 600_000) => {
-    const { token, record } = makeToken({ lifetimeMs, uses });
+  const createToken = async (uses: number | null, lifetimeMs = 600_000, role: TokenRole = 'worker') => {
+    const { token, record } = makeToken({ lifetimeMs, uses, role });
     await writeToken(tokens, record);
     return token;
   };
@@ -118,6 +124,13 @@ async function attacksOn(target: Target): Promise<Attack[]> {
       const value = { workerId, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version: '', zone: undefined };
       session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
     });
+  const asOperator = async (token: string | null) => {
+    const metadata = new Metadata();
+    if (token !== null) metadata.set('rondo-token', token);
+    await call(target, ControlClient, guest, (client, done) => client.scale({ workers: 1 }, metadata, done));
+  };
+  const revokedOperator = await createToken(null, 600_000, 'operator');
+  await revokeToken(tokens, revokedOperator);
   const refused = (why: string) => new RegExp(`"(call|connection) refused".*${why}`);
   return [
     {
@@ -166,6 +179,31 @@ async function attacksOn(target: Target): Promise<Attack[]> {
       name: 'an expired token',
       line: /"enrolment refused".*has expired/,
       try: async () => enrol(await createToken(null, -1), 'old')(),
+    },
+    {
+      name: 'control without a token',
+      line: refused('Control/Scale.*carries no token'),
+      try: () => asOperator(null),
+    },
+    {
+      name: 'control with a token to join',
+      line: refused('Control/Scale.*is for workers to join with'),
+      try: async () => asOperator(await createToken(null)),
+    },
+    {
+      name: 'joining with an operator’s token',
+      line: /"enrolment refused".*is for an operator/,
+      try: async () => enrol(await createToken(null, 600_000, 'operator'), 'spy')(),
+    },
+    {
+      name: 'control with a revoked token',
+      line: refused('Control/Scale.*was revoked'),
+      try: () => asOperator(revokedOperator),
+    },
+    {
+      name: 'control with an expired token',
+      line: refused('Control/Scale.*has expired'),
+      try: async () => asOperator(await createToken(null, -1, 'operator')),
     },
     {
       name: 'an id of the coordinator’s own workers',
@@ -271,6 +309,22 @@ it('a run that is attacked meanwhile logs a line for each attack, and ends with 
   expect(natsLog.match(/Publish Violation.*JS\.API\.STREAM\.DELETE/g), natsLog).toHaveLength(1);
   expect(natsLog.match(/Subscription Violation/g), natsLog).toHaveLength(1);
 
+  // Meanwhile an operator elsewhere looks on, by the line that the coordinator's machine prints for one.
+  const create = ['token', 'create', folder, '--for', 'operator', '--coordinator', address];
+  const printed = (await runCoordinator(create)).stdout.trim().split(' ');
+  expect(printed.slice(0, 2)).toEqual(['coordinator', 'status']);
+  const proof = printed.slice(2);
+  const [asked, told] = await Promise.all([
+    runCoordinator(['status', ...proof, '--json']),
+    runCoordinator(['logs', 'attacked', ...proof, '--tail', '1']),
+  ]);
+  expect(asked.events, asked.stderr).toMatchObject([{ kind: 'status', runId, phase: 'gathering' }]);
+  expect(told.stdout, told.stderr).toMatch(
+    /worker join --coordinator \S+ --token-file FILE --ca-hash \S+\n$/,
+  );
+  const follower = startCoordinator(['logs', ...proof, '--follow', '--json']);
+  await follower.event(({ kind }) => kind === 'prepared');
+
   const secondRound = new Date().toISOString();
   // While it trains, all of it at once, and sockets that say nothing.
   const guest = joinWorker(address, { inputs: ['--token', token, '--ca-hash', hash, '--id', 'guest'] });
@@ -284,6 +338,12 @@ it('a run that is attacked meanwhile logs a line for each attack, and ends with 
   expect((await guest.exited).code).toBe(0);
   expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed', steps: 3 });
   expect(events.filter(({ kind }) => ['worker-lost', 'recovered'].includes(kind))).toEqual([]);
+
+  const followed = await follower.exited;
+  expect(followed.code, followed.stderr).toBe(0);
+  expect(followed.events.at(-1)).toEqual({ kind: 'ended', reason: 'the run is completed' });
+  expect(followed.events.filter(({ kind }) => kind === 'step')).toHaveLength(3);
+  expect(followed.stdout + told.stdout).not.toContain(token);
 
   const lines = stderr.split('\n').filter((line) => line.startsWith('{'));
   const earlier = lines.filter((line) => (JSON.parse(line) as LogLine).time < secondRound);

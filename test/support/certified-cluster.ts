@@ -1,3 +1,5 @@
+import { type Operators, openOperators } from '../../coordinator/cluster/operators.js';
+import { tokensFolder } from '../../coordinator/run-store/join-tokens.js';
 import { openLog } from '../../runtime/log.js';
 import { type CertifiedRun, closeCertifiedRuns, openCertifiedRun } from './certified-run.js';
 import { type ClusterFixture, destroyFixtures, openFixture } from './cluster-fixture.js';
@@ -5,7 +7,7 @@ import { type ClusterFixture, destroyFixtures, openFixture } from './cluster-fix
 /** A cluster of two workers with certificates. Refusals go to `logged`, a line each. */
 export async function openCertifiedCluster(
   logged: (line: Record<string, unknown>) => void,
-): Promise<{ run: CertifiedRun; fixture: ClusterFixture }> {
+): Promise<{ run: CertifiedRun; operators: Operators; fixture: ClusterFixture }> {
   openLog({
     program: 'test',
     environment: { RONDO_LOG: 'warn' },
@@ -13,8 +15,9 @@ export async function openCertifiedCluster(
   });
   const run = await openCertifiedRun();
   const { authority } = run;
-  const access = { credentials: authority.credentials, authority };
-  return { run, fixture: await openFixture(2, {}, { ...access, silenceMs: 10_000 }) };
+  const operators = openOperators(tokensFolder(run.folder));
+  const access = { credentials: authority.credentials, authority, operators };
+  return { run, operators, fixture: await openFixture(2, {}, { ...access, silenceMs: 10_000 }) };
 }
 
 /** For afterEach. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Authority, openAuthority } from '../../coordinator/cluster/authority.js';
-import { makeToken, writeToken } from '../../coordinator/run-store/join-tokens.js';
+import { makeToken, type TokenRole, writeToken } from '../../coordinator/run-store/join-tokens.js';
 import { createRequest } from '../../runtime/certificates.js';
 import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
 import { openCredentials, type RenewableCredentials } from '../../runtime/grpc/open-credentials.js';
@@ -14,7 +14,7 @@ export interface CertifiedRun {
   readonly authority: Authority;
   readonly authorityPem: string;
   /** A token as `coordinator token create` makes it. */
-  createToken(o?: { lifetimeMs?: number; uses?: number | null }): Promise<string>;
+  createToken(o?: { lifetimeMs?: number; uses?: number | null; role?: TokenRole }): Promise<string>;
   /** A certificate for worker `id`, without a connection. */
   issue(id: string): Promise<CertificateIdentity>;
   /** What worker `id` proves itself with, without a connection. */
@@ -31,8 +31,8 @@ export async function openCertifiedRun(certificateMs = 60_000, runId = 'certifie
     launched: launched.record,
   });
   const authorityPem = authority.credentials.identity.authority;
-  const createToken: CertifiedRun['createToken'] = async ({ lifetimeMs = 3_600_000, uses = null } = {}) => {
-    const { token, record } = makeToken({ lifetimeMs, uses });
+  const createToken: CertifiedRun['createToken'] = async (o = {}) => {
+    const { token, record } = makeToken({ lifetimeMs: 3_600_000, uses: null, ...o });
     await writeToken(join(folder, 'tokens'), record);
     return token;
   };

@@ -1,20 +1,17 @@
-import { X509Certificate } from 'node:crypto';
 import { connect as connectPlainly } from 'node:net';
-import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { Metadata } from '@grpc/grpc-js';
 import { type Certificate, EnrolmentClient } from '../../proto/gen/coordinator.js';
-import { authorityHash } from '../../runtime/authority-hash.js';
 import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
-import { anonymousProof, tlsVersions } from '../../runtime/grpc/certificate-credentials.js';
+import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
+import { findAuthority, hostOf } from '../../runtime/grpc/find-authority.js';
 import { openCredentials, type RenewableCredentials } from '../../runtime/grpc/open-credentials.js';
 import { parseHostPort } from '../../runtime/host-port.js';
 import { coordinatorName } from '../../runtime/member-name.js';
 import type { JoinProof } from './join-proof.js';
 
 const retryMs = 500;
-const handshakeMs = 5_000;
 const enrolMs = 10_000;
 const maxReceiveBytes = 64 << 10;
 
@@ -77,73 +74,6 @@ export async function enrol(
   }
 }
 
-/**
- * The authority's certificate (PEM), as the coordinator shows it. That it is the one that people named is proved
- * by the hash of its key; that the coordinator has a certificate of it is proved by the next connection, which
- * trusts nothing else.
- */
-async function findAuthority(
-  coordinator: string,
-  hashes: readonly string[],
-): Promise<{ authority: string; localHost: string }> {
-  const socket = await shakeHands(coordinator);
-  try {
-    const shown = chainOf(socket);
-    const found = shown.find(({ raw }) => hashes.includes(authorityHash(raw)));
-    if (found === undefined) {
-      const theirs = shown.at(-1);
-      throw new RondoError(
-        'unauthenticated',
-        `who answers at ${coordinator} is not the coordinator that --ca-hash names` +
-          (theirs === undefined ? '' : `: its authority is ${authorityHash(theirs.raw)}`),
-        {
-          remedy:
-            'paste the line that the coordinator printed when it was started last; the token was not sent',
-        },
-      );
-    }
-    return { authority: new X509Certificate(found.raw).toString(), localHost: hostOf(socket.localAddress) };
-  } finally {
-    // Not cut off: the handshake may not have reached the other end yet.
-    socket.end();
-  }
-}
-
-function shakeHands(coordinator: string): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      ...{
-        ...parseHostPort(coordinator),
-        ...tlsVersions,
-        servername: coordinatorName,
-        ALPNProtocols: ['h2'],
-      },
-      // Nothing is trusted yet: the certificates are looked at, and nothing is sent.
-      rejectUnauthorized: false,
-      timeout: handshakeMs,
-    });
-    const fail = (why: string, cause?: unknown) => {
-      socket.destroy();
-      reject(new RondoError('unavailable', `no coordinator answers at ${coordinator}: ${why}`, { cause }));
-    };
-    socket.once('secureConnect', () => resolve(socket));
-    socket.once('timeout', () => fail('it is silent'));
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message, error));
-    socket.once('close', () => fail('it hung up'));
-  });
-}
-
-/** From the coordinator's own certificate up to its authority's. */
-function chainOf(socket: TLSSocket): DetailedPeerCertificate[] {
-  const chain: DetailedPeerCertificate[] = [];
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-  while (next?.raw !== undefined && !chain.some(({ raw }) => raw.equals(next!.raw))) {
-    chain.push(next);
-    next = next.issuerCertificate;
-  }
-  return chain;
-}
-
 async function findLocalHost(
   coordinator: string,
   o: { readonly timeoutMs: number; readonly signal: AbortSignal },
@@ -186,9 +116,4 @@ async function patiently<T>(
     }
     await sleep(retryMs, signal);
   }
-}
-
-/** Of a socket that takes IPv4 and IPv6, an IPv4 address comes as ::ffff:10.0.0.1. */
-function hostOf(address: string | undefined): string {
-  return (address ?? '127.0.0.1').replace(/^::ffff:/, '');
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { authorityHash, authorityHashPattern } from '../../runtime/authority-hash.js';
 import { RondoError } from '../../runtime/errors.js';
 import {
   type CertificateFiles,
@@ -7,6 +5,7 @@ import {
   readCertificateFiles,
 } from '../../runtime/grpc/certificate-files.js';
 import { authorityHashVariable, tokenVariable } from '../../runtime/grpc/credentials.js';
+import { type ProofFlags, readHashes, readToken } from '../../runtime/grpc/proof-flags.js';
 import { isLoopback, parseHostPort } from '../../runtime/host-port.js';
 import { externalSuffix, isExternalName } from '../../runtime/member-name.js';
 
@@ -19,12 +18,11 @@ export type JoinProof =
   /** A certificate that somebody else gives and renews. */
   | { readonly kind: 'own-certificate'; readonly files: CertificateFiles; readonly own: OwnCertificate };
 
-export interface JoinFlags {
+const tokenFileRemedy =
+  'take the file that the coordinator names when it waits for workers; it is gone once the run is over';
+
+export interface JoinFlags extends ProofFlags {
   readonly coordinator: string;
-  readonly token?: string;
-  readonly tokenFile?: string;
-  readonly caHash?: readonly string[];
-  readonly caFile?: string;
   readonly insecure?: boolean;
   readonly tlsCa?: string | undefined;
   readonly tlsCert?: string | undefined;
@@ -42,24 +40,12 @@ export function readJoinProof(flags: JoinFlags, environment: NodeJS.ProcessEnv):
   const { [tokenVariable]: inherited, [authorityHashVariable]: inheritedHash } = environment;
   delete environment[tokenVariable];
   delete environment[authorityHashVariable];
-  const { tokenFile, caFile, insecure = false } = flags;
+  const { tokenFile, insecure = false } = flags;
   const own = readOwnCertificate(flags);
   if (own !== null) return own;
-  const given = [...(flags.caHash ?? []), ...(caFile === undefined ? [] : hashesIn(caFile))];
-  const hashes = given.length > 0 ? given : inheritedHash ? [inheritedHash] : [];
-  for (const hash of hashes) {
-    if (authorityHashPattern.test(hash)) continue;
-    throw new RondoError('invalid-argument', `"${hash}" is not the hash of a certificate authority`, {
-      remedy: 'give --ca-hash as the coordinator prints it: sha256: and 64 hex digits',
-    });
-  }
-  if (flags.token !== undefined && tokenFile !== undefined) {
-    throw new RondoError('invalid-argument', '--token and --token-file are both given', {
-      remedy: 'leave one out',
-    });
-  }
-  const token = tokenFile === undefined ? (flags.token ?? inherited)?.trim() : readTokenFile(tokenFile);
-  if (token === undefined || token === '') throw missing(tokenFile);
+  const hashes = readHashes(flags, inheritedHash);
+  const token = readToken(flags, inherited, tokenFileRemedy);
+  if (token === null) throw missing(tokenFile);
   if (hashes.length > 0) {
     if (insecure) {
       throw new RondoError(
@@ -129,35 +115,4 @@ function missing(file: string | undefined): RondoError {
       remedy: `give --token-file FILE, or --token and --ca-hash, as the coordinator prints it when it waits for workers, or put the token in ${tokenVariable}`,
     },
   );
-}
-
-const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
-/** Of the authorities' certificates (PEM) in a file. */
-function hashesIn(file: string): string[] {
-  const remedy = "take `ca.crt` of the run's ConfigMap, or identity/authority.pem of the run's folder";
-  try {
-    const hashes = readFileSync(file, 'utf8')
-      .match(pemCertificate)
-      ?.map((pem) => authorityHash(pem));
-    if (hashes !== undefined) return hashes;
-  } catch (cause) {
-    const { code, message } = RondoError.from(cause);
-    const known = code === 'internal' ? 'invalid-argument' : code;
-    throw new RondoError(known, `--ca-file ${file} cannot be read: ${message}`, { remedy, cause });
-  }
-  throw new RondoError('invalid-argument', `--ca-file ${file} holds no certificate (PEM)`, { remedy });
-}
-
-function readTokenFile(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (cause) {
-    const { code, message } = RondoError.from(cause);
-    throw new RondoError(code, `the token cannot be read: ${message}`, {
-      remedy:
-        'take the file that the coordinator names when it waits for workers; it is gone once the run is over',
-      cause,
-    });
-  }
 }

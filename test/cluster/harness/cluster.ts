@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,15 @@ export interface Cluster {
   /** Gives what it printed; throws with its complaint. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
   helm(args: readonly string[]): Promise<string>;
+  /** `kubectl port-forward` with these arguments, to a free port of this machine. */
+  forwardPort(args: readonly string[]): Promise<PortForward>;
   stop(): Promise<void>;
+}
+
+export interface PortForward {
+  /** HOST:PORT of its near end. */
+  readonly address: string;
+  close(): void;
 }
 
 /**
@@ -33,6 +42,8 @@ export async function startCluster(o: {
   const cluster: Cluster = {
     kubectl,
     helm: (args) => run(o.helm, [`--kubeconfig=${place.kubeconfig}`, ...args]),
+    forwardPort: (args) =>
+      forwardPort(path.join(o.kubernetes, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args]),
     stop: () => stopCluster(place),
   };
   try {
@@ -52,6 +63,20 @@ export async function startCluster(o: {
     if (process.env.RONDO_CLUSTER_KEEP === undefined) await cluster.stop();
     throw error;
   }
+}
+
+function forwardPort(kubectl: string, args: readonly string[]): Promise<PortForward> {
+  const child = spawn(kubectl, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  return new Promise((resolve, reject) => {
+    const hear = (text: string) => {
+      printed += text;
+      const [, address] = /^Forwarding from (127\.0\.0\.1:\d+)/m.exec(printed) ?? [];
+      if (address !== undefined) resolve({ address, close: () => void child.kill() });
+    };
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', hear);
+    child.on('close', () => reject(new Error(`kubectl ${args.join(' ')}: ${printed}`)));
+  });
 }
 
 function storage(folder: string): object {

@@ -29,7 +29,7 @@ async function call(...words: string[]): Promise<string> {
 }
 
 it('makes a token, of which the run keeps a digest, and prints the line to paste', async () => {
-  await writeReach(identity, { address: '10.0.0.1:7070', hash });
+  await writeReach(identity, { address: '10.0.0.1:7070', hash, joins: true });
   const line = await call('create', 'far', '--lifetime', '30m', '--uses', '2');
   const match = /^worker join --coordinator 10\.0\.0\.1:7070 --token (\S+) --ca-hash (\S+)\n$/.exec(line);
   expect(match?.[2]).toBe(hash);
@@ -40,7 +40,7 @@ it('makes a token, of which the run keeps a digest, and prints the line to paste
 });
 
 it('lists tokens with who joined, never the tokens themselves, and revokes them', async () => {
-  await writeReach(identity, { address: '10.0.0.1:7070', hash });
+  await writeReach(identity, { address: '10.0.0.1:7070', hash, joins: true });
   const { id, token } = JSON.parse(await call('create', 'far', '--json')) as { id: string; token: string };
   const issued = { serial: '1', workerId: 'gpu-1', tokenId: id, expiresAtMs: 1, bought: true };
   const renewed = { ...issued, serial: '2', bought: false };
@@ -49,7 +49,7 @@ it('lists tokens with who joined, never the tokens themselves, and revokes them'
     `${JSON.stringify(issued)}\n${JSON.stringify(renewed)}\n`,
   );
   const listed = await call('list', 'far');
-  expect(listed).toMatch(new RegExp(`^${id}\\s+valid\\s+1/∞\\s+20\\S+Z\\s+gpu-1$`, 'm'));
+  expect(listed).toMatch(new RegExp(`^${id}\\s+worker\\s+valid\\s+1/∞\\s+20\\S+Z\\s+gpu-1$`, 'm'));
   expect(listed).not.toContain(token.split('.')[1]);
   expect(await call('revoke', 'far', token)).toBe(`token ${id} is revoked\n`);
   expect(JSON.parse(await call('list', 'far', '--json'))).toMatchObject({
@@ -59,9 +59,25 @@ it('lists tokens with who joined, never the tokens themselves, and revokes them'
   });
 });
 
+it('makes a token for an operator, which counts no uses, and prints what to ask with', async () => {
+  await writeReach(identity, { address: '10.0.0.1:7070', hash, joins: false });
+  const line = await call('create', 'far', '--for', 'operator', '--coordinator', '127.0.0.1:7070');
+  const match = /^coordinator status --coordinator 127\.0\.0\.1:7070 --token (\S+) --ca-hash (\S+)\n$/.exec(
+    line,
+  );
+  expect(match?.[2]).toBe(hash);
+  const [record] = readTokens(path.join(identity, 'tokens'));
+  expect(findToken([record!], match![1]!)).toMatchObject({ role: 'operator', uses: null });
+  expect(await call('list', 'far')).toMatch(
+    new RegExp(`^${record!.id}\\s+operator\\s+valid\\s+–\\s+20\\S+Z$`, 'm'),
+  );
+  await expect(call('create', 'far', '--for', 'operator', '--uses', '2')).rejects.toThrow(/nobody joins/);
+  await expect(call('create', 'far')).rejects.toThrow(/certificates of its own authority/);
+});
+
 it('says what is missing', async () => {
   await expect(call('create', 'far')).rejects.toMatchObject({ code: 'failed-precondition' });
-  await writeReach(identity, { address: '10.0.0.1:7070', hash });
+  await writeReach(identity, { address: '10.0.0.1:7070', hash, joins: true });
   await expect(call('revoke', 'far', 'zzzzzz')).rejects.toMatchObject({ code: 'not-found' });
   await expect(call('create', 'far', '--lifetime', '0m')).rejects.toThrow(/such as 30m/);
   await expect(call('create', 'nowhere')).rejects.toMatchObject({ code: 'not-found' });

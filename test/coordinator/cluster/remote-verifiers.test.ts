@@ -12,7 +12,7 @@ import { testCredentials } from '../../support/credentials.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
 import { serveCoordinator } from '../../support/serve-coordinator.js';
 
-const access = { credentials: testCredentials as RunCredentials, authority: null };
+const access = { credentials: testCredentials as RunCredentials, authority: null, operators: null };
 let server: VerifierServer | undefined;
 afterEach(() => server?.destroy());
 

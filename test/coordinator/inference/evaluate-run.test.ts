@@ -5,6 +5,7 @@ import { prepareNewRun } from '../../../coordinator/run/prepare-run.js';
 import type { RunServices } from '../../../coordinator/run/services.js';
 import { trainRun } from '../../../coordinator/run/train-run.js';
 import type { RunEvent } from '../../../coordinator/telemetry/run-events.js';
+import { keepRunLog } from '../../../coordinator/terminal/run-log.js';
 import type { RunConfig } from '../../../plan/run-config.js';
 import { fakeRun } from '../../support/fake-run.js';
 import { temporaryFolder, tinyDataset } from '../../support/tiny-run.js';
@@ -20,7 +21,7 @@ async function trainTiny(services: RunServices) {
   });
   if (start.kind !== 'new') throw new Error('resumes');
   const run = await prepareNewRun(start, { services, report, signal: never, command: [] });
-  await trainRun(run, { services, report, signals, resume: 'again' });
+  await trainRun(run, { services, report, log: keepRunLog(() => 0), signals, resume: 'again' });
   return run.directory;
 }
 

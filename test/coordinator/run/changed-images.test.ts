@@ -8,6 +8,7 @@ import { resolveStart } from '../../../coordinator/options/start-config.js';
 import { prepareNewRun } from '../../../coordinator/run/prepare-run.js';
 import { resumeRun } from '../../../coordinator/run/resume-run.js';
 import { trainRun } from '../../../coordinator/run/train-run.js';
+import { keepRunLog } from '../../../coordinator/terminal/run-log.js';
 import { fakeRun } from '../../support/fake-run.js';
 import { makeFolder, writeDataset } from '../../support/images.js';
 
@@ -49,7 +50,7 @@ async function trainOnFolder(apart = false) {
   if (start.kind !== 'new') throw new Error('resumes');
   const run = await prepareNewRun(start, { ...context, services });
   run.unlock();
-  await trainRun(run, { services, report, signals, resume: 'again' });
+  await trainRun(run, { services, report, log: keepRunLog(() => 0), signals, resume: 'again' });
   const { directory } = run;
   return {
     ...{ data, held, runs },

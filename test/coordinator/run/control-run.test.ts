@@ -9,7 +9,9 @@ import { noResources } from '../../../coordinator/run/open-resources.js';
 import type { LaunchedWorkers, RunningCluster } from '../../../coordinator/run/services.js';
 import { readControlFile } from '../../../coordinator/run-store/control-file.js';
 import { lockRun, runDirectoryAt } from '../../../coordinator/run-store/run-directory.js';
+import { keepRunLog } from '../../../coordinator/terminal/run-log.js';
 import type { MemberStatus } from '../../../proto/run-status.js';
+import { collect } from '../../support/collect.js';
 import { temporaryFolder, tinyConfig } from '../../support/tiny-run.js';
 
 const idle = { host: 'box', pid: 4711, silentSeconds: 0.25, cpuQuota: null, step: null, slow: null } as const;
@@ -43,6 +45,7 @@ function openFixture() {
   const run = {
     ...{ config: tinyConfig(), resources, counts: { minWorkers: 2, maxWorkers: 6 } },
     recorder: { nextStep: 4, attempt: 2, recoveries: 3 },
+    log: keepRunLog(() => 0),
   };
   return { run, scaled, control: controlOf(run, measurePace()) };
 }
@@ -112,7 +115,7 @@ describe('the control of a run', () => {
     const warnings: unknown[] = [];
     const context = { services: localServices, report: (event: unknown) => warnings.push(event) };
     await openControl(control, directory.control, run.resources, context);
-    onTestFinished(() => run.resources.control?.destroy());
+    onTestFinished(() => run.resources.control?.end('over'));
     expect(statSync(directory.control).mode & 0o777).toBe(0o600);
 
     const place = readControlFile(directory);
@@ -128,9 +131,16 @@ describe('the control of a run', () => {
     const stranger = connectControl({ ...place, token: 'another-token-of-a-run' }, 10_000);
     onTestFinished(stranger.close);
     await expect(stranger.scale(5)).rejects.toMatchObject({ code: 'unauthenticated' });
+    run.log.hear({ kind: 'note', text: 'said before' });
+    const said = collect(
+      connection.readLog({ follow: true, tail: 0, json: false }, new AbortController().signal),
+    );
     expect(scaled).toEqual([4]);
 
-    run.resources.control!.destroy();
+    // Once this is answered, that is being read.
+    await connection.status();
+    run.resources.control!.end('the run is completed');
+    expect(await said).toEqual(['said before', 'the run is completed']);
     expect(existsSync(directory.control)).toBe(false);
     expect(() => readControlFile(directory)).toThrowError(/cannot be asked: it is still starting, or ending/);
     expect(warnings).toEqual([]);
@@ -142,7 +152,7 @@ describe('the control of a run', () => {
     const events: unknown[] = [];
     const context = { services: localServices, report: (event: unknown) => events.push(event) };
     await openControl(control, directory.control, run.resources, context);
-    run.resources.control?.destroy();
+    run.resources.control?.end('over');
     expect(events).toMatchObject([
       { kind: 'warning', text: expect.stringMatching(/cannot be asked for its status, nor scaled/) },
     ]);

@@ -85,6 +85,9 @@ function callRaw(
 const refuseControl: RunControl = {
   status: () => expect.fail('nobody may ask'),
   scale: () => expect.fail('nobody may scale'),
+  get log() {
+    return expect.fail('nobody may read');
+  },
 };
 
 describe('every RPC of every service', () => {
