@@ -1,6 +1,7 @@
 import type { NatsConnection } from 'nats';
 import { sleep } from './deadline.js';
 import { createDeferred } from './deferred.js';
+import { log } from './log.js';
 import { type NatsMember, openNatsSession } from './nats-session.js';
 
 /** Where metrics wait for JetStream. Nothing here blocks, throws or grows without bound. */
@@ -55,7 +56,15 @@ export function openMetricsOutbox(o: {
   let arrival = createDeferred<void>();
   let emptied = createDeferred<void>();
 
-  const session = openNatsSession({ ...o, work: deliver });
+  /** Since a metric was confirmed. */
+  let isTold = false;
+  const session = openNatsSession({
+    ...{ ...o, work: deliver },
+    onTrouble({ message }) {
+      if (!isTold) log('warn', 'metrics wait', { reason: message });
+      isTold = true;
+    },
+  });
 
   async function deliver(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const jetstream = connection.jetstream({ timeout: confirmTimeoutMs });
@@ -70,6 +79,7 @@ export function openMetricsOutbox(o: {
       try {
         await jetstream.publish(leaving.subject, leaving.body, { msgID: leaving.messageId });
         published += 1;
+        isTold = false;
       } catch (error) {
         if (!hopelessCodes.includes((error as { code?: unknown }).code)) throw error;
         refused += 1;

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Collector, openCollector } from '../../../coordinator/telemetry/collector.js';
 import { type Metric, subjects } from '../../../proto/metrics.js';
+import { openLog } from '../../../runtime/log.js';
 import { type MetricsPublisher, openPublisher } from '../../../worker/session/metrics-publisher.js';
 import { stepMetric } from '../../support/metrics.js';
 import { startTestNats, type TestNats } from '../../support/nats.js';
@@ -50,6 +51,24 @@ function range(start: number, end: number): number[] {
 const steps = () => metrics.map((metric) => metric.kind === 'step' && metric.step);
 
 describe('a worker’s metrics', () => {
+  it('have one line in the log while they wait for a server that is not reached', async () => {
+    const lines: string[] = [];
+    openLog({ program: 'test', environment: { RONDO_LOG: 'warn' }, write: (text) => void lines.push(text) });
+    onTestFinished(() => openLog({ program: 'test', environment: {}, write() {} }));
+    const publisher = open({ url: 'nats://127.0.0.1:1' });
+    publishSteps(publisher, 0, 2);
+    await vi.waitFor(() => expect(lines).not.toEqual([]), patientMs);
+    // Some attempts later.
+    await publisher.settle({ timeoutMs: 1_000 });
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      ...{
+        event: 'metrics wait',
+        reason: expect.stringMatching(/no connection to the NATS server at nats:\/\/127\.0\.0\.1:1/),
+      },
+    });
+  });
+
   it('arrive once and in order, though the same are published twice', async () => {
     await collect();
     const [one, same] = [open(), open()];
