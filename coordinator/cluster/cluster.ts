@@ -6,7 +6,6 @@ import type { StateChunk } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { createDeferred, type Deferred } from '../../runtime/deferred.js';
 import { RondoError } from '../../runtime/errors.js';
-import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { ClusterListener } from '../membership/cluster-events.js';
 import { beginMembership, reduce } from '../membership/membership.js';
 import type { Effect, Event, RunResult } from '../membership/membership-events.js';
@@ -14,11 +13,9 @@ import type { Membership, Start } from '../membership/membership-state.js';
 import { type Adopted, awaitReturn } from '../membership/reattach.js';
 import type { CommonWelcome, Rules, StallRules } from '../membership/rules.js';
 import { checkKernels } from './alike-workers.js';
-import type { Authority } from './authority.js';
 import { type ClusterStatus, describeCluster } from './cluster-status.js';
 import { followDismissals } from './dismissals.js';
-import { listen } from './listen.js';
-import type { Operators } from './operators.js';
+import { type ListenOptions, listen } from './listen.js';
 import { tellListener, tellWorker } from './perform-effect.js';
 import { createSessions } from './session-service.js';
 import { createTransfers } from './transfers.js';
@@ -27,13 +24,7 @@ import { followWorkers } from './worker-figures.js';
 /** A step may take twenty times as long as usual. */
 const stallMultiple = 20;
 
-export interface ClusterOptions {
-  /** HOST:PORT; port 0 takes any free one. */
-  readonly listen: string;
-  readonly credentials: RunCredentials;
-  /** Gives workers their certificates; null, or not given, where there are none. */
-  readonly authority?: Authority | null;
-  readonly operators?: Operators | null;
+export interface ClusterOptions extends ListenOptions {
   readonly config: RunConfig;
   /** Workers that the run begins with. */
   readonly worldSize: number;
@@ -173,13 +164,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   );
 
   const service = { session: sessions.handler, ...createTransfers(options, deadlines.transferMs) };
-  const server = await listen(
-    options.listen,
-    options.credentials,
-    service,
-    options.authority,
-    options.operators,
-  );
+  const server = await listen(options, service);
   const timer = setInterval(() => dispatch({ kind: 'tick' }), deadlines.tickMs);
   return {
     address: server.address,

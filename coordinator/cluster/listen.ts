@@ -17,19 +17,25 @@ const coordinatorService = {
 /** A worker's share of an evaluation is its largest message: some 20 bytes an image. */
 const maxReceiveBytes = 64 << 20;
 
+export interface ListenOptions {
+  /** HOST:PORT; port 0 takes any free one. */
+  readonly listen: string;
+  readonly credentials: RunCredentials;
+  /** Gives workers their certificates; null, or not given, where there are none. */
+  readonly authority?: Authority | null;
+  /** Who may ask the run without one. */
+  readonly operators?: Operators | null;
+}
+
 /**
- * Serves the coordinator's service and gRPC health on `address` (HOST:PORT, port 0 for any free one), for
- * those that hold the run's credentials; with `authority`, enrolment for those that hold none, and what `operators`
- * may ask.
+ * Serves the coordinator's service and gRPC health for those that hold the run's credentials; with `authority`,
+ * enrolment for those that hold none, and what `operators` may ask.
  *
  * @throws RondoError as `openGrpcServer` does.
  */
 export async function listen(
-  address: string,
-  credentials: RunCredentials,
+  { listen: address, credentials, authority = null, operators = null }: ListenOptions,
   service: Omit<CoordinatorServer, 'renew'>,
-  authority: Authority | null = null,
-  operators: Operators | null = null,
 ): Promise<GrpcServer> {
   const health = new HealthImplementation({ '': 'SERVING', [healthName]: 'SERVING' });
   const server = await openGrpcServer(address, {

@@ -61,8 +61,7 @@ export async function serveVerifiers(o: {
     ...{ session: refuse, fetchDataset: refuse, fetchPretrained: refuse },
     ...{ fetchCheckpoint: refuse, fetchSamples: refuse, verifyImages: verifiers.handler },
   };
-  const { credentials, authority, operators } = o.access;
-  const server = await listen(o.listen, credentials, service, authority, operators);
+  const server = await listen({ listen: o.listen, ...o.access }, service);
   return {
     address: server.address,
     attend: verifiers.attend,

@@ -29,7 +29,7 @@ export function loseMember(
   rules: Rules,
   state: Membership,
   session: number,
-  reason: string,
+  why: string,
   nowMs: number,
   refusal?: RondoError,
 ): Transition {
@@ -42,6 +42,8 @@ export function loseMember(
     return { state: { ...state, members }, effects };
   }
   const silentMs = nowMs - lost.heardAtMs;
+  // One that is suspended or evicted, say: its machine is not at fault.
+  const reason = lost.leaving ? `it asked to leave, and ended before the step did: ${why}` : why;
   const cause = { kind: 'loss', workerId: lost.workerId, reason, silentMs } as const;
   const next =
     state.kind === 'regrouping'

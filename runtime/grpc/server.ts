@@ -4,13 +4,12 @@ import {
   type Metadata,
   Server,
   ServerCredentials,
-  ServerInterceptingCall,
-  type ServerInterceptor,
   type ServiceError,
   setLogVerbosity,
 } from '@grpc/grpc-js';
 import { RondoError } from '../errors.js';
 import { formatHostPort, parseHostPort, requireLoopback } from '../host-port.js';
+import { authentication } from './authentication.js';
 import { noteCaller } from './caller.js';
 import { type ConnectionGuard, defaultHandshakeMs, guardConnections, keyOf } from './connection-guard.js';
 import type { RunCredentials } from './credentials.js';
@@ -197,33 +196,6 @@ export function failCall(
   thrown: unknown,
 ): void {
   call.emit('error', RondoError.from(thrown).toGrpc());
-}
-
-interface ArrivingCall {
-  readonly path: string;
-  readonly metadata: Metadata;
-  readonly remote: Remote;
-}
-
-/** @param prove whether a call proves that its connection may stay. @throws RondoError to refuse the call. */
-function authentication(guard: ConnectionGuard, prove: (call: ArrivingCall) => boolean): ServerInterceptor {
-  return ({ path }, call) =>
-    new ServerInterceptingCall(call, {
-      start(next) {
-        next({
-          onReceiveMetadata(metadata, proceed) {
-            const remote = call.getConnectionInfo();
-            try {
-              if (prove({ path, metadata, remote })) guard.authenticated(remote);
-            } catch (thrown) {
-              // Nothing of the call was read yet, and nothing will be.
-              return call.sendStatus(RondoError.from(thrown).toGrpc());
-            }
-            proceed(metadata);
-          },
-        });
-      },
-    });
 }
 
 function listen(listener: SocketServer, host: string, port: number): Promise<number> {

@@ -18,8 +18,11 @@ export function serveCoordinator(
     checkpoint: async function* () {},
   };
   const transfers = createTransfers({ ...nothing, ...sources }, 60_000);
-  return listen(address, testCredentials, {
-    session: sessions.handler,
-    ...transfers,
-  });
+  return listen(
+    { listen: address, credentials: testCredentials },
+    {
+      session: sessions.handler,
+      ...transfers,
+    },
+  );
 }

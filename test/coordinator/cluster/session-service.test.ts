@@ -40,10 +40,13 @@ async function openSession(registerMs: number) {
     },
     60_000,
   );
-  const server = await listen('127.0.0.1:0', testCredentials, {
-    session: sessions.handler,
-    ...transfers,
-  });
+  const server = await listen(
+    { listen: '127.0.0.1:0', credentials: testCredentials },
+    {
+      session: sessions.handler,
+      ...transfers,
+    },
+  );
   const client = openChannel(CoordinatorClient, server.address, {
     credentials: testCredentials,
     peer: 'anybody',

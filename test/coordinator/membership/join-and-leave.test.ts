@@ -139,6 +139,15 @@ describe('a leave', () => {
     expect(driver.of('workerLost')).toEqual([]);
   });
 
+  it('that does not wait for the step is named when it is counted as a loss', () => {
+    const driver = driveRunning(2);
+    driver.say(11, { $case: 'leave', value: {} });
+    driver.dispatch({ kind: 'closed', session: 11, reason: 'its session ended' });
+    expect(driver.of('workerLost').map(({ value }) => value.reason)).toEqual([
+      'it asked to leave, and ended before the step did: its session ended',
+    ]);
+  });
+
   it('cuts the step off when that takes too long', () => {
     const driver = driveRunning(2);
     driver.say(11, { $case: 'leave', value: {} });
