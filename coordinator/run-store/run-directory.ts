@@ -101,11 +101,14 @@ function wasNeverBegun({
   );
 }
 
-/** Removes what a coordinator that died had prepared; the run's lock must be held. */
+/**
+ * Removes what a coordinator that died had prepared, but for the run's authority: workers that wait for the run to
+ * begin have certificates of it. The run's lock must be held.
+ */
 export function clearPrepared(directory: RunDirectory): void {
-  const { path, images, quarantined, initialWeights, identity, token } = directory;
+  const { path, images, quarantined, initialWeights, token } = directory;
   const temporary = readdirSync(path).filter((name) => name.startsWith('.'));
-  const files = [images, quarantined, initialWeights, identity, token];
+  const files = [images, quarantined, initialWeights, token];
   for (const file of [...files, ...temporary.map((name) => join(path, name))]) {
     rmSync(file, { recursive: true, force: true });
   }

@@ -39,13 +39,10 @@ export function offerHelp(
 ): EarlyHelp {
   let opening: Promise<EarlyAccess> | null = null;
   const open = async (): Promise<EarlyAccess> => {
-    const { listen, advertise, insecure, tls, joinTokenFile } = runtime;
     const { runId, identity, token } = o.begin();
-    const access = await o.services.openAccess({
-      ...{ listen, advertise, insecure, tls, joinTokenFile, runId, folder: identity },
-    });
+    const access = await o.services.openAccess({ ...runtime, runId, folder: identity });
     try {
-      const server = await o.services.serveVerifiers({ listen, access });
+      const server = await o.services.serveVerifiers({ listen: runtime.listen, access });
       await announce({ ...runtime, access, identity, tokenFile: token, bound: server.address }, o.report);
       return { access, server };
     } catch (error) {

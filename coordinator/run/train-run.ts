@@ -198,10 +198,9 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   const { config, dataset, pretrainedPath, runtime, directory, left, early } = run;
   const { signal } = signals;
   const { identity } = directory;
-  const { listen, advertise, insecure, tls, joinTokenFile } = runtime;
+  const { runId } = config;
   resources.early = early?.server ?? null;
-  const asked = { listen, advertise, insecure, tls, joinTokenFile, runId: config.runId };
-  const access = early?.access ?? (await services.openAccess({ ...asked, folder: identity, token }));
+  const access = early?.access ?? (await services.openAccess({ ...runtime, runId, folder: identity, token }));
   resources.access = access;
   const metrics = { run, services, report, access, resources, file: active.metrics, record };
   const nats = await recordMetrics(metrics);
@@ -216,7 +215,7 @@ async function openAndTrain(active: ActiveRun): Promise<ClusterResult['metrics']
   // Its address becomes the cluster's.
   await early?.server.close(deadlinesOf(runtime.silenceMs).shutdownMs);
   return runOnCluster({
-    task: { ...runtime, config, dataset, pretrainedPath, listen: early?.server.address ?? listen },
+    task: { ...runtime, config, dataset, pretrainedPath, listen: early?.server.address ?? runtime.listen },
     announced: early !== null,
     ...{ minWorkers, maxWorkers, silenceMs: runtime.silenceMs },
     ...{ nats, services, report, signal, resources, record, left: left?.lives ? left : null },

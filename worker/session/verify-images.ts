@@ -32,21 +32,29 @@ interface Options {
 
 /**
  * Looks at images while the coordinator indexes its data set, and returns when it is done with that, or when `signal`
- * aborts. Of files that are not here the coordinator sends the bytes.
+ * aborts. Of files that are not here the coordinator sends the bytes. When the connection breaks, it waits for as long as
+ * coordinators may be away.
  *
  * @throws RondoError unavailable when nobody answers.
  */
 export async function verifyImages(address: string, credentials: RunCredentials, o: Options): Promise<void> {
   const verifiers = openVerifiers();
-  const { connectMs, heartbeatMs } = deadlinesOf(defaultSilenceMs);
+  const { connectMs, absenceMs, heartbeatMs } = deadlinesOf(defaultSilenceMs);
+  let answerMs = connectMs;
+  let futileFromMs = performance.now();
   try {
-    for (let isOver = false; !isOver && !o.signal.aborted; ) {
+    for (let isOver = false; !isOver && !o.signal.aborted; answerMs = absenceMs) {
       const client = openChannel(CoordinatorClient, address, {
         ...{ credentials, maxReceiveBytes, peer: coordinatorName },
       });
       try {
-        await connect(client, address, connectMs);
+        await connect(client, address, answerMs);
+        const beganMs = performance.now();
         isOver = await serve(client.verifyImages(), verifiers, o);
+        const brokeMs = performance.now();
+        if (brokeMs - beganMs > heartbeatMs) futileFromMs = brokeMs;
+        // What keeps it from being asked at all the session will say.
+        isOver ||= brokeMs - futileFromMs > absenceMs;
       } finally {
         client.close();
       }
@@ -101,8 +109,8 @@ async function serve(
   } catch (thrown) {
     const { code, message } = RondoError.from(thrown);
     log('info', 'verifying images broke off', { reason: message });
-    // What else is wrong the session will say, and what keeps it from being asked at all.
-    return code !== 'unavailable' || near + sent === 0;
+    // What else is wrong the session will say.
+    return code !== 'unavailable';
   } finally {
     signal.removeEventListener('abort', cancel);
   }

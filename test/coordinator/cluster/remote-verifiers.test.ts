@@ -10,13 +10,14 @@ import { verifyHere } from '../../../runtime/verification/verifiers.js';
 import { verifyImages } from '../../../worker/session/verify-images.js';
 import { testCredentials } from '../../support/credentials.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
+import { openRelay } from '../../support/relay.js';
 import { serveCoordinator } from '../../support/serve-coordinator.js';
 
 const access = { credentials: testCredentials as RunCredentials, authority: null, operators: null };
 let server: VerifierServer | undefined;
 afterEach(() => server?.destroy());
 
-async function serve(o: { version?: string } = {}): Promise<VerifierServer> {
+async function serve(o: { version?: string; listen?: string } = {}): Promise<VerifierServer> {
   server = await serveVerifiers({ listen: '127.0.0.1:0', access, version, ...o });
   return server;
 }
@@ -117,6 +118,23 @@ describe('a worker that waits for a run to begin', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect([asked, isOver]).toEqual([0, false]);
     await close(1_000);
+    await ended;
+  });
+
+  it('waits for another coordinator when one dies, though it was asked nothing', async () => {
+    const { address, attend } = await serve();
+    const relay = await openRelay(address);
+    let isOver = false;
+    const ended = verifyImages(relay.address, testCredentials, { dataRoot: null, signal }).then(() => {
+      isOver = true;
+    });
+    await new Promise<FolderVerifier>((resolve) => void attend(resolve));
+    relay.destroy();
+    server!.destroy();
+    const next = await serve({ listen: relay.address });
+    await new Promise<FolderVerifier>((resolve) => void next.attend(resolve));
+    expect(isOver).toBe(false);
+    await next.close(1_000);
     await ended;
   });
 

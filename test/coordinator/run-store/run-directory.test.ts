@@ -51,13 +51,17 @@ describe('createRunDirectory', () => {
 
   it('takes over what a coordinator left that died before it had recorded its run', () => {
     const runs = temporaryFolder();
-    const { path, images, quarantined } = createRunDirectory(runs, 'mine', 'resnet18', now);
+    const { path, images, quarantined, identity, token } = createRunDirectory(runs, 'mine', 'resnet18', now);
     const half = join(path, '.run.json.0a1b2c3d.tmp');
-    for (const file of [join(path, 'lock'), images, quarantined, half]) writeFileSync(file, 'x');
+    for (const file of [join(path, 'lock'), images, quarantined, token, half]) writeFileSync(file, 'x');
+    mkdirSync(identity);
+    writeFileSync(join(identity, 'authority.pem'), 'x');
     const again = createRunDirectory(runs, 'mine', 'resnet18', now);
     expect(again.path).toBe(path);
     clearPrepared(again);
-    expect(readdirSync(path).sort()).toEqual(['checkpoints', 'lock', 'logs']);
+    expect(readdirSync(path).sort()).toEqual(['checkpoints', 'identity', 'lock', 'logs']);
+    // Workers that wait for the run to begin have certificates of it.
+    expect(readdirSync(identity)).toEqual(['authority.pem']);
   });
 
   it('leaves a folder alone that another process has just made, or that holds something else', async () => {
