@@ -1,5 +1,5 @@
 import type { Samples } from '../../runtime/storage/sample-columns.js';
-import type { StoredShard } from '../../runtime/storage/whole-shards.js';
+import type { StoredShard } from '../../runtime/storage/shard-arrival.js';
 import type { Quarantined } from './image-files.js';
 import type { DataRemark } from './remarks.js';
 import type { SetName } from './set-column.js';

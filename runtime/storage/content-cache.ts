@@ -8,7 +8,7 @@ const [keptShare, lookShare] = [0.9, 0.05];
 /** A temporary file that nobody has written to for so long was left by a process that was killed. */
 const leftMs = 10 * 60_000;
 /** When an entry was used last is noted no more often than this. */
-const touchMs = 60_000;
+export const touchMs = 60_000;
 
 /**
  * What was fetched, by the SHA-256 of its bytes, for all processes of a machine. An entry appears under its
@@ -115,11 +115,12 @@ export function makePrivate(folder: string, digest: string): void {
   for (const name of ['', 'tmp', digest.slice(0, 2)]) makeFolder(join(folder, name), { mode: 0o700 });
 }
 
-/** Notes that an entry was used, unless that is known well enough. */
-export async function touch(path: string): Promise<void> {
+/** Notes that an entry was used, unless that is known well enough. Resolves to its size in bytes. */
+export async function touch(path: string): Promise<number> {
   const now = new Date();
-  const { mtimeMs } = await stat(path);
+  const { mtimeMs, size } = await stat(path);
   if (now.getTime() - mtimeMs > touchMs) await utimes(path, now, now);
+  return size;
 }
 
 /** Removes the entries used longest ago, but `newest`, until there is room, and what killed processes left. */

@@ -14,6 +14,10 @@ interface OpenFile {
 export interface FileHandles {
   /** Rejects with what the file system throws, and data-loss where the file ends before `range` does. */
   read(file: string, range: ByteRange): Promise<Buffer>;
+  /** What is read of a file from now on is read of the one that has its name then. */
+  forget(file: string): void;
+  /** Forgets files that have lost their names: until they are closed, they take room on the disk. */
+  forgetRemoved(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,6 +36,12 @@ export function openHandles(): FileHandles {
     files.set(name, file);
     file.readers += 1;
     return file;
+  };
+  const forget = (name: string) => {
+    const file = files.get(name);
+    files.delete(name);
+    // Else the last of its readers shuts it.
+    if (file?.readers === 0) void shut(name, file);
   };
   const shutIdle = () => {
     for (const [name, file] of files) {
@@ -52,6 +62,13 @@ export function openHandles(): FileHandles {
         file.readers -= 1;
         if (files.get(name) !== file && file.readers === 0) void shut(name, file);
         shutIdle();
+      }
+    },
+    forget,
+    async forgetRemoved() {
+      for (const [name, file] of [...files]) {
+        const found = await file.handle.then((handle) => handle.stat()).catch(() => null);
+        if (found?.nlink === 0 && files.get(name) === file) forget(name);
       }
     },
     async close() {

@@ -5,8 +5,9 @@ import { diskCacheGib, installation } from '../installation.js';
 import { type CacheOptions, openContentCache } from './content-cache.js';
 import { RangesIgnored } from './http-reader.js';
 import { openStore } from './open-store.js';
+import type { StoredShard } from './shard-arrival.js';
 import { isRemote, type RemoteStore, type StoreOptions } from './store.js';
-import { openWholeShards, type StoredShard, type WholeShards } from './whole-shards.js';
+import { openWholeShards, type WholeShards } from './whole-shards.js';
 
 /** A tar file's unit: every file in it begins at a multiple of this. */
 export const blockBytes = 512;
@@ -154,20 +155,25 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
       if (isByShards) openWhole().expect(shards);
     },
     async read(place, signal) {
-      const { digest, shard } = place;
+      const { digest, shard, range } = place;
+      const inShard = shard && whole && (await whole.readHere(shard, range!));
+      if (inShard !== null) {
+        const found = checked(inShard, digest);
+        if (found.isRight) return found;
+      }
       const held = await cache.read(digest);
       if (held !== null) {
         const found = checked(held, digest);
         if (found.isRight) return found;
         await cache.drop(digest);
       }
-      if (shard !== null && isByShards) {
+      if (shard !== null && isByShards && inShard === null) {
         const found = checked(await readWhole(place, shard, signal), digest);
         if (found.isRight) return found;
       }
       let found = checked(await readPart(place, signal), digest);
       if (!found.isRight) {
-        if (shard !== null && ignoresRanges) await whole?.drop(shard);
+        if (shard !== null && ignoresRanges) whole?.doubt(shard);
         found = checked(await readPart(place, signal), digest);
       }
       if (!ignoresRanges && found.isRight) await cache.keep(digest, found.bytes);

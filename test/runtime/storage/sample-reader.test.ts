@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openSampleReader, type SampleReaderOptions } from '../../../runtime/storage/sample-reader.js';
 import { type FileServer, startFileServer } from '../../support/file-server.js';
 import { makeFolder, sha256 } from '../../support/images.js';
+import { countDescriptors } from '../../support/open-files.js';
 
 const shard = randomBytes(100 * 512);
 const shards = [{ name: 'images-000000.tar', digest: sha256(shard) }];
@@ -37,6 +38,12 @@ async function readAll(reader: ReturnType<typeof openSampleReader>): Promise<voi
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+}
+
+async function flipByte(file: string, at: number): Promise<void> {
+  const bytes = await readFile(file);
+  bytes[at]! ^= 1;
+  await writeFile(file, bytes);
 }
 
 const wholeRequests = ({ requests }: FileServer) => requests.filter(({ sent }) => sent > 2_000);
@@ -180,6 +187,40 @@ describe('a server that gives whole files only', () => {
     expect(server.requests).toHaveLength(before);
   });
 
+  it('sends a shard anew when a byte of it changes while it is read', async () => {
+    const { server, folder, open } = await makeReaders();
+    server.ranges = false;
+    const reader = open();
+    await reader.read(samples[0]!);
+    const [file] = await listFiles(folder);
+    await flipByte(file!, samples[1]!.range.block * 512);
+    const before = wholeRequests(server).length;
+    await readAll(reader);
+    await readAll(reader);
+    await reader.close();
+    expect(wholeRequests(server)).toHaveLength(before + 1);
+    expect(sha256(await readFile(file!))).toBe(shards[0]!.digest);
+  });
+
+  it('is waited for when what has arrived of a shard is wrong', async () => {
+    const { server, folder, open } = await makeReaders();
+    server.ranges = false;
+    const first = open();
+    await first.read(samples[0]!);
+    await first.close();
+    await rm(folder, { recursive: true });
+
+    const wrong = Buffer.from(shard);
+    wrong[samples[1]!.range.block * 512]! ^= 1;
+    const faults = [{ bytes: wrong, stallAfter: 40_000 }];
+    server.fault = () => faults.shift();
+    const reader = open({ wholeShards: true, patience: { ...patience, stallMs: 300 } });
+    expect(sha256(await reader.read(samples[1]!))).toBe(samples[1]!.digest);
+    await readAll(reader);
+    await reader.close();
+    expect((await listFiles(folder)).map((file) => path.basename(file))).toEqual([shards[0]!.digest]);
+  });
+
   it('needs a cache', async () => {
     const { server, open } = await makeReaders(0);
     server.ranges = false;
@@ -215,6 +256,9 @@ describe('whole shards', () => {
     await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), Buffer.alloc(30_000));
     const reader = open({ wholeShards: true });
     await readAll(reader);
+    await expect
+      .poll(() => listFiles(folder).then((files) => files.map((file) => path.basename(file))))
+      .toContain(digest);
     await reader.close();
     const whole = server.requests.filter(({ range }) => range === undefined);
     expect(whole.map(({ sent }) => sent)).toEqual([shard.length]);
@@ -235,6 +279,38 @@ describe('whole shards', () => {
     await readAll(second);
     await second.close();
     expect(server.sent - before).toBe(700);
+  });
+
+  it('are fetched anew when one in the cache is cut off', async () => {
+    const { server, folder, open } = await makeReaders();
+    const first = open({ wholeShards: true });
+    await readAll(first);
+    const [file] = await listFiles(folder);
+    await truncate(file!, 1_000);
+    await Promise.all([readAll(first), readAll(first)]);
+    await first.close();
+    expect(server.sent).toBe(2 * shard.length);
+    expect(sha256(await readFile(file!))).toBe(shards[0]!.digest);
+  });
+
+  it('that make room for others take none on the disk', async () => {
+    const { server, folder } = await makeReaders();
+    const all = Array.from({ length: 6 }, (_, index) => {
+      const bytes = randomBytes(100 * 512);
+      server.files.set(`/packed/${index}.tar`, bytes);
+      return { name: `${index}.tar`, digest: sha256(bytes), bytes };
+    });
+    const cache = { folder, maxBytes: 2.5 * shard.length };
+    const reader = openSampleReader(`${server.url}/packed`, all, { patience, cache, wholeShards: true });
+    for (const [index, { bytes }] of all.entries()) {
+      const part = bytes.subarray(512, 1_536);
+      const range = { shard: index, block: 1, bytes: part.length };
+      expect(await reader.read({ path: `${index}`, digest: sha256(part), range })).toEqual(part);
+    }
+    const held = () => countDescriptors(folder) - 1;
+    await expect.poll(held).toBeLessThanOrEqual(2);
+    await reader.close();
+    expect(countDescriptors(folder)).toBe(0);
   });
 
   it.each([
