@@ -5,10 +5,11 @@ import { RondoError } from '../../runtime/errors.js';
 /**
  * Prepares what `requests` ask for ahead of the consumer, and hands it out in their order.
  *
- * Nothing more is begun while `depth` items are alive, that is in preparation, ready, or handed out and not
- * released. A consumer that holds as many and asks for one more gets exactly one more, unprefetched, so that no
- * depth can make it wait for itself. An item that fails to prepare rejects in its turn; leaving the loop, or the
- * signal, ends the preparation at once and releases what was not handed out. `release` may be called twice.
+ * The first item has the machine and the network to itself: the others are begun once it is ready. Then nothing
+ * more is begun while `depth` items are alive, that is in preparation, ready, or handed out and not released. A
+ * consumer that holds as many and asks for one more gets exactly one more, unprefetched, so that no depth can make
+ * it wait for itself. An item that fails to prepare rejects in its turn; leaving the loop, or the signal, ends the
+ * preparation at once and releases what was not handed out. `release` may be called twice.
  */
 export async function* prefetch<Request, Item extends { release(): void }>(
   requests: Iterable<Request>,
@@ -25,6 +26,7 @@ export async function* prefetch<Request, Item extends { release(): void }>(
   const source = requests[Symbol.iterator]();
   const ahead: Promise<Item>[] = [];
   let alive = 0;
+  let depth = 1;
   let exhausted = false;
 
   const countingRelease = (item: Item): Item => {
@@ -46,12 +48,18 @@ export async function* prefetch<Request, Item extends { release(): void }>(
     }
     alive += 1;
     const item = prepare(next.value, stop.signal).then(countingRelease);
-    // A failure is thrown when the item is due; until then it must not count as an unhandled rejection.
-    item.catch(() => {});
     ahead.push(item);
+    item.then(
+      () => {
+        depth = o.depth;
+        fill();
+      },
+      // A failure is thrown when the item is due; until then it must not count as an unhandled rejection.
+      () => {},
+    );
   };
   const fill = () => {
-    while (!exhausted && !stop.signal.aborted && alive < o.depth) start();
+    while (!exhausted && !stop.signal.aborted && alive < depth) start();
   };
 
   try {

@@ -104,14 +104,33 @@ describe('prefetch', () => {
     expect(counts.started).toBe(3);
   });
 
+  it('begins nothing beside the first before that is ready, nor after it has failed', async () => {
+    const { pending, counts, prepare } = makeWorkshop();
+    const items = prefetch(numbers(9), prepare, { depth: 4, signal: never });
+    const first = items.next();
+    await turn();
+    expect(counts.started).toBe(1);
+    pending.get(0)!.finish();
+    await turn();
+    expect(counts.started).toBe(4);
+    await first;
+    await items.return();
+
+    const failing = prefetch(numbers(9), prepare, { depth: 4, signal: never });
+    const failed = failing.next();
+    pending.get(0)!.fail(new Error('broken'));
+    await expect(failed).rejects.toThrow('broken');
+    expect(counts.started).toBe(5);
+  });
+
   it('rejects in turn, and releases what came after', async () => {
     const { pending, counts, prepare } = makeWorkshop();
     const items = prefetch(numbers(9), prepare, { depth: 4, signal: never });
     const first = items.next();
-    pending.get(1)!.fail(new Error('broken'));
-    pending.get(2)!.finish();
     pending.get(0)!.finish();
     const { value } = await first;
+    pending.get(1)!.fail(new Error('broken'));
+    pending.get(2)!.finish();
     value!.release();
     await expect(items.next()).rejects.toThrow('broken');
     for (const { finish } of pending.values()) finish();
@@ -123,13 +142,16 @@ describe('prefetch', () => {
     const { pending, counts, prepare } = makeWorkshop();
     const controller = new AbortController();
     const items = prefetch(numbers(9), prepare, { depth: 3, signal: controller.signal });
+    const first = items.next();
+    pending.get(0)!.finish();
+    await first;
     const next = items.next();
     controller.abort();
     await expect(next).rejects.toMatchObject({ code: 'cancelled' });
     expect(counts.started).toBe(3);
     for (const { finish } of pending.values()) finish();
     await turn();
-    expect(counts.alive).toBe(0);
+    expect(counts.alive).toBe(1);
     const late = prefetch(numbers(9), prepare, { depth: 3, signal: controller.signal });
     await expect(late.next()).rejects.toMatchObject({ code: 'cancelled' });
     expect(counts.started).toBe(3);
