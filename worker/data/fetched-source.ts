@@ -113,7 +113,9 @@ export function openFallbackSource(near: Source, far: Source, warn: (message: st
         const { code, message } = RondoError.from(thrown);
         if (signal?.aborted || !['not-found', 'failed-precondition', 'permission-denied'].includes(code))
           throw thrown;
-        if (!told) warn(`${message}; what is not here is fetched from the coordinator`);
+        // It may never have been here.
+        const what = code === 'not-found' ? `image ${near.name(split, id)} is not on this machine` : message;
+        if (!told) warn(`${what}; what is not here is fetched from the coordinator`);
         told = true;
         return far.read(split, id, signal);
       }

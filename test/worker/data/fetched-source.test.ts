@@ -89,8 +89,17 @@ it('fetches what is not in the folder, or is another file there, and reads the r
     const read = await Promise.all([0, 1, 2].map((id) => source.read('train', id)));
     expect(read.map(({ length }) => length)).toEqual([10, 100, 1_000]);
     expect(calls.flat().toSorted()).toEqual([1, 2]);
+    const missing = path.join(elsewhere, '2.jpg');
+    // Which of the two is missed first is chance, but that it was here before nobody knows.
     expect(warnings).toEqual([expect.stringContaining('is fetched from the coordinator')]);
+    expect(warnings[0]).not.toContain('gone');
     await source.close();
+
+    const nothing = openFallbackSource(openSource({ ...dataset, root: elsewhere }), source, (text) =>
+      warnings.push(text),
+    );
+    await expect(nothing.read('train', 2)).rejects.toMatchObject({ code: 'cancelled' });
+    expect(warnings[1]).toMatch(`image ${missing} is not on this machine; what is not here`);
   } finally {
     rmSync(elsewhere, { recursive: true, force: true });
   }
