@@ -5,13 +5,13 @@
 export async function takeTurns<Entry, Figure>(
   entries: readonly Entry[],
   turns: number,
-  measure: (entry: Entry) => Promise<Figure>,
+  measure: (entry: Entry, turn: number) => Promise<Figure>,
 ): Promise<Figure[][]> {
   const figures: Figure[][] = entries.map(() => []);
   for (let turn = 0; turn < turns; turn += 1) {
     const order = [...entries.entries()];
     for (const [index, entry] of turn % 2 === 0 ? order : order.toReversed()) {
-      figures[index]!.push(await measure(entry));
+      figures[index]!.push(await measure(entry, turn));
     }
   }
   return figures;

@@ -1,6 +1,6 @@
 // `npm run bench -- volume`: what many images cost. Draws 200,000 small ones, packs them, and reads them as two workers
-// do, from this machine and over HTTP, each first with empty caches and then again, in turns; then trains on
-// them for a while over HTTP. Prints rates, and the memory of every process over time.
+// do, from this machine and over HTTP, each first with empty caches and then again, taking turns at each eighth of an
+// epoch; then trains on them for a while over HTTP. Prints rates, and the memory of every process over time.
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -21,15 +21,17 @@ import { runMain } from '../support/run-main.js';
 import { takeTurns } from '../support/take-turns.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { drawSmallPictures } from './pictures.js';
-import { formatReport, type PassFigures, type VolumeReport } from './report.js';
-import { type Place, type Share, shareSchema } from './task.js';
+import { type Figures, formatReport, type PassFigures, type VolumeReport, type Watched } from './report.js';
+import { type Pass, type Place, type Share, shareSchema } from './task.js';
 
 const usage =
-  'Usage: npm run bench -- volume [--images 200000] [--workers 2] [--rounds 3] [--train-seconds 120] [--json]';
+  'Usage: npm run bench -- volume [--images 200000] [--workers 2] [--rounds 3] [--train-seconds 120 (0: none)] [--json]';
 /** Sides in pixels of what the network sees, and of the pictures. */
 const [size, side] = [64, 80];
 const [batch, shardBytes] = [64, 32 << 20];
 const presize = presizeFor(size);
+/** Of a warm epoch: what differs by less than the machine's load shows in many short turns. */
+const warmPieces = 8;
 
 /** Workers' loaders that share an epoch and a cache. */
 interface Reader {
@@ -49,7 +51,7 @@ await runMain(async (args) => {
   const o = readArguments(usage, args, options, (values) => ({
     ...{ images: toCount('images', values.images), workers: toCount('workers', values.workers) },
     ...{ rounds: toCount('rounds', values.rounds), json: values.json },
-    trainSeconds: toCount('train-seconds', values['train-seconds']),
+    trainSeconds: values['train-seconds'] === '0' ? 0 : toCount('train-seconds', values['train-seconds']),
   }));
   const work = path.join(os.tmpdir(), `rondo-bench-volume-${o.images}`);
   await makePack(work, o.images);
@@ -65,23 +67,33 @@ await runMain(async (args) => {
   const memory = watchMemory(() => Object.fromEntries(names));
   try {
     const passes: PassFigures[] = [];
-    const pass = async (reader: Reader, epoch: number) => {
-      say(`${reader.name}, epoch ${epoch}`);
+    const measure = async (reader: Reader, pass: Pass): Promise<Figures> => {
       const before = server.sent;
+      const shares = await Promise.all(reader.workers.map((worker) => worker.ask(shareSchema, pass)));
+      return { ...figuresOf(shares), megabytesSent: (server.sent - before) / 1e6 };
+    };
+    for (const reader of readers) {
+      say(`${reader.name}, cold`);
       memory.take();
-      const shares = await Promise.all(reader.workers.map((worker) => worker.ask(shareSchema, { epoch })));
-      const figures = { ...figuresOf(shares), megabytesSent: (server.sent - before) / 1e6 };
-      passes.push({ name: reader.name, epoch, ...figures, memory: memory.take() });
-    };
-    for (const reader of readers) await pass(reader, 0);
-    let epoch = 0;
-    const warm = async (reader: Reader) => {
-      if (reader === readers[0]) epoch += 1;
-      await pass(reader, Math.max(1, epoch));
-    };
-    await takeTurns(readers, o.rounds, warm);
+      const turns = [await measure(reader, { epoch: 0, piece: 0, pieces: 1 })];
+      passes.push({ name: reader.name, epoch: 0, turns, memory: memory.take() });
+    }
+    for (let epoch = 1; epoch <= o.rounds; epoch += 1) {
+      say(`warm, epoch ${epoch}`);
+      memory.take();
+      const turns = await takeTurns(readers, warmPieces, (reader, piece) =>
+        measure(reader, { epoch, piece, pieces: warmPieces }),
+      );
+      const samples = memory.take();
+      for (const [index, { name }] of readers.entries()) {
+        passes.push({ name, epoch, turns: turns[index]!, memory: samples });
+      }
+    }
     await Promise.all(readers.flatMap(({ workers }) => workers.map((worker) => worker.close())));
-    const trained = await train(`${server.url}/packed`, readers[0]!.cacheDir, o.workers, o.trainSeconds);
+    const trained =
+      o.trainSeconds === 0
+        ? null
+        : await train(`${server.url}/packed`, readers[0]!.cacheDir, o.workers, o.trainSeconds);
     const report: VolumeReport = {
       ...{ bench: 'volume', images: o.images, workers: o.workers, size, presize, side },
       ...{ environment: describeEnvironment(), passes, trained },
@@ -137,16 +149,11 @@ function figuresOf(shares: readonly Share[]) {
   const seconds = largest(shares.map(({ ended }) => ended)) - smallest(shares.map(({ started }) => started));
   const images = shares.reduce((sum, share) => sum + share.images, 0);
   const cpuSeconds = shares.reduce((sum, share) => sum + share.cpuSeconds, 0);
-  return { images, seconds, imagesPerSecond: images / seconds, cpuMs: (1_000 * cpuSeconds) / images };
+  return { images, seconds, cpuSeconds };
 }
 
 /** A run over HTTP, with the caches that are there, until so many seconds have passed since its first step. */
-async function train(
-  data: string,
-  cacheDir: string,
-  workers: number,
-  seconds: number,
-): Promise<VolumeReport['trained']> {
+async function train(data: string, cacheDir: string, workers: number, seconds: number): Promise<Watched> {
   say(`training for ${seconds} s`);
   process.env.RONDO_CACHE = cacheDir;
   const recipe = [

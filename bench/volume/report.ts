@@ -1,23 +1,30 @@
 import { type Environment, formatEnvironment } from '../support/environment.js';
-import { quantilesOf } from '../support/quantiles.js';
+import { type Quantiles, quantilesOf } from '../support/quantiles.js';
 import type { MemorySample } from '../support/resident-memory.js';
 import { formatTable } from '../support/table.js';
 import { pairedRatios } from '../support/take-turns.js';
 
-interface Watched {
+export interface Watched {
   readonly images: number;
   readonly seconds: number;
   readonly imagesPerSecond: number;
   readonly memory: readonly MemorySample[];
 }
 
+/** What a turn of all workers came to. */
+export interface Figures {
+  readonly images: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly megabytesSent: number;
+}
+
 /** An epoch, 0 being the one with empty caches. */
-export interface PassFigures extends Watched {
+export interface PassFigures {
   readonly name: string;
   readonly epoch: number;
-  /** Of all workers, for an image. */
-  readonly cpuMs: number;
-  readonly megabytesSent: number;
+  readonly turns: readonly Figures[];
+  readonly memory: readonly MemorySample[];
 }
 
 export interface VolumeReport {
@@ -29,25 +36,31 @@ export interface VolumeReport {
   readonly side: number;
   readonly environment: Environment;
   readonly passes: readonly PassFigures[];
-  /** Since its first step. */
-  readonly trained: Watched;
+  /** Since its first step; null when it was not asked for. */
+  readonly trained: Watched | null;
 }
 
 /** Times at which memory is printed, as shares of a pass. */
 const shares = [0, 0.25, 0.5, 0.75, 1];
 
 export function formatReport({ passes, trained, ...o }: VolumeReport): string {
-  const rates = passes.map(({ name, epoch, images, imagesPerSecond, cpuMs, megabytesSent }) => [
-    `${name}, ${epoch === 0 ? 'cold' : 'warm'}`,
-    ...[images, imagesPerSecond].map((value) => value.toFixed(0)),
-    cpuMs.toFixed(2),
-    name === 'local' ? '-' : megabytesSent.toFixed(0),
-  ]);
-  const training = ['training', trained.images.toFixed(0), trained.imagesPerSecond.toFixed(0), '-', '-'];
-  const { median, p10, p90 } = warmRatio(passes);
+  const rates = passes.map(({ name, epoch, turns }) => {
+    const sum = (figure: keyof Figures) => turns.reduce((total, turn) => total + turn[figure], 0);
+    const images = sum('images');
+    return [
+      `${name}, ${epoch === 0 ? 'cold' : 'warm'}`,
+      ...[images, images / sum('seconds')].map((value) => value.toFixed(0)),
+      ((1_000 * sum('cpuSeconds')) / images).toFixed(3),
+      name === 'local' ? '-' : sum('megabytesSent').toFixed(0),
+    ];
+  });
+  const training =
+    trained === null
+      ? []
+      : [['training', trained.images.toFixed(0), trained.imagesPerSecond.toFixed(0), '-', '-']];
   const memory = [
     ...passes.map((pass) => [`${pass.name}, epoch ${pass.epoch}`, pass] as const),
-    ['training', trained] as const,
+    ...(trained === null ? [] : [['training', trained] as const]),
   ];
   // The other source's workers wait meanwhile.
   const rows = memory.flatMap(([pass, { memory: samples }]) =>
@@ -58,18 +71,39 @@ export function formatReport({ passes, trained, ...o }: VolumeReport): string {
   return [
     formatEnvironment(o.environment),
     `${o.images} images of ${o.side} × ${o.side}, presized to ${o.presize}, ${o.workers} workers with one thread each`,
-    formatTable(['', 'images', 'images/s', 'CPU ms/image', 'MB sent'], [...rates, training]),
-    `warm, HTTP to local, turn by turn: ${median.toFixed(2)} (${p10.toFixed(2)}–${p90.toFixed(2)})`,
+    formatTable(['', 'images', 'images/s', 'CPU ms/image', 'MB sent'], [...rates, ...training]),
+    ...describeWarm(passes),
     '',
     formatTable(['memory in MB at', ...shares.map((share) => `${100 * share} %`)], rows),
   ].join('\n');
 }
 
-/** Of images/s, over the epochs that both have read. */
-export function warmRatio(passes: readonly PassFigures[]) {
-  const warm = (name: string) =>
-    passes.filter((pass) => pass.name === name && pass.epoch > 0).map((pass) => pass.imagesPerSecond);
-  return quantilesOf(pairedRatios(warm('HTTP'), warm('local')));
+function describeWarm(passes: readonly PassFigures[]): string[] {
+  const show = ({ median, p10, p90 }: Quantiles) =>
+    `${median.toFixed(3)} (${p10.toFixed(3)}–${p90.toFixed(3)})`;
+  const { turns, rate, cpu, wholeRate, wholeCpu } = warmRatios(passes);
+  return [
+    `warm, HTTP to local, ${turns} turns: images/s ${show(rate)}, of all together ${wholeRate.toFixed(3)}`,
+    `processor time per image ${show(cpu)}, of all together ${wholeCpu.toFixed(3)}`,
+  ];
+}
+
+/** Of images/s and of processor time per image, over the epochs that both have read: turn by turn, and of their sums. */
+export function warmRatios(passes: readonly PassFigures[]) {
+  const [http, local] = ['HTTP', 'local'].map((name) =>
+    passes.filter((pass) => pass.name === name && pass.epoch > 0).flatMap((pass) => pass.turns),
+  ) as [Figures[], Figures[]];
+  const rate = ({ images, seconds }: Figures) => images / seconds;
+  const cpu = ({ images, cpuSeconds }: Figures) => cpuSeconds / images;
+  const whole = (turns: readonly Figures[], figure: keyof Figures) =>
+    turns.reduce((sum, turn) => sum + turn[figure], 0);
+  return {
+    turns: http.length,
+    rate: quantilesOf(pairedRatios(http.map(rate), local.map(rate))),
+    cpu: quantilesOf(pairedRatios(http.map(cpu), local.map(cpu))),
+    wholeRate: whole(local, 'seconds') / whole(http, 'seconds'),
+    wholeCpu: whole(http, 'cpuSeconds') / whole(local, 'cpuSeconds'),
+  };
 }
 
 function processesOf(samples: readonly MemorySample[]): string[] {

@@ -14,9 +14,15 @@ export const placeSchema = z.object({
 });
 export type Place = Readonly<z.infer<typeof placeSchema>>;
 
-export const passSchema = z.object({ epoch: z.int().nonnegative() });
+/** A part of an epoch: so many of `pieces` of about the same length. */
+export const passSchema = z.object({
+  epoch: z.int().nonnegative(),
+  piece: z.int().nonnegative(),
+  pieces: z.int().positive(),
+});
+export type Pass = Readonly<z.infer<typeof passSchema>>;
 
-/** A worker's share of an epoch. */
+/** A worker's share of a part of an epoch. */
 export const shareSchema = z.object({
   /** Seconds since 1970. */
   started: z.number(),

@@ -1,10 +1,10 @@
-// A worker's loader in a process of its own, with both of its caches. Answers each epoch with a Share.
+// A worker's loader in a process of its own, with both of its caches. Answers each part of an epoch with a Share.
 import { indexPack } from '../../coordinator/dataset/packed-images.js';
 import { openEpochOrder } from '../../plan/epoch-order.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { openLoader } from '../../worker/data/loader.js';
 import { answerLines, readPlace } from '../support/line-process.js';
-import { passSchema, placeSchema, type Share } from './task.js';
+import { type Pass, passSchema, placeSchema, type Share } from './task.js';
 
 /** How far the loader reads ahead, in micro-batches. */
 const depth = 8;
@@ -24,10 +24,10 @@ const loader = openLoader({ dataset, config, cacheBytes, cacheDir, diskCacheByte
 await answerLines(passSchema, load);
 await loader.close();
 
-async function load({ epoch }: { readonly epoch: number }): Promise<Share> {
+async function load(pass: Pass): Promise<Share> {
   const [started, cpu] = [Date.now() / 1_000, process.cpuUsage()];
   let images = 0;
-  for await (const loaded of loader.load(requests(epoch), { depth, signal })) {
+  for await (const loaded of loader.load(requests(pass), { depth, signal })) {
     images += loaded.ids.length;
     loaded.release();
   }
@@ -35,10 +35,14 @@ async function load({ epoch }: { readonly epoch: number }): Promise<Share> {
   return { started, ended: Date.now() / 1_000, images, cpuSeconds: (user + system) / 1e6 };
 }
 
-function* requests(epoch: number) {
+function* requests({ epoch, piece, pieces }: Pass) {
   const count = dataset.train.length;
   const order = openEpochOrder({ seed: config.seed, trainCount: count }, epoch);
-  for (let from = rank * batch; from < count; from += workers * batch) {
+  const steps = Math.ceil(count / (workers * batch));
+  const [first, end] = [piece, piece + 1].map((at) => Math.floor((steps * at) / pieces)) as [number, number];
+  for (let step = first; step < end; step += 1) {
+    const from = (step * workers + rank) * batch;
+    if (from >= count) return;
     const ids = Uint32Array.from({ length: Math.min(batch, count - from) }, (_, at) => order(from + at));
     yield { split: 'train' as const, ids, epoch };
   }
