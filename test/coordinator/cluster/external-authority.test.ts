@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ServiceError } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { connectRun } from '../../../coordinator/cli/connect-run.js';
 import { openExternalAuthority } from '../../../coordinator/cluster/external-authority.js';
+import { openAccess } from '../../../coordinator/cluster/run-access.js';
+import { makeToken, tokensFolder, writeToken } from '../../../coordinator/run-store/join-tokens.js';
+import { keepRunLog } from '../../../coordinator/terminal/run-log.js';
 import { CoordinatorClient } from '../../../proto/gen/coordinator.js';
 import { createAuthority, issuePair, type KeyPair } from '../../../runtime/certificates.js';
 import { type CertificateFiles, readCertificateFiles } from '../../../runtime/grpc/certificate-files.js';
@@ -14,6 +18,7 @@ import { coordinatorName, isExternalName, workerName } from '../../../runtime/me
 import { readJoinProof } from '../../../worker/session/join-proof.js';
 import { keepRead } from '../../../worker/session/renewal.js';
 import { destroyFixtures, openFixture } from '../../support/cluster-fixture.js';
+import { collect } from '../../support/collect.js';
 
 const lookMs = 50;
 let folder: string;
@@ -47,6 +52,24 @@ async function issue(name: string, lifetimeMs = 600_000, by = authority): Promis
   });
   return Object.fromEntries(files) as CertificateFiles;
 }
+
+it('is asked by an operator with a token, whose authority is the user’s own too', async () => {
+  const access = await openAccess({
+    ...{ listen: '0.0.0.0:0', insecure: false, runId: 'mine', folder, tls: await issue(coordinatorName) },
+  });
+  closing.push(access.close);
+  const log = keepRunLog(() => 0);
+  log.hear({ kind: 'note', text: 'said' });
+  access.operators!.serve({ log, status: () => expect.fail(), scale: () => expect.fail() });
+  const { cluster } = await openFixture(1, {}, access);
+  const { token, record } = makeToken({ lifetimeMs: 60_000, uses: null, role: 'operator' });
+  await writeToken(tokensFolder(folder), record);
+  const flags = { runDir: folder, coordinator: cluster.address, token, caHash: [access.authority!.hash] };
+  const connection = await connectRun(undefined, flags, {});
+  closing.push(connection.close);
+  const request = { follow: false, tail: 0, json: false };
+  expect(await collect(connection.readLog(request, new AbortController().signal))).toEqual(['said']);
+});
 
 const flagsOf = ({ ca, cert, key }: CertificateFiles) => ({
   ...{ coordinator: '10.0.0.1:7070', tlsCa: ca, tlsCert: cert, tlsKey: key },
