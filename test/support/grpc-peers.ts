@@ -1,5 +1,6 @@
 import type { RingTransport } from '../../plan/run-config.js';
 import type { PeerServer } from '../../proto/gen/peer.js';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import type { GrpcServer } from '../../runtime/grpc/server.js';
 import {
   createExchange,
@@ -24,10 +25,13 @@ export function startPeers(count: number, options: Partial<ExchangeOptions> = {}
   return Promise.all(Array.from({ length: count }, () => startPeer(options)));
 }
 
-export async function startPeer(options: Partial<ExchangeOptions> = {}): Promise<Peer> {
-  const exchange = createExchange(testCredentials, { waitMs: () => 10_000, ...options });
+export async function startPeer(
+  options: Partial<ExchangeOptions> = {},
+  credentials: RunCredentials = testCredentials,
+): Promise<Peer> {
+  const exchange = createExchange(credentials, { waitMs: () => 10_000, ...options });
   const service: PeerServer = { exchange: exchange.handler, copyState: (call) => call.end() };
-  const server = await startPeerServer('127.0.0.1:0', testCredentials, service, exchange.connect);
+  const server = await startPeerServer('127.0.0.1:0', credentials, service, exchange.connect);
   const peer = { exchange, server, address: server.address };
   peers.push(peer);
   return peer;

@@ -1,6 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-/** A TCP relay in front of a server, so that a test can break connections as a killed process does. */
+/**
+ * A TCP relay in front of a server, so that a test can break connections as a killed process does, and count what is
+ * sent. That of `coordinator chaos` holds back what one of several processes says, and breaks nothing.
+ */
 export interface Relay {
   readonly address: string;
   /** How many bytes the server has sent. */

@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 import type { LaneThread } from '../../worker/collective/lanes.js';
 import { type OpenRing, openRing } from '../../worker/collective/open-ring.js';
-import { type Peer, startPeers } from './grpc-peers.js';
+import { type Peer, startPeer } from './grpc-peers.js';
 import { openRelay, type Relay } from './relay.js';
 import { intsOf, rankVector } from './vectors.js';
 
@@ -26,18 +27,19 @@ export function openRings(
     signal?: AbortSignal;
     /** By rank: its further lanes. */
     lanes?: readonly (readonly LaneThread[])[];
-    /** What a rank is told of where the others are. */
+    /** What a rank is told of where the others are, and by rank what their certificates must say. */
     addressesOf?: (rank: number) => string[];
+    names?: readonly string[];
   } = {},
 ): Promise<OpenRing[]> {
-  const { generation = 1n, wire = 'float32', signal = never } = o;
+  const { generation = 1n, wire = 'float32', signal = never, names = [] } = o;
   const addressesOf = o.addressesOf ?? (() => peers.map(({ address }) => address));
   const worldSize = peers.length;
   return Promise.all(
     peers.map(({ exchange }, rank) =>
       openRing({
         ...{ exchange, generation, rank, worldSize, wire, signal, vectors: vectors[rank] },
-        ...{ lanes: o.lanes?.[rank] ?? [], names: [], transport: 'sockets', addresses: addressesOf(rank) },
+        ...{ lanes: o.lanes?.[rank] ?? [], names, transport: 'sockets', addresses: addressesOf(rank) },
       }),
     ),
   );
@@ -71,12 +73,23 @@ export interface Hosts {
   addressesOf(rank: number): string[];
 }
 
-/** As many ranks on each host as `sizes` says; they share memory in a folder of `directory`, and reach others through a relay before each. */
-export async function startHosts(directory: string, sizes: readonly number[]): Promise<Hosts> {
+/**
+ * As many ranks on each host as `sizes` says, which share memory in a folder of `directory`, and reach others through a
+ * relay before each. `credentials` are theirs, by rank; they have certificates then.
+ */
+export async function startHosts(
+  directory: string,
+  sizes: readonly number[],
+  credentials: readonly RunCredentials[] = [],
+): Promise<Hosts> {
+  let rank = 0;
   const hosts = sizes.map((size, host) => {
     const sharedMemory = join(directory, `host-${host}`);
     mkdirSync(sharedMemory);
-    return startPeers(size, { sharedMemory });
+    rank += size;
+    return Promise.all(
+      Array.from({ length: size }, (_, at) => startPeer({ sharedMemory }, credentials[rank - size + at])),
+    );
   });
   const peers = (await Promise.all(hosts)).flat();
   const relays = await Promise.all(peers.map(({ address }) => openRelay(address)));

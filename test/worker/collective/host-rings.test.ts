@@ -2,8 +2,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { workerName } from '../../../runtime/member-name.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
 import type { OpenRing } from '../../../worker/collective/open-ring.js';
+import { closeCertifiedRuns, openCertifiedRun } from '../../support/certified-run.js';
 import { type Peer, stopPeers } from '../../support/grpc-peers.js';
 import { countDescriptors } from '../../support/open-files.js';
 import type { Relay } from '../../support/relay.js';
@@ -20,6 +22,7 @@ beforeEach(() => {
 
 afterEach(() => {
   stopPeers();
+  closeCertifiedRuns();
   rmSync(directory, { recursive: true });
 });
 
@@ -89,6 +92,26 @@ describe('ranks on several hosts', () => {
       });
     }
   }
+
+  it.each(['float32', 'bfloat16'] as const)(
+    'have the same bits with certificates: 2 + 1 + 2 ranks, %s',
+    async (wire) => {
+      const run = await openCertifiedRun();
+      const ids = [0, 1, 2, 3, 4].map((rank) => `worker-${rank}`);
+      const hosts = await startHosts(directory, [2, 1, 2], await Promise.all(ids.map(run.credentialsOf)));
+      const { peers, addressesOf } = hosts;
+      relays.push(...hosts.relays);
+      const vectors = allocateAll(5, [300_007]);
+      const rings = await openRings(peers, vectors, { wire, addressesOf, names: ids.map(workerName) });
+      const inputs = peers.map((_, rank) => rankVector(rank, 300_007));
+      const sums = await sumParts(
+        rings,
+        vectors.map(([vector]) => vector),
+      );
+      for (const sum of sums) expect(sameBits(sum, sumOf(inputs, wire))).toBe(true);
+      expect(mappings()).toBe(4 * (2 + 1));
+    },
+  );
 
   it('tell each other what they like, sum what is not shared, and leave nothing, over generations', async () => {
     const { peers, addressesOf } = await start([2, 1, 2]);

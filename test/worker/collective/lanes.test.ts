@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
+import { workerName } from '../../../runtime/member-name.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
 import { type LaneThread, startLaneThread } from '../../../worker/collective/lanes.js';
 import type { OpenRing } from '../../../worker/collective/open-ring.js';
 import type { Ring } from '../../../worker/collective/rounds.js';
+import { closeCertifiedRuns, openCertifiedRun } from '../../support/certified-run.js';
 import { testCredentials } from '../../support/credentials.js';
 import { type Peer, startPeers, stopPeers } from '../../support/grpc-peers.js';
 import { allocateAll, mappingsIn, openRings, startHosts, sumParts } from '../../support/rings.js';
@@ -23,16 +26,17 @@ beforeAll(() => {
 
 afterEach(async () => {
   stopPeers();
+  closeCertifiedRuns();
   await Promise.all(threads.splice(0).map((thread) => thread.destroy()));
 });
 
-async function startLanes(count: number): Promise<LaneThread[]> {
+async function startLanes(
+  count: number,
+  { identity }: Pick<RunCredentials, 'identity'> = testCredentials,
+): Promise<LaneThread[]> {
   const started = await Promise.all(
     Array.from({ length: count }, () =>
-      startLaneThread(
-        { address: '127.0.0.1:0', advertise: null, identity: testCredentials.identity, waitMs: 10_000 },
-        program,
-      ),
+      startLaneThread({ address: '127.0.0.1:0', advertise: null, identity, waitMs: 10_000 }, program),
     ),
   );
   threads.push(...started);
@@ -132,24 +136,28 @@ describe('lanes of ranks on several hosts', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  it.each(['float32', 'bfloat16'] as const)(
-    'sum what goes around between hosts to the same bits: %s',
-    async (wire) => {
-      const { peers, relays, addressesOf } = await startHosts(directory, [2, 1]);
-      const lanes = await Promise.all(peers.map(() => startLanes(2)));
-      // A block for each lane.
-      const lengths = [1000, 2 * 2 * (chunkBytes / 4) + 5];
-      const vectors = allocateAll(peers.length, lengths);
-      const rings = await openRings(peers, vectors, { lanes, wire, addressesOf });
-      expect(mappingsIn(directory)).toBeGreaterThan(0);
-      for (const [index, length] of lengths.entries()) {
-        const inputs = peers.map((_, rank) => rankVector(rank, length));
-        const own = vectors.map((each) => each[index]);
-        for (const sum of await sumParts(rings, own)) expect(sameBits(sum, sumOf(inputs, wire))).toBe(true);
-      }
-      for (const relay of relays) relay.destroy();
-    },
-  );
+  it.each([
+    { wire: 'float32' as const, hasCertificates: false },
+    { wire: 'bfloat16' as const, hasCertificates: true },
+  ])('sum what goes around between hosts to the same bits: %o', async ({ wire, hasCertificates }) => {
+    const ids = ['worker-0', 'worker-1', 'worker-2'];
+    const run = hasCertificates ? await openCertifiedRun() : null;
+    const credentials = run === null ? [] : await Promise.all(ids.map(run.credentialsOf));
+    const { peers, relays, addressesOf } = await startHosts(directory, [2, 1], credentials);
+    const lanes = await Promise.all(peers.map((_, rank) => startLanes(2, credentials[rank])));
+    const names = ids.map(workerName);
+    // A block for each lane.
+    const lengths = [1000, 2 * 2 * (chunkBytes / 4) + 5];
+    const vectors = allocateAll(peers.length, lengths);
+    const rings = await openRings(peers, vectors, { lanes, wire, names, addressesOf });
+    expect(mappingsIn(directory)).toBeGreaterThan(0);
+    for (const [index, length] of lengths.entries()) {
+      const inputs = peers.map((_, rank) => rankVector(rank, length));
+      const own = vectors.map((each) => each[index]);
+      for (const sum of await sumParts(rings, own)) expect(sameBits(sum, sumOf(inputs, wire))).toBe(true);
+    }
+    for (const relay of relays) relay.destroy();
+  });
 
   it('take part between the first ranks of hosts, and nowhere else', async () => {
     const { peers, relays, addressesOf } = await startHosts(directory, [2, 2]);
