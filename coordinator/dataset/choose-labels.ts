@@ -3,7 +3,7 @@ import { printable } from '../../runtime/printable.js';
 import { type Labeller, labelByFolder, labelByPattern } from './labels.js';
 import { type FileLabels, readLabelsFile } from './labels-file.js';
 import { type DataRemark, listNames, remark, remarkNesting, remarkPassedOver } from './remarks.js';
-import type { ListedImage, ListedSets } from './sets.js';
+import { inSet, type ListedImage, type ListedSets } from './sets.js';
 import { drawInstead, type GivenSplit, type SplitKind } from './split.js';
 
 export interface LabelOptions {
@@ -71,7 +71,7 @@ function applyTable(
   }
   if (!usesSets) return { labeller, files: labelled, validation: listed.validation, remarks };
 
-  const files = labelled.map((file) => ({ ...file, set: sets.of(file.path) }));
+  const files = labelled.map((file) => inSet(file, file.root, sets.of(file.path)));
   const tested = files.filter((file) => file.set === 'test').map((file) => file.path);
   if (tested.length > 0) {
     const text = `${tested.length} images that ${name} puts into a test set are neither trained nor validated on`;

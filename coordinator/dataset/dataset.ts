@@ -26,7 +26,6 @@ import {
   remarkOverlap,
 } from './remarks.js';
 import { drawSample } from './sample.js';
-import type { SetName } from './set-column.js';
 import { type ListedImage, listSets } from './sets.js';
 import { splitAsGiven, splitByClass, splitSamples } from './split.js';
 import { openVerificationRecord } from './verification-record.js';
@@ -128,14 +127,15 @@ async function indexFiles(o: IndexOptions & { readonly verifiers: Verifiers }): 
   const { labeller, files, validation, remarks } = await chooseLabels({ ...o, onTableRead }, listed);
   requireClasses(labelPaths(files, labeller).classes, files, root, o.labelPattern);
   const findings = await verifySets(files, o, report('verifying'));
-  const usable: UsableImage[] = [];
   const unusable: Quarantined[] = [];
-  for (const file of files) {
+  const usable = files.filter((file) => {
     const finding = findings.get(file)!;
-    if (labeller(file.path) === undefined) unusable.push({ path: file.path, reason: labeller.reason });
-    else if (finding.usable) usable.push({ path: file.path, set: file.set, ...finding });
-    else unusable.push({ path: file.path, reason: finding.reason });
-  }
+    const isLabelled = labeller(file.path) !== undefined;
+    if (isLabelled && finding.usable) return true;
+    const reason = isLabelled && !finding.usable ? finding.reason : labeller.reason;
+    unusable.push({ path: file.path, reason });
+    return false;
+  });
   const quarantined = [...unusable, ...broken, ...unlisted].sort((a, b) => compareText(a.path, b.path));
   o.onQuarantined?.(quarantined);
   if (!o.skipBroken) requireMostUsable(quarantined, files.length + broken.length, root);
@@ -143,7 +143,10 @@ async function indexFiles(o: IndexOptions & { readonly verifiers: Verifiers }): 
   const { classes, labels } = labelPaths(usable, labeller);
   requireClasses(classes, files, root, o.labelPattern);
   const images = new SampleColumns(usable.length);
-  for (const [id, image] of usable.entries()) images.append({ ...image, label: labels[id]! });
+  for (const [id, file] of usable.entries()) {
+    const { width, height, digest } = findings.get(file) as Usable;
+    images.append({ path: file.path, width, height, digest, label: labels[id]! });
+  }
   return {
     ...{ root, validRoot, shards: [], classes, images: images.finish(), sets: usable.map(({ set }) => set) },
     ...{ validation, quarantined, remarks },
@@ -156,10 +159,7 @@ function noShards(data: string): RondoError {
   });
 }
 
-interface UsableImage extends Extract<Finding, { readonly usable: true }> {
-  readonly path: string;
-  readonly set: SetName | undefined;
-}
+type Usable = Extract<Finding, { readonly usable: true }>;
 
 function remarkSamples({ classes, train, valid }: Dataset, drawnAtRandom: boolean): DataRemark[] {
   const counts = new Map(classes.map((name) => [name, 0]));
@@ -179,7 +179,7 @@ async function verifySets(
   o: IndexOptions & { readonly verifiers: Verifiers },
   onProgress: (done: number, total: number) => void,
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
-  const findings = new Map<ImageFile, Finding>();
+  let findings: ReadonlyMap<ImageFile, Finding> = new Map();
   for (const root of new Set(files.map((file) => file.root))) {
     const before = findings.size;
     const found = await verifyImages(
@@ -193,7 +193,8 @@ async function verifySets(
         onProgress: (done) => onProgress(before + done, files.length),
       },
     );
-    for (const [file, finding] of found) findings.set(file, finding);
+    // Most data sets have one root, whose findings need no copy.
+    findings = before === 0 ? found : new Map([...findings, ...found]);
   }
   return findings;
 }

@@ -68,22 +68,29 @@ export async function listImageFiles(root: string, o: ListOptions): Promise<File
   const others: string[] = [];
   const folders: string[] = [];
   const start = o.within ?? '';
+  /** Folders that were listed, and files that links led to: of the other files their folder is enough. */
   const seen = new Set<string>();
   /** Of files with more than one name in the file system. */
   const seenNodes = new Set<string>();
   let links: string[] = [];
 
-  const addFile = (relative: string, real: string, stats: BigIntStats): void => {
+  const addFile = (relative: string, stats: BigIntStats): void => {
     const { dev, ino, nlink } = stats;
-    const node = nlink > 1n ? `${dev} ${ino}` : real;
-    if (seen.has(real) || seenNodes.has(node)) {
-      doubles.push(relative);
-      return;
+    if (nlink > 1n) {
+      const node = `${dev} ${ino}`;
+      if (seenNodes.has(node)) {
+        doubles.push(relative);
+        return;
+      }
+      seenNodes.add(node);
     }
-    seen.add(real);
-    if (nlink > 1n) seenNodes.add(node);
     files.push(toImageFile(relative, stats));
     o.onFound(files.length);
+  };
+  /** Whether what a link led to is, or will be, listed under its own name. */
+  const isListed = (real: string): boolean => {
+    const { dir, base } = path.parse(real);
+    return seen.has(real) || (seen.has(dir) && imageName.test(base) && !base.startsWith('.'));
   };
   const walk = async (relative: string, real: string): Promise<void> => {
     o.signal.throwIfAborted();
@@ -113,14 +120,17 @@ export async function listImageFiles(root: string, o: ListOptions): Promise<File
     const stats = await Promise.all(
       images.map(({ name }) => readStats(path.join(folder, name)).catch((error: unknown) => error as Error)),
     );
+    // Not by `path.join`, whose strings hold those that they were put together from.
+    const inside = relative === '' ? '' : `${relative}/`;
     for (const [i, { name }] of images.entries()) {
-      const below = path.posix.join(relative, name);
+      const below = inside + name;
       const found = stats[i]!;
       if (found instanceof Error) broken.push({ path: below, reason: describeUnreadable(found) });
-      else addFile(below, path.join(real, name), found);
+      else if (seen.has(path.join(real, name))) doubles.push(below);
+      else addFile(below, found);
     }
     for (const entry of entries) {
-      const below = path.posix.join(relative, entry.name);
+      const below = inside + entry.name;
       if (entry.isSymbolicLink()) links.push(below);
       else if (entry.isDirectory()) await walk(below, path.join(real, entry.name));
       else if (!imageName.test(entry.name)) others.push(below);
@@ -142,8 +152,12 @@ export async function listImageFiles(root: string, o: ListOptions): Promise<File
     }
     if (target.isDirectory()) await walk(link, real);
     else if (!imageName.test(link)) others.push(link);
-    else if (target.isFile()) addFile(link, real, target);
-    else broken.push({ path: link, reason: 'is no regular file' });
+    else if (!target.isFile()) broken.push({ path: link, reason: 'is no regular file' });
+    else if (isListed(real)) doubles.push(link);
+    else {
+      seen.add(real);
+      addFile(link, target);
+    }
   };
 
   await walk(start, await realpath(path.join(root, start)));

@@ -32,8 +32,8 @@ export interface VerificationRecord {
   exists(): boolean;
   /** What is known of these files. A missing record is empty, and so is a damaged line of one. */
   read(files: readonly ImageFile[]): Promise<Map<ImageFile, Finding>>;
-  /** Replaces the record by these findings. Throws what the file system throws. */
-  save(findings: ReadonlyMap<ImageFile, Finding>): Promise<void>;
+  /** Replaces the record by these findings, but those of `left`. Throws what the file system throws. */
+  save(findings: ReadonlyMap<ImageFile, Finding>, left?: ReadonlySet<ImageFile>): Promise<void>;
 }
 
 /** The record of one folder, in `cacheDir`: a file of JSON lines, read and written as a stream. */
@@ -53,11 +53,11 @@ export function openVerificationRecord(root: string, cacheDir: string): Verifica
       }
       return findings;
     },
-    async save(findings) {
+    async save(findings, left = new Set()) {
       makeFolder(cacheDir);
       const temporary = `${record}.${randomUUID()}`;
       try {
-        await pipeline(Readable.from(formatEntries(findings)), createWriteStream(temporary));
+        await pipeline(Readable.from(formatEntries(findings, left)), createWriteStream(temporary));
         await rename(temporary, record);
       } finally {
         await rm(temporary, { force: true });
@@ -66,10 +66,14 @@ export function openVerificationRecord(root: string, cacheDir: string): Verifica
   };
 }
 
-function* formatEntries(findings: ReadonlyMap<ImageFile, Finding>): Generator<string, void, void> {
+function* formatEntries(
+  findings: ReadonlyMap<ImageFile, Finding>,
+  left: ReadonlySet<ImageFile>,
+): Generator<string, void, void> {
   let block = '';
-  for (const [{ path, stamp, settled }, finding] of findings) {
-    if (!settled) continue;
+  for (const [file, finding] of findings) {
+    const { path, stamp, settled } = file;
+    if (!settled || left.has(file)) continue;
     const entry: Entry = [path, stamp, finding];
     block += `${JSON.stringify(entry)}\n`;
     if (block.length < blockLength) continue;

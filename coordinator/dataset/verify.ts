@@ -53,7 +53,8 @@ export async function verifyImages(
 ): Promise<ReadonlyMap<ImageFile, Finding>> {
   const record = openVerificationRecord(root, o.cacheDir);
   const findings = await record.read(files);
-  const lasting = new Map(findings);
+  /** Those that may be otherwise the next time. */
+  const passing = new Set<ImageFile>();
   const unknown = files.filter((file) => !findings.has(file));
   o.onProgress(findings.size, files.length);
   if (unknown.length === 0) return findings;
@@ -70,7 +71,7 @@ export async function verifyImages(
       });
       if (!queue.finish(file)) continue;
       findings.set(file, finding);
-      if (lasts) lasting.set(file, finding);
+      if (!lasts) passing.add(file);
       o.onProgress(findings.size, files.length);
       if (findings.size === files.length) end();
     }
@@ -98,7 +99,7 @@ export async function verifyImages(
     if (given === undefined) await own.close();
   }
   // The record only saves time, so a cache folder that cannot be written to is no reason to stop.
-  await record.save(lasting).catch(() => {});
+  await record.save(findings, passing).catch(() => {});
   o.signal.throwIfAborted();
   return findings;
 }

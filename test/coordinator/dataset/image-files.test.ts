@@ -72,6 +72,19 @@ describe('listImageFiles', () => {
     expect(files.map((file) => file.path)).toEqual(['a/1.jpg', 'a/linked.jpg']);
   });
 
+  it('lists what a link leads to that has no place of its own: hidden files, and those of other endings', async () => {
+    const root = await makeFolder();
+    await writeFiles(root, { 'a/1.jpg': 'one', 'a/.2.jpg': 'two', 'a/3.dat': 'three' });
+    const links = { 'b/1.jpg': '1.jpg', 'b/2.jpg': '.2.jpg', 'b/3.jpg': '3.dat', 'c/2.jpg': '.2.jpg' };
+    for (const [name, target] of Object.entries(links)) {
+      await mkdir(path.dirname(path.join(root, name)), { recursive: true });
+      await symlink(path.join(root, 'a', target), path.join(root, name));
+    }
+    const { files, doubles } = await listImageFiles(root, options);
+    expect(files.map((file) => file.path)).toEqual(['a/1.jpg', 'b/2.jpg', 'b/3.jpg']);
+    expect(doubles).toEqual(['b/1.jpg', 'c/2.jpg']);
+  });
+
   it('knows a file by one of its names, whichever kind of link the others are', async () => {
     const root = await makeFolder();
     await writeFiles(root, { 'a/1.jpg': 'one', 'b/2.jpg': 'two', 'b/3.jpg': 'one' });
