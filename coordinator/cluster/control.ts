@@ -162,11 +162,22 @@ function openConnection(
     maxReceiveBytes: maxReceiveBytes.status,
   });
   const options = () => ({ deadline: Date.now() + timeoutMs });
+  const failure = (thrown: unknown) => {
+    const error = RondoError.from(thrown);
+    // A server that ends at once cancels its calls.
+    const isGone = error.code === 'unavailable' || error.code === 'cancelled';
+    if (!isGone || error.remedy !== undefined) return error;
+    return new RondoError('unavailable', `the coordinator at ${address} does not answer: ${error.message}`, {
+      remedy:
+        'check that the run goes on, and the way to it: a tunnel ends with what it leads to; then ask again',
+      cause: thrown,
+    });
+  };
   return {
     status: () =>
       new Promise((resolve, reject) => {
         client.getStatus({}, new Metadata(), options(), (error, response) => {
-          if (error) return reject(RondoError.from(error));
+          if (error) return reject(failure(error));
           try {
             resolve(parseJson(runStatusSchema, response.statusJson, ofCoordinator));
           } catch (thrown) {
@@ -177,7 +188,7 @@ function openConnection(
     scale: (workers) =>
       new Promise((resolve, reject) => {
         client.scale({ workers }, new Metadata(), options(), (error, response) =>
-          error ? reject(RondoError.from(error)) : resolve(response),
+          error ? reject(failure(error)) : resolve(response),
         );
       }),
     async *readLog(request, signal) {
@@ -188,7 +199,7 @@ function openConnection(
       try {
         for await (const line of call) yield (line as LogLine).text;
       } catch (thrown) {
-        if (!signal.aborted) throw RondoError.from(thrown);
+        if (!signal.aborted) throw failure(thrown);
       } finally {
         signal.removeEventListener('abort', cancel);
       }

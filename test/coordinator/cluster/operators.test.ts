@@ -108,6 +108,19 @@ describe('an operator on another machine', () => {
     expect([...texts, ...events].join()).not.toContain('secret');
   });
 
+  it('is told when the coordinator is gone', async () => {
+    operators.serve(control());
+    const connection = await ask(undefined, { token: await operatorToken() });
+    const said = collect(connection.readLog({ follow: true, tail: 0, json: false }, never));
+    await connection.status();
+    fixture.cluster.destroy();
+    await expect(said).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(connection.status()).rejects.toMatchObject({
+      ...{ code: 'unavailable', message: expect.stringMatching(/does not answer/) },
+      remedy: expect.stringMatching(/a tunnel ends with what it leads to/),
+    });
+  });
+
   it('is not told of another run than the one that is named', async () => {
     operators.serve(control());
     const refused = ask('dogs', { token: await operatorToken() });
