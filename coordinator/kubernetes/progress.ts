@@ -64,9 +64,12 @@ export function showProgress(
           plan = { steps: event.epochs * event.stepsPerEpoch, epochs: event.epochs };
           annotate({ 'rondo/run': event.runId, 'rondo/step': `${event.startStep} of ${plan.steps}` });
           break;
-        case 'assigned':
-          tell('Normal', 'Training', `${event.workers.length} workers train, generation ${event.generation}`);
+        case 'assigned': {
+          const { length } = event.workers;
+          const who = length === 1 ? '1 worker trains' : `${length} workers train`;
+          tell('Normal', 'Training', `${who}, generation ${event.generation}`);
           break;
+        }
         case 'step':
           annotate({
             'rondo/step': `${event.step + 1} of ${plan.steps}`,

@@ -159,7 +159,7 @@ export function findRunDirectory(run: string, runDir: string): RunDirectory {
   throw new RondoError('not-found', `there is no run "${run}" in ${runDir}, and no run.json in ${run}`, {
     remedy:
       nearest === null
-        ? `${names.length} runs are there: coordinator runs --run-dir ${shellWord(runDir)}`
+        ? `coordinator runs --run-dir ${shellWord(runDir)} lists those that are there (${names.length})`
         : `did you mean ${nearest}?`,
   });
 }

@@ -175,8 +175,7 @@ function checkOrder({ step }: StepLine, { next, steps }: Expectation): string | 
 
 function checkMembership(line: StepLine, before: StepLine | null): string | null {
   const { step, generation, worldSize, shares } = line;
-  if (shares.length !== worldSize)
-    return `step ${step} has ${shares.length} shares in a world of ${worldSize}`;
+  if (shares.length !== worldSize) return `step ${step} has ${shares.length} of ${worldSize} shares`;
   if (before === null) return null;
   if (generation < before.generation) {
     return `step ${step} is of generation ${generation}, after generation ${before.generation}`;
