@@ -167,19 +167,13 @@ export async function openAuthority(o: {
     hash: authorityHash(keys.certificate),
     credentials,
     async enrol({ token, workerId, signingRequest }) {
-      try {
-        const reviewed = (await o.review?.(token, workerId)) ?? null;
-        tokens = readAll();
-        const record = reviewed === null ? requireToken(tokens, token, used) : { id: reviewed };
-        requireId(workerId, record, launched, connections);
-        // Counted before anything is waited for: two at once must not share one use.
-        use(record.id);
-        return await issue(signingRequest, { workerId, tokenId: record.id, bought: true });
-      } catch (thrown) {
-        const error = RondoError.from(thrown);
-        log('warn', 'enrolment refused', { worker: workerId.slice(0, 255), reason: error.message });
-        throw error;
-      }
+      const reviewed = (await o.review?.(token, workerId)) ?? null;
+      tokens = readAll();
+      const record = reviewed === null ? requireToken(tokens, token, used) : { id: reviewed };
+      requireId(workerId, record, launched, connections);
+      // Counted before anything is waited for: two at once must not share one use.
+      use(record.id);
+      return issue(signingRequest, { workerId, tokenId: record.id, bought: true });
     },
     async renew(name, signingRequest) {
       const newest = [...issued.values()].findLast(({ workerId }) => workerName(workerId) === name);

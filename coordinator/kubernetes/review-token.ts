@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
+import { log } from '../../runtime/log.js';
 import type { KubernetesApi } from './api.js';
 
 const audience = 'rondo';
@@ -41,6 +42,11 @@ export async function reviewToken(
   api: KubernetesApi,
   { token, workerId, job }: { readonly token: string; readonly workerId: string; readonly job: string },
 ): Promise<string> {
+  /** No refusal of the worker, which a server logs: so it is logged here. */
+  const unable = (reason: string) => {
+    log('warn', 'token not reviewed', { worker: workerId.slice(0, 255), reason });
+    return new RondoError('unavailable', reason);
+  };
   const asked = {
     ...{ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview' },
     spec: { token, audiences: [audience] },
@@ -49,7 +55,7 @@ export async function reviewToken(
     .create('/apis/authentication.k8s.io/v1/tokenreviews', asked, review)
     .catch((thrown) => {
       // What the coordinator may not ask is no fault of the worker.
-      throw new RondoError('unavailable', `the token cannot be reviewed: ${RondoError.from(thrown).message}`);
+      throw unable(`the token cannot be reviewed: ${RondoError.from(thrown).message}`);
     });
   const refuse = (why: string) =>
     new RondoError('unauthenticated', `the service account's token ${why}`, {
@@ -68,7 +74,7 @@ export async function reviewToken(
     .catch((thrown) => {
       const error = RondoError.from(thrown);
       if (error.code === 'not-found') throw refuse('is of a pod that is gone');
-      throw new RondoError('unavailable', `pod ${name} cannot be looked at: ${error.message}`);
+      throw unable(`pod ${name} cannot be looked at: ${error.message}`);
     });
   const isOfJob = metadata.ownerReferences.some((owner) => owner.kind === 'Job' && owner.name === job);
   if (metadata.uid !== uid || !isOfJob) throw refuse(`is of no pod of Job ${job}`);

@@ -170,14 +170,14 @@ async function attacksOn(target: Target): Promise<Attack[]> {
     },
     {
       name: 'a signing request for another’s name',
-      line: /"enrolment refused".*mallory-3.*name or for extensions/,
+      line: refused('Enrol.*name or for extensions'),
       try: () => enrolment(Buffer.from(greedy.rawData)),
     },
-    { name: 'a used token', line: /"enrolment refused".*again.*is used up/, try: enrol(used, 'again') },
-    { name: 'a revoked token', line: /"enrolment refused".*was revoked/, try: enrol(revoked, 'late') },
+    { name: 'a used token', line: refused('Enrol.*is used up'), try: enrol(used, 'again') },
+    { name: 'a revoked token', line: refused('Enrol.*was revoked'), try: enrol(revoked, 'late') },
     {
       name: 'an expired token',
-      line: /"enrolment refused".*has expired/,
+      line: refused('Enrol.*has expired'),
       try: async () => enrol(await createToken(null, -1), 'old')(),
     },
     {
@@ -192,7 +192,7 @@ async function attacksOn(target: Target): Promise<Attack[]> {
     },
     {
       name: 'joining with an operator’s token',
-      line: /"enrolment refused".*is for an operator/,
+      line: refused('Enrol.*is for an operator'),
       try: async () => enrol(await createToken(null, 600_000, 'operator'), 'spy')(),
     },
     {
@@ -207,7 +207,7 @@ async function attacksOn(target: Target): Promise<Attack[]> {
     },
     {
       name: 'an id of the coordinator’s own workers',
-      line: /"enrolment refused".*which the coordinator starts/,
+      line: refused('Enrol.*which the coordinator starts'),
       try: async () => enrol(await createToken(1), 'worker-0')(),
     },
     {

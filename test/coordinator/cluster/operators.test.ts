@@ -207,7 +207,7 @@ describe('whoever holds no token of an operator', () => {
     await expect(joining).rejects.toMatchObject({
       ...{ code: 'unauthenticated', message: 'the token is for an operator, and nobody joins with it' },
     });
-    expect(logged.filter(({ event }) => event === 'enrolment refused')).toHaveLength(1);
+    expect(logged.filter(({ event }) => event === 'call refused')).toHaveLength(1);
   });
 
   it('hears no more of the run once its token is revoked', async () => {
