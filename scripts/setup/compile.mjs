@@ -1,7 +1,7 @@
 import { chmodSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLinkTo, link } from './files.mjs';
-import { assembleKernels, kernelSources, kernelsAreAssembled } from './kernels.mjs';
+import { assembledKernels, assembleKernels, kernelSources, kernelsAreAssembled } from './kernels.mjs';
 import { root } from './places.mjs';
 import { mustRun } from './run-command.mjs';
 import { digestStats, listFiles } from './stamps.mjs';
@@ -15,9 +15,10 @@ const configs = [
 ];
 const programs = ['coordinator', 'worker'];
 
-/** What the compiled programs depend on. */
+/** What the compiled programs depend on, but for what compiling makes. */
 export function compileDigest() {
-  return digestStats(root, [...listFiles(root, folders, '.ts'), ...kernelSources, ...configs]);
+  const sources = listFiles(root, folders, '.ts').filter((file) => !assembledKernels.includes(file));
+  return digestStats(root, [...sources, ...kernelSources, ...configs]);
 }
 
 export function programsAreCompiled() {

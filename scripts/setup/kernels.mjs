@@ -10,13 +10,14 @@ const sources = ['worker/arithmetic/kernels.wat', 'worker/data/resample.wat'];
 export const kernelSources = [...sources, 'node_modules/wabt/package.json'];
 
 /** @param {string} source */
-function generatedOf(source) {
-  return join(root, dirname(source), 'gen', `${basename(source, '.wat')}.ts`);
-}
+const generatedOf = (source) => join(dirname(source), 'gen', `${basename(source, '.wat')}.ts`);
+
+/** What they are assembled to. */
+export const assembledKernels = sources.map(generatedOf);
 
 /** @param {string} source */
 function isAssembled(source) {
-  return statSync(generatedOf(source), { throwIfNoEntry: false }) !== undefined;
+  return statSync(join(root, generatedOf(source)), { throwIfNoEntry: false }) !== undefined;
 }
 
 export function kernelsAreAssembled() {
@@ -39,7 +40,7 @@ export async function assembleKernels() {
  * @param {string} source
  */
 function assemble(wabt, source) {
-  const generated = generatedOf(source);
+  const generated = join(root, generatedOf(source));
   const text = readFileSync(join(root, source), 'utf8');
   const shared = text.replace(/\(memory (\d+ \d+)\)/, '(memory $1 shared)');
   const features = { simd: true, threads: true };
