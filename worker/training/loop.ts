@@ -46,6 +46,8 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
     }
     // Begun before the digests are awaited, which the compute thread has no part in.
     const evaluating = whole ? evaluate(options, batches, epoch, step) : null;
+    // The generation may end while the digests are awaited.
+    evaluating?.catch(() => {});
     try {
       if (taking !== null && (whole || outcome.stop)) {
         yield await taking;
