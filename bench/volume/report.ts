@@ -45,13 +45,12 @@ const shares = [0, 0.25, 0.5, 0.75, 1];
 
 export function formatReport({ passes, trained, ...o }: VolumeReport): string {
   const rates = passes.map(({ name, epoch, turns }) => {
-    const sum = (figure: keyof Figures) => turns.reduce((total, turn) => total + turn[figure], 0);
-    const images = sum('images');
+    const whole = addUp(turns);
     return [
       `${name}, ${epoch === 0 ? 'cold' : 'warm'}`,
-      ...[images, images / sum('seconds')].map((value) => value.toFixed(0)),
-      ((1_000 * sum('cpuSeconds')) / images).toFixed(3),
-      name === 'local' ? '-' : sum('megabytesSent').toFixed(0),
+      ...[whole.images, rateOf(whole)].map((value) => value.toFixed(0)),
+      (1_000 * cpuOf(whole)).toFixed(3),
+      name === 'local' ? '-' : whole.megabytesSent.toFixed(0),
     ];
   });
   const training =
@@ -89,20 +88,30 @@ function describeWarm(passes: readonly PassFigures[]): string[] {
 }
 
 /** Of images/s and of processor time per image, over the epochs that both have read: turn by turn, and of their sums. */
-export function warmRatios(passes: readonly PassFigures[]) {
+function warmRatios(passes: readonly PassFigures[]) {
   const [http, local] = ['HTTP', 'local'].map((name) =>
     passes.filter((pass) => pass.name === name && pass.epoch > 0).flatMap((pass) => pass.turns),
   ) as [Figures[], Figures[]];
-  const rate = ({ images, seconds }: Figures) => images / seconds;
-  const cpu = ({ images, cpuSeconds }: Figures) => cpuSeconds / images;
-  const whole = (turns: readonly Figures[], figure: keyof Figures) =>
-    turns.reduce((sum, turn) => sum + turn[figure], 0);
+  const [wholeHttp, wholeLocal] = [addUp(http), addUp(local)];
   return {
     turns: http.length,
-    rate: quantilesOf(pairedRatios(http.map(rate), local.map(rate))),
-    cpu: quantilesOf(pairedRatios(http.map(cpu), local.map(cpu))),
-    wholeRate: whole(local, 'seconds') / whole(http, 'seconds'),
-    wholeCpu: whole(http, 'cpuSeconds') / whole(local, 'cpuSeconds'),
+    rate: quantilesOf(pairedRatios(http.map(rateOf), local.map(rateOf))),
+    cpu: quantilesOf(pairedRatios(http.map(cpuOf), local.map(cpuOf))),
+    wholeRate: rateOf(wholeHttp) / rateOf(wholeLocal),
+    wholeCpu: cpuOf(wholeHttp) / cpuOf(wholeLocal),
+  };
+}
+
+/** Images/s. */
+const rateOf = ({ images, seconds }: Figures) => images / seconds;
+/** Seconds of processor time for an image. */
+const cpuOf = ({ images, cpuSeconds }: Figures) => cpuSeconds / images;
+
+function addUp(turns: readonly Figures[]): Figures {
+  const sum = (figure: keyof Figures) => turns.reduce((total, turn) => total + turn[figure], 0);
+  return {
+    ...{ images: sum('images'), seconds: sum('seconds') },
+    ...{ cpuSeconds: sum('cpuSeconds'), megabytesSent: sum('megabytesSent') },
   };
 }
 

@@ -10,6 +10,10 @@ import { readControlFile } from '../run-store/control-file.js';
 import { isToken } from '../run-store/join-tokens.js';
 import { findRunDirectory } from '../run-store/run-directory.js';
 import { runDirOption } from './command-options.js';
+import type { StartEnvironment } from './start.js';
+
+/** Of the commands that ask a run which goes on. */
+export type AskEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
 
 /** The coordinator answers at once, unless its machine is overloaded. */
 const answerMs = 10_000;
@@ -26,8 +30,8 @@ export function commandOnActiveRun(name: string, description: string): Command {
     .argument('[RUN]', 'name or folder of the run; with --coordinator its name, or nothing');
 }
 
-/** How such a command finds its run. */
-export function askOptions(): Option[] {
+/** Adds how such a command finds its run. */
+export function addAskOptions(command: Command): Command {
   const elsewhere = [
     new Option(
       '--coordinator <HOST:PORT>',
@@ -44,7 +48,9 @@ export function askOptions(): Option[] {
     ).argParser((value: string, before: string[] = []) => [...before, value]),
     new Option('--ca-file <FILE>', 'the certificate of that authority (PEM), in place of --ca-hash'),
   ];
-  return [runDirOption(), ...elsewhere.map((option) => option.helpGroup('From another machine:'))];
+  command.addOption(runDirOption());
+  for (const option of elsewhere) command.addOption(option.helpGroup('From another machine:'));
+  return command;
 }
 
 export function hostAndPort(value: string): string {
@@ -54,6 +60,24 @@ export function hostAndPort(value: string): string {
     throw new InvalidArgumentError(`${RondoError.from(thrown).message}.`);
   }
   return value;
+}
+
+/** Has `ask` ask the coordinator, and exits with 0. Rejects as `connectRun` and `ask` do. */
+export async function askRun(
+  run: string | undefined,
+  flags: AskFlags,
+  { openLifecycle, exit }: AskEnvironment,
+  ask: (connection: ControlConnection, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const connection = await connectRun(run, flags);
+  const { signal, close } = openLifecycle();
+  try {
+    await ask(connection, signal);
+    exit(0);
+  } finally {
+    connection.close();
+    close();
+  }
 }
 
 /**

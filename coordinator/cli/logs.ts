@@ -1,8 +1,13 @@
 import { writeLines } from '../../runtime/printable.js';
 import { mostLines } from '../terminal/run-log.js';
 import { wholeNumber } from './command-options.js';
-import { type AskFlags, askOptions, commandOnActiveRun, connectRun } from './connect-run.js';
-import type { StartEnvironment } from './start.js';
+import {
+  type AskEnvironment,
+  type AskFlags,
+  addAskOptions,
+  askRun,
+  commandOnActiveRun,
+} from './connect-run.js';
 
 interface LogsFlags extends AskFlags {
   readonly follow?: boolean;
@@ -10,11 +15,7 @@ interface LogsFlags extends AskFlags {
   readonly json?: boolean;
 }
 
-export function logsCommand({
-  output,
-  openLifecycle,
-  exit,
-}: Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>) {
+export function logsCommand(environment: AskEnvironment) {
   const command = commandOnActiveRun(
     'logs',
     'Prints what the coordinator of a run that goes on has said: as into a file, what lasts, and how far it is every 30 s.',
@@ -39,21 +40,11 @@ Examples:
     )
     .action(async (run: string | undefined, flags: LogsFlags) => {
       const { follow = false, tail = 0, json = false } = flags;
-      const { signal, close } = openLifecycle();
-      try {
-        const connection = await connectRun(run, flags);
-        try {
-          for await (const line of connection.readLog({ follow, tail, json }, signal)) {
-            writeLines(output, [line]);
-          }
-        } finally {
-          connection.close();
+      await askRun(run, flags, environment, async (connection, signal) => {
+        for await (const line of connection.readLog({ follow, tail, json }, signal)) {
+          writeLines(environment.output, [line]);
         }
-        exit(0);
-      } finally {
-        close();
-      }
+      });
     });
-  for (const option of askOptions()) command.addOption(option);
-  return command;
+  return addAskOptions(command);
 }

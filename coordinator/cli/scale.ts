@@ -6,8 +6,7 @@ import { printableJson, writeLines } from '../../runtime/printable.js';
 import type { ControlConnection } from '../cluster/control.js';
 import { formatCount } from '../terminal/figures.js';
 import { commandOnRun, wholeNumber } from './command-options.js';
-import { type AskFlags, askOptions, connectRun } from './connect-run.js';
-import type { StartEnvironment } from './start.js';
+import { type AskEnvironment, type AskFlags, addAskOptions, askRun } from './connect-run.js';
 
 const pollMs = 200;
 
@@ -16,11 +15,7 @@ interface ScaleFlags extends AskFlags {
   readonly json?: boolean;
 }
 
-export function scaleCommand({
-  output,
-  openLifecycle,
-  exit,
-}: Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>) {
+export function scaleCommand(environment: AskEnvironment) {
   const command = commandOnRun(
     'scale',
     'Changes the number of workers of a run that goes on. Its result stays the same, bit for bit.',
@@ -48,10 +43,9 @@ Examples:
       from another machine: \`coordinator token create pets --for operator\` prints these options`,
     )
     .action(async (run: string, workers: number, { wait, json, ...flags }: ScaleFlags) => {
-      const connection = await connectRun(run, flags);
-      const { signal, close } = openLifecycle();
-      const say = (event: object, text: string) => writeLines(output, [json ? printableJson(event) : text]);
-      try {
+      const say = (event: object, text: string) =>
+        writeLines(environment.output, [json ? printableJson(event) : text]);
+      await askRun(run, flags, environment, async (connection, signal) => {
         const { worldSize: before } = await connection.status();
         const { starting, stopping } = await connection.scale(workers);
         const doing = [
@@ -72,14 +66,9 @@ Examples:
             `it goes on with ${formatCount(worldSize, 'worker')} from step ${steps}, generation ${generation}`,
           );
         }
-        exit(0);
-      } finally {
-        connection.close();
-        close();
-      }
+      });
     });
-  for (const option of askOptions()) command.addOption(option);
-  return command;
+  return addAskOptions(command);
 }
 
 async function awaitWorkers(

@@ -2,10 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { MemberStatus, RunStatus } from '../../proto/run-status.js';
 import { printableJson, shellWord, writeLines } from '../../runtime/printable.js';
 import { alignColumns, formatCount, noFigure } from '../terminal/figures.js';
-import { type AskFlags, askOptions, commandOnActiveRun, connectRun } from './connect-run.js';
-import type { StartEnvironment } from './start.js';
-
-type ControlEnvironment = Pick<StartEnvironment, 'output' | 'openLifecycle' | 'exit'>;
+import {
+  type AskEnvironment,
+  type AskFlags,
+  addAskOptions,
+  askRun,
+  commandOnActiveRun,
+} from './connect-run.js';
 
 const watchMs = 1_000;
 
@@ -14,7 +17,7 @@ interface StatusFlags extends AskFlags {
   readonly json?: boolean;
 }
 
-export function statusCommand({ output, openLifecycle, exit }: ControlEnvironment) {
+export function statusCommand(environment: AskEnvironment) {
   const command = commandOnActiveRun(
     'status',
     'Says how a run that goes on is doing: its workers, its generation, its speed, and who is slow and why.',
@@ -36,27 +39,21 @@ Examples:
       from another machine: \`coordinator token create pets --for operator\` prints this line`,
     )
     .action(async (run: string | undefined, { watch, json, ...flags }: StatusFlags) => {
-      const connection = await connectRun(run, flags);
-      const { signal, close } = openLifecycle();
-      const say = async () => {
-        const status = await connection.status();
-        writeLines(output, json ? [printableJson({ kind: 'status', ...status })] : renderStatus(status));
-        return status;
-      };
-      try {
+      await askRun(run, flags, environment, async (connection, signal) => {
+        const say = async () => {
+          const status = await connection.status();
+          const lines = json ? [printableJson({ kind: 'status', ...status })] : renderStatus(status);
+          writeLines(environment.output, lines);
+          return status;
+        };
         let status = await say();
         while (watch && status.phase !== 'ended' && !signal.aborted) {
           await setTimeout(watchMs, undefined, { signal }).catch(() => {});
           if (!signal.aborted) status = await say();
         }
-        exit(0);
-      } finally {
-        connection.close();
-        close();
-      }
+      });
     });
-  for (const option of askOptions()) command.addOption(option);
-  return command;
+  return addAskOptions(command);
 }
 
 const phaseWords: Record<RunStatus['phase'], string> = {

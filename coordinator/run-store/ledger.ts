@@ -55,8 +55,10 @@ export async function settleLedger(
     else if (line.kind === 'worker') workers.push(line);
     else if (line.kind === 'early-stop') earlyStops.push(line.toStep);
     else {
-      ({ steps, epochs, earlyStops } = rollBack({ steps, epochs, earlyStops }, line.toStep));
-      recoveries += 1;
+      ({ steps, epochs, earlyStops, recoveries } = rollBack(
+        { steps, epochs, earlyStops, recoveries },
+        line.toStep,
+      ));
       generation = null;
     }
   }
@@ -69,13 +71,14 @@ export function figuresOf({ step, loss, samples, skipped, seconds }: StepFigures
 
 /** What is left of a ledger when the run goes on from its state after `toStep` steps. */
 export function rollBack(
-  state: Pick<LedgerState, 'steps' | 'epochs' | 'earlyStops'>,
+  state: Omit<LedgerState, 'workers'>,
   toStep: number,
-): { steps: StepFigures[]; epochs: EpochLine[]; earlyStops: number[] } {
+): { steps: StepFigures[]; epochs: EpochLine[]; earlyStops: number[]; recoveries: number } {
   return {
     steps: state.steps.filter((line) => line.step < toStep),
     epochs: state.epochs.filter((line) => line.step <= toStep),
     earlyStops: state.earlyStops.filter((step) => step <= toStep),
+    recoveries: state.recoveries + 1,
   };
 }
 

@@ -226,7 +226,7 @@ async function rollBackLedger(
     }
     file.append({ kind: 'rollback', toStep } satisfies LedgerLine);
     file.sync();
-    return { ...state, ...rollBack(state, toStep), recoveries: state.recoveries + 1 };
+    return { ...state, ...rollBack(state, toStep) };
   } finally {
     file.close();
   }

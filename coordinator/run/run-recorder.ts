@@ -191,10 +191,10 @@ export function createRunRecorder(o: RunRecorderOptions): RunRecorder {
     rollBack(toStep) {
       o.ledger.append({ kind: 'rollback', toStep });
       o.report({ kind: 'rolled-back', fromStep: nextStep, toStep });
-      const left = rollBack({ steps, epochs: epochLines, earlyStops: [] }, toStep);
+      const left = rollBack({ steps, epochs: epochLines, earlyStops: [], recoveries }, toStep);
       attempt = 1;
       phaseEnded = false;
-      recoveries += 1;
+      ({ recoveries } = left);
       steps.splice(left.steps.length);
       epochLines.splice(left.epochs.length);
       epochs.splice(left.epochs.length);

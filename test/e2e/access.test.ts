@@ -1,26 +1,13 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { descendantsOf } from '../../bench/support/processes.js';
-import { type JsonEvent, killCoordinators, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { type JsonEvent, startCoordinator } from '../support/coordinator-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(20); // 48 training images: 3 steps
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(20); // 48 training images: 3 steps
+const { data } = runs;
 
 /** Nobody listens on port 1, and nothing is exempt. */
 const deadProxies = Object.fromEntries(

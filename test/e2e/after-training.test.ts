@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { storedShape } from '../../plan/stored-image.js';
 import { testTimeViews } from '../../plan/test-time.js';
@@ -9,28 +9,21 @@ import { decodeImage } from '../../worker/data/decode.js';
 import { readNetworkState } from '../../worker/jobs/checkpoint-tensors.js';
 import { openProgram } from '../../worker/model/program.js';
 import { readSafetensors } from '../../worker/model/weights/safetensors.js';
-import { type JsonEvent, killCoordinators, runCoordinator } from '../support/coordinator-process.js';
+import { type JsonEvent, runCoordinator } from '../support/coordinator-process.js';
 import { runPython, whyWithout } from '../support/python-with-torch.js';
-import { openQuickRuns } from '../support/quick-run.js';
 import { readSummaryFile } from '../support/run-files.js';
 import { light, normalize, warp } from '../support/tensorflow/reference-augmentation.js';
 import { loadTfjsNode } from '../support/tfjs-node.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
 const [size, presize] = [32, 36];
-const runs = openQuickRuns();
+const runs = await openTinyRuns(20, 48);
+const { data } = runs;
 const exportAs = (format: string) => path.join(runs.root, `export-${format}`);
-let data: string;
 
 beforeAll(async () => {
-  data = await drawTinyFolder(20, 48);
   const trained = await runCoordinator(runs.start('tiny', data, '--epochs', '2', '--seed', '3'));
   expect(trained.code, trained.stderr).toBe(0);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 interface PredictionLine {

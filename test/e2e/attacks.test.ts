@@ -1,12 +1,12 @@
 import 'reflect-metadata';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectPlainly } from 'node:net';
 import path from 'node:path';
 import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { connect as connectNats } from 'nats';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import {
   makeToken,
   revokeToken,
@@ -23,27 +23,17 @@ import { channelOptions } from '../../runtime/grpc/options.js';
 import { coordinatorName, workerName } from '../../runtime/member-name.js';
 import { inboxPrefix } from '../../runtime/nats-session.js';
 import { enrolAt } from '../support/certified-run.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetrics, readStateDigest } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(20); // 48 training images: 3 steps
+const { data } = runs;
 const closing: (() => void)[] = [];
-let data: string;
 
-beforeAll(async () => {
-  data = await drawTinyFolder(20); // 48 training images: 3 steps
-});
 afterEach(() => {
   for (const close of closing.splice(0)) close();
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 /** What an attacker tries, and the one line that the coordinator logs of it. */

@@ -1,26 +1,13 @@
 import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { expect, it } from 'vitest';
+import { startCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(20); // 48 training images: 3 steps
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(20); // 48 training images: 3 steps
+const { data } = runs;
 
 it('a run whose image is gone ends, names it, and says how to go on', async () => {
   const coordinator = startCoordinator(

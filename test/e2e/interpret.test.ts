@@ -1,17 +1,16 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../coordinator/dataset/dataset.js';
-import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator } from '../support/coordinator-process.js';
 import { readJsonLines, readSummaryFile } from '../support/run-files.js';
 import { findAll, parseStrictHtml, textOf } from '../support/strict-html.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(35);
+const { data } = runs;
 const rough = '<b>&"green';
-let data: string;
 /** Path and class of every validation image, as a fresh index of the folder has them. */
 let valid: { path: string; actual: string }[];
 
@@ -24,7 +23,6 @@ interface Line {
 }
 
 beforeAll(async () => {
-  data = await drawTinyFolder(35);
   renameSync(path.join(data, 'green'), path.join(data, rough));
   const { dataset } = await openDataset({
     data,
@@ -38,11 +36,6 @@ beforeAll(async () => {
     path: name,
     actual: dataset.classes[label]!,
   }));
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 function readReport(name: string) {

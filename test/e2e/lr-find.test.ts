@@ -1,11 +1,10 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
 import type { RatePoint, Suggestions } from '../../coordinator/lr-find/suggestions.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
 interface SearchRecord {
   readonly points: readonly (RatePoint & { readonly learningRates: readonly number[] })[];
@@ -14,17 +13,8 @@ interface SearchRecord {
   readonly stateDigest: string;
 }
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(25);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(25);
+const { data } = runs;
 
 const recipe =
   '--arch resnet18 --size 32 --batch-size 20 --micro-batch 4 --lr 1e-4,1e-2 --threads 1 --json'.split(' ');

@@ -1,29 +1,15 @@
-import { rmSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { expect, it } from 'vitest';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
 interface Cause {
   readonly kind: string;
   readonly workerId: string;
 }
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50);
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(50);
+const { data } = runs;
 
 it('a run is scaled up and down; a worker joins it, is stopped for a while, joins anew, and leaves', async () => {
   // It is stopped when all has been seen, long before its last epoch.

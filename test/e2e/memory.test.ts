@@ -1,21 +1,10 @@
-import { rmSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { expect, it } from 'vitest';
+import { runCoordinator } from '../support/coordinator-process.js';
 import { readMetrics } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(33); // 79 training images: 20 steps of 4 an epoch, the last one of 3
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(33); // 79 training images: 20 steps of 4 an epoch, the last one of 3
+const { data } = runs;
 
 it('keeps resident memory and TensorFlow handles flat over 160 steps', async () => {
   const inputs = runs.start(

@@ -1,26 +1,16 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { layOutState } from '../../worker/model/layout.js';
 import { describeNetwork, volume } from '../../worker/model/parameters.js';
 import { writeSafetensors } from '../../worker/model/weights/safetensors.js';
-import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(10);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(10);
+const { data } = runs;
 
 it.each([
   ['evil.pth', /it asks for (posix|nt)\.system/],

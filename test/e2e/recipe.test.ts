@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../worker/model/weights/safetensors.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
-let data: string;
+const runs = await openTinyRuns(25); // 60 training images: 3 steps an epoch
+const { data } = runs;
 
 /** Everything that a recipe can ask for beyond the lesson's. */
 const everything = [
@@ -18,16 +17,10 @@ const everything = [
 ];
 
 beforeAll(async () => {
-  data = await drawTinyFolder(25); // 60 training images: 3 steps an epoch
   const { code, stderr } = await runCoordinator(
     runs.start('straight', data, '--workers', '2', ...everything, '--epochs', '2'),
   );
   expect(code, stderr).toBe(0);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 const stateFile = (run: string, name: string) =>

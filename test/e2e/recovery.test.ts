@@ -1,31 +1,23 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetricsText } from '../support/metrics-text.js';
-import { openQuickRuns } from '../support/quick-run.js';
 import { readMetrics, readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
-let data: string;
+const runs = await openTinyRuns(42); // 101 training images: 5 steps an epoch, the last one of 21
+const { data } = runs;
 let uninterruptedDigest: string | null;
 
 beforeAll(async () => {
-  data = await drawTinyFolder(42); // 101 training images: 5 steps an epoch, the last one of 21
   const { code, stderr } = await runCoordinator(
     runs.start('straight', data, '--workers', '2', '--epochs', '4'),
   );
   expect(code, stderr).toBe(0);
   uninterruptedDigest = readSummaryFile(runs.run('straight')).parameterDigest;
-});
-afterEach(killCoordinators);
-afterEach(killWorkers);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 /** Goes on with a run and expects it to end where the uninterrupted one did. */

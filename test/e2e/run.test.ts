@@ -1,23 +1,13 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readCommittedSteps, readMetrics, readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(50); // 120 training images: 6 steps an epoch
+const { data } = runs;
 
 describe('coordinator start', () => {
   it('trains on two workers, writes its run directory and leaves no process behind', async () => {

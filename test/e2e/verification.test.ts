@@ -1,34 +1,18 @@
-import { readdirSync, readFileSync, rmSync, truncateSync, utimesSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { freePort } from '../../bench/support/free-port.js';
-import { killCoordinators, startCoordinator } from '../support/coordinator-process.js';
+import { startCoordinator } from '../support/coordinator-process.js';
 import { makeFolder } from '../support/images.js';
-import { openQuickRuns } from '../support/quick-run.js';
 import { openImages } from '../support/small-dataset.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { forgetFindings, padImages } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(20);
+const { data } = runs;
+padImages(data);
 const preload = new URL('../support/crash-at-image.mjs', import.meta.url).href;
-/** A JPEG may have anything behind its end: so few files are many bytes, and verified by a process. */
-const [paddedFiles, paddedBytes] = [9, 30 << 20];
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(20);
-  for (const name of readdirSync(path.join(data, 'red')).slice(0, paddedFiles)) {
-    truncateSync(path.join(data, 'red', name), paddedBytes);
-  }
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
 
 it('a run begins without an image that makes the decoder crash, and names it', async () => {
   const [poison] = readdirSync(path.join(data, 'green'));
@@ -54,10 +38,7 @@ it('a run begins without an image that makes the decoder crash, and names it', a
 
 it('workers that join before the data set is known verify it, also where the coordinator itself is stuck', async () => {
   const { dataset } = await openImages(data, { cacheDir: await makeFolder() });
-  // What was found before counts no more.
-  for (const name of readdirSync(data, { recursive: true, encoding: 'utf8' })) {
-    utimesSync(path.join(data, name), 1e9, 1e9);
-  }
+  forgetFindings(data);
   const port = await freePort();
   const coordinator = startCoordinator(
     runs

@@ -1,36 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import {
-  type JsonEvent,
-  killCoordinators,
-  runCoordinator,
-  startCoordinator,
-} from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { beforeAll, expect, it } from 'vitest';
+import { type JsonEvent, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers, type WorkerExit } from '../support/worker-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker, type WorkerExit } from '../support/worker-process.js';
 
 const timeoutMs = 900_000;
-const runs = openQuickRuns();
-let data: string;
+const runs = await openTinyRuns(22); // 53 training images: 3 steps an epoch, the last one of 13
+const { data } = runs;
 
 beforeAll(async () => {
-  data = await drawTinyFolder(22); // 53 training images: 3 steps an epoch, the last one of 13
   const { code, stderr } = await runCoordinator(
     runs.start('base', data, '--workers', '1', '--epochs', '1', '--threads', '1'),
   );
   expect(code, stderr).toBe(0);
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
 });
 
 /**

@@ -1,23 +1,13 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(50); // 120 training images: 6 steps an epoch
+const { data } = runs;
 const quick = ['--arch', 'resnet18', '--size', '32', '--batch-size', '20', '--micro-batch', '4', '--json'];
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50); // 120 training images: 6 steps an epoch
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
 
 const command = (folder: string, ...more: string[]) => [
   ...['chaos', '--data', data, '--workers', '2', '--keep', folder, ...quick, ...more],

@@ -1,27 +1,16 @@
-import { rmSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(50);
+const { data } = runs;
 /** Of twelve steps; longer than the coordinator is away. */
 const recipe = ['--workers', '2', '--epochs', '36', '--size', '64', '--batch-size', '10', '--threads', '1'];
 const [steps, awayMs] = [432, 60_000];
 /** In a minute, on a machine that has other work. */
 const leastSteps = 20;
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
 
 it('trains on for the minute in which it has no coordinator, and no step is lost', async () => {
   const first = startCoordinator(runs.start('left', data, ...recipe));

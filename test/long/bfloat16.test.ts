@@ -1,22 +1,11 @@
-import { rmSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { killCoordinators, runCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { expect, it } from 'vitest';
+import { runCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
 const timeoutMs = 600_000;
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(50);
+const { data } = runs;
 
 async function train(name: string, ...choice: string[]) {
   const recipe = ['--workers', '2', '--epochs', '4', '--micro-batch', '10'];

@@ -1,63 +1,41 @@
-import { existsSync, readdirSync, rmSync, truncateSync, utimesSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { freePort } from '../../bench/support/free-port.js';
 import { descendantsOf } from '../../bench/support/processes.js';
 import {
   type CoordinatorProcess,
   type JsonEvent,
-  killCoordinators,
   runCoordinator,
   startCoordinator,
 } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
 import { readStateDigest } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers, type WorkerProcess } from '../support/worker-process.js';
+import { forgetFindings, padImages } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker, type WorkerProcess } from '../support/worker-process.js';
 
 // Workers that join while the images are verified, whose runs begin otherwise than at once: all end with the same
 // weights.
 
-const runs = openQuickRuns();
-/** A JPEG may have anything behind its end: so few files are many bytes, and verified by a process. */
-const [paddedFiles, paddedBytes] = [9, 30 << 20];
+const runs = await openTinyRuns(20);
+const { data } = runs;
 const recipe = ['--workers', '1', '--epochs', '2', '--threads', '1'];
-let data: string;
 let digest: string;
 let place: string[];
 
 const digestOf = (name: string) => readStateDigest(path.join(runs.run(name), 'checkpoints', 'epoch-0001'));
 
 beforeAll(async () => {
-  data = await drawTinyFolder(20);
-  for (const name of readdirSync(path.join(data, 'red')).slice(0, paddedFiles)) {
-    truncateSync(path.join(data, 'red', name), paddedBytes);
-  }
+  padImages(data);
   const { code, stderr } = await runCoordinator(runs.start('alone', data, ...recipe));
   expect(code, stderr).toBe(0);
   digest = digestOf('alone');
 });
 beforeEach(async () => {
-  forgetFindings();
+  forgetFindings(data);
   const port = await freePort();
   place = ['--local-workers', '0', '--listen', `0.0.0.0:${port}`, '--advertise', `127.0.0.1:${port}`];
 });
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
-
-/** What was found in the files before counts no more. */
-function forgetFindings(): void {
-  const time = Date.now() / 1_000;
-  for (const name of readdirSync(data, { recursive: true, encoding: 'utf8' })) {
-    utimesSync(path.join(data, name), time, time);
-  }
-}
 
 /** With it a process stops at the first image that it verifies, and makes the file `once` names. */
 function stuck(once?: string): Record<string, string> {
@@ -113,7 +91,7 @@ it('verify the images of a run that is resumed', async () => {
   await begun.event(({ kind }) => kind === 'step');
   begun.kill('SIGINT');
   expect((await begun.exited).code).toBe(130);
-  forgetFindings();
+  forgetFindings(data);
   const again = startCoordinator(runs.resume('resumed', ...place), stuck());
   const waiting = await again.event(({ kind }) => kind === 'waiting');
   const guest = join(waiting, ['--data-root', path.join(data, 'nowhere')]);

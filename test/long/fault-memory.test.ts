@@ -1,11 +1,11 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(50);
+const { data } = runs;
 /** 120 training images in steps of 8: 15 an epoch, 1,005 in all; a fault after every 33rd. */
 const [epochs, stepsPerEpoch, between, faults] = [67, 15, 33, 30];
 /** Caches and arenas are filled by the first of these; garbage makes a saw of each process's memory, whose floor counts. */
@@ -15,16 +15,6 @@ const [early, late] = [
 ] as const;
 /** By so much may the floor rise between them. */
 const growth = 1.1;
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50);
-});
-afterAll(() => {
-  killCoordinators();
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
 
 /** Memory of a process that nothing else shares, in KiB. */
 function privateMemory(pid: number): number {

@@ -1,22 +1,11 @@
-import { rmSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readSummaryFile } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
 
-const runs = openQuickRuns();
-let data: string;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(42);
-});
-afterEach(killCoordinators);
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-});
+const runs = await openTinyRuns(42);
+const { data } = runs;
 
 it('ends workers and NATS when no coordinator takes the place of one that died, and resumes the run then', async () => {
   const inputs = runs.start('alone', data, '--workers', '2', '--epochs', '4', '--silence-limit', '2');

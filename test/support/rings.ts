@@ -1,10 +1,12 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach, beforeEach } from 'vitest';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { allocateReductionVector } from '../../worker/arithmetic/reduction-vector.js';
 import type { LaneThread } from '../../worker/collective/lanes.js';
 import { type OpenRing, openRing } from '../../worker/collective/open-ring.js';
-import { type Peer, startPeer } from './grpc-peers.js';
+import { type Peer, startPeer, stopPeers } from './grpc-peers.js';
 import { openRelay, type Relay } from './relay.js';
 import { intsOf, rankVector } from './vectors.js';
 
@@ -60,9 +62,28 @@ export async function sumParts(
   return parts;
 }
 
-/** Mappings of files in the directory, unlinked ones included. */
-export function mappingsIn(directory: string): number {
-  return readFileSync('/proc/self/maps', 'utf8').split(`${directory}/`).length - 1;
+export interface SharedFolder {
+  readonly path: string;
+  /** Mappings of files in it, unlinked ones included. */
+  mappings(): number;
+}
+
+/** A folder for each test of the file, or of the `describe`, that calls this; peers stop with the test. */
+export function openSharedFolders(): SharedFolder {
+  let path: string;
+  beforeEach(() => {
+    path = mkdtempSync(join(tmpdir(), 'rondo-shared-'));
+  });
+  afterEach(() => {
+    stopPeers();
+    rmSync(path, { recursive: true });
+  });
+  return {
+    get path() {
+      return path;
+    },
+    mappings: () => readFileSync('/proc/self/maps', 'utf8').split(`${path}/`).length - 1,
+  };
 }
 
 export interface Hosts {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, truncateSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -23,4 +23,22 @@ export async function drawTinyFolder(perClass: number, side = 40): Promise<strin
     }
   }
   return root;
+}
+
+/** A JPEG may have anything behind its end: so few files are many bytes, and verified by a process. */
+const [paddedFiles, paddedBytes] = [9, 30 << 20];
+
+/** Makes such a folder large. */
+export function padImages(root: string): void {
+  for (const name of readdirSync(path.join(root, 'red')).slice(0, paddedFiles)) {
+    truncateSync(path.join(root, 'red', name), paddedBytes);
+  }
+}
+
+/** What was found in the files before counts no more. */
+export function forgetFindings(root: string): void {
+  const time = Date.now() / 1_000;
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
+    utimesSync(path.join(root, name), time, time);
+  }
 }

@@ -13,6 +13,7 @@ import { createAuthority, issuePair } from '../../../runtime/certificates.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
 import {
   closeCertifiedClusters,
+  closeLater,
   expectToEnd,
   openCertifiedCluster,
 } from '../../support/certified-cluster.js';
@@ -22,16 +23,11 @@ import type { ClusterFixture } from '../../support/cluster-fixture.js';
 let run: CertifiedRun;
 let fixture: ClusterFixture;
 let refusals: Record<string, unknown>[];
-const closing: (() => void)[] = [];
 
 beforeEach(async () => {
-  refusals = [];
-  ({ run, fixture } = await openCertifiedCluster((line) => void refusals.push(line)));
+  ({ run, fixture, logged: refusals } = await openCertifiedCluster());
 });
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-  closeCertifiedClusters();
-});
+afterEach(closeCertifiedClusters);
 
 describe('enrolment', () => {
   const refused = (token: string, message: RegExp, id = 'guest-1', code = 'unauthenticated') =>
@@ -158,7 +154,7 @@ describe('enrolment', () => {
       });
       server.on('tlsClientError', () => {});
       await once(server.listen(0, '127.0.0.1'), 'listening');
-      closing.push(() => server.close());
+      closeLater(() => server.close());
       return `127.0.0.1:${(server.address() as { port: number }).port}`;
     };
     // The second shows the true authority's certificate, which everybody may see, beside one of its own.

@@ -14,6 +14,7 @@ import { openCredentials } from '../../../runtime/grpc/open-credentials.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
 import {
   closeCertifiedClusters,
+  closeLater,
   expectToEnd,
   openCertifiedCluster,
 } from '../../support/certified-cluster.js';
@@ -23,16 +24,11 @@ import { type ClusterFixture, openFixture } from '../../support/cluster-fixture.
 let run: CertifiedRun;
 let fixture: ClusterFixture;
 let refusals: Record<string, unknown>[];
-const closing: (() => void)[] = [];
 
 beforeEach(async () => {
-  refusals = [];
-  ({ run, fixture } = await openCertifiedCluster((line) => void refusals.push(line)));
+  ({ run, fixture, logged: refusals } = await openCertifiedCluster());
 });
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-  closeCertifiedClusters();
-});
+afterEach(closeCertifiedClusters);
 
 /** A call that every member may make: whether it is answered, or why not. */
 async function callAs(credentials: Pick<RunCredentials, 'channel'>): Promise<string> {
@@ -56,7 +52,7 @@ async function handshake(options: ConnectionOptions): Promise<string> {
     ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
     ...{ ca: run.authorityPem, minVersion: 'TLSv1.2', ...options },
   });
-  closing.push(() => socket.destroy());
+  closeLater(() => socket.destroy());
   const ended = new Promise<string>((resolve) => {
     socket.on('error', (error) => resolve(error.message));
     socket.on('close', () => resolve('closed'));
@@ -106,12 +102,12 @@ describe('a run whose members have certificates', () => {
         ['an expired one', { cert: expired.certificate, key: expired.key }],
       ];
       for (const [what, options] of attempts) {
-        refusals = [];
+        refusals.length = 0;
         expect(await handshake(options), what).not.toBe('open');
         await vi.waitFor(() => expect(refusals, what).toHaveLength(1));
         expect(refusals[0], what).toMatchObject({ event: 'connection refused' });
       }
-      refusals = [];
+      refusals.length = 0;
       expect(await handshake({ maxVersion: 'TLSv1.2' })).toMatch(/protocol version|closed/);
       await vi.waitFor(() => expect(refusals).toHaveLength(1));
       expect(await callAs(identityOf(ofOther))).not.toBe('answered');
@@ -124,7 +120,7 @@ describe('a run whose members have certificates', () => {
     const [host, port] = fixture.cluster.address.split(':');
     const trust = { ca: run.authorityPem, servername: coordinatorName, ALPNProtocols: ['h2'] };
     const socket = connect({ host: host!, port: Number(port), ...trust });
-    closing.push(() => socket.destroy());
+    closeLater(() => socket.destroy());
     await once(socket, 'secureConnect');
     expect(socket.getCipher().name).toBe('TLS_AES_128_GCM_SHA256');
   });
@@ -135,7 +131,7 @@ describe('a run whose members have certificates', () => {
       const channel = (peer: string) => anonymousProof(run.authorityPem, peer);
       expect(await callAs({ channel })).toMatch(/shows no certificate of this run/);
       const plain = connectPlainly(Number(fixture.cluster.address.split(':')[1]), '127.0.0.1');
-      closing.push(() => plain.destroy());
+      closeLater(() => plain.destroy());
       plain.on('error', () => {});
       plain.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
       plain.resume();
@@ -176,7 +172,7 @@ describe('guests that prove nothing', () => {
       let gone = 0;
       for (let index = 0; index < 1_000; index += 1) {
         const socket = connectPlainly(port, '127.0.0.1');
-        closing.push(() => socket.destroy());
+        closeLater(() => socket.destroy());
         socket.on('error', () => {});
         socket.on('close', () => {
           gone += 1;
@@ -196,7 +192,7 @@ describe('guests that prove nothing', () => {
           ...{ port, host: '127.0.0.1', ca: run.authorityPem, servername: coordinatorName },
           ...{ ALPNProtocols: ['h2'], minVersion: 'TLSv1.3' },
         });
-        closing.push(() => socket.destroy());
+        closeLater(() => socket.destroy());
         socket.on('error', () => {});
         socket.resume();
         return socket;
@@ -207,7 +203,7 @@ describe('guests that prove nothing', () => {
       slow.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
       slow.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x40, 0, 1, 4, 0, 0, 0, 1]));
       const drip = setInterval(() => slow.write(Buffer.from([0])), 100);
-      closing.push(() => clearInterval(drip));
+      closeLater(() => clearInterval(drip));
       const ended = once(slow, 'close');
 
       const { anonymousProof } = await import('../../../runtime/grpc/certificate-credentials.js');
@@ -215,7 +211,7 @@ describe('guests that prove nothing', () => {
         credentials: { channel: (peer: string) => anonymousProof(run.authorityPem, peer) },
         ...{ peer: coordinatorName, maxReceiveBytes: 1 << 10 },
       });
-      closing.push(() => client.close());
+      closeLater(() => client.close());
       const token = await run.createToken();
       const large = { token, workerId: 'guest-9', signingRequest: Buffer.alloc(1 << 20) };
       const error = await new Promise<{ code?: number } | null>((resolve) => client.enrol(large, resolve));
@@ -258,7 +254,7 @@ describe('a certificate that expires while its worker streams', () => {
       });
     };
     const timer = setInterval(renew, 200);
-    closing.push(
+    closeLater(
       () => {
         ended = true;
       },

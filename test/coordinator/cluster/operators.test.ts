@@ -19,7 +19,7 @@ import { anonymousProof } from '../../../runtime/grpc/certificate-credentials.js
 import { openChannel } from '../../../runtime/grpc/channel.js';
 import { openGrpcServer } from '../../../runtime/grpc/server.js';
 import { coordinatorName } from '../../../runtime/member-name.js';
-import { closeCertifiedClusters, openCertifiedCluster } from '../../support/certified-cluster.js';
+import { closeCertifiedClusters, closeLater, openCertifiedCluster } from '../../support/certified-cluster.js';
 import { type CertifiedRun, enrolAt } from '../../support/certified-run.js';
 import type { ClusterFixture } from '../../support/cluster-fixture.js';
 import { collect } from '../../support/collect.js';
@@ -30,7 +30,6 @@ let operators: Operators;
 let log: RunLogKeeper;
 let logged: Record<string, unknown>[];
 let scaled: number[];
-const closing: (() => void)[] = [];
 
 const runStatus: RunStatus = {
   ...{ runId: 'pets', phase: 'training', generation: 2, worldSize: 3, minWorkers: 1, maxWorkers: 4 },
@@ -39,15 +38,11 @@ const runStatus: RunStatus = {
 };
 
 beforeEach(async () => {
-  logged = [];
   scaled = [];
   log = keepRunLog(() => 0);
-  ({ run, fixture, operators } = await openCertifiedCluster((line) => void logged.push(line)));
+  ({ run, fixture, operators, logged } = await openCertifiedCluster());
 });
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-  closeCertifiedClusters();
-});
+afterEach(closeCertifiedClusters);
 
 const control = (): RunControl => ({
   log,
@@ -63,7 +58,7 @@ async function ask(name: string | undefined, flags: Partial<AskFlags> = {}): Pro
   const { address: coordinator } = fixture.cluster;
   const given = { runDir: '/nowhere', coordinator, caHash: [run.authority.hash], ...flags };
   const connection = await connectRun(name, given, {});
-  closing.push(() => connection.close());
+  closeLater(() => connection.close());
   return connection;
 }
 
@@ -146,13 +141,13 @@ describe('an operator on another machine', () => {
       ...{ credentials: authority.credentials, maxReceiveBytes: 1 << 10, register() {}, handshakeMs: 300 },
       anonymous: guestService(authority, operators),
     });
-    closing.push(() => server.destroy());
+    closeLater(() => server.destroy());
     const connection = connectOperator(
       server.address,
       { authority: authorityPem, token: await operatorToken() },
       5_000,
     );
-    closing.push(() => connection.close());
+    closeLater(() => connection.close());
     await connection.status();
     const said = collect(connection.readLog({ follow: true, tail: 0, json: false }, never));
     await new Promise((resolve) => setTimeout(resolve, 700));
@@ -165,7 +160,7 @@ describe('an operator on another machine', () => {
 describe('whoever holds no token of an operator', () => {
   /** How a question ends, with the one line that is logged of it. */
   async function refusal(token: string | null): Promise<string> {
-    logged = [];
+    logged.length = 0;
     const channel = (peer: string) => anonymousProof(run.authorityPem, peer);
     const connection = token === null ? null : await ask(undefined, { token });
     const error = await (connection?.scale(1).catch((thrown: unknown) => thrown) ??
@@ -173,7 +168,7 @@ describe('whoever holds no token of an operator', () => {
         const client = openChannel(ControlClient, fixture.cluster.address, {
           ...{ credentials: { channel }, peer: coordinatorName, maxReceiveBytes: 1 << 10 },
         });
-        closing.push(() => client.close());
+        closeLater(() => client.close());
         client.scale({ workers: 1 }, resolve);
       }));
     expect(error).toMatchObject({ code: token === null ? status.UNAUTHENTICATED : 'unauthenticated' });
@@ -236,7 +231,7 @@ describe('the command of an operator', () => {
       socket.on('data', (bytes) => (received += bytes)).on('error', () => {}),
     );
     await new Promise<void>((resolve) => impostor.listen(0, '127.0.0.1', resolve));
-    closing.push(() => impostor.close());
+    closeLater(() => impostor.close());
     const { port } = impostor.address() as { port: number };
     const token = await operatorToken();
     await expect(ask(undefined, { token, coordinator: `127.0.0.1:${port}` })).rejects.toMatchObject({

@@ -11,23 +11,23 @@ import { anonymousProof } from '../../../runtime/grpc/certificate-credentials.js
 import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
 import { channelOptions } from '../../../runtime/grpc/options.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
-import { closeCertifiedClusters, openCertifiedCluster } from '../../support/certified-cluster.js';
+import {
+  closeCertifiedClusters,
+  closeLater,
+  closeNow,
+  openCertifiedCluster,
+} from '../../support/certified-cluster.js';
 import { type CertifiedRun, enrolAt } from '../../support/certified-run.js';
 import type { ClusterFixture } from '../../support/cluster-fixture.js';
 
 let run: CertifiedRun;
 let fixture: ClusterFixture;
 let lines: Record<string, unknown>[];
-const closing: (() => void)[] = [];
 
 beforeEach(async () => {
-  lines = [];
-  ({ run, fixture } = await openCertifiedCluster((line) => void lines.push(line)));
+  ({ run, fixture, logged: lines } = await openCertifiedCluster());
 });
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-  closeCertifiedClusters();
-});
+afterEach(closeCertifiedClusters);
 
 const guest = { channel: (peer: string) => anonymousProof(run.authorityPem, peer) };
 
@@ -43,13 +43,13 @@ function open<C extends CoordinatorClient | EnrolmentClient>(
   const client = new Class(fixture.cluster.address, proof.credentials, {
     ...{ ...channelOptions(1 << 20), 'grpc.ssl_target_name_override': proof.serverName!, ...more },
   });
-  closing.push(() => client.close());
+  closeLater(() => client.close());
   return client;
 }
 
 /** The code that a call ends with, and the one line that is logged of it. */
 async function refusal(call: (done: (error: ServiceError | null) => void) => unknown) {
-  lines = [];
+  lines.length = 0;
   const error = await new Promise<ServiceError | null>((resolve) => call(resolve));
   await vi.waitFor(() => expect(lines.length).toBeGreaterThan(0));
   await new Promise((resolve) => setTimeout(resolve, 50));
@@ -132,7 +132,7 @@ it('takes no message that is too large, as it comes or once it is decompressed, 
     for (const [what, attempt] of attempts) {
       expect(await refusal(attempt), what).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
       // A guest that stays is hung up on after 5 s, which has a line of its own.
-      for (const close of closing.splice(0)) close();
+      closeNow();
     }
     await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-9');
   });
@@ -148,7 +148,7 @@ it('has one line for each connection that proves nothing in time', async () => {
       ...{ port: Number(port), host: '127.0.0.1', ca: run.authorityPem, servername: coordinatorName },
     });
     idle.on('error', () => {}).resume();
-    closing.push(
+    closeLater(
       () => silent.destroy(),
       () => idle.destroy(),
     );

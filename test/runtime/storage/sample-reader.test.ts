@@ -1,52 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openSampleReader, type SampleReaderOptions } from '../../../runtime/storage/sample-reader.js';
-import { type FileServer, startFileServer } from '../../support/file-server.js';
-import { makeFolder, sha256 } from '../../support/images.js';
-import { countDescriptors } from '../../support/open-files.js';
-
-const shard = randomBytes(100 * 512);
-const shards = [{ name: 'images-000000.tar', digest: sha256(shard) }];
-/** Ten samples of 700 bytes and more, one after the other. */
-const samples = Array.from({ length: 10 }, (_, index) => {
-  const [block, bytes] = [10 * index, 700 + index];
-  return {
-    path: `a/${index}.jpg`,
-    digest: sha256(shard.subarray(block * 512, block * 512 + bytes)),
-    range: { shard: 0, block, bytes },
-  };
-});
-const sampleBytes = samples.reduce((sum, { range }) => sum + range.bytes, 0);
-const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 2_000 };
-
-async function makeReaders(maxBytes = 2 ** 20) {
-  const server = await startFileServer({ '/packed/images-000000.tar': shard });
-  const folder = path.join(await makeFolder(), 'objects');
-  const open = (o: SampleReaderOptions = {}) =>
-    openSampleReader(`${server.url}/packed`, shards, { patience, cache: { folder, maxBytes }, ...o });
-  return { server, folder, open };
-}
-
-async function readAll(reader: ReturnType<typeof openSampleReader>): Promise<void> {
-  const read = await Promise.all(samples.map((sample) => reader.read(sample)));
-  expect(read.map(sha256)).toEqual(samples.map(({ digest }) => digest));
-}
-
-/** Every file in a folder and below, by path. */
-async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
-}
-
-async function flipByte(file: string, at: number): Promise<void> {
-  const bytes = await readFile(file);
-  bytes[at]! ^= 1;
-  await writeFile(file, bytes);
-}
-
-const wholeRequests = ({ requests }: FileServer) => requests.filter(({ sent }) => sent > 2_000);
+import { sha256 } from '../../support/images.js';
+import {
+  flipByte,
+  listFiles,
+  makeReaders,
+  patience,
+  readAll,
+  sampleBytes,
+  samples,
+} from '../../support/shard-readers.js';
 
 describe('samples from a URL', () => {
   it('are fetched once, and not a byte beside them; then the cache has them', async () => {
@@ -62,9 +26,7 @@ describe('samples from a URL', () => {
     const { server, folder, open } = await makeReaders();
     await readAll(open());
     const [first] = await listFiles(folder);
-    const bytes = await readFile(first!);
-    bytes[3]! ^= 1;
-    await writeFile(first!, bytes);
+    await flipByte(first!, 3);
     await readAll(open());
     expect(server.requests).toHaveLength(samples.length + 1);
     expect(sha256(await readFile(first!))).toBe(path.basename(first!));
@@ -167,193 +129,5 @@ describe('a request that takes far longer than usual', () => {
     const once = (reads / samples.length) * sampleBytes;
     expect(server.sent).toBeGreaterThanOrEqual(once);
     expect(server.sent - once).toBeLessThanOrEqual(again * largest);
-  });
-});
-
-describe('a server that gives whole files only', () => {
-  it('is asked for each shard once, by all readers of a machine together', async () => {
-    const { server, open } = await makeReaders();
-    server.ranges = false;
-    const readers = [open(), open()];
-    await Promise.all(readers.map(readAll));
-    await Promise.all(readers.map((reader) => reader.close()));
-    // Each learns by its first requests that there are no parts; what was on its way then is thrown away.
-    expect(wholeRequests(server).length).toBeGreaterThan(0);
-    const before = server.requests.length;
-    await server.close();
-    const third = open({ wholeShards: true });
-    await readAll(third);
-    await third.close();
-    expect(server.requests).toHaveLength(before);
-  });
-
-  it('sends a shard anew when a byte of it changes while it is read', async () => {
-    const { server, folder, open } = await makeReaders();
-    server.ranges = false;
-    const reader = open();
-    await reader.read(samples[0]!);
-    const [file] = await listFiles(folder);
-    await flipByte(file!, samples[1]!.range.block * 512);
-    const before = wholeRequests(server).length;
-    await readAll(reader);
-    await readAll(reader);
-    await reader.close();
-    expect(wholeRequests(server)).toHaveLength(before + 1);
-    expect(sha256(await readFile(file!))).toBe(shards[0]!.digest);
-  });
-
-  it('is waited for when what has arrived of a shard is wrong', async () => {
-    const { server, folder, open } = await makeReaders();
-    server.ranges = false;
-    const first = open();
-    await first.read(samples[0]!);
-    await first.close();
-    await rm(folder, { recursive: true });
-
-    const wrong = Buffer.from(shard);
-    wrong[samples[1]!.range.block * 512]! ^= 1;
-    const faults = [{ bytes: wrong, stallAfter: 40_000 }];
-    server.fault = () => faults.shift();
-    const reader = open({ wholeShards: true, patience: { ...patience, stallMs: 300 } });
-    expect(sha256(await reader.read(samples[1]!))).toBe(samples[1]!.digest);
-    await readAll(reader);
-    await reader.close();
-    expect((await listFiles(folder)).map((file) => path.basename(file))).toEqual([shards[0]!.digest]);
-  });
-
-  it('needs a cache', async () => {
-    const { server, open } = await makeReaders(0);
-    server.ranges = false;
-    await expect(open().read(samples[0]!)).rejects.toMatchObject({
-      code: 'failed-precondition',
-      remedy: expect.stringMatching(/--cache-gib/),
-    });
-  });
-});
-
-describe('whole shards', () => {
-  it('are fetched once, and gone on with where a killed process left them', async () => {
-    const { server, folder, open } = await makeReaders();
-    const { digest } = shards[0]!;
-
-    await mkdir(path.join(folder, digest.slice(0, 2)), { recursive: true });
-    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), shard.subarray(0, 30_000));
-    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.lock`), 'of a process that was killed');
-    const readers = [open({ wholeShards: true }), open({ wholeShards: true })];
-    await Promise.all(readers.map(readAll));
-    await Promise.all(readers.map((reader) => reader.close()));
-    expect(server.requests.map(({ range, sent }) => [range, sent])).toEqual([
-      ['bytes=30000-', shard.length - 30_000],
-    ]);
-    expect(await listFiles(folder)).toEqual([path.join(folder, digest.slice(0, 2), digest)]);
-  });
-
-  it('are fetched anew when what was left of them is something else', async () => {
-    const { server, folder, open } = await makeReaders();
-    const { digest } = shards[0]!;
-
-    await mkdir(path.join(folder, digest.slice(0, 2)), { recursive: true });
-    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), Buffer.alloc(30_000));
-    const reader = open({ wholeShards: true });
-    await readAll(reader);
-    await expect
-      .poll(() => listFiles(folder).then((files) => files.map((file) => path.basename(file))))
-      .toContain(digest);
-    await reader.close();
-    const whole = server.requests.filter(({ range }) => range === undefined);
-    expect(whole.map(({ sent }) => sent)).toEqual([shard.length]);
-    expect(sha256(await readFile(path.join(folder, digest.slice(0, 2), digest)))).toBe(digest);
-  });
-
-  it('whose cached bytes have changed give the sample from the server', async () => {
-    const { server, folder, open } = await makeReaders();
-    const first = open({ wholeShards: true });
-    await readAll(first);
-    await first.close();
-    const [file] = await listFiles(folder);
-    const bytes = await readFile(file!);
-    bytes[5]! ^= 1;
-    await writeFile(file!, bytes);
-    const before = server.sent;
-    const second = open({ wholeShards: true });
-    await readAll(second);
-    await second.close();
-    expect(server.sent - before).toBe(700);
-  });
-
-  it('are fetched anew when one in the cache is cut off', async () => {
-    const { server, folder, open } = await makeReaders();
-    const first = open({ wholeShards: true });
-    await readAll(first);
-    const [file] = await listFiles(folder);
-    await truncate(file!, 1_000);
-    await Promise.all([readAll(first), readAll(first)]);
-    await first.close();
-    expect(server.sent).toBe(2 * shard.length);
-    expect(sha256(await readFile(file!))).toBe(shards[0]!.digest);
-  });
-
-  it('that make room for others take none on the disk', async () => {
-    const { server, folder } = await makeReaders();
-    const all = Array.from({ length: 6 }, (_, index) => {
-      const bytes = randomBytes(100 * 512);
-      server.files.set(`/packed/${index}.tar`, bytes);
-      return { name: `${index}.tar`, digest: sha256(bytes), bytes };
-    });
-    const cache = { folder, maxBytes: 2.5 * shard.length };
-    const reader = openSampleReader(`${server.url}/packed`, all, { patience, cache, wholeShards: true });
-    for (const [index, { bytes }] of all.entries()) {
-      const part = bytes.subarray(512, 1_536);
-      const range = { shard: index, block: 1, bytes: part.length };
-      expect(await reader.read({ path: `${index}`, digest: sha256(part), range })).toEqual(part);
-    }
-    const held = () => countDescriptors(folder) - 1;
-    await expect.poll(held).toBeLessThanOrEqual(2);
-    await reader.close();
-    expect(countDescriptors(folder)).toBe(0);
-  });
-
-  it.each([
-    ['', 2 * shard.length, true],
-    [', unless the cache has no room for both', 2 * shard.length - 1, false],
-  ])('that come next are fetched meanwhile%s', async (_, maxBytes, isFetched) => {
-    const { server, folder } = await makeReaders();
-    const second = randomBytes(shard.length);
-    server.files.set('/packed/images-000001.tar', second);
-    const both = [...shards, { name: 'images-000001.tar', digest: sha256(second) }];
-    const cache = { folder, maxBytes };
-    const reader = openSampleReader(`${server.url}/packed`, both, { patience, cache, wholeShards: true });
-    reader.expect([1]);
-    await readAll(reader);
-    // What is fetched is known by now, and begins with the next sample that is read.
-    await expect
-      .poll(() => listFiles(folder).then((files) => files.map((file) => path.basename(file))))
-      .toContain(both[0]!.digest);
-    await readAll(reader);
-    if (isFetched) {
-      const names = () =>
-        listFiles(folder).then((files) => files.map((file) => path.basename(file)).toSorted());
-      await expect.poll(names).toEqual(both.map(({ digest }) => digest).toSorted());
-    }
-    const sent = server.sent;
-    const bytes = await reader.read({
-      path: 'b',
-      digest: sha256(second.subarray(0, 900)),
-      range: { shard: 1, block: 0, bytes: 900 },
-    });
-    expect(bytes).toEqual(second.subarray(0, 900));
-    await reader.close();
-    expect(server.sent - sent).toBe(isFetched ? 0 : shard.length);
-  });
-
-  it('that are not what their index says are named, once fetched twice', async () => {
-    const { server, open } = await makeReaders();
-    server.files.set('/packed/images-000000.tar', randomBytes(shard.length));
-    const reader = open({ wholeShards: true });
-    await expect(reader.read(samples[0]!)).rejects.toMatchObject({
-      code: expect.stringMatching(/data-loss|failed-precondition/),
-    });
-    await reader.close();
-    expect(server.sent).toBeLessThanOrEqual(2 * shard.length + 1_400);
   });
 });

@@ -1,30 +1,28 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { workerName } from '../../../runtime/member-name.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
 import type { OpenRing } from '../../../worker/collective/open-ring.js';
 import { closeCertifiedRuns, openCertifiedRun } from '../../support/certified-run.js';
-import { type Peer, stopPeers } from '../../support/grpc-peers.js';
+import type { Peer } from '../../support/grpc-peers.js';
 import { countDescriptors } from '../../support/open-files.js';
 import type { Relay } from '../../support/relay.js';
-import { allocateAll, type Hosts, mappingsIn, openRings, startHosts, sumParts } from '../../support/rings.js';
+import {
+  allocateAll,
+  type Hosts,
+  openRings,
+  openSharedFolders,
+  startHosts,
+  sumParts,
+} from '../../support/rings.js';
 import { rankVector, sameBits, sumOf } from '../../support/vectors.js';
 
 const never = new AbortController().signal;
-let directory: string;
-const mappings = () => mappingsIn(directory);
+const shared = openSharedFolders();
+const { mappings } = shared;
 
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'rondo-shared-'));
-});
-
-afterEach(() => {
-  stopPeers();
-  closeCertifiedRuns();
-  rmSync(directory, { recursive: true });
-});
+afterEach(closeCertifiedRuns);
 
 describe('ranks on several hosts', () => {
   const relays: Relay[] = [];
@@ -34,13 +32,13 @@ describe('ranks on several hosts', () => {
   });
 
   async function start(sizes: readonly number[]): Promise<Hosts> {
-    const hosts = await startHosts(directory, sizes);
+    const hosts = await startHosts(shared.path, sizes);
     relays.push(...hosts.relays);
     return hosts;
   }
 
   function expectNothingLeft() {
-    for (const host of readdirSync(directory)) expect(readdirSync(join(directory, host))).toEqual([]);
+    for (const host of readdirSync(shared.path)) expect(readdirSync(join(shared.path, host))).toEqual([]);
   }
 
   for (const sizes of [
@@ -98,7 +96,7 @@ describe('ranks on several hosts', () => {
     async (wire) => {
       const run = await openCertifiedRun();
       const ids = [0, 1, 2, 3, 4].map((rank) => `worker-${rank}`);
-      const hosts = await startHosts(directory, [2, 1, 2], await Promise.all(ids.map(run.credentialsOf)));
+      const hosts = await startHosts(shared.path, [2, 1, 2], await Promise.all(ids.map(run.credentialsOf)));
       const { peers, addressesOf } = hosts;
       relays.push(...hosts.relays);
       const vectors = allocateAll(5, [300_007]);
@@ -143,7 +141,7 @@ describe('ranks on several hosts', () => {
       for (const ring of rings) ring.close();
       expect(mappings()).toBe(4);
     }
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(shared.path)).toBe(0);
     expectNothingLeft();
   });
 
@@ -173,7 +171,7 @@ describe('ranks on several hosts', () => {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } });
     }
     expect(mappings()).toBe(4);
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(shared.path)).toBe(0);
     expectNothingLeft();
   });
 
@@ -198,7 +196,7 @@ describe('ranks on several hosts', () => {
     // So a coordinator does, that heard of it.
     aborting.abort();
     await expect.poll(() => mappings()).toBe(2);
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(shared.path)).toBe(0);
     expectNothingLeft();
   });
 });

@@ -1,8 +1,6 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunCredentials } from '../../../runtime/grpc/credentials.js';
 import { workerName } from '../../../runtime/member-name.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
@@ -12,7 +10,7 @@ import type { Ring } from '../../../worker/collective/rounds.js';
 import { closeCertifiedRuns, openCertifiedRun } from '../../support/certified-run.js';
 import { testCredentials } from '../../support/credentials.js';
 import { type Peer, startPeers, stopPeers } from '../../support/grpc-peers.js';
-import { allocateAll, mappingsIn, openRings, startHosts, sumParts } from '../../support/rings.js';
+import { allocateAll, openRings, openSharedFolders, startHosts, sumParts } from '../../support/rings.js';
 import { rankVector, sameBits, sumOf, toShared } from '../../support/vectors.js';
 
 // Threads run compiled code, as workers do.
@@ -130,11 +128,7 @@ describe('lanes in threads', () => {
 });
 
 describe('lanes of ranks on several hosts', () => {
-  let directory: string;
-  beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'rondo-lanes-'));
-  });
-  afterEach(() => rmSync(directory, { recursive: true }));
+  const shared = openSharedFolders();
 
   it.each([
     { wire: 'float32' as const, hasCertificates: false },
@@ -143,14 +137,14 @@ describe('lanes of ranks on several hosts', () => {
     const ids = ['worker-0', 'worker-1', 'worker-2'];
     const run = hasCertificates ? await openCertifiedRun() : null;
     const credentials = run === null ? [] : await Promise.all(ids.map(run.credentialsOf));
-    const { peers, relays, addressesOf } = await startHosts(directory, [2, 1], credentials);
+    const { peers, relays, addressesOf } = await startHosts(shared.path, [2, 1], credentials);
     const lanes = await Promise.all(peers.map((_, rank) => startLanes(2, credentials[rank])));
     const names = ids.map(workerName);
     // A block for each lane.
     const lengths = [1000, 2 * 2 * (chunkBytes / 4) + 5];
     const vectors = allocateAll(peers.length, lengths);
     const rings = await openRings(peers, vectors, { lanes, wire, names, addressesOf });
-    expect(mappingsIn(directory)).toBeGreaterThan(0);
+    expect(shared.mappings()).toBeGreaterThan(0);
     for (const [index, length] of lengths.entries()) {
       const inputs = peers.map((_, rank) => rankVector(rank, length));
       const own = vectors.map((each) => each[index]);
@@ -160,7 +154,7 @@ describe('lanes of ranks on several hosts', () => {
   });
 
   it('take part between the first ranks of hosts, and nowhere else', async () => {
-    const { peers, relays, addressesOf } = await startHosts(directory, [2, 2]);
+    const { peers, relays, addressesOf } = await startHosts(shared.path, [2, 2]);
     const lanes = await Promise.all(peers.map(() => startLanes(1)));
     const vectors = allocateAll(4, [2 * 2 * (chunkBytes / 4)]);
     const whole = vectors.map(([vector]) => vector);

@@ -1,33 +1,22 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { allocateReductionVector } from '../../../worker/arithmetic/reduction-vector.js';
 import { chunkBytes } from '../../../worker/collective/geometry.js';
-import { type Peer, startPeers, stopPeers } from '../../support/grpc-peers.js';
+import { type Peer, startPeers } from '../../support/grpc-peers.js';
 import { countDescriptors } from '../../support/open-files.js';
-import { allocateAll, mappingsIn, openRings, sumParts } from '../../support/rings.js';
+import { allocateAll, openRings, openSharedFolders, sumParts } from '../../support/rings.js';
 import { rankVector, sameBits, sumOf } from '../../support/vectors.js';
 
 const never = new AbortController().signal;
-let directory: string;
-const mappings = () => mappingsIn(directory);
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'rondo-shared-'));
-});
-
-afterEach(() => {
-  stopPeers();
-  rmSync(directory, { recursive: true });
-});
+const shared = openSharedFolders();
+const { mappings } = shared;
 
 describe('a ring of ranks on one machine', () => {
   for (const worldSize of [2, 3, 4, 5]) {
     for (const wire of ['float32', 'bfloat16'] as const) {
       it(`sums shared vectors to the bits of a ring over gRPC (${worldSize} ranks, ${wire})`, async () => {
         const [here, apart] = [
-          await startPeers(worldSize, { sharedMemory: directory }),
+          await startPeers(worldSize, { sharedMemory: shared.path }),
           await startPeers(worldSize, { sharedMemory: null }),
         ];
         const large = worldSize * (chunkBytes / 4) + 3;
@@ -53,7 +42,7 @@ describe('a ring of ranks on one machine', () => {
 
   it('leaves the elements around a part alone, and sums what is not shared too', async () => {
     const vectors = allocateAll(3, [1000]);
-    const rings = await openRings(await startPeers(3, { sharedMemory: directory }), vectors);
+    const rings = await openRings(await startPeers(3, { sharedMemory: shared.path }), vectors);
     const whole = vectors.map(([vector]) => vector);
     await sumParts(rings, whole, [400, 600]);
     for (const [rank, vector] of whole.entries()) {
@@ -69,7 +58,7 @@ describe('a ring of ranks on one machine', () => {
 
   it('sums between what ranks tell each other', async () => {
     const vectors = allocateAll(3, [100]);
-    const rings = await openRings(await startPeers(3, { sharedMemory: directory }), vectors);
+    const rings = await openRings(await startPeers(3, { sharedMemory: shared.path }), vectors);
     const tell = () =>
       Promise.all(rings.map((ring, rank) => ring.allGather(Uint8Array.of(rank), { signal: never })));
     const everyone = Array(3).fill([0, 1, 2].map((rank) => Uint8Array.of(rank)));
@@ -84,13 +73,13 @@ describe('a ring of ranks on one machine', () => {
   });
 
   it('leaves no names, descriptors or other processes’ memory behind, over generations', async () => {
-    const peers = await startPeers(3, { sharedMemory: directory });
+    const peers = await startPeers(3, { sharedMemory: shared.path });
     const vectors = allocateAll(3, [50_000]);
     for (const generation of [1n, 2n, 3n]) {
       const rings = await openRings(peers, vectors, { generation });
-      expect(readdirSync(directory)).toEqual([]);
+      expect(readdirSync(shared.path)).toEqual([]);
       // The links' slots, at both ends.
-      expect(countDescriptors(directory)).toBe(6);
+      expect(countDescriptors(shared.path)).toBe(6);
       // Each rank has all three files side by side, and its own in the place of its vector.
       expect(mappings()).toBe(3 * (3 + 1));
       const sums = await sumParts(
@@ -101,13 +90,13 @@ describe('a ring of ranks on one machine', () => {
       for (const ring of rings) ring.close();
       expect(mappings()).toBe(3);
     }
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(shared.path)).toBe(0);
   });
 
   it('ends at once when it is aborted amid a sum', async () => {
     const aborting = new AbortController();
     const vectors = allocateAll(2, [8 * chunkBytes]);
-    const peers = await startPeers(2, { sharedMemory: directory });
+    const peers = await startPeers(2, { sharedMemory: shared.path });
     const rings = await openRings(peers, vectors, { signal: aborting.signal });
     const sums = rings.map((ring, rank) => ring.allReduce(vectors[rank][0], { signal: aborting.signal }));
     setImmediate(() => aborting.abort());
@@ -120,7 +109,7 @@ describe('a ring of ranks on one machine', () => {
   });
 
   it('breaks from rank to rank when one leaves amid a sum', async () => {
-    const peers = await startPeers(3, { sharedMemory: directory });
+    const peers = await startPeers(3, { sharedMemory: shared.path });
     const vectors = allocateAll(3, [1000]);
     const rings = await openRings(peers, vectors);
     const sums = [0, 1].map((rank) => rings[rank].allReduce(vectors[rank][0], { signal: never }));
@@ -137,7 +126,7 @@ describe('a ring of which not all can share', () => {
   /** The given vectors are not mapped, and the ring sums others. */
   async function expectPlainRing(peers: readonly Peer[], vectors: Float32Array[][]) {
     const rings = await openRings(peers, vectors);
-    expect([mappings(), readdirSync(directory).length]).toEqual([0, 0]);
+    expect([mappings(), readdirSync(shared.path).length]).toEqual([0, 0]);
     const sums = await sumParts(
       rings,
       rings.map(() => allocateReductionVector(777)),
@@ -146,12 +135,12 @@ describe('a ring of which not all can share', () => {
   }
 
   it('goes over links when a rank has vectors of another size', async () => {
-    const peers = await startPeers(2, { sharedMemory: directory });
+    const peers = await startPeers(2, { sharedMemory: shared.path });
     await expectPlainRing(peers, [[allocateReductionVector(1000)], [allocateReductionVector(100_000)]]);
   });
 
   it('goes over links when a rank has none to share', async () => {
-    const peers = await startPeers(2, { sharedMemory: directory });
+    const peers = await startPeers(2, { sharedMemory: shared.path });
     await expectPlainRing(peers, [[], [allocateReductionVector(1000)]]);
   });
 });
