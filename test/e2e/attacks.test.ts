@@ -1,28 +1,14 @@
 import 'reflect-metadata';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { connect as connectPlainly } from 'node:net';
 import path from 'node:path';
-import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
-import { Metadata, type ServiceError } from '@grpc/grpc-js';
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { connect as connectNats } from 'nats';
 import { afterEach, expect, it } from 'vitest';
-import {
-  makeToken,
-  revokeToken,
-  type TokenRole,
-  writeToken,
-} from '../../coordinator/run-store/join-tokens.js';
-import { ControlClient } from '../../proto/gen/control.js';
-import { CoordinatorClient, EnrolmentClient } from '../../proto/gen/coordinator.js';
 import { subjects } from '../../proto/metrics.js';
-import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
-import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
-import type { CertificateIdentity, RunCredentials } from '../../runtime/grpc/credentials.js';
-import { channelOptions } from '../../runtime/grpc/options.js';
+import { createAuthority } from '../../runtime/certificates.js';
+import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
 import { coordinatorName, workerName } from '../../runtime/member-name.js';
 import { inboxPrefix } from '../../runtime/nats-session.js';
-import { enrolAt } from '../support/certified-run.js';
+import { attacksOn, closeAttacks, joinAs, knock } from '../support/attacks.js';
 import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetrics, readStateDigest } from '../support/run-files.js';
 import { openTinyRuns } from '../support/tiny-runs.js';
@@ -30,219 +16,12 @@ import { joinWorker } from '../support/worker-process.js';
 
 const runs = await openTinyRuns(20); // 48 training images: 3 steps
 const { data } = runs;
-const closing: (() => void)[] = [];
 
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-});
-
-/** What an attacker tries, and the one line that the coordinator logs of it. */
-interface Attack {
-  readonly name: string;
-  readonly line: RegExp;
-  try(): Promise<unknown>;
-}
-
-interface Target {
-  readonly address: string;
-  readonly folder: string;
-  readonly hash: string;
-  /** Of the run: in its folder, for who may read that. */
-  readonly authority: KeyPair;
-  /** A certificate authority that the coordinator's machine trusts for other things. */
-  readonly publicAuthority: KeyPair;
-}
-
-type Proof = Pick<RunCredentials, 'channel'>;
-
-/** How a call by `credentials` ends. */
-function call<C extends CoordinatorClient | EnrolmentClient | ControlClient>(
-  { address }: Target,
-  Class: new (...inputs: ConstructorParameters<typeof CoordinatorClient>) => C,
-  credentials: Proof,
-  ask: (client: C, done: (error: ServiceError | null) => void) => unknown,
-  more: object = {},
-): Promise<ServiceError | null> {
-  const proof = credentials.channel(coordinatorName);
-  const client = new Class(address, proof.credentials, {
-    ...{ ...channelOptions(1 << 20), 'grpc.ssl_target_name_override': proof.serverName!, ...more },
-  });
-  closing.push(() => client.close());
-  return new Promise((resolve) => ask(client, resolve));
-}
-
-/** A TLS connection that is tried, until it has ended. */
-function handshake({ address, authority }: Target, options: ConnectionOptions): Promise<unknown> {
-  const [host, port] = address.split(':');
-  const socket = connectSecurely({
-    ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
-    ...{ ca: authority.certificate, minVersion: 'TLSv1.2', ...options },
-  });
-  return new Promise((resolve) => socket.on('error', resolve).on('close', resolve).resume());
-}
-
-async function attacksOn(target: Target): Promise<Attack[]> {
-  const { address, folder, hash, authority, publicAuthority } = target;
-  const identity = path.join(folder, 'identity');
-  const tokens = path.join(identity, 'tokens');
-  const createToken = async (uses: number | null, lifetimeMs = 600_000, role: TokenRole = 'worker') => {
-    const { token, record } = makeToken({ lifetimeMs, uses, role });
-    await writeToken(tokens, record);
-    return token;
-  };
-  const member = (await enrolAt(address, await createToken(1), hash, 'mallory')).credentials;
-  const guest: Proof = { channel: (peer) => anonymousProof(authority.certificate, peer) };
-  const asWorker = { name: workerName('worker-0'), subject: 'worker-0', lifetimeMs: 60_000 };
-  const show = (pair: KeyPair) => handshake(target, { cert: pair.certificate, key: pair.key });
-  const enrol = (token: string, id: string) => () => enrolAt(address, token, hash, id).catch(() => {});
-  const used = await createToken(1);
-  await enrolAt(address, used, hash, 'mallory-2');
-  const revoked = await createToken(null);
-  await revokeToken(tokens, revoked);
-  const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
-  const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' };
-  const greedy = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm, name: 'CN=root' });
-  const squeezed = { 'grpc.default_compression_algorithm': 2 };
-  const enrolment = async (signingRequest: Buffer, more?: object) => {
-    const token = await createToken(null);
-    const question = { token, workerId: 'mallory-3', signingRequest };
-    return call(target, EnrolmentClient, guest, (client, done) => client.enrol(question, done), more);
-  };
-  const register = (workerId: string) =>
-    call(target, CoordinatorClient, member, (client, done) => {
-      const session = client.session().on('error', done).resume();
-      const value = { workerId, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version: '', zone: undefined };
-      session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
-    });
-  const asOperator = async (token: string | null) => {
-    const metadata = new Metadata();
-    if (token !== null) metadata.set('rondo-token', token);
-    await call(target, ControlClient, guest, (client, done) => client.scale({ workers: 1 }, metadata, done));
-  };
-  const revokedOperator = await createToken(null, 600_000, 'operator');
-  await revokeToken(tokens, revokedOperator);
-  const refused = (why: string) => new RegExp(`"(call|connection) refused".*${why}`);
-  return [
-    {
-      name: 'no certificate',
-      line: refused('FetchDataset.*shows no certificate'),
-      try: () =>
-        call(target, CoordinatorClient, guest, (client, done) =>
-          client.fetchDataset({}).on('error', done).resume(),
-        ),
-    },
-    {
-      name: 'another run’s certificate',
-      line: refused('certificate is refused: UNABLE_TO_VERIFY'),
-      async try() {
-        await show(await issuePair(await createAuthority('Rondo run other'), asWorker));
-      },
-    },
-    {
-      name: 'a certificate of a public authority',
-      line: refused('certificate is refused: UNABLE_TO_VERIFY'),
-      try: async () => show(await issuePair(publicAuthority, asWorker)),
-    },
-    {
-      name: 'an expired certificate',
-      line: refused('CERT_HAS_EXPIRED'),
-      try: async () => show(await issuePair(authority, { ...asWorker, lifetimeMs: -1_000 })),
-    },
-    {
-      name: 'a certificate that was never issued',
-      line: refused('was not issued by this coordinator'),
-      try: async () => show(await issuePair(authority, asWorker)),
-    },
-    {
-      name: 'TLS 1.2',
-      line: refused('handshake failed.*(version|protocol)'),
-      try: () => handshake(target, { maxVersion: 'TLSv1.2' }),
-    },
-    {
-      name: 'a signing request for another’s name',
-      line: refused('Enrol.*name or for extensions'),
-      try: () => enrolment(Buffer.from(greedy.rawData)),
-    },
-    { name: 'a used token', line: refused('Enrol.*is used up'), try: enrol(used, 'again') },
-    { name: 'a revoked token', line: refused('Enrol.*was revoked'), try: enrol(revoked, 'late') },
-    {
-      name: 'an expired token',
-      line: refused('Enrol.*has expired'),
-      try: async () => enrol(await createToken(null, -1), 'old')(),
-    },
-    {
-      name: 'control without a token',
-      line: refused('Control/Scale.*carries no token'),
-      try: () => asOperator(null),
-    },
-    {
-      name: 'control with a token to join',
-      line: refused('Control/Scale.*is for workers to join with'),
-      try: async () => asOperator(await createToken(null)),
-    },
-    {
-      name: 'joining with an operator’s token',
-      line: refused('Enrol.*is for an operator'),
-      try: async () => enrol(await createToken(null, 600_000, 'operator'), 'spy')(),
-    },
-    {
-      name: 'control with a revoked token',
-      line: refused('Control/Scale.*was revoked'),
-      try: () => asOperator(revokedOperator),
-    },
-    {
-      name: 'control with an expired token',
-      line: refused('Control/Scale.*has expired'),
-      try: async () => asOperator(await createToken(null, -1, 'operator')),
-    },
-    {
-      name: 'an id of the coordinator’s own workers',
-      line: refused('Enrol.*which the coordinator starts'),
-      try: async () => enrol(await createToken(1), 'worker-0')(),
-    },
-    {
-      name: 'another worker’s id in a session',
-      line: refused('Session.*not that of worker worker-0'),
-      try: () => register('worker-0'),
-    },
-    {
-      name: 'a sample that is none',
-      line: refused('FetchSamples.*there is no sample'),
-      try: () =>
-        call(target, CoordinatorClient, member, (client, done) =>
-          client
-            .fetchSamples({ valid: false, ids: [2 ** 32 - 1] })
-            .on('error', done)
-            .resume(),
-        ),
-    },
-    {
-      name: 'a message that is too large',
-      line: refused('Enrol.*[Rr]eceived message larger'),
-      try: () => enrolment(Buffer.alloc(1 << 20)),
-    },
-    {
-      name: 'a decompression bomb',
-      line: refused('Enrol.*decompresses to a size larger'),
-      try: () => enrolment(Buffer.alloc(4 << 20), squeezed),
-    },
-  ];
-}
+afterEach(closeAttacks);
 
 interface LogLine {
   readonly time: string;
   readonly again?: number;
-}
-
-/** Half-open connections, as many as one may hold and some more. */
-function knock(address: string, count: number): void {
-  const [host, port] = address.split(':');
-  for (let index = 0; index < count; index += 1) {
-    const socket = connectPlainly(Number(port), host)
-      .on('error', () => {})
-      .resume();
-    closing.push(() => socket.destroy());
-  }
 }
 
 /** What a member tries at NATS, and the line of the server's own log. */
@@ -286,11 +65,12 @@ it('a run that is attacked meanwhile logs a line for each attack, and ends with 
     nats: { port: number };
   };
   const authority = { certificate: read('identity/authority.pem'), key: read('identity/authority-key.pem') };
-  const attacks = await attacksOn({ address, folder, hash, authority, publicAuthority });
+  const target = { address, folder, hash, authority, publicAuthority };
+  const attacks = await attacksOn(target);
   for (const attack of attacks) await attack.try();
 
   const { runId } = JSON.parse(read('run.json')).config as { runId: string };
-  const mallory = await issuedTo(address, folder, hash);
+  const mallory = (await joinAs('mallory-4', target)).identity as CertificateIdentity;
   await attackNats(`tls://127.0.0.1:${nats.port}`, runId, authority.certificate, mallory);
   const natsLog = read('nats/nats-server.log');
   for (const refusal of [/didn't provide a certificate/, /Publish Violation.*worker-0/]) {
@@ -353,11 +133,3 @@ it('a run that is attacked meanwhile logs a line for each attack, and ends with 
   );
   expect(stderr).not.toContain(token);
 }, 600_000);
-
-/** A certificate of the run, for who holds a token. */
-async function issuedTo(address: string, folder: string, hash: string): Promise<CertificateIdentity> {
-  const { token, record } = makeToken({ lifetimeMs: 600_000, uses: 1 });
-  await writeToken(path.join(folder, 'identity', 'tokens'), record);
-  const { credentials } = await enrolAt(address, token, hash, 'mallory-4');
-  return credentials.identity as CertificateIdentity;
-}
