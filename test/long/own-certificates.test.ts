@@ -1,16 +1,17 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
+import { expect, it } from 'vitest';
+import { createAuthority, issuePair } from '../../runtime/certificates.js';
 import { coordinatorName } from '../../runtime/member-name.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { openQuickRuns } from '../support/quick-run.js';
+import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetrics, readStateDigest } from '../support/run-files.js';
-import { drawTinyFolder } from '../support/tiny-folder.js';
-import { joinWorker, killWorkers } from '../support/worker-process.js';
+import { openTinyRuns } from '../support/tiny-runs.js';
+import { joinWorker } from '../support/worker-process.js';
 
-const runs = openQuickRuns();
+const runs = await openTinyRuns(50);
+const { data } = runs;
+const folder = mkdtempSync(path.join(runs.root, 'certificates-'));
+const authority = await createAuthority('of the cluster');
 /** Of the first certificates: time for processes to start on a machine that has other work. */
 const firstMs = 75_000;
 const recipe = ['--threads', '1', '--epochs', '3', '--size', '64'];
@@ -19,24 +20,6 @@ const [one, two, three] = ['one', 'two', 'three'].map((id) => `${id}.workers.ron
   string,
   string,
 ];
-let data: string;
-let folder: string;
-let authority: KeyPair;
-
-beforeAll(async () => {
-  data = await drawTinyFolder(50);
-  folder = mkdtempSync(path.join(tmpdir(), 'rondo-own-'));
-  authority = await createAuthority('of the cluster');
-});
-afterEach(() => {
-  killCoordinators();
-  killWorkers();
-});
-afterAll(() => {
-  runs.remove();
-  rmSync(data, { recursive: true, force: true });
-  rmSync(folder, { recursive: true, force: true });
-});
 
 /** Writes a certificate for `name` as cert-manager would, over the one before. Gives the options that name the files. */
 async function issue(name: string, lifetimeMs = 600_000, by = authority): Promise<string[]> {

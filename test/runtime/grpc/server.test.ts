@@ -40,6 +40,17 @@ async function connectTo(address: string): Promise<Socket> {
   return socket;
 }
 
+/** A member's call, which begins and does not end. */
+function callAsMember(address: string) {
+  const client = openChannel(PeerClient, address, {
+    credentials: testCredentials,
+    peer: 'anybody',
+    maxReceiveBytes: 1 << 10,
+  });
+  closing.push(() => client.close());
+  return client.copyState({ generation: 1n, step: 1n, digests: true });
+}
+
 describe('a server', () => {
   it('ends connections that say nothing, that say nothing sensible, and that only call without the token', async () => {
     const { address } = await serve({ handshakeMs: 200 });
@@ -61,13 +72,7 @@ describe('a server', () => {
 
   it('keeps a connection on which a call was authenticated', async () => {
     const { address } = await serve({ handshakeMs: 100 });
-    const client = openChannel(PeerClient, address, {
-      credentials: testCredentials,
-      peer: 'anybody',
-      maxReceiveBytes: 1 << 10,
-    });
-    closing.push(() => client.close());
-    const call = client.copyState({ generation: 1n, step: 1n, digests: true });
+    const call = callAsMember(address);
     let ended = false;
     call.on('error', () => {
       ended = true;
@@ -85,13 +90,7 @@ describe('a server', () => {
     await vi.waitFor(() => expect(unauthenticated.filter(({ destroyed }) => destroyed)).toHaveLength(6));
     expect(unauthenticated.slice(0, 6).every(({ destroyed }) => destroyed)).toBe(true);
 
-    const client = openChannel(PeerClient, address, {
-      credentials: testCredentials,
-      peer: 'anybody',
-      maxReceiveBytes: 1 << 10,
-    });
-    closing.push(() => client.close());
-    const call = client.copyState({ generation: 1n, step: 1n, digests: true });
+    const call = callAsMember(address);
     call.on('error', () => {});
     await once(call, 'metadata');
     call.cancel();
