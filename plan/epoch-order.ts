@@ -1,16 +1,38 @@
-import { openStream } from './random.js';
+import { type CutConfig, cutEpoch, shareOf } from './micro-batches.js';
+import { openPartitions } from './partitions.js';
+import { permuteIndices } from './permute-indices.js';
 import type { RunConfig } from './run-config.js';
 import { epochPermutation } from './sampler.js';
+import { orderByWindows, runningSums, type Windows } from './windows.js';
 
 /** What decides in which order an epoch visits the training samples. */
-export type OrderedConfig = Pick<RunConfig, 'seed' | 'trainCount' | 'order'>;
+export interface OrderedConfig extends CutConfig, Pick<RunConfig, 'seed' | 'order'> {}
 
 /** The sample that an epoch visits at a position; both are 0 … trainCount−1. */
 export type EpochOrder = (position: number) => number;
 
-/** Of a Feistel network; four are enough for one that cannot be told from a random one (Luby and Rackoff, 1988). */
-const rounds = 8;
-/** Label of the order of the shards themselves; windows are counted from 0. */
+/** How an epoch visits the samples. */
+interface EpochVisit {
+  readonly order: EpochOrder;
+  readonly windows: EpochWindows | null;
+}
+
+/** The windows of shards that an epoch goes through: one after the other, or in each partition by itself. */
+export interface EpochWindows {
+  /** Where step `stepInEpoch` of the epoch is in the windows that a rank reads. */
+  placesOf(stepInEpoch: number, rank: number, worldSize: number): readonly PlaceInWindows[];
+}
+
+/** The positions `start` … `end − 1`: what a step takes, which may be nothing in an epoch's last step. */
+export interface PlaceInWindows {
+  readonly windows: Windows;
+  readonly start: number;
+  readonly end: number;
+}
+
+type WindowsOrder = Extract<NonNullable<RunConfig['order']>, { readonly kind: 'windows' }>;
+
+/** Label of the order of the shards themselves in version 1; its windows are counted from 0. */
 const shardLabel = 2 ** 32 - 1;
 
 interface Remembered {
@@ -19,27 +41,13 @@ interface Remembered {
   readonly visit: EpochVisit;
 }
 
-/** How an epoch visits the samples. */
-interface EpochVisit {
-  readonly order: EpochOrder;
-  readonly windows: EpochWindows | null;
-}
-
-/** What an epoch goes through one after the other. */
-export interface EpochWindows {
-  /** Of each window, the shards that training samples of it are in. */
-  readonly shards: readonly (readonly number[])[];
-  /** The window that a position of the epoch is in. */
-  windowAt(position: number): number;
-}
-
 // A loader reads ahead across an epoch's end; a resumed or verified run adds a third.
 const rememberedOrders = 4;
 const remembered: Remembered[] = [];
 
 /**
- * Epoch `epoch`'s order, a pure function of the seed and the epoch, whatever the number of workers. Without an
- * `order` in the configuration it is that of runs before there was one.
+ * Epoch `epoch`'s order, a pure function of the configuration and the epoch, whatever the number of workers. Without
+ * an `order` in the configuration it is that of runs before there was one.
  */
 export function openEpochOrder(config: OrderedConfig, epoch: number): EpochOrder {
   return openEpoch(config, epoch).order;
@@ -48,6 +56,12 @@ export function openEpochOrder(config: OrderedConfig, epoch: number): EpochOrder
 /** The windows of shards of epoch `epoch`; null where all samples are mixed. */
 export function openEpochWindows(config: OrderedConfig, epoch: number): EpochWindows | null {
   return openEpoch(config, epoch).windows;
+}
+
+/** Partitions that ranks divide among themselves; null where the order has none. */
+export function countPartitions(config: OrderedConfig): number | null {
+  const { order } = config;
+  return order?.kind === 'windows' && order.version === 2 ? cutEpoch(config).whole.length : null;
 }
 
 function openEpoch(config: OrderedConfig, epoch: number): EpochVisit {
@@ -60,104 +74,51 @@ function openEpoch(config: OrderedConfig, epoch: number): EpochVisit {
 }
 
 function isSame(a: OrderedConfig, b: OrderedConfig): boolean {
-  return a.seed === b.seed && a.trainCount === b.trainCount && a.order === b.order;
+  const isCutAlike = a.batchSize === b.batchSize && a.microBatch === b.microBatch;
+  return a.seed === b.seed && a.trainCount === b.trainCount && isCutAlike && a.order === b.order;
 }
 
-function makeVisit({ seed, trainCount, order }: OrderedConfig, epoch: number): EpochVisit {
+function makeVisit(config: OrderedConfig, epoch: number): EpochVisit {
+  const { seed, trainCount, order } = config;
   if (order === undefined) {
     const permutation = epochPermutation(seed, epoch, trainCount);
     return { order: (position) => permutation[position]!, windows: null };
   }
-  return order.kind === 'full'
-    ? { order: permuteIndices(trainCount, seed, epoch, 0), windows: null }
-    : orderWindows(order, seed, epoch);
+  if (order.kind === 'full') return { order: permuteIndices(trainCount, seed, epoch, 0), windows: null };
+  return order.version === 1
+    ? visitInOneRow(order, config, epoch)
+    : visitPartitions({ ...config, order }, epoch);
 }
 
-/**
- * A permutation of 0 … count−1 that holds no list: a Feistel network on a grid of about √count × √count, walked
- * until it comes back to a number below `count` (Black and Rogaway, "Ciphers with arbitrary finite domains",
- * 2002). `count` may be up to 2^32.
- */
-export function permuteIndices(count: number, seed: number, epoch: number, label: number): EpochOrder {
-  const rows = Math.max(1, Math.ceil(Math.sqrt(count)));
-  const columns = Math.max(1, Math.ceil(count / rows));
-  const stream = openStream(seed, 'order', epoch, label);
-  const keys = Uint32Array.from({ length: rounds }, () => stream.uint32());
-  return (position) => {
-    let index = position;
-    do {
-      let left = Math.floor(index / columns);
-      let right = index % columns;
-      // The halves change places each time, and with them their sizes; after an even number they have them back.
-      for (let round = 0; round < rounds; round += 1) {
-        const size = round % 2 === 0 ? rows : columns;
-        const mixed = (left + (mix(right ^ keys[round]!) % size)) % size;
-        left = right;
-        right = mixed;
-      }
-      index = left * columns + right;
-    } while (index >= count);
-    return index;
+function visitPartitions(
+  config: CutConfig & { seed: number; order: WindowsOrder },
+  epoch: number,
+): EpochVisit {
+  const { cut, partitions, sampleAt } = openPartitions(config, epoch);
+  const placesOf = (step: number, rank: number, worldSize: number) => {
+    const { start, end } = shareOf(cut.whole.length, rank, worldSize);
+    return partitions.slice(start, end).map((windows, index) => {
+      const { start: from, end: to } = cut.whole[start + index]!;
+      const position = step * (to - from);
+      const own = (step === cut.steps - 1 ? cut.last : cut.whole)[start + index];
+      return { windows, start: position, end: position + (own === undefined ? 0 : own.end - own.start) };
+    });
   };
+  return { order: sampleAt, windows: { placesOf } };
 }
 
-/** MurmurHash3's finalizer: every bit of the input changes each bit of the output half of the time. */
-function mix(value: number): number {
-  let x = value >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
-}
-
-type Windows = Extract<NonNullable<RunConfig['order']>, { readonly kind: 'windows' }>;
-
-/** Shards in a random order; the samples of each `shards` of them, one after the other, in a random order. */
-function orderWindows({ shards, counts }: Windows, seed: number, epoch: number): EpochVisit {
-  const shardOrder = permuteIndices(counts.length, seed, epoch, shardLabel);
-  const order = Array.from(counts, (_, position) => shardOrder(position));
+/** Version 1: one window after the other, each mixed over all micro-batches. */
+function visitInOneRow({ shards, counts }: WindowsOrder, config: OrderedConfig, epoch: number): EpochVisit {
+  const { seed, batchSize } = config;
+  const { steps } = cutEpoch(config);
   const starts = runningSums(counts);
-  /** Of the shards in their order: how many samples come before each. */
-  const before = runningSums(order.map((shard) => counts[shard]!));
-  const windows = Math.ceil(counts.length / shards);
-  const windowStarts = Array.from({ length: windows }, (_, window) => before[window * shards]!);
-  const total = before.at(-1)!;
-  const permutations = new Map<number, EpochOrder>();
-  const permutationOf = (window: number): EpochOrder => {
-    const known = permutations.get(window);
-    if (known !== undefined) return known;
-    const size = (windowStarts[window + 1] ?? total) - windowStarts[window]!;
-    const made = permuteIndices(size, seed, epoch, window);
-    permutations.set(window, made);
-    return made;
+  const windows = orderByWindows(
+    counts.map((count, shard) => ({ shard, start: starts[shard]!, count })),
+    { size: shards, seed, epoch, partsLabel: shardLabel, firstLabel: 0 },
+  );
+  const placesOf = (step: number) => {
+    const start = step * batchSize;
+    return [{ windows, start, end: step === steps - 1 ? config.trainCount : start + batchSize }];
   };
-  const windowAt = (position: number) => lastAtMost(windowStarts, position, 0, windows);
-  const sampleAt = (position: number) => {
-    const window = windowAt(position);
-    const start = windowStarts[window]!;
-    const place = start + permutationOf(window)(position - start);
-    const first = window * shards;
-    const slot = lastAtMost(before, place, first, Math.min(first + shards, counts.length));
-    return starts[order[slot]!]! + place - before[slot]!;
-  };
-  const shardsOf = (_: unknown, window: number) =>
-    order.slice(window * shards, (window + 1) * shards).filter((shard) => counts[shard]! > 0);
-  return { order: sampleAt, windows: { windowAt, shards: Array.from({ length: windows }, shardsOf) } };
-}
-
-/** Sums of the values before each, and of all. */
-function runningSums(values: readonly number[]): number[] {
-  const sums = [0];
-  for (const value of values) sums.push(sums.at(-1)! + value);
-  return sums;
-}
-
-/** The last of `sorted[from … to−1]` that is not above `value`. */
-function lastAtMost(sorted: readonly number[], value: number, from: number, to: number): number {
-  let [low, high] = [from, to - 1];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (sorted[middle]! <= value) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  return { order: windows.sampleAt, windows: { placesOf } };
 }

@@ -27,6 +27,41 @@ export function cutMicroBatches(count: number, microBatch: number): Range[] {
   }));
 }
 
+/** What decides how an epoch is cut into steps, and steps into micro-batches. */
+export interface CutConfig {
+  readonly trainCount: number;
+  readonly batchSize: number;
+  readonly microBatch: number;
+}
+
+/**
+ * The partial last batch is a step too. Where it is no micro-batch by itself it joins the batch before it: a
+ * step of a few samples would have the learning rate of a whole one, and a whole one's say in the running
+ * statistics.
+ */
+export function stepsPerEpoch({ trainCount, batchSize, microBatch }: CutConfig): number {
+  const full = Math.floor(trainCount / batchSize);
+  const remainder = trainCount % batchSize;
+  const joins = full > 0 && joinsBefore(remainder, microBatch);
+  return full + (remainder === 0 || joins ? 0 : 1);
+}
+
+/** An epoch of `steps` steps. Ranges are positions in a step. */
+export interface EpochCut {
+  readonly steps: number;
+  /** Micro-batches of every step but the last; of the last where there is no other. */
+  readonly whole: readonly Range[];
+  /** Of the last step: there may be fewer, or one more, and the last may be of another size. */
+  readonly last: readonly Range[];
+}
+
+export function cutEpoch(config: CutConfig): EpochCut {
+  const { trainCount, batchSize, microBatch } = config;
+  const steps = stepsPerEpoch(config);
+  const last = cutMicroBatches(steps === 0 ? 0 : trainCount - (steps - 1) * batchSize, microBatch);
+  return { steps, whole: steps > 1 ? cutMicroBatches(batchSize, microBatch) : last, last };
+}
+
 /** Rank `rank`'s contiguous share of `count` items. Sizes differ by at most one, the larger first. */
 export function shareOf(count: number, rank: number, worldSize: number): Range {
   const size = Math.floor(count / worldSize);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { openEpochOrder } from './epoch-order.js';
+import { countPartitions, openEpochOrder } from './epoch-order.js';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
-import { cutMicroBatches, joinsBefore, type Range, shareOf } from './micro-batches.js';
+import { cutMicroBatches, type Range, shareOf, stepsPerEpoch } from './micro-batches.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 
@@ -27,6 +27,11 @@ export interface StepPlan extends RatePlan {
   readonly sampleIds: Uint32Array;
   /** Positions in `sampleIds`. */
   readonly microBatches: readonly Range[];
+  /**
+   * How many micro-batches ranks divide among themselves: this step's, or, in an order by partitions, those of a
+   * whole step, so that a rank's partitions are the same in an epoch's last step.
+   */
+  readonly divided: number;
   readonly lastOfEpoch: boolean;
   readonly lastOfRun: boolean;
 }
@@ -45,28 +50,39 @@ export function planStep(config: RunConfig, step: number): StepPlan {
   const start = stepInEpoch * config.batchSize;
   const end = endsEpoch ? config.trainCount : start + config.batchSize;
   const order = openEpochOrder(config, epoch);
+  const microBatches = cutMicroBatches(end - start, config.microBatch);
   return {
     step,
     epoch,
     stepInEpoch,
     ...planRates(config, step),
     sampleIds: Uint32Array.from({ length: end - start }, (_, index) => order(start + index)),
-    microBatches: cutMicroBatches(end - start, config.microBatch),
+    microBatches,
+    divided: countPartitions(config) ?? microBatches.length,
     // A range test goes through the samples as training does, but nothing happens at an epoch's end.
     lastOfEpoch: endsEpoch && config.task.kind === 'train',
     lastOfRun: step === steps - 1,
   };
 }
 
-/** The ids of the samples that `rank` computes, in order. */
-export function plannedShare(
-  { microBatches, sampleIds }: Pick<StepPlan, 'microBatches' | 'sampleIds'>,
+/** The micro-batches of a step that `rank` computes. */
+export function shareOfStep(
+  { microBatches, divided }: Pick<StepPlan, 'microBatches' | 'divided'>,
   rank: number,
   worldSize: number,
-): Uint32Array {
-  const { start, end } = shareOf(microBatches.length, rank, worldSize);
-  const own = microBatches.slice(start, end);
-  return sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
+): Range {
+  const { length } = microBatches;
+  const { start, end } = shareOf(divided, rank, worldSize);
+  // A last step may have one more.
+  const isLast = rank === worldSize - 1;
+  return { start: Math.min(start, length), end: isLast ? length : Math.min(end, length) };
+}
+
+/** The ids of the samples that `rank` computes, in order. */
+export function plannedShare(plan: StepPlan, rank: number, worldSize: number): Uint32Array {
+  const { start, end } = shareOfStep(plan, rank, worldSize);
+  const own = plan.microBatches.slice(start, end);
+  return plan.sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
 }
 
 /** The schedule of a step without its samples, which cost a permutation of the epoch. */
@@ -100,18 +116,6 @@ function planRangeTest(task: RangeTask, first: ReturnType<typeof firstPhase>, st
     momentum: rangeTestMomentum,
     lastOfPhase: false,
   };
-}
-
-/**
- * The partial last batch is a step too. Where it is no micro-batch by itself it joins the batch before it: a
- * step of a few samples would have the learning rate of a whole one, and a whole one's say in the running
- * statistics.
- */
-export function stepsPerEpoch({ trainCount, batchSize, microBatch }: RunConfig): number {
-  const full = Math.floor(trainCount / batchSize);
-  const remainder = trainCount % batchSize;
-  const joins = full > 0 && joinsBefore(remainder, microBatch);
-  return full + (remainder === 0 || joins ? 0 : 1);
 }
 
 /** Samples of the largest step: the last of an epoch may have a few more than the batch size. */

@@ -70,10 +70,13 @@ export type PhaseConfig = z.infer<typeof phase>;
 const order = z.discriminatedUnion('kind', [
   /** All samples at once. */
   z.object({ kind: z.literal('full'), version: z.literal(1) }).readonly(),
-  /** Shards, then the samples of so many shards at a time. `counts`: training samples of each shard. */
+  /**
+   * Shards, then the samples of so many shards at a time. `counts`: training samples of each shard. Since version 2
+   * each micro-batch of a step has shards of its own (plan/partitions.ts).
+   */
   z
     .object({
-      ...{ kind: z.literal('windows'), version: z.literal(1), shards: z.int().positive() },
+      ...{ kind: z.literal('windows'), version: z.literal([1, 2]), shards: z.int().positive() },
       counts: z.array(count).readonly(),
     })
     .readonly(),

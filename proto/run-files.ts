@@ -5,7 +5,7 @@ import { archs, runConfigSchema } from '../plan/run-config.js';
  * The format of a run's folder. run.json, summary.json and checkpoint.json carry it, and what run.json says
  * holds for the lines of the other files too. Raised when an earlier Rondo could not read what is written.
  */
-export const runFormatVersion = 1;
+export const runFormatVersion = 2;
 
 const count = z.int().nonnegative();
 /** JSON has no NaN: what was not finite is null. */

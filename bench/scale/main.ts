@@ -19,6 +19,8 @@ const usage = 'Usage: npm run bench -- scale [--samples 1000000,10000000,1000000
 /** Of one worker's step, and of one sample in a shard; ImageNet's images are so large. */
 const [samplesPerWorker, imageBytes, samplesPerShard] = [32, 110_000, 20_000];
 const [microBatch, window, seed] = [16, 64, 1];
+/** Samples of the step whose planning is timed. */
+const measuredStep = 1_024;
 const worldSizes = [1, 10, 100, 1_000];
 /** Samples whose digests fit into one typed array (of Node 20, 4 GiB). */
 const mostSamples = 2 ** 32 / 32;
@@ -51,6 +53,8 @@ await runMain(async (args) => {
         'samples',
         'open epoch ms',
         'step of 1,024 ms',
+        'by windows: epoch ms',
+        'step ms',
         'memory GB',
         'sent GB',
         'sending s',
@@ -59,8 +63,7 @@ await runMain(async (args) => {
       ],
       bySamples.map((row) => [
         row.samples.toLocaleString('en'),
-        row.openMs.toFixed(1),
-        row.stepMs.toFixed(2),
+        ...[row.mixed, row.windowed].flatMap(({ openMs, stepMs }) => [openMs.toFixed(1), stepMs.toFixed(2)]),
         (row.memoryBytes / 1e9).toFixed(2),
         (row.messageBytes / 1e9).toFixed(2),
         (row.sendMs / 1e3).toFixed(1),
@@ -76,6 +79,7 @@ await runMain(async (args) => {
         'shards of a step, all mixed',
         'in windows',
         'of one worker',
+        'that a worker reads',
         'GET/s all mixed',
         'hops of the ring',
         'MB of statistics',
@@ -88,6 +92,7 @@ await runMain(async (args) => {
         String(row.shardsMixed),
         String(row.shardsWindowed),
         String(row.shardsOfWorker),
+        row.readByWorker.toLocaleString('en'),
         row.requestsPerSecond.toLocaleString('en'),
         String(row.hops),
         (row.statisticsBytes / 1e6).toFixed(1),
@@ -157,28 +162,41 @@ function garbageCollector(): () => void {
 }
 
 function planOf(samples: number, perSample: ReturnType<typeof measureSample>) {
-  const order: RunConfig['order'] = { kind: 'full', version: 1 };
-  const began = process.cpuUsage();
-  const sampleAt = openEpochOrder({ seed, trainCount: samples, order }, 0);
-  sampleAt(0);
-  const openMs = cpuMs(began);
-  const steps = 200;
-  const start = process.cpuUsage();
-  for (let step = 0; step < steps; step += 1) {
-    for (let at = 0; at < 1_024; at += 1) sampleAt((step * 1_024 + at) % samples);
-  }
-  const stepMs = cpuMs(start) / steps;
+  const mixed = timeOrder(samples, { kind: 'full', version: 1 });
+  const windowed = timeOrder(samples, windowsOf(samples));
   const holds = samples > mostSamples ? 'no: digests' : 'yes';
   return {
     samples,
-    openMs,
-    stepMs,
+    ...{ mixed, windowed },
     memoryBytes: samples * perSample.memory,
     messageBytes: samples * perSample.message,
     sendMs: samples * perSample.sendMs,
     indexBytes: samples * perSample.index,
     holds,
   };
+}
+
+/** Processor time to open an epoch and to find a step's samples. */
+function timeOrder(samples: number, order: RunConfig['order']) {
+  const config = { seed, trainCount: samples, batchSize: measuredStep, microBatch, order };
+  const began = process.cpuUsage();
+  const sampleAt = openEpochOrder(config, 0);
+  sampleAt(0);
+  const openMs = cpuMs(began);
+  const steps = 200;
+  const start = process.cpuUsage();
+  for (let step = 0; step < steps; step += 1) {
+    for (let at = 0; at < measuredStep; at += 1) sampleAt((step * measuredStep + at) % samples);
+  }
+  return { openMs, stepMs: cpuMs(start) / steps };
+}
+
+function windowsOf(samples: number): RunConfig['order'] {
+  const shards = Math.ceil(samples / samplesPerShard);
+  const counts = Array.from({ length: shards }, (_, shard) =>
+    Math.min(samplesPerShard, samples - shard * samplesPerShard),
+  );
+  return { kind: 'windows', version: 2, shards: window, counts };
 }
 
 /** Processor time since then: others may use the machine. */
@@ -190,14 +208,13 @@ function cpuMs(since: NodeJS.CpuUsage): number {
 /** Of a step in the middle of an epoch of `samples`, at a second a step. */
 function clusterOf(workers: number, samples: number) {
   const batch = workers * samplesPerWorker;
-  const shards = Math.ceil(samples / samplesPerShard);
-  const counts = new Array<number>(shards).fill(samplesPerShard);
-  const positions = Array.from({ length: batch }, (_, at) => Math.floor(samples / 2) + at);
+  const middle = Math.floor(samples / 2 / batch) * batch;
+  const positions = Array.from({ length: batch }, (_, at) => middle + at);
   const shardsOf = (order: RunConfig['order'], some: readonly number[]) => {
-    const sampleAt = openEpochOrder({ seed, trainCount: shards * samplesPerShard, order }, 0);
+    const sampleAt = openEpochOrder({ seed, trainCount: samples, batchSize: batch, microBatch, order }, 0);
     return new Set(some.map((position) => Math.floor(sampleAt(position) / samplesPerShard))).size;
   };
-  const windows: RunConfig['order'] = { kind: 'windows', version: 1, shards: window, counts };
+  const windows = windowsOf(samples);
   const { start, end } = shareOf(cutMicroBatches(batch, microBatch).length, 0, workers);
   const own = positions.slice(start * microBatch, end * microBatch);
   const { heartbeatMs } = deadlinesOf(defaultSilenceMs);
@@ -207,6 +224,7 @@ function clusterOf(workers: number, samples: number) {
     shardsMixed: shardsOf({ kind: 'full', version: 1 }, positions),
     shardsWindowed: shardsOf(windows, positions),
     shardsOfWorker: shardsOf(windows, own),
+    readByWorker: Math.ceil(samples / samplesPerShard / workers),
     overPrefix: batch > requestsPerPrefix,
     // Every micro-batch has a slot of its own: two float32 of each channel.
     statisticsBytes: microBatches * 2 * 4 * normalizedChannels,

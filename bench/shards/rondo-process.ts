@@ -38,20 +38,23 @@ async function load(o: Pass): Promise<PassResult> {
     source: openSource(dataset, { cache, wholeShards: windowed }),
   });
   const order = orderOf({ shuffleWindow: o.window }, dataset);
-  const config = { seed: 1, trainCount: dataset.train.length, order };
+  const [trainCount, step] = [dataset.train.length, { batchSize: o.batch, microBatch: o.batch }];
+  const config = { seed: 1, trainCount, ...step, order };
   const idAt = openEpochOrder(config, 0);
-  const windows = openEpochWindows(config, 0);
-  const left = dataset.train.length - o.consumed;
+  const windows = openEpochWindows(config, 0)?.placesOf(0, 0, 1)[0]?.windows;
+  const left = trainCount - o.consumed;
   let window = -1;
   const requests = Array.from({ length: Math.ceil(left / o.batch) }, (_, index) => {
     const from = o.consumed + index * o.batch;
-    const count = Math.min(o.batch, dataset.train.length - from);
+    const count = Math.min(o.batch, trainCount - from);
     const ids = Uint32Array.from({ length: count }, (_, at) => idAt(from + at));
     const request = { split: 'train' as const, ids, epoch: 0 };
     const at = windows?.windowAt(from) ?? window;
-    if (at === window) return request;
+    if (windows === undefined || at === window) return request;
     window = at;
-    return { ...request, next: windows?.shards[window + 1] ?? [] };
+    const current = index === 0 ? windows.shards[at]! : [];
+    const [begun, now] = windows.starts[at] === from ? [[], current] : [current, []];
+    return { ...request, shards: { begun, now, next: windows.shards[at + 1] ?? [] } };
   });
   let [images, firstBatchSeconds] = [0, 0];
   for await (const batch of loader.load(requests, { depth, signal })) {

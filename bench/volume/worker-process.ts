@@ -37,7 +37,7 @@ async function load(pass: Pass): Promise<Share> {
 
 function* requests({ epoch, piece, pieces }: Pass) {
   const count = dataset.train.length;
-  const order = openEpochOrder({ seed: config.seed, trainCount: count }, epoch);
+  const order = openEpochOrder({ ...config, trainCount: count, batchSize: workers * batch }, epoch);
   const steps = Math.ceil(count / (workers * batch));
   const [first, end] = [piece, piece + 1].map((at) => Math.floor((steps * at) / pieces)) as [number, number];
   for (let step = first; step < end; step += 1) {

@@ -19,13 +19,13 @@ Examples:
   coordinator show-batch --data photos --augment none --size 96 --count 36 --out plain.png
       the middle of each image, at 96 pixels
 
-The images are the first that \`coordinator start\` with the same --seed trains on in that epoch, and they pass through
-the same loader and the same graph; only the normalisation is undone.`;
+The images are the first that \`coordinator start\` with the same --seed trains on in that epoch (with --shuffle-window,
+those of the first micro-batches, whose sizes must then be the same too), and they pass through the same loader and the same graph; only the normalisation is undone.`;
 
 /** What decides which images there are, and how they look. */
 const sharedOptions = [
   ...(Object.keys(dataOptions) as (keyof typeof dataOptions)[]),
-  ...(['size', 'augment'] as const),
+  ...(['size', 'augment', 'batchSize', 'microBatch'] as const),
 ];
 
 interface ShowBatchFlags {
@@ -66,8 +66,9 @@ async function run(
   try {
     const context = { services, report: reporter.report, signal };
     const { dataset } = await indexData({ ...training, seed, size, augment }, context);
-    const { shuffleWindow } = training;
-    const options = { dataset, seed, shuffleWindow, size, augment, epoch, count, out, signal };
+    const { shuffleWindow, batchSize, microBatch } = training;
+    const order = { seed, shuffleWindow, batchSize, microBatch };
+    const options = { dataset, ...order, size, augment, epoch, count, out, signal };
     const images = await showBatch({
       ...options,
       runJob: (request, options) => runWorkerJob(showBatchJob, request, options),

@@ -1,5 +1,6 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import { firstStepsOf, plannedShare, planStep, stepsPerEpoch } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { firstStepsOf, plannedShare, planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { StateChunk } from '../../proto/gen/coordinator.js';

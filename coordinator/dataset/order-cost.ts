@@ -1,22 +1,27 @@
-import { openEpochOrder } from '../../plan/epoch-order.js';
+import { countPartitions, type OrderedConfig, openEpochOrder } from '../../plan/epoch-order.js';
+import { cutEpoch } from '../../plan/micro-batches.js';
+import { shareOfStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { Samples } from '../../runtime/storage/sample-columns.js';
 import { blockBytes } from '../../runtime/storage/sample-reader.js';
-import { sortByPlace } from './order.js';
+import { orderShards, sortByPlace } from './order.js';
 
 /** What an epoch costs that mixes `window` shards at a time, 0 for all images at once, and how well it mixes. */
 export interface OrderCost {
   readonly window: number;
-  /** Of the first epoch on one machine, to train and to validate; later ones find in the cache what fits there. */
+  /** Of the first epoch on all machines together, to train and to validate. */
   readonly requests: number;
   readonly bytes: number;
-  /** For the epoch itself: with less a shard is fetched twice. */
+  /** Of the machine that fetches most. With windows later epochs find all of it in its cache, if it fits there. */
+  readonly machineBytes: number;
+  /** Of that machine, for the epoch itself: with less a shard is fetched twice. */
   readonly cacheBytes: number;
   /** In US dollars, at what S3 asks for requests; what leaves its region is charged by the byte beside that. */
   readonly dollars: number;
-  /** Shards that the images of one batch come from, on average. */
+  /** Shards that the images of one batch come from, on average; and those of one micro-batch. */
   readonly shardsPerBatch: number;
+  readonly shardsPerMicroBatch: number;
   /**
    * How often two images that follow each other in the data set are in one batch, as a multiple of what it would
    * be if all images were mixed: 1 is best.
@@ -31,63 +36,89 @@ export interface CostOptions {
   readonly window: number;
   readonly seed: number;
   readonly batchSize: number;
+  readonly microBatch: number;
+  /** That divide each step evenly. */
+  readonly machines: number;
 }
 
 /** Counted over the first epoch. `dataset` is packed, its samples in the order of the data set. */
-export function measureOrder({ train, valid, shards }: Dataset, o: CostOptions): OrderCost {
-  const names = shards?.shards ?? [];
-  const { window, batchSize } = o;
-  const listed = listIds(train, window);
-  const counts = names.map(() => 0);
-  for (const { range } of train) counts[range!.shard]! += 1;
-  const order: RunConfig['order'] =
-    window === 0 ? { kind: 'full', version: 1 } : { kind: 'windows', version: 1, shards: window, counts };
-  const sampleAt = openEpochOrder({ seed: o.seed, trainCount: train.length, order }, 0);
-  const batchOf = new Uint32Array(train.length);
-  const batches = Math.max(1, Math.floor(train.length / batchSize));
-  let met = 0;
-  let inBatch = new Set<number>();
-  for (let position = 0; position < train.length; position += 1) {
-    const batch = Math.min(Math.floor(position / batchSize), batches - 1);
-    const id = listed[sampleAt(position)]!;
-    if (position > 0 && position % batchSize === 0 && batch * batchSize === position) {
-      met += inBatch.size;
-      inBatch = new Set();
-    }
-    batchOf[id] = batch;
-    inBatch.add(train.at(id)!.range!.shard);
-  }
-  met += inBatch.size;
+export function measureOrder(dataset: Dataset, o: CostOptions): OrderCost {
+  const { train, valid } = dataset;
+  const { window, machines, batchSize } = o;
+  const isWhole = window > 0;
+  const order: RunConfig['order'] = isWhole ? orderShards(dataset, window) : { kind: 'full', version: 1 };
+  const config = { ...o, trainCount: train.length, order };
+  const { batchOf, read, ...mean } = goThroughEpoch(train, config, machines);
   let together = 0;
   for (let id = 1; id < batchOf.length; id += 1) if (batchOf[id] === batchOf[id - 1]) together += 1;
   const pairs = Math.max(1, train.length - 1);
   const expected = (Math.min(batchSize, train.length) - 1) / pairs;
-  const validBytes = sumBytes(valid);
-  const shardBytes = measureShards(train, valid, names.length);
-  const used = counts.flatMap((count, shard) => (count === 0 ? [] : [shardBytes[shard]!]));
-  const requests = (window === 0 ? train.length : used.length) + valid.length;
+  const shardBytes = measureShards(train, valid, dataset.shards?.shards.length ?? 0);
+  const fetched = read.map(({ shards, images, bytes }) =>
+    isWhole
+      ? { requests: shards.size, bytes: sum([...shards].map((shard) => shardBytes[shard]!)) }
+      : { requests: images, bytes },
+  );
+  const validBytes = sum(Array.from(valid, ({ range }) => range!.bytes));
+  const requests = sum(fetched.map((own) => own.requests)) + valid.length;
+  const partitions = countPartitions(config) ?? 0;
+  const open = Math.ceil(partitions / machines) * Math.max(1, Math.ceil(window / partitions));
   return {
     window,
     requests,
-    bytes: (window === 0 ? sumBytes(train) : used.reduce((sum, bytes) => sum + bytes, 0)) + validBytes,
+    bytes: sum(fetched.map((own) => own.bytes)) + validBytes,
+    machineBytes:
+      fetched.reduce((most, own) => Math.max(most, own.bytes), 0) + Math.ceil(validBytes / machines),
     // The shards that are read, and as many again that come next.
-    cacheBytes: window === 0 ? 0 : 2 * window * used.reduce((most, bytes) => Math.max(most, bytes), 0),
+    cacheBytes: isWhole ? 2 * open * shardBytes.reduce((most, bytes) => Math.max(most, bytes), 0) : 0,
     dollars: (requests / 1_000) * dollarsPerThousand,
-    shardsPerBatch: met / batches,
+    ...mean,
     neighbours: expected === 0 ? 1 : together / pairs / expected,
   };
 }
 
-/** Ids as a run with such a window has them: positions in `train`, shard after shard where there are windows. */
-function listIds(train: Samples, window: number): Uint32Array {
-  const ids = Uint32Array.from(train, (_, id) => id);
-  return window === 0 ? ids : sortByPlace(ids, train);
+/** The first epoch's steps, whose micro-batches the machines divide as ranks do. */
+function goThroughEpoch(train: Samples, config: OrderedConfig, machines: number) {
+  const listed = listIds(train, config.order?.kind === 'windows');
+  const sampleAt = openEpochOrder(config, 0);
+  const { steps, whole, last } = cutEpoch(config);
+  const partitions = countPartitions(config);
+  const batchOf = new Uint32Array(train.length);
+  const read = Array.from({ length: machines }, () => ({ shards: new Set<number>(), images: 0, bytes: 0 }));
+  let [byBatch, byMicroBatch, pieces] = [0, 0, 0];
+  for (let step = 0; step < steps; step += 1) {
+    const microBatches = step === steps - 1 ? last : whole;
+    const plan = { microBatches, divided: partitions ?? microBatches.length };
+    const inBatch = new Set<number>();
+    for (const [machine, own] of read.entries()) {
+      const share = shareOfStep(plan, machine, machines);
+      for (const { start, end } of microBatches.slice(share.start, share.end)) {
+        const inMicroBatch = new Set<number>();
+        for (let at = start; at < end; at += 1) {
+          const id = listed[sampleAt(step * config.batchSize + at)]!;
+          const { shard, bytes } = train.at(id)!.range!;
+          batchOf[id] = step;
+          for (const shards of [inBatch, inMicroBatch, own.shards]) shards.add(shard);
+          own.images += 1;
+          own.bytes += bytes;
+        }
+        byMicroBatch += inMicroBatch.size;
+      }
+    }
+    byBatch += inBatch.size;
+    pieces += microBatches.length;
+  }
+  return { batchOf, read, shardsPerBatch: byBatch / steps, shardsPerMicroBatch: byMicroBatch / pieces };
 }
 
-function sumBytes(samples: Samples): number {
-  let bytes = 0;
-  for (const { range } of samples) bytes += range!.bytes;
-  return bytes;
+/** Ids as a run has them: positions in `train`, shard after shard where there are windows. */
+function listIds(train: Samples, isByShards: boolean): Uint32Array {
+  const ids = Uint32Array.from(train, (_, id) => id);
+  return isByShards ? sortByPlace(ids, train) : ids;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
 }
 
 /** Up to the end of the last image of each. */

@@ -1,3 +1,5 @@
+import type { RunConfig } from '../../plan/run-config.js';
+import type { Dataset } from '../../proto/dataset.js';
 import type { Samples } from '../../runtime/storage/sample-columns.js';
 
 /**
@@ -17,4 +19,11 @@ export function sortByPlace(ids: Uint32Array, samples: Samples): Uint32Array {
     id += 1;
   }
   return ids.sort((a, b) => places[a]! - places[b]!);
+}
+
+/** The order of a run that mixes the images of `window` shards at a time; its ids are `sortByPlace`'s. */
+export function orderShards({ train, shards }: Dataset, window: number): RunConfig['order'] {
+  const counts = (shards?.shards ?? []).map(() => 0);
+  for (const { range } of train) counts[range!.shard]! += 1;
+  return { kind: 'windows', version: 2, shards: window, counts };
 }

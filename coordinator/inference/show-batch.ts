@@ -14,7 +14,10 @@ import { orderOf, presizeFor } from '../run/run-config.js';
 export interface ShowBatchOptions {
   readonly dataset: Dataset;
   readonly seed: number;
+  /** With the batches, what decides the order of packed images in windows of shards. */
   readonly shuffleWindow: number;
+  readonly batchSize: number;
+  readonly microBatch: number;
   readonly size: number;
   readonly augment: AugmentKind;
   /** Of training, counted from 0: decides the order and the augmentation. */
@@ -35,7 +38,9 @@ export interface ShownImage {
 /** Draws the first images that a run of this seed trains on in an epoch, as its network sees them. */
 export async function showBatch(o: ShowBatchOptions): Promise<readonly ShownImage[]> {
   const { dataset, seed, size, augment, epoch, out, signal } = o;
-  const order = openEpochOrder({ seed, trainCount: dataset.train.length, order: orderOf(o, dataset) }, epoch);
+  const { batchSize, microBatch } = o;
+  const run = { seed, trainCount: dataset.train.length, batchSize, microBatch, order: orderOf(o, dataset) };
+  const order = openEpochOrder(run, epoch);
   const ids = Array.from({ length: Math.min(o.count, dataset.train.length) }, (_, position) =>
     order(position),
   );

@@ -62,8 +62,9 @@ export const dataOptions = {
   shuffleWindow: trainingOption({
     value: 'SHARDS',
     text:
-      'of packed images: an epoch mixes the images of so many shards at a time, in a new order of the shards, and each shard ' +
-      'is fetched whole; 0 mixes all images. `coordinator data plan` compares what they cost',
+      'of packed images: a step mixes the images of so many shards, one at least for each of its micro-batches, in a new ' +
+      'order of the shards each epoch, and each is fetched whole, by the machines that compute its micro-batches; 0 mixes ' +
+      'all images. `coordinator data plan` compares what they cost',
     type: integer(0, 1_000_000),
     default: 0,
     title: 'Shuffle window',

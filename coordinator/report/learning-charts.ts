@@ -1,5 +1,6 @@
 import { createSmoothedLoss } from '../../plan/criterion.js';
-import { stepsPerEpoch, totalEpochs } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { totalEpochs } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { History } from '../run-store/epoch-record.js';
 import type { Point } from './charts/lines.js';

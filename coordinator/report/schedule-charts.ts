@@ -1,4 +1,5 @@
-import { planRates, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { planRates, totalSteps } from '../../plan/phases.js';
 import { layerGroupCount, type RunConfig } from '../../plan/run-config.js';
 import { largest, smallest } from '../../runtime/extremes.js';
 import type { Point } from './charts/lines.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { z } from 'zod';
 import { createSmoothedLoss } from '../../plan/criterion.js';
-import { planStep, stepsPerEpoch } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { planStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { epochRecordSchema } from '../../proto/run-files.js';
 import type { StepFigures, WorkerLine } from './ledger.js';

@@ -1,4 +1,5 @@
-import { nextPhaseStep, plannedShare, planStep, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { nextPhaseStep, plannedShare, planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { LedgerLine, StepLine } from './ledger.js';
 

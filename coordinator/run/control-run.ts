@@ -1,4 +1,5 @@
-import { stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { RunStatus } from '../../proto/run-status.js';
 import { RondoError } from '../../runtime/errors.js';

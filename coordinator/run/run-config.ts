@@ -2,6 +2,7 @@ import { layerLearningRates } from '../../plan/learning-rates.js';
 import { type PhaseConfig, type RunConfig, runConfigSchema } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { balanceClasses } from '../dataset/labels.js';
+import { orderShards } from '../dataset/order.js';
 import type { TrainingOptions } from '../options/start-schema.js';
 import { plannedOptions } from '../options/training-options.js';
 
@@ -41,12 +42,10 @@ const listedSamples = 1_000_000;
 /** Of a new run. Training samples are listed shard after shard where there are windows. */
 export function orderOf(
   { shuffleWindow }: Pick<TrainingOptions, 'shuffleWindow'>,
-  { train, shards }: Dataset,
+  dataset: Dataset,
 ): RunConfig['order'] {
-  if (shuffleWindow === 0) return train.length < listedSamples ? undefined : { kind: 'full', version: 1 };
-  const counts = (shards?.shards ?? []).map(() => 0);
-  for (const { range } of train) counts[range!.shard]! += 1;
-  return { kind: 'windows', version: 1, shards: shuffleWindow, counts };
+  if (shuffleWindow > 0) return orderShards(dataset, shuffleWindow);
+  return dataset.train.length < listedSamples ? undefined : { kind: 'full', version: 1 };
 }
 
 function weighClasses({ classWeights }: TrainingOptions, { classes, train }: Dataset): number[] | null {

@@ -7,7 +7,7 @@ import { RangesIgnored } from './http-reader.js';
 import { openStore } from './open-store.js';
 import type { StoredShard } from './shard-arrival.js';
 import { isRemote, type RemoteStore, type StoreOptions } from './store.js';
-import { openWholeShards, type WholeShards } from './whole-shards.js';
+import { type ExpectedShards, openWholeShards, type WholeShards } from './whole-shards.js';
 
 /** A tar file's unit: every file in it begins at a multiple of this. */
 export const blockBytes = 512;
@@ -28,10 +28,10 @@ export interface SampleReader {
    */
   read(sample: StoredSample, signal?: AbortSignal): Promise<Buffer>;
   /**
-   * Shards (positions) that will be read after those that are read now: where shards are fetched whole, and the
-   * cache has room for both, they are fetched meanwhile. Takes the place of what was expected before.
+   * Where shards are fetched whole, these (positions) are, and those that come next meanwhile, if the cache has room
+   * for both. Others are read in parts, sample by sample.
    */
-  expect(shards: readonly number[]): void;
+  expect(shards: ExpectedShards<number>): void;
   /** Where a sample is, for people. */
   nameOf(sample: StoredSample): string;
   close(): Promise<void>;
@@ -40,7 +40,7 @@ export interface SampleReader {
 export interface SampleReaderOptions extends StoreOptions {
   /** Keeps what is fetched from a URL; in Rondo's cache folder by default, and its bound. */
   readonly cache?: Pick<CacheOptions, 'folder' | 'maxBytes'>;
-  /** Fetch shards whole where they are read in an order that uses them up. */
+  /** Fetch shards whole that are expected: they are read in an order that uses them up. */
   readonly wholeShards?: boolean;
 }
 
@@ -67,8 +67,9 @@ export function openSampleReader(
   };
   return {
     nameOf,
-    expect(numbers) {
-      fetcher?.expect(numbers.flatMap((number) => shards[number] ?? []));
+    expect({ begun, now, next }) {
+      const known = (numbers: readonly number[]) => numbers.flatMap((number) => shards[number] ?? []);
+      fetcher?.expect({ begun: known(begun), now: known(now), next: known(next) });
     },
     async read(sample, signal) {
       const { path, range, digest } = sample;
@@ -115,7 +116,7 @@ interface Checked {
 interface Fetcher {
   /** What the cache has, else the server; once more when it is not what it should be. */
   read(place: Place, signal?: AbortSignal): Promise<Checked>;
-  expect(shards: readonly StoredShard[]): void;
+  expect(shards: ExpectedShards<StoredShard>): void;
   close(): Promise<void>;
 }
 
@@ -156,7 +157,8 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
     },
     async read(place, signal) {
       const { digest, shard, range } = place;
-      const inShard = shard && whole && (await whole.readHere(shard, range!));
+      const here = isByShards ? openWhole() : whole;
+      const inShard = shard && here && (await here.readHere(shard, range!));
       if (inShard !== null) {
         const found = checked(inShard, digest);
         if (found.isRight) return found;
@@ -167,7 +169,7 @@ function openFetcher(store: RemoteStore, o: SampleReaderOptions): Fetcher {
         if (found.isRight) return found;
         await cache.drop(digest);
       }
-      if (shard !== null && isByShards && inShard === null) {
+      if (shard !== null && isByShards && inShard === null && (await openWhole().isWhole(shard))) {
         const found = checked(await readWhole(place, shard, signal), digest);
         if (found.isRight) return found;
       }

@@ -1,9 +1,20 @@
+import { access } from 'node:fs/promises';
 import { abortReason } from '../deadline.js';
 import { RondoError } from '../errors.js';
 import { type CacheOptions, type ContentCache, touch, touchMs } from './content-cache.js';
 import { openHandles } from './file-handles.js';
 import { fetchShard, partOf, type ShardArrival, type StoredShard } from './shard-arrival.js';
 import type { ByteRange, RemoteStore } from './store.js';
+
+/** What is read from now on, by shards. Takes the place of what was expected before. */
+export interface ExpectedShards<Shard> {
+  /** Of windows that are under way, though nothing of them was read here: what is left of them is read in parts. */
+  readonly begun: readonly Shard[];
+  /** Of windows that begin. */
+  readonly now: readonly Shard[];
+  /** Of windows that come next, the first to be read first. */
+  readonly next: readonly Shard[];
+}
 
 /** Shards that are fetched whole, once for all processes of a machine, into the cache. */
 export interface WholeShards {
@@ -12,11 +23,13 @@ export interface WholeShards {
   /** A part of a shard; null where it is not here, which changes nothing. */
   readHere(shard: StoredShard, range: ByteRange): Promise<Buffer | null>;
   /**
-   * Shards that will be read after those that are read now: fetched one at a time while nobody waits for
-   * another, if the cache has room for as many again. Takes the place of what was expected before. What fails
-   * is left to those that read it.
+   * Shards that are fetched whole: those that begin, when they are read; those that come next one at a time while
+   * nobody waits for another, if the cache has room for as many again. What fails is left to those that read it.
+   * One that was begun stays in parts, so that nothing of it is fetched twice.
    */
-  expect(shards: readonly StoredShard[]): void;
+  expect(shards: ExpectedShards<StoredShard>): void;
+  /** Whether a shard is to be fetched whole: it was expected, or a part of it has been left here. */
+  isWhole(shard: StoredShard): Promise<boolean>;
   /** What was read of it is wrong: nothing more is, before all of it is found to be right or was fetched anew. */
   doubt(shard: StoredShard): void;
   close(): Promise<void>;
@@ -33,6 +46,8 @@ export function openWholeShards(
   /** When the use of a shard in the cache was noted last. */
   const noted = new Map<string, number>();
   let expected: readonly StoredShard[] = [];
+  /** By digest: whether it is fetched whole, of those that it was asked or said of. */
+  const whole = new Map<string, boolean | Promise<boolean>>();
   let atATime = 0;
   /** Of the shards read so far, the largest. */
   let largestBytes = 0;
@@ -91,13 +106,21 @@ export function openWholeShards(
       throw error;
     }
   };
+  const isWhole = async ({ digest }: StoredShard): Promise<boolean> => {
+    const known = whole.get(digest) ?? isThere(partOf(cache.pathOf(digest)));
+    whole.set(digest, known);
+    return known;
+  };
   const doubt = (shard: StoredShard) => fetch(shard, true).doubt();
   return {
-    expect(shards) {
-      expected = shards;
-      atATime = Math.max(atATime, shards.length);
+    expect({ begun, now, next }) {
+      for (const shard of begun) void isWhole(shard);
+      for (const { digest } of [...now, ...next]) if (!whole.has(digest)) whole.set(digest, true);
+      expected = next.filter(({ digest }) => whole.get(digest) === true);
+      atATime = Math.max(atATime, next.length);
       fetchAhead();
     },
+    isWhole,
     readHere: (shard, range) =>
       readHere(shard, range).catch((error: unknown) => {
         if (error instanceof RondoError) return null;
@@ -124,4 +147,11 @@ export function openWholeShards(
       await handles.close();
     },
   };
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }

@@ -29,6 +29,7 @@ it.each([
     const { openSampleReader } = await import(${JSON.stringify(reader)});
     const { place, shards, samples, cache, wholeShards } = JSON.parse(process.argv[1]);
     const reader = openSampleReader(place, shards, { cache, wholeShards });
+    reader.expect({ begun: [], now: [0], next: [] });
     await Promise.all(samples.map((sample) => reader.read(sample)));
     await reader.close();`;
     const request = JSON.stringify({ place: server.url, shards, samples, cache, wholeShards });
@@ -50,6 +51,7 @@ it.each([
     server.fault = () => undefined;
     const before = server.sent;
     const next = openSampleReader(server.url, shards, { cache, wholeShards });
+    next.expect({ begun: [], now: [0], next: [] });
     const read = await Promise.all(samples.map((sample) => next.read(sample)));
     await next.close();
     expect(read.map(sha256)).toEqual(samples.map(({ digest }) => digest));

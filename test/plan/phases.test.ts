@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { shareOf } from '../../plan/micro-batches.js';
-import { largestStep, planStep, stepsPerEpoch, totalEpochs, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { largestStep, plannedShare, planStep, totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { runConfig } from '../support/run-config.js';
 
@@ -41,12 +41,9 @@ function visitsOfEpoch(config: RunConfig, epoch: number, world: number): number[
   const visits = new Array<number>(config.trainCount).fill(0);
   const perEpoch = stepsPerEpoch(config);
   for (let step = epoch * perEpoch; step < (epoch + 1) * perEpoch; step += 1) {
-    const { microBatches, sampleIds } = planStep(config, step);
+    const plan = planStep(config, step);
     for (let rank = 0; rank < world; rank += 1) {
-      const share = shareOf(microBatches.length, rank, world);
-      for (const { start, end } of microBatches.slice(share.start, share.end)) {
-        for (const id of sampleIds.subarray(start, end)) visits[id]! += 1;
-      }
+      for (const id of plannedShare(plan, rank, world)) visits[id]! += 1;
     }
   }
   return visits;

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
-import { plannedShare, planStep, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { plannedShare, planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import {
   Activity,

@@ -25,8 +25,13 @@ export const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 2_00
 export async function makeReaders(maxBytes = 2 ** 20) {
   const server = await startFileServer({ '/packed/images-000000.tar': shard });
   const folder = path.join(await makeFolder(), 'objects');
-  const open = (o: SampleReaderOptions = {}) =>
-    openSampleReader(`${server.url}/packed`, shards, { patience, cache: { folder, maxBytes }, ...o });
+  /** `expected`: what is expected from the start; the shard, unless given. */
+  const open = ({ expected = [0], ...o }: SampleReaderOptions & { expected?: null | number[] } = {}) => {
+    const cache = { folder, maxBytes };
+    const reader = openSampleReader(`${server.url}/packed`, shards, { patience, cache, ...o });
+    if (expected !== null) reader.expect({ begun: [], now: expected, next: [] });
+    return reader;
+  };
   return { server, folder, open };
 }
 

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LedgerLine, StepLine } from '../../coordinator/run-store/ledger.js';
-import { shareOf } from '../../plan/micro-batches.js';
-import { planStep, totalSteps } from '../../plan/phases.js';
+import { plannedShare, planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { runConfig } from './run-config.js';
@@ -55,12 +54,7 @@ export function tinyDataset(): Dataset {
 /** What each rank computes of a step. */
 export function sharesOf(config: RunConfig, step: number, worldSize: number): number[][] {
   const plan = planStep(config, step);
-  return Array.from({ length: worldSize }, (_, rank) => {
-    const { start, end } = shareOf(plan.microBatches.length, rank, worldSize);
-    return plan.microBatches
-      .slice(start, end)
-      .flatMap((range) => [...plan.sampleIds.slice(range.start, range.end)]);
-  });
+  return Array.from({ length: worldSize }, (_, rank) => [...plannedShare(plan, rank, worldSize)]);
 }
 
 export function stepLine(config: RunConfig, step: number, worldSize = 2, generation = 1): StepLine {

@@ -8,6 +8,7 @@ import { createDecodePool, retryAlone } from '../../runtime/images.js';
 import { createLimiter } from '../../runtime/limiter.js';
 import { writeLines } from '../../runtime/printable.js';
 import { objectsFolder } from '../../runtime/storage/sample-reader.js';
+import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
 import { type BatchBuffers, createBufferPool } from './batch-buffers.js';
 import { decodePixels, imagesInHand } from './decode.js';
 import { openFallbackSource } from './fetched-source.js';
@@ -29,8 +30,8 @@ export interface BatchRequest {
   readonly epoch: number | null;
   /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
   readonly view?: number;
-  /** Shards that are needed after all that is asked for so far. Where shards are fetched whole, it may begin. */
-  readonly next?: readonly number[];
+  /** Where they change: the shards that training reads from here on. */
+  readonly shards?: ExpectedShards<number>;
 }
 
 export interface Loader {
@@ -136,7 +137,7 @@ export function openLoader(o: LoaderOptions): Loader {
   };
 
   const prepare = async (request: BatchRequest, signal: AbortSignal): Promise<MicroBatch> => {
-    if (request.next !== undefined) source.expect?.(request.next);
+    if (request.shards !== undefined) source.expect?.(request.shards);
     const samples = Array.from(request.ids, (id) => place(request, id));
     // All images of a batch have as many rows; where one's transform reaches fewer, the others are never
     // sampled.

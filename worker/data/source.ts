@@ -2,6 +2,7 @@ import type { Dataset } from '../../proto/dataset.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openSampleReader, type SampleReaderOptions } from '../../runtime/storage/sample-reader.js';
+import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
 
 export type Split = 'train' | 'valid';
 
@@ -12,11 +13,8 @@ export interface Source {
    * and when the signal comes.
    */
   read(split: Split, id: number, signal?: AbortSignal): Promise<Uint8Array>;
-  /**
-   * Training will need these shards (positions in the data set's) after those that it reads from now. Where shards are
-   * fetched whole, they are fetched meanwhile, if the cache has room for both.
-   */
-  expect?(shards: readonly number[]): void;
+  /** Which shards (positions in the data set's) training reads from now on. Where shards are fetched whole, these are. */
+  expect?(shards: ExpectedShards<number>): void;
   /** The name of one sample for messages. */
   name(split: Split, id: number): string;
   close(): Promise<void>;
@@ -42,7 +40,7 @@ export function openSource(dataset: Dataset, o: SampleReaderOptions = {}): Sourc
     });
   };
   return {
-    expect: (numbers) => train.expect(numbers),
+    expect: (expected) => train.expect(expected),
     name: (split, id) => readers[split].nameOf(sampleOf(split, id)),
     // An error of `sampleOf` is a rejection too.
     read: async (split, id, signal) => readers[split].read(sampleOf(split, id), signal),

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import { stepsPerEpoch } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import type { PeerServer } from '../../proto/gen/peer.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';

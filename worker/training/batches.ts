@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
 
 /** A micro-batch on its way through a step; its memory may be reused once released. */
 export interface LoadedBatch {
@@ -17,8 +18,8 @@ export interface BatchRequest {
   readonly epoch: number | null;
   /** Which of plan/test-time.ts's views of the images; then there is no epoch. */
   readonly view?: number;
-  /** Shards that are needed after all that is asked for so far. Where shards are fetched whole, it may begin. */
-  readonly next?: readonly number[];
+  /** Where they change: the shards that training reads from here on. */
+  readonly shards?: ExpectedShards<number>;
 }
 
 /** What training needs of the data: the requested micro-batches, in order, read ahead. */

@@ -1,4 +1,5 @@
-import { stepsPerEpoch, totalSteps } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { totalSteps } from '../../plan/phases.js';
 import type { Batches } from './batches.js';
 import { evaluateShare } from './evaluate.js';
 import { openTaskBatches, takeSteps } from './step-sequence.js';

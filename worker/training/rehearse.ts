@@ -1,4 +1,5 @@
-import { largestStep, planStep, stepsPerEpoch } from '../../plan/phases.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { largestStep, planStep } from '../../plan/phases.js';
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
 import type { LoadedBatch } from './batches.js';

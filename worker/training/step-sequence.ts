@@ -1,10 +1,9 @@
 import { performance } from 'node:perf_hooks';
-import { openEpochWindows } from '../../plan/epoch-order.js';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
-import { largestStep, planStep, type StepPlan, stepsPerEpoch, totalSteps } from '../../plan/phases.js';
-import type { RunConfig } from '../../plan/run-config.js';
+import { largestStep, planStep, type StepPlan, shareOfStep, totalSteps } from '../../plan/phases.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
 import { evaluationRequests } from './evaluate.js';
+import { expectShards } from './expected-shards.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
@@ -32,7 +31,7 @@ export async function* takeSteps(options: TaskOptions, batches: Batches): AsyncG
     const context = options.context(plan.trainable);
     if (plan.stepInPhase === 0) await context.compute.resetMoments();
 
-    const share = shareOf(plan.microBatches.length, options.rank, options.worldSize);
+    const share = shareOfStep(plan, options.rank, options.worldSize);
     const own = await takeBatches(batches, share.end - share.start);
     const waitDataSeconds = (performance.now() - started) / 1000;
     const sampleIds = sampleIdsOf(plan, share);
@@ -46,30 +45,19 @@ function* requestsOf(options: TaskOptions): Iterable<BatchRequest> {
   const { config, rank, worldSize, startStep, epochEndDue } = options;
   const steps = totalSteps(config);
   if (epochEndDue) yield* evaluationRequests(config, options);
-  let told = noShards;
+  let told: string | null = null;
   for (let step = startStep; step < steps; step++) {
     const plan = planStep(config, step);
-    const share = shareOf(plan.microBatches.length, rank, worldSize);
+    const share = shareOfStep(plan, rank, worldSize);
+    const shards = expectShards(config, plan, options, told === null);
     for (const { start, end } of plan.microBatches.slice(share.start, share.end)) {
       const ids = plan.sampleIds.slice(start, end);
-      const next = nextShards(config, plan);
-      yield { split: 'train', ids, epoch: plan.epoch, ...(next === told ? {} : { next }) };
+      const next = shards?.next.join() ?? '';
+      yield { split: 'train', ids, epoch: plan.epoch, ...(shards && next !== told ? { shards } : {}) };
       told = next;
     }
     if (plan.lastOfEpoch) yield* evaluationRequests(config, options);
   }
-}
-
-const noShards: readonly number[] = [];
-
-/** The shards of the window after the one that a step begins in, in the next epoch too; the same list for all its steps. */
-function nextShards(config: RunConfig, { step, epoch, stepInEpoch }: StepPlan): readonly number[] {
-  const windows = openEpochWindows(config, epoch);
-  if (windows === null) return noShards;
-  const next = windows.shards[windows.windowAt(stepInEpoch * config.batchSize) + 1];
-  if (next !== undefined) return next;
-  const isLast = step - stepInEpoch + stepsPerEpoch(config) >= totalSteps(config);
-  return isLast ? noShards : openEpochWindows(config, epoch + 1)!.shards[0]!;
 }
 
 /** Micro-batches that one step may hold at once. */

@@ -69,7 +69,7 @@ describe('runs', () => {
     const text = readFileSync(record, 'utf8');
     try {
       for (const [damaged, reason] of [
-        [text.replace('"formatVersion": 1', '"formatVersion": 2'), 'has format version 2'],
+        [text.replace('"formatVersion": 2', '"formatVersion": 3'), 'has format version 3'],
         [text.replace('"trainCount": 22', '"trainCount": "22"'), 'config.trainCount: '],
       ] as const) {
         expect(damaged).not.toBe(text);

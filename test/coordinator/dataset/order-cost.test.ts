@@ -16,13 +16,19 @@ function makeDataset(valid: number): Dataset {
   };
 }
 
-const cost = (window: number, valid = 100) =>
-  measureOrder(makeDataset(valid), { window, seed: 1, batchSize: 50 });
+const cost = (window: number, valid = 100, machines = 1, microBatch = 50) =>
+  measureOrder(makeDataset(valid), { window, seed: 1, batchSize: 50, microBatch, machines });
+
+const shardBytes = (4 * 49 + 1) * 512 + 1_000;
 
 describe('measureOrder', () => {
   it('counts an image each where all are mixed', () => {
-    const { neighbours, shardsPerBatch, ...rest } = cost(0);
-    expect(rest).toEqual({ window: 0, requests: 2_000, bytes: 2_000_000, cacheBytes: 0, dollars: 0.0008 });
+    const { neighbours, shardsPerBatch, shardsPerMicroBatch, ...rest } = cost(0);
+    expect(rest).toEqual({
+      ...{ window: 0, requests: 2_000, bytes: 2_000_000, machineBytes: 2_000_000 },
+      ...{ cacheBytes: 0, dollars: 0.0008 },
+    });
+    expect(shardsPerMicroBatch).toBe(shardsPerBatch);
     expect(neighbours).toBeGreaterThan(0.5);
     expect(neighbours).toBeLessThan(1.5);
     // 38 × (1 − (37/38)^50), give or take three deviations of the mean of 38 batches.
@@ -30,7 +36,6 @@ describe('measureOrder', () => {
   });
 
   it('counts a shard each where shards are mixed, and says how much less they mix', () => {
-    const shardBytes = (4 * 49 + 1) * 512 + 1_000;
     const one = cost(1);
     expect(one).toMatchObject({
       requests: 38 + 100,
@@ -45,5 +50,23 @@ describe('measureOrder', () => {
     expect(four.shardsPerBatch).toBeLessThanOrEqual(4);
     expect(four.neighbours).toBeGreaterThan(cost(0).neighbours);
     expect(four.neighbours).toBeLessThan(one.neighbours);
+  });
+
+  it('counts for each machine what its micro-batches need: with windows its own shards alone', () => {
+    // Micro-batches of 25 have 19 shards each, so that there is no border within a shard.
+    const [alone, two] = [cost(4, 100, 1, 25), cost(4, 100, 2, 25)];
+    expect(two).toMatchObject({
+      requests: alone.requests,
+      bytes: alone.bytes,
+      machineBytes: 19 * shardBytes + 50_000,
+      cacheBytes: 2 * 2 * shardBytes,
+    });
+    expect(alone).toMatchObject({ machineBytes: 38 * shardBytes + 100_000, cacheBytes: 2 * 4 * shardBytes });
+    expect(alone.shardsPerBatch).toBeGreaterThan(3.5);
+    expect([alone.shardsPerMicroBatch > 1.5, alone.shardsPerMicroBatch <= 2]).toEqual([true, true]);
+    // Each image once, on either machine.
+    expect(cost(0, 100, 2, 25)).toMatchObject({ requests: 2_000, bytes: 2_000_000, machineBytes: 1_000_000 });
+    // With three partitions two borders are in shards, which two machines fetch.
+    expect(cost(3, 100, 3, 17).bytes).toBe(40 * shardBytes + 100_000);
   });
 });

@@ -13,6 +13,7 @@ const base = {
   dataset: tinyDataset(),
   seed: 5,
   shuffleWindow: 0,
+  ...{ batchSize: 8, microBatch: 4 },
   size: 32,
   augment: 'flip',
   epoch: 2,

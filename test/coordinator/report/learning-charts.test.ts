@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { learningCurves, mostPoints } from '../../../coordinator/report/learning-charts.js';
 import { schedulePanels } from '../../../coordinator/report/schedule-charts.js';
-import { planStep, stepsPerEpoch, totalSteps } from '../../../plan/phases.js';
+import { stepsPerEpoch } from '../../../plan/micro-batches.js';
+import { planStep, totalSteps } from '../../../plan/phases.js';
 import { historyOf, reportConfig } from '../../support/report-run.js';
 
 const config = reportConfig(); // 3 steps an epoch; 1 frozen epoch, then 2 unfrozen ones

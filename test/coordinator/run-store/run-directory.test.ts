@@ -127,7 +127,7 @@ describe('run.json', () => {
     ['of the sample set', {}],
   ])('is read as it was written, %s', async (_, raw) => {
     const { directory, record, written } = await writeRecord(raw);
-    expect(written.formatVersion).toBe(1);
+    expect(written.formatVersion).toBe(2);
     expect(readRunRecord(directory)).toEqual(record);
   });
 
@@ -159,11 +159,11 @@ describe('run.json', () => {
 
   it('of a newer format version is refused, and says what helps', async () => {
     const { directory } = await writeRecord();
-    writeFileSync(directory.record, '{"formatVersion":2}');
+    writeFileSync(directory.record, '{"formatVersion":3}');
     expect(() => readRunRecord(directory)).toThrow(
       expect.objectContaining({
         code: 'failed-precondition',
-        message: expect.stringContaining('run.json has format version 2'),
+        message: expect.stringContaining('run.json has format version 3'),
         remedy: expect.stringContaining('version of Rondo that wrote it'),
       }),
     );

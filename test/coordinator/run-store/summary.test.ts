@@ -37,7 +37,7 @@ describe('summary.json', () => {
     await write(directory, summary);
     await write(directory, summary);
     expect(await readSummary(directory)).toEqual(summary);
-    expect(JSON.parse(readFileSync(directory.summary, 'utf8'))).toMatchObject({ formatVersion: 1 });
+    expect(JSON.parse(readFileSync(directory.summary, 'utf8'))).toMatchObject({ formatVersion: 2 });
     expect(readdirSync(directory.path)).toEqual(['summary.json']);
   });
 

@@ -12,6 +12,7 @@ import {
   makeReaders,
   patience,
   readAll,
+  sampleBytes,
   samples,
   shard,
   shards,
@@ -81,6 +82,49 @@ describe('a server that gives whole files only', () => {
 });
 
 describe('whole shards', () => {
+  it('are those that are expected: of one that was begun what is left is read in parts, whatever is expected later', async () => {
+    const { server, folder, open } = await makeReaders();
+    const reader = open({ wholeShards: true, expected: null });
+    reader.expect({ begun: [0], now: [], next: [] });
+    for (const sample of samples.slice(4)) await reader.read(sample);
+    reader.expect({ begun: [], now: [], next: [0] });
+    await readAll(reader);
+    await reader.close();
+    expect(server.sent).toBe(sampleBytes);
+    expect(server.requests).toHaveLength(samples.length);
+    expect(await listFiles(folder)).toHaveLength(samples.length);
+    // They are here, though not as a shard.
+    const later = open({ wholeShards: true, expected: null });
+    await readAll(later);
+    await later.close();
+    expect(server.sent).toBe(sampleBytes);
+  });
+
+  it('are read where they are in the cache though nobody expects them', async () => {
+    const { server, open } = await makeReaders();
+    const first = open({ wholeShards: true });
+    await readAll(first);
+    await expect.poll(() => server.sent).toBe(shard.length);
+    await first.close();
+    const second = open({ wholeShards: true, expected: null });
+    second.expect({ begun: [0], now: [], next: [] });
+    await readAll(second);
+    await second.close();
+    expect(server.sent).toBe(shard.length);
+  });
+
+  it('are gone on with, though they were begun, where a killed process left a part of them', async () => {
+    const { server, folder, open } = await makeReaders();
+    const { digest } = shards[0]!;
+    await mkdir(path.join(folder, digest.slice(0, 2)), { recursive: true });
+    await writeFile(path.join(folder, digest.slice(0, 2), `${digest}.part`), shard.subarray(0, 30_000));
+    const reader = open({ wholeShards: true, expected: null });
+    reader.expect({ begun: [0], now: [], next: [] });
+    await readAll(reader);
+    await expect.poll(() => server.sent).toBe(shard.length - 30_000);
+    await reader.close();
+  });
+
   it('are fetched once, and gone on with where a killed process left them', async () => {
     const { server, folder, open } = await makeReaders();
     const { digest } = shards[0]!;
@@ -149,6 +193,7 @@ describe('whole shards', () => {
     });
     const cache = { folder, maxBytes: 2.5 * shard.length };
     const reader = openSampleReader(`${server.url}/packed`, all, { patience, cache, wholeShards: true });
+    reader.expect({ begun: [], now: all.map((_, index) => index), next: [] });
     for (const [index, { bytes }] of all.entries()) {
       const part = bytes.subarray(512, 1_536);
       const range = { shard: index, block: 1, bytes: part.length };
@@ -170,7 +215,7 @@ describe('whole shards', () => {
     const both = [...shards, { name: 'images-000001.tar', digest: sha256(second) }];
     const cache = { folder, maxBytes };
     const reader = openSampleReader(`${server.url}/packed`, both, { patience, cache, wholeShards: true });
-    reader.expect([1]);
+    reader.expect({ begun: [], now: [0], next: [1] });
     await readAll(reader);
     // What is fetched is known by now, and begins with the next sample that is read.
     await expect

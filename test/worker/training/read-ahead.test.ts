@@ -44,7 +44,7 @@ async function follow(
   const loader: BatchLoader = {
     load: (requests, { depth, signal }) => {
       const prepare = async (request: BatchRequest) => {
-        if (request.next !== undefined) said.push(`expect ${request.next}`);
+        if (request.shards !== undefined) said.push(`expect ${Object.values(request.shards).join(' | ')}`);
         said.push(request.split === 'valid' ? 'read valid' : `read train ${request.epoch}`);
         for await (const batch of handingOut.load([request], { depth: 1, signal })) return batch;
         throw new Error('nothing was handed out');
@@ -98,14 +98,52 @@ it('reads nothing for steps and evaluations that are over where it begins amid a
   expect([count(notDue, 'read train 1'), count(notDue, 'read valid')]).toEqual([6, 3]);
 });
 
+const expectations = (said: readonly string[]) => said.filter((line) => line.startsWith('expect'));
+
 it('says which shards come after a window, in the next epoch too, and nothing after the last', async () => {
   const order = { kind: 'windows', version: 1, shards: 2, counts: [4, 4, 4, 4, 4, 4] } as const;
   const windows = [0, 1].flatMap(
-    (epoch) => openEpochWindows({ seed: runConfig().seed, trainCount: 24, order }, epoch)!.shards,
+    (epoch) => openEpochWindows(runConfig({ ...common, order }), epoch)!.placesOf(0, 0, 1)[0]!.windows.shards,
   );
-  const expectations = (said: readonly string[]) => said.filter((line) => line.startsWith('expect'));
-  const lines = [...windows.slice(1), []].map((shards) => `expect ${shards}`);
-  expect(expectations(await follow(0, false, { order }))).toEqual(lines);
-  expect(expectations(await follow(4, false, { order }))).toEqual(lines.slice(4));
+  const lines = (from: number) =>
+    [...windows.slice(from + 1), []].map(
+      (next, at) => `expect  | ${at === 0 ? windows[from] : ''} | ${next}`,
+    );
+  expect(expectations(await follow(0, false, { order }))).toEqual(lines(0));
+  expect(expectations(await follow(4, false, { order }))).toEqual(lines(4));
   expect(expectations(await follow())).toEqual([]);
+});
+
+it('says which shards come in each partition, and which are begun where it starts amid windows', async () => {
+  // Each of two partitions has two windows of a shard of six samples, and takes four a step.
+  const order = { kind: 'windows', version: 2, shards: 1, counts: [6, 6, 6, 6] } as const;
+  const config = runConfig({ ...common, order });
+  const [one, two] = [0, 1].map((epoch) => {
+    const places = openEpochWindows(config, epoch)!.placesOf(0, 0, 1);
+    return places.map(({ windows }) => windows.shards.map(([shard]) => shard!));
+  }) as [number[][], number[][]];
+  const next = [
+    // Of both partitions: the second windows; they begin amid the second step, before the next epoch's first ones.
+    [one[0]![1], one[1]![1]],
+    [one[0]![1], two[0]![0], one[1]![1], two[1]![0]],
+    [two[0]![0], two[1]![0]],
+    [two[0]![1], two[1]![1]],
+    [],
+  ].map((shards) => `${[...new Set(shards)]}`);
+  const news = (from: number) => next.slice(from).filter((shards, at, all) => shards !== all[at - 1]);
+  const first = [one[0]![0], one[1]![0]];
+  const all = expectations(await follow(0, false, { order }));
+  expect(all[0]).toBe(`expect  | ${first} | ${next[0]}`);
+  expect(all.slice(1)).toEqual(
+    news(0)
+      .slice(1)
+      .map((shards) => `expect  |  | ${shards}`),
+  );
+  const amid = expectations(await follow(1, false, { order }));
+  expect(amid[0]).toBe(`expect ${first} |  | ${next[1]}`);
+  expect(amid.slice(1)).toEqual(
+    news(1)
+      .slice(1)
+      .map((shards) => `expect  |  | ${shards}`),
+  );
 });

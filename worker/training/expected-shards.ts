@@ -1,0 +1,49 @@
+import { openEpochWindows, type PlaceInWindows } from '../../plan/epoch-order.js';
+import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { type StepPlan, totalSteps } from '../../plan/phases.js';
+import type { RunConfig } from '../../plan/run-config.js';
+import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
+
+/**
+ * Which shards (positions in the data set's) a rank reads from a step on; null where an epoch has no windows of them.
+ *
+ * @param isFirst whether the rank reads nothing of the steps before: then a window is begun or just begins
+ */
+export function expectShards(
+  config: RunConfig,
+  { step, epoch, stepInEpoch }: Pick<StepPlan, 'step' | 'epoch' | 'stepInEpoch'>,
+  { rank, worldSize }: { readonly rank: number; readonly worldSize: number },
+  isFirst: boolean,
+): ExpectedShards<number> | null {
+  const places = openEpochWindows(config, epoch)?.placesOf(stepInEpoch, rank, worldSize);
+  if (places === undefined) return null;
+  const isLastEpoch = step - stepInEpoch + stepsPerEpoch(config) >= totalSteps(config);
+  const firstOfNextEpoch = (index: number) =>
+    isLastEpoch
+      ? []
+      : openEpochWindows(config, epoch + 1)!.placesOf(0, rank, worldSize)[index]!.windows.shards[0]!;
+  const next = places
+    .map((place, index) => comingTo(place, () => firstOfNextEpoch(index)))
+    .sort((a, b) => a.left - b.left)
+    .flatMap(({ shards }) => shards);
+  const read = isFirst ? places.filter(({ start, end }) => start < end) : [];
+  const current = ({ windows, start }: PlaceInWindows) => windows.shards[windows.windowAt(start)]!;
+  const begins = ({ windows, start }: PlaceInWindows) => windows.starts[windows.windowAt(start)] === start;
+  return {
+    begun: read.filter((place) => !begins(place)).flatMap(current),
+    now: read.filter(begins).flatMap(current),
+    next: [...new Set(next)],
+  };
+}
+
+/**
+ * The shards of the windows that a step comes to after the one that it begins in, and of the one after it; and how
+ * many samples are read before them.
+ */
+function comingTo({ windows, start, end }: PlaceInWindows, firstOfNextEpoch: () => readonly number[]) {
+  const from = windows.windowAt(start) + 1;
+  const to = windows.windowAt(Math.max(start, end - 1)) + 1;
+  const coming = windows.shards.slice(from, to + 1).flat();
+  const shards = to === windows.starts.length ? [...coming, ...firstOfNextEpoch()] : coming;
+  return { shards, left: (windows.starts[from] ?? end) - start };
+}
