@@ -79,6 +79,8 @@ export class Graph {
     }
   >();
   private readonly uses = new Map<string, number>();
+  /** By what tells them apart. */
+  private readonly constants = new Map<string, Node>();
   private scopes: readonly string[] = [];
   private controls: readonly Node[] = [];
   private device = '';
@@ -107,6 +109,18 @@ export class Graph {
     });
     this.nodes.push(node);
     return node;
+  }
+
+  /**
+   * A node without inputs, which is shared by all that need the same one on the same device, where it need not wait
+   * for others: TensorFlow looks at each node of the graph for every run that it prepares. `key` tells it from others.
+   */
+  addConstant(key: string, spec: () => NodeSpec): Node {
+    if (this.controls.length > 0) return this.add(spec());
+    const place = `${this.device} ${key}`;
+    const found = this.constants.get(place) ?? this.add(spec());
+    this.constants.set(place, found);
+    return found;
   }
 
   /** Names of nodes added by `build` begin with `name/`. */

@@ -42,7 +42,8 @@ export function keepTensors(graph: Graph, name: string): KeptTensors {
     read(tensor, { madeIn, readIn }) {
       assert(madeIn < readIn, `${tensor.node.name} is computed in run ${madeIn} and read in ${readIn}`);
       const place = places.get(tensor) ?? placeFor(tensor, madeIn);
-      const found = place.reads.get(readIn) ?? read(place.variable);
+      // What was kept has the size that the variable leaves open.
+      const found = place.reads.get(readIn) ?? read({ ...place.variable, shape: tensor.shape });
       place.reads.set(readIn, found);
       return found;
     },

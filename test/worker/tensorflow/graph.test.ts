@@ -43,6 +43,29 @@ describe('order and place', () => {
     expect(constant(graph, 'float32', 1).node.controls).toEqual([]);
   });
 
+  test('a constant is shared by all that need it in the same place, and by nobody who must wait', () => {
+    const graph = new Graph();
+    const one = constant(graph, 'float32', 1);
+    expect(constant(graph, 'float32', 1)).toBe(one);
+    const others = [
+      constant(graph, 'float32', 2),
+      constant(graph, 'float32', [1]),
+      constant(graph, 'int32', 1),
+      graph.onHost(() => constant(graph, 'float32', 1)),
+      graph.after([one.node], () => constant(graph, 'float32', 1)),
+    ];
+    expect(new Set([one, ...others]).size).toBe(6);
+  });
+
+  test('what is reshaped again, or to the shape that it has, is reshaped once', () => {
+    const graph = new Graph();
+    const x = floats(graph, null, 6);
+    expect(reshape(x, [null, 6])).toBe(x);
+    const twice = reshape(reshape(x, [null, 2, 3]), [null, 3]);
+    expect(twice.shape).toEqual([null, 3]);
+    expect(twice.node.inputs[0]).toBe(x);
+  });
+
   test('nodes of the host say so', () => {
     const graph = new Graph();
     expect(graph.onHost(() => floats(graph, 1)).node.device).toBe('/device:CPU:0');

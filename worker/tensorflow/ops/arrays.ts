@@ -4,7 +4,9 @@ import { broadcastShapes, elementCount, type Shape, shapesAgree, sizesAgree } fr
 import { check, checkRank, checkSameDType } from './checks.js';
 import { constant, shapeOf } from './sources.js';
 
-/** One size may be null: it takes what is left. */
+/**
+ * One size may be null: it takes what is left. `x` itself where it has the shape already, unless `name` is given.
+ */
 export function reshape<D extends DType>(x: Tensor<D>, shape: Shape, name?: string): Tensor<D> {
   const graph = x.node.graph;
   const unknown = shape.filter((size) => size === null).length;
@@ -18,6 +20,10 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape, name?: stri
     `${before} elements do not fit shape [${shape.map((size) => size ?? 'n').join(', ')}]`,
     x,
   );
+  const axisIsKept = (size: number | null, axis: number) => size === null || size === x.shape[axis];
+  if (!name && shape.length === x.shape.length && shape.every(axisIsKept)) return x;
+  // One that was reshaped before has its elements in the same order.
+  const source = x.node.op === 'Reshape' ? (x.node.inputs[0] as Tensor as Tensor<D>) : x;
   const inferred = before === null ? null : before / known;
   const sizes = constant(
     graph,
@@ -30,7 +36,7 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: Shape, name?: stri
   } as const;
   const outputs = [{ dtype: x.dtype, shape: shape.map((size) => size ?? inferred) }];
   return output(
-    graph.add({ op: 'Reshape', ...(name ? { name } : {}), inputs: [x, sizes], attributes, outputs }),
+    graph.add({ op: 'Reshape', ...(name ? { name } : {}), inputs: [source, sizes], attributes, outputs }),
   );
 }
 

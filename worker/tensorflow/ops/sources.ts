@@ -12,12 +12,19 @@ export function argument<D extends DType>(graph: Graph, name: string, dtype: D, 
   return output(graph.add({ op: 'Placeholder', name, attributes, outputs: [{ dtype, shape }] }));
 }
 
+/** Larger constants are hardly needed twice. */
+const sharedBytes = 256;
+
 function constantOf<D extends DType>(graph: Graph, dtype: D, shape: Shape, bytes: Uint8Array): Tensor<D> {
-  const attributes = {
-    dtype: { kind: 'type', value: dtype },
-    value: { kind: 'tensor', dtype, shape, bytes },
-  } as const;
-  return output(graph.add({ op: 'Const', attributes, outputs: [{ dtype, shape }] }));
+  const spec = () => {
+    const attributes = {
+      dtype: { kind: 'type', value: dtype },
+      value: { kind: 'tensor', dtype, shape, bytes },
+    } as const;
+    return { op: 'Const', attributes, outputs: [{ dtype, shape }] };
+  };
+  if (bytes.length > sharedBytes) return output(graph.add(spec()));
+  return output(graph.addConstant(`${dtype} ${shape.join()} ${bytes.join()}`, spec));
 }
 
 /** `values` in row-major order. */
