@@ -8,6 +8,8 @@ import { linkedLibraries } from './runtime-folder.mjs';
 import { digestContents, digestStats } from './stamps.mjs';
 
 const sources = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'];
+/** Lets sessions be configured. */
+const configHeader = join('scripts', 'setup', 'session-config.h');
 const addon = join(tensorflowPackage, 'lib', 'napi-v8', 'tfjs_binding.node');
 
 /** The package's own places: its addon finds the libraries in `deps/lib`, wherever that leads. */
@@ -23,7 +25,12 @@ const links = {
  */
 export function bindingDigest(runtime) {
   const libraries = digestStats(runtime.libraries, linkedLibraries(runtime));
-  return digestContents(tensorflowPackage, ['package.json'], [process.arch, libraries, runtime.include]);
+  const header = digestContents(root, [configHeader]);
+  return digestContents(
+    tensorflowPackage,
+    ['package.json'],
+    [process.arch, libraries, runtime.include, header],
+  );
 }
 
 /** @param {import('./runtime-folder.mjs').Runtime} runtime */
@@ -49,7 +56,7 @@ export async function buildBinding(runtime, env) {
   const args = [
     ...['-std=c++17', '-O2', '-w', '-shared', '-fPIC', '-DNAPI_VERSION=8'],
     ...headers.map((folder) => `-I${folder}`),
-    ...sources,
+    ...['-include', join(root, configHeader), ...sources],
     ...['-o', built, `-L${links.libraries}`, '-Wl,-rpath,$ORIGIN/../../deps/lib'],
     ...linkedLibraries(runtime).map((name) => `-l:${name}`),
   ];

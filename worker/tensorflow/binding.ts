@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
+import { cpuSessionConfig, sessionConfigVariable } from './session-config.js';
 
 /**
  * TensorFlow's numbers for the element types that this binding can feed or fetch
@@ -91,6 +92,10 @@ export function loadBinding(): Binding {
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new RondoError('failed-precondition', `TensorFlow cannot be loaded: ${why}`, { remedy, cause });
+  }
+  delete process.env[sessionConfigVariable];
+  if (!loaded.isUsingGpuDevice()) {
+    process.env[sessionConfigVariable] = Buffer.from(cpuSessionConfig()).toString('hex');
   }
   return loaded;
 }
