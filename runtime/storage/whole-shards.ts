@@ -8,7 +8,7 @@ import type { ByteRange, RemoteStore } from './store.js';
 
 /** What is read from now on, by shards. Takes the place of what was expected before. */
 export interface ExpectedShards<Shard> {
-  /** Of windows that are under way, though nothing of them was read here: what is left of them is read in parts. */
+  /** Of which something was read before, though not here: what is left of them is read in parts. */
   readonly begun: readonly Shard[];
   /** Of windows that begin. */
   readonly now: readonly Shard[];

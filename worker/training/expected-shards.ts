@@ -26,14 +26,25 @@ export function expectShards(
     .map((place, index) => comingTo(place, () => firstOfNextEpoch(index)))
     .sort((a, b) => a.left - b.left)
     .flatMap(({ shards }) => shards);
-  const read = isFirst ? places.filter(({ start, end }) => start < end) : [];
-  const current = ({ windows, start }: PlaceInWindows) => windows.shards[windows.windowAt(start)]!;
-  const begins = ({ windows, start }: PlaceInWindows) => windows.starts[windows.windowAt(start)] === start;
-  return {
-    begun: read.filter((place) => !begins(place)).flatMap(current),
-    now: read.filter(begins).flatMap(current),
-    next: [...new Set(next)],
-  };
+  return { ...(isFirst ? current(places) : { begun: [], now: [] }), next: [...new Set(next)] };
+}
+
+/**
+ * The shards that windows begin with; and those of which something was read in this epoch before, and something is
+ * left: of the windows that are under way, and at the borders of partitions.
+ */
+function current(places: readonly PlaceInWindows[]): Pick<ExpectedShards<number>, 'begun' | 'now'> {
+  const read = places.flatMap(({ windows, start }) =>
+    windows.shards.filter((_, window) => windows.starts[window]! < start).flat(),
+  );
+  const ahead = places.filter(({ start, end }) => start < end);
+  const left = ahead.flatMap(({ windows, start }) => windows.shards.slice(windows.windowAt(start)).flat());
+  const begins = ahead.flatMap(({ windows, start }) => {
+    const window = windows.windowAt(start);
+    return windows.starts[window] === start ? windows.shards[window]! : [];
+  });
+  const known = new Set(read);
+  return { begun: [...new Set(left)].filter((shard) => known.has(shard)), now: begins };
 }
 
 /**

@@ -7,11 +7,16 @@ import { expectShards } from './expected-shards.js';
 import { takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
+type ReadOptions = Pick<
+  TaskOptions,
+  'config' | 'rank' | 'worldSize' | 'startStep' | 'epochEndDue' | 'loader' | 'signal'
+>;
+
 /**
  * What this rank needs from `startStep` on, in the order in which it needs it: each step's micro-batches, and
  * after an epoch's those of the evaluation. So what comes after an epoch's border is read ahead as all else is.
  */
-export function openTaskBatches(options: TaskOptions): Batches {
+export function openTaskBatches(options: ReadOptions): Batches {
   const { loader, signal } = options;
   return openBatches(loader, requestsOf(options), { held: largestShare(options), signal });
 }
@@ -41,7 +46,7 @@ export async function* takeSteps(options: TaskOptions, batches: Batches): AsyncG
   }
 }
 
-function* requestsOf(options: TaskOptions): Iterable<BatchRequest> {
+function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
   const { config, rank, worldSize, startStep, epochEndDue } = options;
   const steps = totalSteps(config);
   if (epochEndDue) yield* evaluationRequests(config, options);
@@ -61,7 +66,7 @@ function* requestsOf(options: TaskOptions): Iterable<BatchRequest> {
 }
 
 /** Micro-batches that one step may hold at once. */
-function largestShare({ config, worldSize }: TaskOptions): number {
+function largestShare({ config, worldSize }: ReadOptions): number {
   const pieces = cutMicroBatches(largestStep(config), config.microBatch).length;
   const { start, end } = shareOf(pieces, 0, worldSize);
   return end - start;
