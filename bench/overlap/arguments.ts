@@ -1,8 +1,8 @@
 import type { Arch, FloatType } from '../../plan/run-config.js';
-import { readArguments, toCount, toOneOf, toSome } from '../support/arguments.js';
+import { commonOptions, readArguments, toCount, toOneOf, toSome } from '../support/arguments.js';
 
 const usage =
-  'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--tls] [--steps 2] [--repeats 3] [--json]';
+  'Usage: npm run bench -- overlap [--ranks 4] [--threads 1] [--arch resnet34|resnet18|resnet50] [--size 224] [--batch 16] [--rate 200] [--wires float32,bfloat16] [--tls] [--steps 2] [--repeats 3] [--peers] [--json]';
 
 export interface OverlapArguments {
   readonly ranks: number;
@@ -20,12 +20,14 @@ export interface OverlapArguments {
   /** Of each measurement. */
   readonly steps: number;
   readonly repeats: number;
+  readonly peers: boolean;
   readonly json: boolean;
 }
 
 /** @throws what `readArguments` does */
 export function parseOverlapArguments(args: readonly string[]): OverlapArguments {
   const options = {
+    ...commonOptions,
     ranks: { type: 'string', default: '4' },
     threads: { type: 'string', default: '1' },
     arch: { type: 'string', default: 'resnet34' },
@@ -36,7 +38,6 @@ export function parseOverlapArguments(args: readonly string[]): OverlapArguments
     steps: { type: 'string', default: '2' },
     repeats: { type: 'string', default: '3' },
     tls: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
   } as const;
   return readArguments(usage, args, options, (values) => {
     const count = (name: 'ranks' | 'threads' | 'size' | 'batch' | 'rate' | 'steps' | 'repeats'): number =>
@@ -54,6 +55,7 @@ export function parseOverlapArguments(args: readonly string[]): OverlapArguments
       tls: values.tls,
       steps: count('steps'),
       repeats: count('repeats'),
+      peers: values.peers,
       json: values.json,
     };
   });

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '../../runtime/errors.js';
 import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
+import type { LineProcess } from '../support/line-process.js';
 import { insideOf, type Network } from '../support/network.js';
 import { openWorkerProcess } from '../support/worker-process.js';
 import { answerSchema, mergeRanks, type Setting, type StepTimes, type Task } from './task.js';
@@ -37,6 +38,11 @@ export function openWorld(
       { within: insideOf(network, rank) },
     );
   });
+  return worldOf(ranks);
+}
+
+/** @param ranks processes that answer a task with an `Answer`. */
+export function worldOf(ranks: readonly LineProcess[]): World {
   return {
     async measure(task) {
       const answers = await Promise.all(ranks.map((rank) => rank.ask(answerSchema, task)));

@@ -22,9 +22,10 @@ describe('a report', () => {
     cpuSeconds: 2,
   });
   const results = [
-    summarize({ wire: 'float32', overlapped: false }, [measured([4, 5]), measured([6])]),
-    summarize({ wire: 'float32', overlapped: true }, [measured([1]), measured([2, 3])]),
-    summarize({ wire: 'bfloat16', overlapped: true }, [measured([1])]),
+    summarize({ by: 'rondo', wire: 'float32', overlapped: false }, [measured([4, 5]), measured([6])]),
+    summarize({ by: 'rondo', wire: 'float32', overlapped: true }, [measured([1]), measured([2, 3])]),
+    summarize({ by: 'rondo', wire: 'bfloat16', overlapped: true }, [measured([1])]),
+    summarize({ by: 'ddp', wire: 'float32', overlapped: true }, [measured([8])]),
   ];
 
   it('takes quantiles over the steps of all measurements', () => {
