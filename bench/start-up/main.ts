@@ -1,12 +1,20 @@
-// `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, on a
-// machine that has the sample set already. Every turn is a run of its own, which is interrupted after that
-// step.
+// `npm run bench -- start-up`: seconds from typing `coordinator start` to the first committed step, and the
+// processor time that each worker has taken by then, on a machine that has the sample set already. Every turn is a
+// run of its own, which is interrupted after that step.
 import { readArguments, toCount } from '../support/arguments.js';
-import { runCoordinator, type TimedEvent } from '../support/coordinator-run.js';
+import { type CoordinatorRun, runCoordinator } from '../support/coordinator-run.js';
 import { describeEnvironment } from '../support/environment.js';
+import { descendantsOf, processorSeconds } from '../support/processes.js';
 import { publish } from '../support/publish.js';
 import { runMain } from '../support/run-main.js';
-import { type Arrivals, arrivalsOf, formatReport, type StartUpReport, summarize } from './report.js';
+import {
+  type Arrivals,
+  arrivalsOf,
+  formatReport,
+  type HeardEvent,
+  type StartUpReport,
+  summarize,
+} from './report.js';
 
 const usage = 'Usage: npm run bench -- start-up [--workers 4] [--repeats 5] [--json]';
 
@@ -26,15 +34,21 @@ await runMain(async (args) => {
 });
 
 /** What is heard of a run that is interrupted at its first event of a kind. */
-function startUntil(kind: string, workers: number): Promise<TimedEvent[]> {
+function startUntil(kind: string, workers: number): Promise<HeardEvent[]> {
   return runCoordinator(['--workers', String(workers)], { coldCache: false }, async (run) => {
-    const heard: TimedEvent[] = [];
+    const heard: HeardEvent[] = [];
     for await (const each of run.events()) {
-      heard.push(each);
+      heard.push({ ...each, workerSeconds: secondsPerWorker(run, workers) });
       if (each.event.kind === kind) run.interrupt();
     }
     return heard;
   });
+}
+
+/** Of the processors', so far. */
+function secondsPerWorker({ pid }: CoordinatorRun, workers: number): number {
+  const joined = descendantsOf(pid).filter(({ command }) => command.includes('worker/main.js join'));
+  return joined.reduce((sum, worker) => sum + processorSeconds(worker.pid), 0) / workers;
 }
 
 function parseStartUpArguments(args: readonly string[]) {

@@ -9,8 +9,18 @@ import { formatTable } from '../support/table.js';
  */
 const milestones = ['prepared', 'waiting', 'assigned', 'step'] as const;
 
-/** Seconds from the start of the program to the first event of each kind. */
-export type Arrivals = Readonly<Record<(typeof milestones)[number], number>>;
+type Milestone = (typeof milestones)[number];
+
+/** An event, and the processor time, in seconds, that each worker had taken by then. */
+export type HeardEvent = TimedEvent & { readonly workerSeconds: number };
+
+/** By the first event of each kind. */
+export interface Arrivals {
+  /** Seconds from the start of the program. */
+  readonly seconds: Readonly<Record<Milestone, number>>;
+  /** Processor time of a worker, in seconds: the mean of all. */
+  readonly workerSeconds: Readonly<Record<Milestone, number>>;
+}
 
 export interface StartUpReport {
   readonly bench: 'start-up';
@@ -18,27 +28,33 @@ export interface StartUpReport {
   readonly repeats: number;
   readonly environment: Environment;
   /** Over the runs, of `Arrivals`. */
-  readonly arrivals: Readonly<Record<keyof Arrivals, Quantiles>>;
+  readonly arrivals: Readonly<Record<keyof Arrivals, Readonly<Record<Milestone, Quantiles>>>>;
 }
 
 /** @throws Error when the run ended before one of them. */
-export function arrivalsOf(heard: readonly TimedEvent[]): Arrivals {
-  const times = milestones.map((kind) => {
+export function arrivalsOf(heard: readonly HeardEvent[]): Arrivals {
+  const firstOf = (kind: Milestone) => {
     const first = heard.find(({ event }) => event.kind === kind);
     if (first === undefined) throw new Error(`the run ended before its first event '${kind}'`);
-    return [kind, first.seconds] as const;
-  });
-  return Object.fromEntries(times) as Arrivals;
+    return first;
+  };
+  return {
+    seconds: byMilestone((kind) => firstOf(kind).seconds),
+    workerSeconds: byMilestone((kind) => firstOf(kind).workerSeconds),
+  };
 }
 
 export function summarize(arrivals: readonly Arrivals[]): StartUpReport['arrivals'] {
-  const quantiles = milestones.map(
-    (kind) => [kind, quantilesOf(arrivals.map((each) => each[kind]))] as const,
-  );
-  return Object.fromEntries(quantiles) as StartUpReport['arrivals'];
+  const of = (figure: keyof Arrivals) =>
+    byMilestone((kind) => quantilesOf(arrivals.map((each) => each[figure][kind])));
+  return { seconds: of('seconds'), workerSeconds: of('workerSeconds') };
 }
 
-const texts: Record<(typeof milestones)[number], string> = {
+function byMilestone<T>(of: (kind: Milestone) => T): Record<Milestone, T> {
+  return Object.fromEntries(milestones.map((kind) => [kind, of(kind)])) as Record<Milestone, T>;
+}
+
+const texts: Record<Milestone, string> = {
   prepared: 'images indexed',
   waiting: 'workers launched',
   assigned: 'all in the ring',
@@ -47,13 +63,14 @@ const texts: Record<(typeof milestones)[number], string> = {
 
 export function formatReport({ workers, repeats, environment, arrivals }: StartUpReport): string {
   const rows = milestones.map((kind) => {
-    const { median, p10, p90 } = arrivals[kind];
-    return [texts[kind], ...[median, p10, p90].map((value) => value.toFixed(2))];
+    const { median, p10, p90 } = arrivals.seconds[kind];
+    const figures = [median, p10, p90, arrivals.workerSeconds[kind].median];
+    return [texts[kind], ...figures.map((value) => value.toFixed(2))];
   });
   return [
     `start-up: coordinator start --workers ${workers} on the sample set, ${repeats} runs`,
     formatEnvironment(environment),
     '',
-    formatTable(['seconds after the start', 'median', 'p10', 'p90'], rows),
+    formatTable(['seconds after the start', 'median', 'p10', 'p90', 'CPU s of a worker'], rows),
   ].join('\n');
 }

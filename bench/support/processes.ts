@@ -21,6 +21,15 @@ export function descendantsOf(pid: number): ProcessEntry[] {
   return collect(pid);
 }
 
+/** Linux's unit in /proc, on every processor. */
+const ticksPerSecond = 100;
+
+/** That a process has taken of the processors, in all its threads; 0 once it has ended. */
+export function processorSeconds(pid: number): number {
+  const status = readStatus(pid);
+  return status === null ? 0 : status.processorTicks / ticksPerSecond;
+}
+
 function listProcesses(): ProcessEntry[] {
   const entries: ProcessEntry[] = [];
   for (const name of readdirSync('/proc')) {
@@ -32,13 +41,18 @@ function listProcesses(): ProcessEntry[] {
 }
 
 /** From Linux's /proc: null when there is no such process (any more). */
-function readStatus(pid: number): { state: string; parentPid: number; command: string } | null {
+function readStatus(
+  pid: number,
+): { state: string; parentPid: number; processorTicks: number; command: string } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name, in parentheses, may hold anything.
-    const [state, parentPid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // proc_pid_stat(5): state, ppid, and from the twelfth utime and stime.
+    const [state, parentPid] = fields;
+    const processorTicks = Number(fields[11]) + Number(fields[12]);
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return { state, parentPid: Number(parentPid), command };
+    return { state: state!, parentPid: Number(parentPid), processorTicks, command };
   } catch {
     return null;
   }

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { arrivalsOf, formatReport, summarize } from '../../../bench/start-up/report.js';
-import type { TimedEvent } from '../../../bench/support/coordinator-run.js';
+import { arrivalsOf, formatReport, type HeardEvent, summarize } from '../../../bench/start-up/report.js';
 
 const heard = (...kinds: readonly [string, number][]) =>
-  kinds.map(([kind, seconds]) => ({ event: { kind }, seconds })) as unknown as TimedEvent[];
+  kinds.map(([kind, seconds]): HeardEvent => ({ event: { kind }, seconds, workerSeconds: seconds / 2 }));
 
 describe('arrivalsOf', () => {
   it('takes the first event of each kind', () => {
@@ -15,7 +14,10 @@ describe('arrivalsOf', () => {
       ['step', 5],
       ['step', 6],
     );
-    expect(arrivalsOf(events)).toEqual({ prepared: 1, waiting: 2, assigned: 3, step: 5 });
+    expect(arrivalsOf(events)).toEqual({
+      seconds: { prepared: 1, waiting: 2, assigned: 3, step: 5 },
+      workerSeconds: { prepared: 0.5, waiting: 1, assigned: 1.5, step: 2.5 },
+    });
   });
 
   it('refuses a run that came to no step', () => {
@@ -27,13 +29,16 @@ describe('arrivalsOf', () => {
 describe('formatReport', () => {
   it('has the median of each and how far runs differ', () => {
     const arrivals = summarize(
-      [1, 2, 3].map((step) => ({ prepared: 0.1, waiting: 0.2, assigned: 0.3, step })),
+      [1, 2, 3].map((step) => ({
+        seconds: { prepared: 0.1, waiting: 0.2, assigned: 0.3, step },
+        workerSeconds: { prepared: 0, waiting: 0, assigned: 0.5, step: 2 * step },
+      })),
     );
     const text = formatReport({
       ...{ bench: 'start-up', workers: 4, repeats: 3, arrivals },
       environment: { commit: 'c', processor: 'p', cores: 2, memoryBytes: 0, system: 's', node: 'v' },
     });
-    expect(text).toMatch(/^first step committed +2\.00 +1\.20 +2\.80$/m);
-    expect(text).toMatch(/^images indexed +0\.10 +0\.10 +0\.10$/m);
+    expect(text).toMatch(/^first step committed +2\.00 +1\.20 +2\.80 +4\.00$/m);
+    expect(text).toMatch(/^images indexed +0\.10 +0\.10 +0\.10 +0\.00$/m);
   });
 });
