@@ -12,7 +12,8 @@ import { refused } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
 import { resolveStart, type StartConfig } from '../options/start-config.js';
 import { parseStart, type RawStart } from '../options/start-schema.js';
-import { openPodRun, type PodRun } from '../run/pod-run.js';
+import { type FinishedRun, findFinished } from '../run/finished-run.js';
+import { dismissPods, openPodRun, type PodRun } from '../run/pod-run.js';
 import {
   describePrepared,
   type PrepareContext,
@@ -108,7 +109,9 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
       report({ kind: 'note', text: `serves ${healthPages} at http://${health.address}` });
     }
     let config = first;
-    if (runtime.kubernetes) {
+    // Its workers may be gone, and the Job too.
+    const finished = runtime.kubernetes && first.kind === 'resume' ? await findFinished(first) : null;
+    if (runtime.kubernetes && finished === null) {
       pod = await openPodRun(environment.services, process.env, report);
       const { minWorkers = 1, maxWorkers = defaults.maxWorkers } = parseStart(raw);
       const wanted = await pod.workers(lifecycle.signal);
@@ -117,7 +120,7 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
     }
     const services = pod?.services ?? environment.services;
     const context = { services, report, signal: lifecycle.signal, command: argv };
-    const prepared = await prepare(config, context);
+    const prepared = finished ?? (await prepare(config, context));
     if (prepared.kind === 'finished') {
       tellFinished(prepared, programName(argv), report);
     } else {
@@ -131,7 +134,9 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
       });
       if (code !== 0) return code;
     }
-    if (pod !== null) {
+    if (runtime.kubernetes) {
+      await pod?.close();
+      pod = null;
       lifecycle.close();
       await awaitEnd(environment, report);
     }
@@ -144,29 +149,33 @@ export async function start(given: RawStart, environment: StartEnvironment): Pro
   }
 }
 
-/** In a pod the Job says how many workers there are, once it can be asked. */
+/** In a pod the Job or StatefulSet says how many workers there are, once it can be asked. */
 function withPlaceholder(raw: RawStart): RawStart {
   const { kubernetes = false, workers, minWorkers = 1 } = parseStart(raw);
   if (!kubernetes) return raw;
   if (workers !== undefined) {
-    throw refused('--workers is given with --kubernetes', 'leave it out: the Job says how many there are');
+    throw refused(
+      '--workers is given with --kubernetes',
+      'leave it out: the Job or StatefulSet says how many there are',
+    );
   }
   return { ...raw, workers: minWorkers };
 }
 
-/** What a StatefulSet runs is started again whenever it ends. */
+/** What a StatefulSet runs is started again whenever it ends: so this stays, and workers are sent away. */
 async function awaitEnd(
   { openLifecycle }: StartEnvironment,
   report: (event: RunEvent) => void,
 ): Promise<void> {
   const { signal, close } = openLifecycle();
+  await dismissPods(process.env, signal);
   report({ kind: 'note', text: 'nothing is left to do: staying until SIGTERM' });
   if (!signal.aborted) await once(signal, 'abort');
   close();
 }
 
 function tellFinished(
-  { summary, directory }: Extract<Resumed, { kind: 'finished' }>,
+  { summary, directory }: FinishedRun,
   program: string,
   report: (event: RunEvent) => void,
 ): void {

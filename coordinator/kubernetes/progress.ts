@@ -3,14 +3,14 @@ import { RondoError } from '../../runtime/errors.js';
 import { log } from '../../runtime/log.js';
 import { describeCauses, type RunEvent } from '../telemetry/run-events.js';
 import type { KubernetesApi } from './api.js';
-import type { WorkersJob } from './workers-job.js';
+import type { Workload } from './workload.js';
 
 /** No more than one patch in so long. */
 const annotateMs = 10_000;
 /** Of an event's message, by the API. */
 const maxMessage = 1_024;
 
-/** Shows in `kubectl describe job` how a run is doing: annotations, and Events for what happens to it. */
+/** Shows in `kubectl describe` of a Job or StatefulSet how a run is doing: annotations, and Events for what happens to it. */
 export interface KubernetesProgress {
   hear(event: RunEvent): void;
   /** Sends what is not sent yet. Never rejects. */
@@ -19,8 +19,8 @@ export interface KubernetesProgress {
 
 export function showProgress(
   api: KubernetesApi,
-  job: WorkersJob,
-  o: { readonly jobName: string; readonly podName: string; readonly everyMs?: number },
+  workload: Workload,
+  o: { readonly podName: string; readonly everyMs?: number },
 ): KubernetesProgress {
   const { everyMs = annotateMs } = o;
   let annotations: Record<string, string> = {};
@@ -38,7 +38,7 @@ export function showProgress(
     timer = null;
     lastAtMs = performance.now();
     const now = annotations;
-    send(() => job.annotate(now));
+    send(() => workload.annotate(now));
   };
   const annotate = (more: Record<string, string>) => {
     annotations = { ...annotations, ...more };
@@ -46,16 +46,16 @@ export function showProgress(
   };
   const tell = (type: 'Normal' | 'Warning', reason: string, message: string) => {
     const now = new Date().toISOString();
+    const { apiVersion, kind, name, uid } = workload;
+    const { namespace } = api;
     const body = {
       ...{ apiVersion: 'v1', kind: 'Event', type, reason, message: message.slice(0, maxMessage), count: 1 },
-      metadata: { generateName: `${o.jobName}.`, namespace: api.namespace },
-      involvedObject: {
-        ...{ apiVersion: 'batch/v1', kind: 'Job', name: o.jobName, uid: job.uid, namespace: api.namespace },
-      },
+      metadata: { generateName: `${name}.`, namespace },
+      involvedObject: { apiVersion, kind, name, uid, namespace },
       ...{ firstTimestamp: now, lastTimestamp: now },
       ...{ source: { component: 'rondo' }, reportingComponent: 'rondo', reportingInstance: o.podName },
     };
-    send(() => api.create(`/api/v1/namespaces/${api.namespace}/events`, body, z.unknown()));
+    send(() => api.create(`/api/v1/namespaces/${namespace}/events`, body, z.unknown()));
   };
   return {
     hear(event) {

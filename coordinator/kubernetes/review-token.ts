@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { RondoError } from '../../runtime/errors.js';
 import { log } from '../../runtime/log.js';
 import type { KubernetesApi } from './api.js';
+import type { WorkloadName } from './workload-kinds.js';
 
 const audience = 'rondo';
 const extra = 'authentication.kubernetes.io/pod-';
@@ -31,8 +32,8 @@ export function isServiceAccountToken(token: string): boolean {
 }
 
 /**
- * Whose a projected service-account token is: a pod of the Job, whose name is the worker's id, or begins it where a pod
- * has several workers (NAME-0, NAME-1).
+ * Whose a projected service-account token is: a pod of the Job or StatefulSet, whose name is the worker's id, or begins
+ * it where a pod has several workers (NAME-0, NAME-1).
  *
  * @returns what a certificate is bound to: the pod's UID.
  * @throws RondoError unauthenticated for a token that is none of such a pod, permission-denied for another's id,
@@ -40,7 +41,11 @@ export function isServiceAccountToken(token: string): boolean {
  */
 export async function reviewToken(
   api: KubernetesApi,
-  { token, workerId, job }: { readonly token: string; readonly workerId: string; readonly job: string },
+  {
+    token,
+    workerId,
+    workload: { kind, name: owner },
+  }: { readonly token: string; readonly workerId: string; readonly workload: WorkloadName },
 ): Promise<string> {
   /** No refusal of the worker, which a server logs: so it is logged here. */
   const unable = (reason: string) => {
@@ -59,7 +64,7 @@ export async function reviewToken(
     });
   const refuse = (why: string) =>
     new RondoError('unauthenticated', `the service account's token ${why}`, {
-      remedy: `project one with the audience ${audience} into the pods of Job ${job}: see deploy/chart`,
+      remedy: `project one with the audience ${audience} into the pods of ${kind} ${owner}: see deploy/chart`,
     });
   if (!status.authenticated || status.user === undefined) throw refuse('is not valid');
   if (!status.audiences.includes(audience)) throw refuse(`is not for the audience ${audience}`);
@@ -76,8 +81,8 @@ export async function reviewToken(
       if (error.code === 'not-found') throw refuse('is of a pod that is gone');
       throw unable(`pod ${name} cannot be looked at: ${error.message}`);
     });
-  const isOfJob = metadata.ownerReferences.some((owner) => owner.kind === 'Job' && owner.name === job);
-  if (metadata.uid !== uid || !isOfJob) throw refuse(`is of no pod of Job ${job}`);
+  const isOwned = metadata.ownerReferences.some((each) => each.kind === kind && each.name === owner);
+  if (metadata.uid !== uid || !isOwned) throw refuse(`is of no pod of ${kind} ${owner}`);
   const rest = workerId.startsWith(name) ? workerId.slice(name.length) : null;
   if (rest === null || !/^(-\d{1,3})?$/.test(rest)) {
     throw new RondoError('permission-denied', `pod ${name} may not be worker ${workerId}`, {

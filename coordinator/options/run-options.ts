@@ -158,7 +158,7 @@ export const clusterOptions = {
   }),
   kubernetes: runtimeOption({
     text:
-      'in a pod, as the chart in deploy/chart starts it: workers are the pods of a Job, whose number it follows, and join by their ' +
+      'in a pod, as the chart in deploy/chart starts it: workers are the pods of a Job or StatefulSet, whose number it follows, and join by their ' +
       "service accounts' tokens; implies --supervised, and stays when the run is completed, until SIGTERM",
     type: flag,
   }),

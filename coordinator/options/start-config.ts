@@ -45,7 +45,7 @@ export interface RuntimeOptions extends WorkerCounts {
   readonly joinTokenFile: string | null;
   /** Neither encryption nor certificates, beyond loopback too. */
   readonly insecure: boolean;
-  /** It is in a pod, and its workers are those of a Job. */
+  /** It is in a pod, and its workers are those of a Job or StatefulSet. */
   readonly kubernetes: boolean;
   /** HOST:PORT for probes and Prometheus; null for nowhere. */
   readonly health: string | null;

@@ -2,18 +2,19 @@ import { RondoError } from '../../runtime/errors.js';
 import { openKubernetesApi } from '../kubernetes/api.js';
 import { showProgress } from '../kubernetes/progress.js';
 import { isServiceAccountToken, reviewToken } from '../kubernetes/review-token.js';
-import { openWorkersJob, type WorkersJob } from '../kubernetes/workers-job.js';
+import { dismissWorkers, openWorkload, type Workload } from '../kubernetes/workload.js';
+import { parseWorkloadName, type WorkloadName } from '../kubernetes/workload-kinds.js';
 import type { RunEvent } from '../telemetry/run-events.js';
 import type { RunServices } from './services.js';
 import type { TrainContext } from './train-context.js';
 
-/** A run whose coordinator is in a pod, and whose workers are the pods of a Job. */
+/** A run whose coordinator is in a pod, and whose workers are the pods of a Job or StatefulSet. */
 export interface PodRun {
   /** Workers join by service-account tokens where they have no other, and find the run's authority in a ConfigMap. */
   readonly services: RunServices;
   readonly scale: NonNullable<TrainContext['scale']>;
   hear(event: RunEvent): void;
-  /** As many as the Job has pods for; waits while there are none. */
+  /** As many as there are to be pods for; waits while there are none. */
   workers(signal: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
@@ -25,19 +26,20 @@ export async function openPodRun(
   report: (event: RunEvent) => void,
 ): Promise<PodRun> {
   const api = openKubernetesApi(environment);
-  const jobName = named(environment, 'RONDO_KUBERNETES_JOB');
+  const name = workersOf(environment);
   const configMap = named(environment, 'RONDO_KUBERNETES_CA');
   const workersPerPod = Number(environment.RONDO_KUBERNETES_WORKERS_PER_POD ?? 1);
   if (!Number.isInteger(workersPerPod) || workersPerPod < 1) {
     throw new RondoError('invalid-argument', 'RONDO_KUBERNETES_WORKERS_PER_POD is no number of workers');
   }
-  const job = await openWorkersJob(api, jobName, workersPerPod);
-  const progress = showProgress(api, job, { jobName, podName: environment.POD_NAME ?? 'coordinator' });
-  job.onChange((wanted) => {
+  const workload = await openWorkload(api, name, workersPerPod);
+  const progress = showProgress(api, workload, { podName: environment.POD_NAME ?? 'coordinator' });
+  workload.onChange((wanted) => {
+    const who = `${name.kind} ${name.name}`;
     const text =
       wanted === 0
-        ? `Job ${jobName} is suspended, or is to have no pods: the run waits`
-        : `workers that Job ${jobName} is to have pods for: ${wanted}`;
+        ? `${who} is suspended, or is to have no pods: the run waits`
+        : `workers that ${who} is to have pods for: ${wanted}`;
     report({ kind: 'note', text });
   });
   return {
@@ -45,7 +47,7 @@ export async function openPodRun(
       ...services,
       async openAccess(options) {
         const review = async (token: string, workerId: string) =>
-          isServiceAccountToken(token) ? reviewToken(api, { token, workerId, job: jobName }) : null;
+          isServiceAccountToken(token) ? reviewToken(api, { token, workerId, workload: name }) : null;
         const access = await services.openAccess({
           ...options,
           ...(options.joinTokenFile == null && { review }),
@@ -59,16 +61,29 @@ export async function openPodRun(
       },
     },
     async scale(workers) {
-      await job.scale(workers);
+      await workload.scale(workers);
       return { starting: [], stopping: [] };
     },
     hear: progress.hear,
-    workers: (signal) => awaitWanted(job, jobName, report, signal),
+    workers: (signal) => awaitWanted(workload, report, signal),
     async close() {
-      job.close();
+      workload.close();
       await progress.close();
     },
   };
+}
+
+/**
+ * Has the pods of workers that ended with their run not started again, if need be; see `dismissWorkers`.
+ *
+ * @throws RondoError as `openPodRun` does.
+ */
+export function dismissPods(environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
+  return dismissWorkers(openKubernetesApi(environment), workersOf(environment), signal);
+}
+
+function workersOf(environment: NodeJS.ProcessEnv): WorkloadName {
+  return parseWorkloadName(named(environment, 'RONDO_KUBERNETES_WORKERS'));
 }
 
 function named(environment: NodeJS.ProcessEnv, variable: string): string {
@@ -80,17 +95,17 @@ function named(environment: NodeJS.ProcessEnv, variable: string): string {
 }
 
 async function awaitWanted(
-  job: WorkersJob,
-  name: string,
+  workload: Workload,
   report: (event: RunEvent) => void,
   signal: AbortSignal,
 ): Promise<number> {
-  if (job.wanted > 0) return job.wanted;
-  report({ kind: 'note', text: `Job ${name} is suspended, or has no pods: waiting for them` });
+  const { kind, name, wanted } = workload;
+  if (wanted > 0) return wanted;
+  report({ kind: 'note', text: `${kind} ${name} is suspended, or has no pods: waiting for them` });
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(RondoError.from(signal.reason)), { once: true });
-    job.onChange((wanted) => {
-      if (wanted > 0) resolve(wanted);
+    workload.onChange((changed) => {
+      if (changed > 0) resolve(changed);
     });
   });
 }

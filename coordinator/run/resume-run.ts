@@ -1,5 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
-import { totalSteps } from '../../plan/phases.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { restoreReplaced } from '../../runtime/durable-file.js';
 import { RondoError } from '../../runtime/errors.js';
@@ -10,10 +8,8 @@ import { type Checkpoint, digestRunConfig } from '../checkpoints/checkpoint-file
 import { describeDamage, findNewestCheckpoint } from '../checkpoints/checkpoint-folder.js';
 import { findPretrained } from '../checkpoints/pretrained.js';
 import type { Adopted } from '../membership/reattach.js';
-import { dashed } from '../options/option.js';
 import { defaults } from '../options/run-options.js';
 import { type RuntimeOptions, type StartConfig, settleWorkers } from '../options/start-config.js';
-import type { TrainingOptions } from '../options/start-schema.js';
 import type { CoordinatorRecord } from '../run-store/coordinator-record.js';
 import { writeImageRecord } from '../run-store/image-record.js';
 import {
@@ -33,18 +29,17 @@ import {
   writeQuarantined,
   writeRunRecord,
 } from '../run-store/run-directory.js';
-import { readSummary, type Summary } from '../run-store/summary.js';
+import { readSummary } from '../run-store/summary.js';
 import { type EarlyHelp, mayBeHelped, offerHelp } from './early-access.js';
+import { type FinishedRun, isFinished } from './finished-run.js';
 import { findAdoptable, findLeft } from './left-run.js';
 import { type LeftRun, type PrepareContext, type PreparedRun, rootsOf } from './prepare-run.js';
 import { indexRecordedData, movedPlaces, type Places } from './recorded-data.js';
+import { requireSame } from './recorded-options.js';
 
 type ResumeConfig = Extract<StartConfig, { kind: 'resume' }>;
 
-export type Resumed =
-  | { readonly kind: 'ready'; readonly run: PreparedRun }
-  /** There is nothing left to do. */
-  | { readonly kind: 'finished'; readonly directory: RunDirectory; readonly summary: Summary };
+export type Resumed = { readonly kind: 'ready'; readonly run: PreparedRun } | FinishedRun;
 
 /**
  * Takes up a run where the workers are that its coordinator left when it died, else where its newest checkpoint
@@ -68,7 +63,7 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     if (checkpoint !== null) requireOwn(checkpoint, record);
     const step = checkpoint?.record.step ?? 0;
     const summary = await readSummary(directory);
-    if (summary?.status === 'completed' && (summary.earlyStopped || step === totalSteps(record.config))) {
+    if (summary !== null && isFinished(summary, step, record)) {
       unlock();
       return { kind: 'finished', directory, summary };
     }
@@ -110,24 +105,6 @@ export async function resumeRun(start: ResumeConfig, context: PrepareContext): P
     await help?.close();
     unlock();
     throw error;
-  }
-}
-
-function requireSame(given: Partial<TrainingOptions>, { runId, training, config }: RunRecord): void {
-  const places = movedPlaces(given, training);
-  /** What was left to the machine, as it decided. */
-  const decided: Partial<Record<string, unknown>> = { threads: config.threads, lanes: config.lanes };
-  for (const [key, value] of Object.entries(given)) {
-    if (Object.hasOwn(places, key)) continue;
-    const recorded = training[key as keyof TrainingOptions] ?? decided[key] ?? null;
-    if (isDeepStrictEqual(value, recorded)) continue;
-    const option = `--${dashed(key)}`;
-    const how = recorded === null ? 'without it' : `with ${JSON.stringify(recorded)}`;
-    throw new RondoError(
-      'invalid-argument',
-      `${option} is ${JSON.stringify(value)}, but run ${runId} was started ${how}`,
-      { remedy: `leave ${option} out, or start a new run` },
-    );
   }
 }
 

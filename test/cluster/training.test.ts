@@ -52,7 +52,7 @@ afterEach(async ({ task }) => {
   if (task.result?.state !== 'fail') return;
   const look = (...args: string[]) =>
     cluster.kubectl(['--namespace', namespace, ...args]).catch((error: Error) => error.message);
-  say(await look('get', 'pods,jobs'));
+  say(await look('get', 'pods,jobs,statefulsets'));
   say(await look('get', 'events', '--sort-by=.lastTimestamp'));
   say(await look('logs', 'pets-coordinator-0', '--tail=40'));
 });
@@ -157,15 +157,32 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   await release.trainsOn(2);
   say('the node was drained of a worker, and taken into use again');
 
+  const jobPods = (await release.workerPods()).map(({ name }) => name);
   await helm(
     ...(['upgrade', 'pets', chart] as const),
-    ...[...values, '--set', 'workers=2,coordinator.podAnnotations.upgraded=yes', '--force-conflicts'],
+    ...[...values, '--set', 'workers=2,worker.kind=StatefulSet', '--force-conflicts'],
   );
   await kubectl(['rollout', 'status', 'statefulset/pets-coordinator', '--timeout=300s']);
-  say('helm upgrade: another coordinator pod');
+  await release.trainsOn(2, 4);
+  const pods = await release.workerPods();
+  expect(pods.map(({ name }) => name).filter((name) => jobPods.includes(name))).toEqual([]);
+  say('helm upgrade: another coordinator pod, and a StatefulSet of workers in place of the Job');
+
+  for (const replicas of [3, 2]) {
+    await kubectl(['scale', 'statefulset/pets-workers', `--replicas=${replicas}`]);
+    await release.trainsOn(replicas);
+    say(`kubectl scale: ${replicas} workers train`);
+  }
 
   const summary = await release.ended();
   expect(summary).toMatchObject({ status: 'completed' });
+  await waitFor('no pod of workers', async () => (await release.workerPods()).length === 0);
+  const ended = JSON.parse(await kubectl(['get', 'statefulset', 'pets-workers', '-o', 'json'])) as {
+    metadata: { annotations: Record<string, string> };
+    spec: { replicas: number };
+  };
+  expect(ended.spec.replicas).toBe(0);
+  expect(ended.metadata.annotations).toMatchObject({ 'rondo/run': 'pets', 'rondo/status': 'completed' });
   expect(summary.epochs.at(-1)!.error_rate).toBeLessThan(0.1);
   say(`the run is over, after ${summary.steps} steps`);
   await release.inCoordinator('coordinator', 'verify-run', 'pets');

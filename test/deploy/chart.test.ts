@@ -64,7 +64,8 @@ checks('the chart', () => {
       async (version) => {
         const manifests = await render('--values', valuesFile(file), '--kube-version', `${version}.0`);
         const location = `${here}schemas/v${version}/{{.ResourceKind}}{{.KindSuffix}}.json`;
-        const args = ['-strict', '-summary', '-schema-location', location, '-skip', 'JobSet,PodMonitor'];
+        const skipped = 'JobSet,PodMonitor,HorizontalPodAutoscaler';
+        const args = ['-strict', '-summary', '-schema-location', location, '-skip', skipped];
         const { code, output } = await programs.kubeconform(args, manifests);
         expect(code, output).toBe(0);
         expect(output).toMatch(/Valid: [1-9]\d+, Invalid: 0, Errors: 0, Skipped: [01]\b/);
@@ -117,6 +118,9 @@ checks('the chart', () => {
     [['--set', 'nats.mode=sidecar'], 'statefulset'],
     [['--set', 'workers=12,worker.gpusPerPod=8'], 'give a multiple'],
     [['--set', 'nats.mode=url'], 'nats.url is needed'],
+    [['--set', 'worker.kind=StatefulSet,kueue.queue=team'], 'Kueue does not resize'],
+    [['--set', 'worker.kind=StatefulSet,job.suspend=true'], 'give workers=0 instead'],
+    [['--set', 'worker.kind=StatefulSet,job.activeDeadlineSeconds=60'], 'no deadline'],
   ])('refuses %j and says why', async (args, reason) => {
     expect(await refusal(...args)).toContain(reason);
   });
@@ -147,6 +151,29 @@ checks('the chart', () => {
     const mib = Number(/^(\d+)Mi$/.exec(shm.emptyDir.sizeLimit)?.[1]);
     expect(mib).toBeGreaterThan(1126);
     expect(mib).toBeLessThan(2048);
+  });
+
+  it('makes workers a StatefulSet that `kubectl scale` resizes, and whose pods the coordinator cannot change', async () => {
+    const args = 'worker.kind=StatefulSet,workers=16,worker.gpusPerPod=8';
+    const objects = readObjects(await render('--set', args, '--kube-version', '1.37.0'));
+    const { spec } = find(objects, 'StatefulSet', 'pets-workers');
+    expect(spec).toMatchObject({ replicas: 2, podManagementPolicy: 'Parallel' });
+    expect(spec.template.spec.restartPolicy).toBe('Always');
+    for (const container of spec.template.spec.containers as KubernetesObject[]) {
+      expect(Object.keys(container).filter((key) => key.startsWith('restart'))).toEqual([]);
+    }
+    const [coordinator] = find(objects, 'StatefulSet', 'pets-coordinator').spec.template.spec.containers;
+    expect(coordinator.env).toContainEqual({
+      ...{ name: 'RONDO_KUBERNETES_WORKERS', value: 'StatefulSet/pets-workers' },
+    });
+    const rights = (find(objects, 'Role', 'pets-coordinator').rules as KubernetesObject[]).filter(
+      ({ apiGroups }) => apiGroups.includes('apps') || apiGroups.includes('batch'),
+    );
+    expect(rights.map(({ resources, verbs }) => [resources, verbs])).toEqual([
+      [['statefulsets'], ['get', 'list', 'watch']],
+      [['statefulsets/scale', 'statefulsets/status'], ['patch']],
+    ]);
+    for (const { resourceNames } of rights) expect(resourceNames).toEqual(['pets-workers']);
   });
 
   it.each([
@@ -202,13 +229,20 @@ checks('the chart', () => {
     ]);
   });
 
-  it('does not touch the coordinator when the number of workers changes', async () => {
-    const of = async (workers: number) =>
-      readObjects(await render('--set', `workers=${workers}`)).filter(({ kind }) => kind !== 'Secret');
-    const [two, six] = [await of(2), await of(6)];
-    const changed = two.filter((object, index) => JSON.stringify(object) !== JSON.stringify(six[index]));
-    expect(changed.map(({ kind, metadata }) => `${kind}/${metadata.name}`)).toEqual(['Job/pets-workers']);
-  });
+  it.each(['Job', 'StatefulSet'])(
+    'does not touch the coordinator when the number of workers of a %s changes',
+    async (kind) => {
+      const of = async (workers: number) => {
+        const objects = readObjects(await render('--set', `worker.kind=${kind},workers=${workers}`));
+        return objects.filter((object) => object.kind !== 'Secret');
+      };
+      const [two, six] = [await of(2), await of(6)];
+      const changed = two.filter((object, index) => JSON.stringify(object) !== JSON.stringify(six[index]));
+      expect(changed.map((object) => `${object.kind}/${object.metadata.name}`)).toEqual([
+        `${kind}/pets-workers`,
+      ]);
+    },
+  );
 
   it('gives a recipe that is the same for workers of the same CPUs', async () => {
     const recipeOf = async (...args: string[]) =>

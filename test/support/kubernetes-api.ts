@@ -14,6 +14,12 @@ interface Job {
   annotations: Record<string, string>;
 }
 
+/** A StatefulSet likewise. */
+interface StatefulSet {
+  replicas: number;
+  annotations: Record<string, string>;
+}
+
 /** What a request was: refused ones too. */
 interface Asked {
   readonly method: string;
@@ -26,21 +32,26 @@ export interface FakeKubernetes {
   /** What a pod finds in its environment. */
   readonly environment: Record<string, string>;
   readonly asked: readonly Asked[];
+  /** Both of the name `workers`. */
   readonly job: Job;
+  readonly statefulSet: StatefulSet;
   readonly events: { reason: string; message: string; type: string }[];
   readonly configMap: Record<string, string>;
   /** Tokens by their text: what TokenReview says of them. */
   readonly tokens: Map<string, { pod: string; uid: string; namespace?: string; audience?: string }>;
   /** Pods by their name. */
-  readonly pods: Map<string, { uid: string; job: string }>;
+  readonly pods: Map<string, { uid: string; owner: { kind: string; name: string } }>;
   /** As `kubectl patch` does. */
   change(changes: Partial<Job>): void;
+  /** As `kubectl scale statefulset` does. */
+  scale(replicas: number): void;
   close(): void;
 }
 
 const namespace = 'training';
 const accountToken = 'account-token';
 const jobs = `/apis/batch/v1/namespaces/${namespace}/jobs`;
+const statefulSets = `/apis/apps/v1/namespaces/${namespace}/statefulsets`;
 
 export async function startKubernetes(): Promise<FakeKubernetes> {
   const folder = mkdtempSync(path.join(tmpdir(), 'rondo-account-'));
@@ -60,27 +71,39 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
   const configMap: Record<string, string> = {};
   const tokens: FakeKubernetes['tokens'] = new Map();
   const pods: FakeKubernetes['pods'] = new Map();
-  const watches = new Set<ServerResponse>();
+  const statefulSet: StatefulSet = { replicas: 2, annotations: {} };
+  const watches = new Map<ServerResponse, string>();
   let version = 1;
-  const show = () => ({
-    metadata: {
-      name: 'workers',
-      uid: 'job-uid',
-      resourceVersion: String(version),
-      annotations: job.annotations,
-    },
-    spec: { parallelism: job.parallelism, completions: job.completions, suspend: job.suspend },
-  });
+  const show = (collection: string) => {
+    const { annotations, ...spec } = collection === jobs ? job : statefulSet;
+    const uid = collection === jobs ? 'job-uid' : 'statefulset-uid';
+    return { metadata: { name: 'workers', uid, resourceVersion: String(version), annotations }, spec };
+  };
   const changed = () => {
     version += 1;
-    for (const watch of watches) watch.write(`${JSON.stringify({ type: 'MODIFIED', object: show() })}\n`);
+    for (const [watch, collection] of watches)
+      watch.write(`${JSON.stringify({ type: 'MODIFIED', object: show(collection) })}\n`);
   };
 
   const answer = (call: string, url: URL, body: Record<string, never>): [number, object] => {
     const spec = body.spec as unknown as Record<string, unknown> | undefined;
     switch (call) {
       case `GET ${jobs}/workers`:
-        return [200, show()];
+        return [200, show(jobs)];
+      case `GET ${statefulSets}/workers`:
+        return [200, show(statefulSets)];
+      case `PATCH ${statefulSets}/workers/scale`:
+        statefulSet.replicas = (spec as { replicas: number }).replicas;
+        changed();
+        return [200, {}];
+      case `PATCH ${statefulSets}/workers/status`:
+        // What `spec` says is left alone.
+        Object.assign(
+          statefulSet.annotations,
+          (body.metadata as { annotations?: object } | undefined)?.annotations,
+        );
+        changed();
+        return [200, show(statefulSets)];
       case `PATCH ${jobs}/workers`: {
         if (spec !== undefined) {
           const { parallelism, completions } = spec as { parallelism?: number; completions?: number };
@@ -90,7 +113,7 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
         }
         Object.assign(job.annotations, (body.metadata as { annotations?: object } | undefined)?.annotations);
         changed();
-        return [200, show()];
+        return [200, show(jobs)];
       }
       case `PATCH /api/v1/namespaces/${namespace}/configmaps/authority`:
         Object.assign(configMap, body.data);
@@ -100,7 +123,8 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
         const about = involvedObject as Record<string, string>;
         const isWhole =
           ['Normal', 'Warning'].includes(String(type)) &&
-          about.uid === 'job-uid' &&
+          about.uid === (about.kind === 'Job' ? 'job-uid' : 'statefulset-uid') &&
+          about.apiVersion === (about.kind === 'Job' ? 'batch/v1' : 'apps/v1') &&
           about.namespace === namespace &&
           (metadata as Record<string, string>).namespace === namespace;
         if (!isWhole) return [422, { message: 'Event is invalid' }];
@@ -125,7 +149,7 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
         const pod = name === undefined ? undefined : pods.get(name);
         if (name !== undefined && pod === undefined) return [404, { message: `pods "${name}" not found` }];
         if (pod === undefined) return [403, { message: `"${call}" is forbidden${url.search}` }];
-        return [200, { metadata: { uid: pod.uid, ownerReferences: [{ kind: 'Job', name: pod.job }] } }];
+        return [200, { metadata: { uid: pod.uid, ownerReferences: [pod.owner] } }];
       }
     }
   };
@@ -145,7 +169,8 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
       return say(401, { message: 'Unauthorized' });
     if (text !== '' && request.headers['content-type'] !== type)
       return say(415, { message: 'unsupported media type' });
-    if (method === 'GET' && url.pathname === jobs && url.searchParams.get('watch') === 'true') {
+    const isCollection = [jobs, statefulSets].includes(url.pathname);
+    if (method === 'GET' && isCollection && url.searchParams.get('watch') === 'true') {
       // The right is for this one name.
       if (url.searchParams.get('fieldSelector') !== 'metadata.name=workers')
         return say(403, { message: 'forbidden' });
@@ -153,8 +178,8 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.flushHeaders();
       if (url.searchParams.get('resourceVersion') !== String(version))
-        response.write(`${JSON.stringify({ type: 'MODIFIED', object: show() })}\n`);
-      watches.add(response);
+        response.write(`${JSON.stringify({ type: 'MODIFIED', object: show(url.pathname) })}\n`);
+      watches.set(response, url.pathname);
       response.on('close', () => watches.delete(response));
       return;
     }
@@ -166,16 +191,20 @@ export async function startKubernetes(): Promise<FakeKubernetes> {
   );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    ...{ asked, job, events, configMap, tokens, pods },
+    ...{ asked, job, statefulSet, events, configMap, tokens, pods },
     environment: {
       KUBERNETES_SERVICE_HOST: 'localhost',
       KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port),
       RONDO_SERVICE_ACCOUNT: folder,
       ...{ POD_NAMESPACE: namespace, POD_NAME: 'coordinator-0' },
-      ...{ RONDO_KUBERNETES_JOB: 'workers', RONDO_KUBERNETES_CA: 'authority' },
+      ...{ RONDO_KUBERNETES_WORKERS: 'Job/workers', RONDO_KUBERNETES_CA: 'authority' },
     },
     change(changes) {
       Object.assign(job, changes);
+      changed();
+    },
+    scale(replicas) {
+      statefulSet.replicas = replicas;
       changed();
     },
     close() {

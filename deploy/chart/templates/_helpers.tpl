@@ -15,10 +15,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- define "rondo.coordinator" -}}{{ .Release.Name }}-coordinator{{- end }}
 {{- define "rondo.workers" -}}{{ .Release.Name }}-workers{{- end }}
-{{- /* JobSet names the Job after itself and its one replicated job. */ -}}
-{{- define "rondo.job" -}}
+{{- /* What keeps the workers' pods; JobSet names its Job after itself and its one replicated job. */ -}}
+{{- define "rondo.workload" -}}
 {{- if eq .Values.worker.kind "JobSet" }}{{ .Release.Name }}-workers-0{{ else }}{{ include "rondo.workers" . }}{{ end }}
 {{- end }}
+{{- define "rondo.workloadKind" -}}{{ ternary "StatefulSet" "Job" (eq .Values.worker.kind "StatefulSet") }}{{- end }}
 {{- define "rondo.nats" -}}{{ .Release.Name }}-nats{{- end }}
 {{- define "rondo.tokenSecret" -}}{{ default (printf "%s-token" .Release.Name) .Values.join.existingSecret }}{{- end }}
 {{- define "rondo.natsSecret" -}}{{ default (printf "%s-nats" .Release.Name) .Values.nats.existingSecret }}{{- end }}

@@ -10,8 +10,13 @@ metadata:
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
+  {{- if eq $w.kind "StatefulSet" }}
+  # The only one that it may have. At the run's end the coordinator has no pods left.
+  restartPolicy: Always
+  {{- else }}
   # A pod that ends is replaced by the Job, later each time; it tells faults from evictions (podFailurePolicy).
   restartPolicy: Never
+  {{- end }}
   serviceAccountName: {{ include "rondo.workers" . }}
   automountServiceAccountToken: false
   enableServiceLinks: false
@@ -135,7 +140,7 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: 6
-{{- if semverCompare ">=1.35.0-0" $.Capabilities.KubeVersion.Version }}
+{{- if and (ne $w.kind "StatefulSet") (semverCompare ">=1.35.0-0" $.Capabilities.KubeVersion.Version) }}
 # A worker that fails is started again in its pod: at once, beside others, and its decoded images are still there; but
 # not where that cannot help. Older versions replace the pod.
 restartPolicy: Never

@@ -2,35 +2,38 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type KubernetesApi, openKubernetesApi } from '../../../coordinator/kubernetes/api.js';
 import { showProgress } from '../../../coordinator/kubernetes/progress.js';
 import { isServiceAccountToken, reviewToken } from '../../../coordinator/kubernetes/review-token.js';
-import { openWorkersJob, type WorkersJob } from '../../../coordinator/kubernetes/workers-job.js';
+import { dismissWorkers, openWorkload, type Workload } from '../../../coordinator/kubernetes/workload.js';
+import { parseWorkloadName, type WorkloadName } from '../../../coordinator/kubernetes/workload-kinds.js';
 import { type FakeKubernetes, startKubernetes } from '../../support/kubernetes-api.js';
 
 let kubernetes: FakeKubernetes;
 let api: KubernetesApi;
-const jobs: WorkersJob[] = [];
+const opened: Workload[] = [];
+const jobName = { kind: 'Job', name: 'workers' } as const;
+const statefulSetName = { kind: 'StatefulSet', name: 'workers' } as const;
 
 beforeEach(async () => {
   kubernetes = await startKubernetes();
   api = openKubernetesApi(kubernetes.environment);
 });
 afterEach(() => {
-  for (const job of jobs.splice(0)) job.close();
+  for (const workload of opened.splice(0)) workload.close();
   kubernetes.close();
 });
 
-async function openJob(perPod = 1): Promise<WorkersJob> {
-  const job = await openWorkersJob(api, 'workers', perPod);
-  jobs.push(job);
-  return job;
+async function open(name: WorkloadName, perPod = 1): Promise<Workload> {
+  const workload = await openWorkload(api, name, perPod);
+  opened.push(workload);
+  return workload;
 }
 
 describe('a pod’s token', () => {
   const token = 'head.body.signature';
-  const review = (workerId = 'workers-0-abcde') => reviewToken(api, { token, workerId, job: 'workers' });
+  const review = (workerId = 'workers-0-abcde') => reviewToken(api, { token, workerId, workload: jobName });
 
   beforeEach(() => {
     kubernetes.tokens.set(token, { pod: 'workers-0-abcde', uid: 'uid-1' });
-    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', job: 'workers' });
+    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', owner: jobName });
   });
 
   it('is told from Rondo’s own', () => {
@@ -58,7 +61,16 @@ describe('a pod’s token', () => {
     ['is of another namespace', () => set({ namespace: 'other' }), /another namespace/],
     ['is of a pod that is gone', () => kubernetes.pods.clear(), /gone/],
     ['is of an earlier pod of that name', () => pod({ uid: 'uid-2' }), /no pod of Job workers/],
-    ['is of another Job’s pod', () => pod({ job: 'others' }), /no pod of Job workers/],
+    [
+      'is of a StatefulSet’s pod of that name',
+      () => pod({ owner: statefulSetName }),
+      /no pod of Job workers/,
+    ],
+    [
+      'is of another Job’s pod',
+      () => pod({ owner: { kind: 'Job', name: 'others' } }),
+      /no pod of Job workers/,
+    ],
   ])('is refused when it %s', async (_, change, message) => {
     change();
     await expect(review()).rejects.toMatchObject({
@@ -75,13 +87,13 @@ describe('a pod’s token', () => {
     kubernetes.tokens.set(token, { pod: 'workers-0-abcde', uid: 'uid-1', ...changes });
   }
   function pod(changes: object) {
-    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', job: 'workers', ...changes });
+    kubernetes.pods.set('workers-0-abcde', { uid: 'uid-1', owner: jobName, ...changes });
   }
 });
 
 describe('the Job of the workers', () => {
   it('says how many are wanted, and when others change that or suspend it', async () => {
-    const job = await openJob(2);
+    const job = await open(jobName, 2);
     const heard: number[] = [];
     job.onChange((wanted) => heard.push(wanted));
     expect(job.wanted).toBe(4);
@@ -94,7 +106,7 @@ describe('the Job of the workers', () => {
   });
 
   it('is scaled by both numbers at once, in whole pods', async () => {
-    const job = await openJob(2);
+    const job = await open(jobName, 2);
     await job.scale(6);
     expect(kubernetes.job).toMatchObject({ parallelism: 3, completions: 3 });
     await expect.poll(() => job.wanted).toBe(6);
@@ -103,16 +115,63 @@ describe('the Job of the workers', () => {
   });
 
   it('tells what may not be read', async () => {
-    await expect(openWorkersJob(api, 'others', 1)).rejects.toMatchObject({
+    await expect(openWorkload(api, { kind: 'Job', name: 'others' }, 1)).rejects.toMatchObject({
       ...{ code: 'permission-denied', message: expect.stringMatching(/: "[^\\]*" is forbidden/) },
     });
   });
 });
 
+describe('the StatefulSet of the workers', () => {
+  it('says how many are wanted, and when `kubectl scale` changed that', async () => {
+    const workload = await open(statefulSetName, 2);
+    const heard: number[] = [];
+    workload.onChange((wanted) => heard.push(wanted));
+    expect(workload.wanted).toBe(4);
+    kubernetes.scale(3);
+    await expect.poll(() => heard).toEqual([6]);
+    kubernetes.scale(0);
+    await expect.poll(() => heard).toEqual([6, 0]);
+  });
+
+  it('is scaled and annotated by the rights to that alone', async () => {
+    const workload = await open(statefulSetName, 2);
+    await workload.scale(6);
+    expect(kubernetes.statefulSet.replicas).toBe(3);
+    await expect.poll(() => workload.wanted).toBe(6);
+    const progress = showProgress(api, workload, { podName: 'coordinator-0', everyMs: 0 });
+    progress.hear({ kind: 'checkpoint', name: 'epoch-0001', step: 7 });
+    progress.hear({ kind: 'warning', text: 'a warning' });
+    await progress.close();
+    expect(kubernetes.statefulSet.annotations).toEqual({ 'rondo/checkpoint': 'epoch-0001' });
+    expect(kubernetes.events).toMatchObject([{ reason: 'Warned' }]);
+    expect(kubernetes.asked.filter(({ status }) => status >= 400)).toEqual([]);
+  });
+
+  it('has no pods when the run is over, for it would start them again; a Job is left as it is', async () => {
+    const never = new AbortController().signal;
+    await dismissWorkers(api, jobName, never);
+    expect(kubernetes.asked).toEqual([]);
+    await dismissWorkers(api, statefulSetName, never);
+    expect(kubernetes.statefulSet.replicas).toBe(0);
+  });
+
+  it('is waited for at the end while the API server is away, until SIGTERM', async () => {
+    kubernetes.close();
+    await dismissWorkers(api, statefulSetName, AbortSignal.timeout(50));
+    expect(kubernetes.statefulSet.replicas).toBe(2);
+  });
+
+  it('is named as kubectl does', () => {
+    expect(parseWorkloadName('StatefulSet/workers')).toEqual(statefulSetName);
+    for (const text of ['workers', 'Deployment/workers', 'Job/', 'Job/a/b']) {
+      expect(() => parseWorkloadName(text), text).toThrow('neither a Job nor a StatefulSet');
+    }
+  });
+});
+
 describe('progress', () => {
   it('is Events for what happens, and few annotations for how far it is', async () => {
-    const progress = showProgress(api, await openJob(), {
-      jobName: 'workers',
+    const progress = showProgress(api, await open(jobName), {
       podName: 'coordinator-0',
       everyMs: 60_000,
     });
@@ -154,7 +213,7 @@ describe('progress', () => {
   });
 
   it('warns of steps that are lost, and of none where a suspended run was saved', async () => {
-    const progress = showProgress(api, await openJob(), { jobName: 'workers', podName: 'coordinator-0' });
+    const progress = showProgress(api, await open(jobName), { podName: 'coordinator-0' });
     progress.hear({ kind: 'rolled-back', fromStep: 17, toStep: 17 });
     progress.hear({ kind: 'rolled-back', fromStep: 17, toStep: 13 });
     await progress.close();
@@ -165,9 +224,9 @@ describe('progress', () => {
   });
 
   it('does no harm where it may not be shown', async () => {
-    const job = await openJob();
+    const job = await open(jobName);
     kubernetes.close();
-    const progress = showProgress(api, job, { jobName: 'workers', podName: 'coordinator-0', everyMs: 0 });
+    const progress = showProgress(api, job, { podName: 'coordinator-0', everyMs: 0 });
     progress.hear({ kind: 'warning', text: 'a warning' });
     await progress.close();
     expect(kubernetes.events).toEqual([]);
