@@ -170,7 +170,10 @@ async function awaitEnd(
   const { signal, close } = openLifecycle();
   await dismissPods(process.env, signal);
   report({ kind: 'note', text: 'nothing is left to do: staying until SIGTERM' });
+  // Nothing else holds the process: probes are served as long as it is there.
+  const staying = setInterval(() => {}, 2 ** 31 - 1);
   if (!signal.aborted) await once(signal, 'abort');
+  clearInterval(staying);
   close();
 }
 

@@ -16,7 +16,7 @@ import { openRelease } from './release.js';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const chart = path.join(here, '../../deploy/chart');
 /** Long enough for all that happens, on an idle machine too. */
-const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? 10);
+const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? 12);
 /** RONDO_CLUSTER_KEEP=1 leaves the cluster for a look; the next call removes it. */
 const keeps = process.env.RONDO_CLUSTER_KEEP !== undefined;
 /** RONDO_CLUSTER_IMAGES names a folder of images that are there already. */

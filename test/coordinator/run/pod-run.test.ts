@@ -1,4 +1,6 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { killCoordinators, startCoordinator } from '../../support/coordinator-process.js';
 import { type FakeKubernetes, startKubernetes } from '../../support/kubernetes-api.js';
 import { recipe, runStart, Signals } from '../../support/start-run.js';
 import { temporaryFolder } from '../../support/tiny-run.js';
@@ -10,6 +12,7 @@ beforeEach(async () => {
   for (const [name, value] of Object.entries(kubernetes.environment)) vi.stubEnv(name, value);
 });
 afterEach(() => {
+  killCoordinators();
   vi.unstubAllEnvs();
   kubernetes.close();
 });
@@ -48,7 +51,20 @@ describe('a coordinator in a pod', () => {
     expect(kubernetes.statefulSet.annotations).toMatchObject({ 'rondo/status': 'completed' });
     expect(notes(events).filter((text) => /waits|waiting/.test(text))).toEqual([]);
 
-    expect((await startInPod(runs)).code).toBe(0);
+    // A process of its own: it stays, though nothing is open any more but what serves probes.
+    const args = ['--name', 'mine', '--run-dir', runs, '--health', '127.0.0.1:0', '--json'];
+    const coordinator = startCoordinator(['start', '--kubernetes', ...args], {
+      ...kubernetes.environment,
+      RONDO_KUBERNETES_WORKERS: 'StatefulSet/workers',
+    });
+    await coordinator.event(
+      ({ kind, text }) => kind === 'note' && String(text).startsWith('nothing is left'),
+    );
+    const ended = await Promise.race([coordinator.exited, setTimeout(500, 'it stays')]);
+    expect(ended).toBe('it stays');
+    coordinator.kill('SIGTERM');
+    expect((await coordinator.exited).code).toBe(0);
+
     // As `helm upgrade` may do.
     kubernetes.scale(2);
     expect((await startInPod(runs)).code).toBe(0);
