@@ -13,6 +13,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../bench/support/free-port.js';
 import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../../bench/support/versitygw.js';
+import { openDataset } from '../../coordinator/dataset/dataset.js';
 import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { startFileServer } from '../support/file-server.js';
 import { type HttpRelay, startHttpRelay } from '../support/http-relay.js';
@@ -22,6 +23,7 @@ import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
 
 const runs = openQuickRuns();
+const never = new AbortController().signal;
 const perClass = 60;
 /** Training images, four fifths of all, and what an epoch of steps of 20 takes. */
 const images = 3 * perClass;
@@ -251,6 +253,81 @@ withServers('a run that is resumed amid its first epoch fetches only what it has
   expect(new Set(asked.map(({ path: file, range }) => `${file} ${range}`)).size).toBe(images);
   expect(asked.length).toBeLessThanOrEqual(images + 1 + 0.05 * images);
 });
+
+/** Of a run by windows of shards; each of its steps' five micro-batches has a partition. */
+const byWindows = (shards: number) => ['--shuffle-window', String(shards)];
+const servePacked = () => {
+  const names = readdirSync(packed).filter((name) => !name.startsWith('.'));
+  return startFileServer(
+    Object.fromEntries(names.map((name) => [`/${name}`, readFileSync(path.join(packed, name))])),
+  );
+};
+
+withServers(
+  'a run by windows of shards is the same from all sources, in any world, killed and resized',
+  async () => {
+    const windows = byWindows(5);
+    await train('windows-shards', packed, 1, ...windows);
+    await train('windows-web', (await servePacked()).url, 3, ...windows);
+    await train('windows-bucket', 's3://photos/packed', 4, ...windows);
+    const killed = startCoordinator(
+      recipe('windows-killed', 's3://photos/packed', 2, ...windows),
+      environmentOf('windows-killed'),
+    );
+    await killed.event(({ kind, step }) => kind === 'step' && step === 3);
+    killed.kill('SIGKILL');
+    await killed.exited;
+    const resume = runs.resume('windows-killed', '--workers', '3');
+    const { code, stderr } = await runCoordinator(resume, environmentOf('windows-killed'));
+    expect(code, stderr).toBe(0);
+    for (const name of ['windows-web', 'windows-bucket', 'windows-killed']) {
+      expect(samplesOf(name), name).toEqual(samplesOf('windows-shards'));
+      expect(digestOf(name), name).toBe(digestOf('windows-shards'));
+    }
+  },
+);
+
+withServers(
+  'a run by windows that is resumed amid its epoch fetches the bytes that it has not consumed',
+  async () => {
+    const name = 'windows-amid';
+    // All shards are in a window, and the epoch is the last one: nothing comes after it.
+    const options = [...byWindows(1_000), '--epochs', '1'];
+    await train('windows-whole', packed, 1, ...options);
+    const web = await servePacked();
+    const coordinator = startCoordinator(
+      recipe(name, web.url, 2, ...options, '--checkpoint-steps', '1'),
+      environmentOf(name),
+    );
+    await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
+    coordinator.kill('SIGINT');
+    await coordinator.exited;
+    const consumed = new Set(readCommittedSteps(runs.run(name)).flatMap(({ shares }) => shares.flat()));
+    // Another machine: nothing is cached.
+    web.requests.length = 0;
+    const { code, stderr } = await runCoordinator(runs.resume(name), environmentOf('windows-elsewhere'));
+    expect(code, stderr).toBe(0);
+    expect(digestOf(name)).toBe(digestOf('windows-whole'));
+
+    const { dataset } = await openDataset({
+      ...{ data: packed, cacheDir: path.join(runs.root, 'index'), onProgress() {}, signal: never },
+      ...{ validPct: 0.2, split: 'auto', seed: 42, shuffleWindow: 1_000 },
+    });
+    expect(consumed.size).toBeGreaterThan(0);
+    expect(consumed.size).toBeLessThan(dataset.train.length);
+    const left = Array.from(dataset.train).filter((_, id) => !consumed.has(id));
+    const needed = [...left, ...dataset.valid].reduce((sum, { range }) => sum + range!.bytes, 0);
+    const asked = web.requests.filter(({ path: file }) => file.endsWith('.tar'));
+    const sent = new Map(asked.map(({ path: file, range, sent: bytes }) => [`${file} ${range}`, bytes]));
+    expect([...sent.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(needed);
+    // Each once, but for answers so slow that they were asked for twice.
+    expect(sent.size).toBe(left.length + dataset.valid.length);
+    expect(asked.length - sent.size).toBeLessThanOrEqual(2 + 0.05 * sent.size);
+    const rest = web.requests.filter(({ path: file }) => !file.endsWith('.tar'));
+    const index = readFileSync(path.join(packed, 'index.rondo')).length;
+    expect(rest.reduce((sum, { sent: bytes }) => sum + bytes, 0)).toBe(index);
+  },
+);
 
 withServers(
   'a bucket that goes away ends the run with the reason, and one that returns goes on',
