@@ -69,3 +69,36 @@ export function shareOf(count: number, rank: number, worldSize: number): Range {
   const start = rank * size + Math.min(rank, larger);
   return { start, end: start + size + (rank < larger ? 1 : 0) };
 }
+
+/** Positions of micro-batches among a step's, ascending, by rank. */
+export type Division = readonly (readonly number[])[];
+
+/**
+ * Who computes the micro-batches of a step that was cut off: those that a rank has computed (`done`, by rank) are
+ * its own, and the others go to ranks with the least to do. What is no micro-batch of the step, or somebody else's,
+ * counts as not done.
+ */
+export function divideRest(count: number, done: Division): Division {
+  const shares = done.map((): number[] => []);
+  const added = done.map(() => 0);
+  const owners = new Map<number, number>();
+  for (const [rank, positions] of done.entries()) {
+    for (const position of positions) if (!owners.has(position)) owners.set(position, rank);
+  }
+  const rest: number[] = [];
+  for (let position = 0; position < count; position += 1) {
+    const owner = owners.get(position);
+    if (owner === undefined) rest.push(position);
+    else shares[owner]!.push(position);
+  }
+  for (const position of rest) {
+    const ranks = [...shares.keys()];
+    const rank = ranks.reduce((best, each) => {
+      const difference = added[each]! - added[best]! || shares[each]!.length - shares[best]!.length;
+      return difference < 0 ? each : best;
+    });
+    shares[rank]!.push(position);
+    added[rank]! += 1;
+  }
+  return shares.map((positions) => positions.sort((a, b) => a - b));
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { countPartitions, openEpochOrder } from './epoch-order.js';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
-import { cutMicroBatches, type Range, shareOf, stepsPerEpoch } from './micro-batches.js';
+import { cutMicroBatches, type Division, type Range, shareOf, stepsPerEpoch } from './micro-batches.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 
@@ -65,24 +65,29 @@ export function planStep(config: RunConfig, step: number): StepPlan {
   };
 }
 
-/** The micro-batches of a step that `rank` computes. */
-export function shareOfStep(
+/** Positions of the micro-batches of a step that each rank computes, by rank. */
+export function divideStep(
   { microBatches, divided }: Pick<StepPlan, 'microBatches' | 'divided'>,
-  rank: number,
   worldSize: number,
-): Range {
+): Division {
   const { length } = microBatches;
-  const { start, end } = shareOf(divided, rank, worldSize);
-  // A last step may have one more.
-  const isLast = rank === worldSize - 1;
-  return { start: Math.min(start, length), end: isLast ? length : Math.min(end, length) };
+  return Array.from({ length: worldSize }, (_, rank) => {
+    const { start, end } = shareOf(divided, rank, worldSize);
+    // A last step may have one more.
+    const isLast = rank === worldSize - 1;
+    const first = Math.min(start, length);
+    const count = (isLast ? length : Math.min(end, length)) - first;
+    return Array.from({ length: count }, (__, index) => first + index);
+  });
 }
 
-/** The ids of the samples that `rank` computes, in order. */
-export function plannedShare(plan: StepPlan, rank: number, worldSize: number): Uint32Array {
-  const { start, end } = shareOfStep(plan, rank, worldSize);
-  const own = plan.microBatches.slice(start, end);
-  return plan.sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
+/** The ids of the samples of a step's micro-batches at `positions`, in that order. */
+export function samplesAt(
+  { microBatches, sampleIds }: Pick<StepPlan, 'microBatches' | 'sampleIds'>,
+  positions: readonly number[],
+): Uint32Array {
+  const ranges = positions.map((position) => microBatches[position]!);
+  return Uint32Array.from(ranges.flatMap(({ start, end }) => [...sampleIds.subarray(start, end)]));
 }
 
 /** The schedule of a step without its samples, which cost a permutation of the epoch. */

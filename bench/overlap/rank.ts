@@ -67,8 +67,10 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
   const context = {
     config: { seed: 1, mixup: 0, emaDecay: null },
     compute: overlapped ? compute : allAtOnce(compute),
-    ...{ ring, layout, vector, signal },
+    ...{ ring, isAlone: false, layout, vector, signal },
     requests: () => ({ keep: false, stop: false, snapshot: false }),
+    keep() {},
+    abandoned: signal,
   };
   const times: StepTimes[] = [];
   const cpuBefore = process.cpuUsage();
@@ -79,7 +81,7 @@ async function measure({ wire, overlapped, steps }: Task): Promise<Answer> {
     const rates = { learningRates: [1e-4, 1e-4, 1e-4], momentum: 0.95 };
     const microBatches = addresses.map((_, each) => ({ start: each * batch, end: (each + 1) * batch }));
     const settings: StepSettings = { step, trainable: 'all', microBatches, ...rates };
-    const { cost } = await takeStep(settings, [fed], rank, context);
+    const { cost } = await takeStep(settings, [fed], { microBatches: [rank], computed: [] }, context);
     const { gradients, ring: atWork, ringExposed } = cost;
     times.push({ gradients, ring: atWork, ringExposed, step: (performance.now() - startMs) / 1000 });
   }

@@ -10,13 +10,14 @@ import type { Keyed, Program } from '../../worker/model/program.js';
  */
 export function sumAlone<B extends Batch>(
   program: Program<B>,
-  { vector, scratch }: Pick<SumMemory, 'vector' | 'scratch'>,
+  { vector, own }: Pick<SumMemory, 'vector' | 'own'>,
   batches: readonly Keyed<B>[],
   trainable: Trainable,
 ): ReturnType<Program<B>['finishSum']> {
+  const placed = batches.map((keyed, microBatch) => ({ ...keyed, microBatch }));
   const sumFor = (largest: Float32Array | null) => {
-    const request = { trainable, microBatches: batches.length, largest, vector, scratch };
-    return program.finishSum([program.sumAlone(batches, request)]);
+    const request = { trainable, microBatches: batches.length, largest, vector, own };
+    return program.finishSum([program.sumAlone(placed, request)]);
   };
   const first = sumFor(null);
   if (first.verdict !== 'overflow') return first;

@@ -1,6 +1,6 @@
 import { countPartitions, type OrderedConfig, openEpochOrder } from '../../plan/epoch-order.js';
 import { cutEpoch } from '../../plan/micro-batches.js';
-import { shareOfStep } from '../../plan/phases.js';
+import { divideStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { Samples } from '../../runtime/storage/sample-columns.js';
@@ -90,9 +90,9 @@ function goThroughEpoch(train: Samples, config: OrderedConfig, machines: number)
     const microBatches = step === steps - 1 ? last : whole;
     const plan = { microBatches, divided: partitions ?? microBatches.length };
     const inBatch = new Set<number>();
-    for (const [machine, own] of read.entries()) {
-      const share = shareOfStep(plan, machine, machines);
-      for (const { start, end } of microBatches.slice(share.start, share.end)) {
+    for (const [machine, positions] of divideStep(plan, machines).entries()) {
+      const own = read[machine]!;
+      for (const { start, end } of positions.map((position) => microBatches[position]!)) {
         const inMicroBatch = new Set<number>();
         for (let at = start; at < end; at += 1) {
           const id = listed[sampleAt(step * config.batchSize + at)]!;

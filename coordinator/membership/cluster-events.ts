@@ -1,3 +1,4 @@
+import type { Division } from '../../plan/micro-batches.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
 import type { Holder } from '../checkpoints/checkpoint-keeper.js';
 import type { RecoveredEvent } from '../telemetry/run-events.js';
@@ -95,6 +96,8 @@ export interface BegunGeneration {
   readonly startStep: number;
   /** It began with the end of the epoch before. */
   readonly epochEndDue: boolean;
+  /** Of its first step, where it was begun before; null where it is the plan's. */
+  readonly startDivision: Division | null;
   /** In rank order. */
   readonly places: readonly WorkerPlace[];
   /** Of the state that it began with. */

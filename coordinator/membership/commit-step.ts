@@ -8,7 +8,7 @@ import type { Rules } from './rules.js';
 
 /** A step that an adopted state contains, though not every rank lived to say that it took it. */
 export function commitFromSome(
-  rules: Pick<Rules, 'sharesOf'>,
+  rules: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
   generation: Generation,
   reports: Reports,
   step: number,
@@ -18,7 +18,7 @@ export function commitFromSome(
 
 /** The step that these answers, by rank, are of; null for a rank that did not answer. */
 export function commitStep(
-  { sharesOf }: Pick<Rules, 'sharesOf'>,
+  rules: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
   generation: Generation,
   step: number,
   answers: readonly (StepCommitted | null)[],
@@ -35,7 +35,7 @@ export function commitStep(
     `the workers disagree about step ${step}`,
   );
   const { loss, correct, samples, skipped } = report;
-  const planned = places.length < generation.places.length ? sharesOf(step, generation.places.length) : [];
+  const planned = places.length < generation.places.length ? plannedShares(rules, generation, step) : [];
   const shares = generation.places.map(({ rank }) => {
     const answer = answers[rank] ?? null;
     return answer === null ? planned[rank]! : Uint32Array.from(answer.sampleIds);
@@ -50,4 +50,16 @@ export function commitStep(
     ...{ step, loss, correct, samples, skipped, shares },
     seconds: largest(present.map((r) => r.seconds)),
   };
+}
+
+/** The sample ids of each rank, by the plan; of a generation's first step, as they were assigned. */
+function plannedShares(
+  { divisionOf, microBatchesOf }: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
+  { places, startStep, startDivision }: Generation,
+  step: number,
+): Uint32Array[] {
+  const microBatches = microBatchesOf(step);
+  const isFirst = step === startStep && startDivision !== null;
+  const division = isFirst ? startDivision : divisionOf(step, places.length);
+  return division.map((share) => Uint32Array.from(share.flatMap((position) => [...microBatches[position]!])));
 }

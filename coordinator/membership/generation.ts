@@ -40,6 +40,7 @@ export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transi
   if (start === null || ready.length < needed) return { state, effects: [] };
   const generation = {
     ...{ number: lastGeneration + 1n, startStep: start.step, epochEndDue: false },
+    startDivision: null,
     ...{ places: placesOf(ready), origins: ready.map((): StateOrigin => ({ kind: start.source })) },
   };
   const closedEpoch = Math.floor(start.step / rules.stepsPerEpoch) - 1;
@@ -86,6 +87,7 @@ export function prepare(o: {
   };
   const assignments = members.map(({ session }, rank): Effect => {
     const origin = generation.origins[rank]!;
+    const share = generation.startDivision?.[rank];
     const value = {
       ...{ generation: generation.number, rank, worldSize: members.length },
       peerAddresses: generation.places.map(({ address }) => address),
@@ -96,6 +98,7 @@ export function prepare(o: {
       statePeerId: origin.kind === 'peer' ? origin.workerId : '',
       statePeerDigest: origin.kind === 'peer' ? origin.digest : '',
       epochEndDue: generation.epochEndDue,
+      ...(share === undefined ? {} : { startShare: { microBatches: [...share] } }),
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
   });
@@ -105,8 +108,8 @@ export function prepare(o: {
 }
 
 export function describeBegun(generation: Generation, startDigest: string): BegunGeneration {
-  const { number, startStep, epochEndDue, places } = generation;
-  return { number, startStep, epochEndDue, places, startDigest };
+  const { number, startStep, epochEndDue, startDivision, places } = generation;
+  return { number, startStep, epochEndDue, startDivision, places, startDigest };
 }
 
 export function placesOf(members: readonly Member[]): WorkerPlace[] {

@@ -132,7 +132,9 @@ function hearStandby(
     readiness: {
       kind: 'standby',
       held:
-        wasInterrupted && held !== undefined ? { step: Number(held.step), digest: held.stateDigest } : null,
+        wasInterrupted && held !== undefined
+          ? { step: Number(held.step), digest: held.stateDigest, microBatches: held.microBatches }
+          : null,
     },
   });
   if (state.kind === 'gathering') return formFirst(rules, state, nowMs);

@@ -1,3 +1,4 @@
+import type { Division } from '../../plan/micro-batches.js';
 import type {
   Activity,
   EpochCompleted,
@@ -39,6 +40,8 @@ export interface Member {
 export interface HeldState {
   readonly step: number;
   readonly digest: string;
+  /** Of the step that follows, which was cut off: the micro-batches that it has computed. */
+  readonly microBatches: readonly number[];
 }
 
 /** A member without a rank. */
@@ -78,6 +81,8 @@ export interface Generation {
   readonly startStep: number;
   /** The epoch that ends with `startStep` has not been digested and evaluated by all. */
   readonly epochEndDue: boolean;
+  /** Of the first step, where it was begun before; null where it is the plan's. */
+  readonly startDivision: Division | null;
   readonly places: readonly WorkerPlace[];
   /** By rank. */
   readonly origins: readonly StateOrigin[];

@@ -1,3 +1,4 @@
+import { type Division, divideRest } from '../../plan/micro-batches.js';
 import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
 import type { ChangeCause } from '../telemetry/run-events.js';
@@ -108,12 +109,24 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const { checkedAtMs, interrupted, progress, start, change, ended: before, stopRequested } = state;
   const number = interrupted.number + 1n;
   const epochEndDue = isEpochEnd && closed < ended;
+  const startDivision = divideAgain(rules, step, ranks);
   const next = prepare({
-    generation: { number, startStep: step, epochEndDue, places: placesOf(ranks), origins },
+    generation: { number, startStep: step, epochEndDue, startDivision, places: placesOf(ranks), origins },
     ...{ checkedAtMs, members: ranks, standby: staying.filter((member) => !ranks.includes(member)) },
     ...{ progress, start, change, ended: before, stopRequested, nowMs },
   });
   return { state: next.state, effects: [...goodbyes, ...next.effects] };
+}
+
+/** Who computes what of a step that was cut off: what has been computed of it counts. Null where nothing has. */
+function divideAgain(rules: Rules, step: number, ranks: readonly Candidate[]): Division | null {
+  const done = ranks.map((member) => {
+    const held = heldBy(member);
+    return held?.step === step ? held.microBatches : [];
+  });
+  return done.every(({ length }) => length === 0)
+    ? null
+    : divideRest(rules.microBatchesOf(step).length, done);
 }
 
 /**

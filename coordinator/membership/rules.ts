@@ -1,3 +1,4 @@
+import type { Division } from '../../plan/micro-batches.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
 
 /** What every worker is welcomed with. */
@@ -15,8 +16,10 @@ export interface Rules {
   readonly welcome: CommonWelcome;
   readonly validCount: number;
   readonly stepsPerEpoch: number;
-  /** The sample ids that each rank computes at a step, by the plan. */
-  sharesOf(step: number, worldSize: number): readonly Uint32Array[];
+  /** Which of a step's micro-batches each rank computes, by the plan. */
+  divisionOf(step: number, worldSize: number): Division;
+  /** The sample ids of each of a step's micro-batches; of a step after the run's last, none. */
+  microBatchesOf(step: number): readonly Uint32Array[];
   /**
    * The run leaves every worker's state as it found it, and each says so by its digest when it has finished.
    * It ends when a worker is lost: nobody could put its state back.

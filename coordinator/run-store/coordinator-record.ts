@@ -29,6 +29,8 @@ const coordinatorRecordSchema = z.object({
       number: count,
       startStep: count,
       epochEndDue: z.boolean(),
+      /** Of its first step, by rank, where it was begun before. */
+      startDivision: z.array(z.array(count).readonly()).readonly().nullable().default(null),
       startDigest: z.string(),
       /** In rank order. */
       places: z

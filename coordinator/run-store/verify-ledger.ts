@@ -1,7 +1,8 @@
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { nextPhaseStep, plannedShare, planStep, totalSteps } from '../../plan/phases.js';
+import { nextPhaseStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { LedgerLine, StepLine } from './ledger.js';
+import { checkShares } from './verify-shares.js';
 
 /** Steps in a row that the same generation took, at the same attempt. */
 export interface StepRange {
@@ -151,8 +152,11 @@ function checkLine(line: LedgerLine, expected: Expectation): string | null {
       ? null
       : `epoch ${line.epoch} is closed after step ${next - 1}; its last step is ${end - 1}`;
   }
+  const { membership, config } = expected;
   return (
-    checkOrder(line, expected) ?? checkMembership(line, expected.membership) ?? checkShares(line, expected)
+    checkOrder(line, expected) ??
+    checkMembership(line, membership) ??
+    checkShares(line, config, membership?.generation !== line.generation)
   );
 }
 
@@ -185,23 +189,6 @@ function checkMembership(line: StepLine, before: StepLine | null): string | null
     return `step ${step}: the world of generation ${generation} has ${worldSize} workers, had ${before.worldSize}`;
   }
   return null;
-}
-
-function checkShares(line: StepLine, { config }: Expectation): string | null {
-  const plan = planStep(config, line.step);
-  if (line.epoch !== plan.epoch) return `step ${line.step} is of epoch ${plan.epoch}, not ${line.epoch}`;
-  for (const [rank, share] of line.shares.entries()) {
-    const planned = plannedShare(plan, rank, line.worldSize);
-    const length = Math.max(planned.length, share.length);
-    for (let index = 0; index < length; index++) {
-      if (planned[index] === share[index]) continue;
-      const found = share[index] === undefined ? 'is missing' : `is sample ${share[index]}`;
-      const wanted = planned[index] === undefined ? 'nothing' : `sample ${planned[index]}`;
-      return `step ${line.step}, rank ${rank}: number ${index} of its share ${found}; the plan says ${wanted}`;
-    }
-  }
-  const sum = line.shares.reduce((total, share) => total + share.length, 0);
-  return sum === line.samples ? null : `step ${line.step} counts ${line.samples} samples, but lists ${sum}`;
 }
 
 function countUses(uses: Uint32Array, { shares }: StepLine): string | null {

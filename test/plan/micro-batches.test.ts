@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
+import { cutMicroBatches, divideRest, shareOf } from '../../plan/micro-batches.js';
 
 const counts = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 23, 24, 25, 31, 33, 63, 64, 65, 100, 257];
 
@@ -54,4 +54,35 @@ test('shares partition the items whatever the world; sizes differ by at most one
       expect(sizes[0]! - sizes.at(-1)!).toBeLessThanOrEqual(1);
     }
   }
+});
+
+test('of a step that was cut off, ranks keep what they have done, and divide the rest evenly', () => {
+  for (let count = 0; count <= 9; count += 1) {
+    for (let world = 2; world <= 5; world += 1) {
+      const whole = Array.from({ length: world }, (_, rank) => {
+        const { start, end } = shareOf(count, rank, world);
+        return Array.from({ length: end - start }, (__, index) => start + index);
+      });
+      for (const lost of whole.keys()) {
+        const survivors = whole.toSpliced(lost, 1);
+        // One of them may have been too late to keep anything, and another one may be new.
+        for (const done of [survivors, survivors.with(-1, []), [...survivors, []]]) {
+          const shares = divideRest(count, done);
+          expect(shares.flat().toSorted((a, b) => a - b)).toEqual([...Array(count).keys()]);
+          const added = shares.map((share, rank) => {
+            expect(share).toEqual(share.toSorted((a, b) => a - b));
+            expect(done[rank]!.every((position) => share.includes(position))).toBe(true);
+            return share.length - done[rank]!.length;
+          });
+          expect(Math.max(...added) - Math.min(...added)).toBeLessThanOrEqual(1);
+        }
+      }
+    }
+  }
+});
+
+test('what a rank cannot have done of a step counts as not done', () => {
+  expect(divideRest(4, [[0, 7, -1], [0, 3], [2]])).toEqual([[0, 1], [3], [2]]);
+  expect(divideRest(0, [[1], []])).toEqual([[], []]);
+  expect(divideRest(3, [[0], [1, 2], []])).toEqual([[0], [1, 2], []]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { largestStep, plannedShare, planStep, totalEpochs, totalSteps } from '../../plan/phases.js';
+import { divideStep, largestStep, planStep, samplesAt, totalEpochs, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { runConfig } from '../support/run-config.js';
 
@@ -42,8 +42,8 @@ function visitsOfEpoch(config: RunConfig, epoch: number, world: number): number[
   const perEpoch = stepsPerEpoch(config);
   for (let step = epoch * perEpoch; step < (epoch + 1) * perEpoch; step += 1) {
     const plan = planStep(config, step);
-    for (let rank = 0; rank < world; rank += 1) {
-      for (const id of plannedShare(plan, rank, world)) visits[id]! += 1;
+    for (const share of divideStep(plan, world)) {
+      for (const id of samplesAt(plan, share)) visits[id]! += 1;
     }
   }
   return visits;

@@ -8,12 +8,15 @@ import { StateSource } from '../../proto/gen/coordinator.js';
 import { isRecorded, isReport } from '../../worker/session/coordinator-link.js';
 import {
   type Driver,
+  divideEvenly,
   driveMembership,
   epochMessage,
   evaluationMessage,
   failedMessage,
   finishedMessage,
   heartbeatMessage,
+  idsAt,
+  idsOf,
   type Message,
   readyMessage,
   registerMessage,
@@ -71,6 +74,8 @@ interface Process {
   occupation: Occupation;
   /** After how many steps its state is. */
   held: number | null;
+  /** Of the next step, which was cut off: the micro-batches that it has computed. */
+  computed: number[];
   vote: StopVote;
 }
 
@@ -127,7 +132,9 @@ export function openClusterModel(o: {
       if (effect.kind === 'stepCommitted') {
         const { step, shares, samples } = effect.value;
         expect(step).toBe(committed.length);
-        expect(shares.reduce((sum, share) => sum + share.length, 0)).toBe(samples);
+        const ids = shares.flatMap((share) => [...share]);
+        expect(ids.length).toBe(samples);
+        expect(ids.toSorted((a, b) => a - b)).toEqual(idsOf(step, 0, 1));
         committed.push(step);
       }
       if (effect.kind === 'evaluated') close(evaluated, effect.value.epoch, effect.value.step);
@@ -194,7 +201,13 @@ export function openClusterModel(o: {
       return;
     }
     forget(process);
-    Object.assign(process, { occupation: { kind: 'opening' }, kept: [], held: null, assigned: null });
+    Object.assign(process, {
+      occupation: { kind: 'opening' },
+      kept: [],
+      held: null,
+      computed: [],
+      assigned: null,
+    });
   };
   /** It need not answer any more. */
   const forget = (process: Process) => {
@@ -237,8 +250,13 @@ export function openClusterModel(o: {
     if (at < 0) return false;
     const { generation } = interrupted[at]!;
     interrupted.splice(at, 1);
+    // What it has put into the sum, it has computed.
+    if (process.occupation.kind === 'summing') {
+      process.computed = shareOf(process.occupation.assignment, process.held!);
+    }
     process.occupation = { kind: 'idle' };
-    say(process, standbyMessage(generation, process.held ?? undefined));
+    const { held, computed } = process;
+    say(process, standbyMessage(generation, held ?? undefined, `state-${held}`, computed));
     return true;
   };
   const act = (process: Process): boolean => {
@@ -287,7 +305,13 @@ export function openClusterModel(o: {
       // One that hangs sends nothing; the coordinator will notice.
       if (source.hung) return false;
     }
+    if (process.held !== step) process.computed = [];
     process.held = step;
+    // Nobody takes from it what it has.
+    if (assignment.startShare !== undefined) {
+      expect(assignment.startShare.microBatches).toEqual(expect.arrayContaining(process.computed));
+    }
+    expect(assignment.startShare === undefined && process.computed.length > 0).toBe(false);
     process.occupation = { kind: 'ready', assignment };
     say(process, readyMessage(`state-${step}`, step, generation));
     return true;
@@ -317,6 +341,7 @@ export function openClusterModel(o: {
     const votes = [...sums.get(`${generation}/${step}`)!.values()];
     const taken = step + 1;
     process.held = taken;
+    process.computed = [];
     const stops = votes.some((vote) => vote !== 'go on') && taken < totalSteps;
     const ends: Message[] = [];
     if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(assignment, taken));
@@ -324,9 +349,14 @@ export function openClusterModel(o: {
       ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
     if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
     process.occupation = { kind: 'training', assignment, todo: ends };
-    say(process, stepMessage(rank, step, worldSize, { generation }));
+    const sampleIds = shareOf(assignment, step).flatMap((position) => idsAt(step, position));
+    say(process, stepMessage(rank, step, worldSize, { generation, sampleIds }));
     return true;
   };
+  const shareOf = ({ startShare, startStep, rank, worldSize }: Assignment, step: number): number[] =>
+    step === Number(startStep) && startShare !== undefined
+      ? startShare.microBatches
+      : [...divideEvenly(worldSize)[rank]!];
   const epochEnd = ({ generation, rank, worldSize }: Assignment, step: number): Message[] => {
     const ids = Array.from({ length: validCount }, (_, id) => id).filter((id) => id % worldSize === rank);
     const evaluation = evaluationMessage(rank, step, ids);
@@ -349,6 +379,7 @@ export function openClusterModel(o: {
     if (processes.has(id) || result !== null) return;
     const process: Process = {
       ...{ id, port: 7000 + nextSession, session: null, hung: false, leaving: false, held: null },
+      computed: [],
       ...{ vote: 'go on' as const, assigned: null, kept: [], outbox: [] },
       occupation: { kind: 'opening' },
     };

@@ -1,6 +1,6 @@
 import type { Mixup } from '../../plan/mixup.js';
 import { type Grid, gridOf, joinSummaries, judge } from '../../worker/model/exact-sum.js';
-import type { Compute, ComputeShape } from '../../worker/training/compute.js';
+import type { Compute, ComputeShape, KeyedBatch } from '../../worker/training/compute.js';
 import { fakeKernels } from './kernels.js';
 
 /** Values in the fake network's one parameter. */
@@ -49,6 +49,8 @@ export interface FakeCompute extends Compute {
   readonly averageDecays: (number | null)[];
   /** Of each step's micro-batches. */
   readonly mixups: (Mixup | undefined)[][];
+  /** The micro-batches of each sum. */
+  readonly summed: number[][];
   readonly state: Float32Array;
   /** Of the sum under way, as a rank has it. */
   readonly vector: Float32Array;
@@ -64,15 +66,21 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   const calls: string[] = [];
   const averageDecays: (number | null)[] = [];
   const mixups: (Mixup | undefined)[][] = [];
+  const summed: number[][] = [];
   const state = new Float32Array(fakeShape.state.length);
   const layout = fakeShape.reductions.all!;
   const vector = new Float32Array(layout.length);
   const amaxAt = fakeShape.state.amax.offset;
   let grid: Grid;
+  let count: number;
+  let asked: readonly KeyedBatch[] = [];
+  /** Of the sum that was begun last. */
+  let own = { sums: new Int32Array(width), largest: 0, microBatches: [] as number[], rows: [] as number[] };
   const compute: FakeCompute = {
     calls,
     averageDecays,
     mixups,
+    summed,
     state,
     vector,
     async open() {
@@ -96,31 +104,50 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
       calls.push('resetMoments');
       state.fill(0, width);
     },
-    async gradientPart(part, batches, { microBatches, largest: given, cancelled }) {
+    async gradientPart(part, batches, { microBatches, largest: given, continues, cancelled }) {
       if (Atomics.load(cancelled, 0) !== 0) throw new Error('the step was given up');
       calls.push(`gradientPart ${part}`);
-      if (part === 0) mixups.push(batches.map(({ mixup }) => mixup));
-      grid = gridOf(given ?? Float32Array.of(state[amaxAt]), microBatches);
-      const sums = new Int32Array(width);
-      let largest = 0;
-      const rows = batches.flatMap(({ batch: { labels }, key }) => {
-        const values = [...labels].map((label) =>
-          label === options.poison ? Number.NaN : label + (key[0] % 7) + 1 / 3,
-        );
-        const sum = Math.fround(values.reduce((total, value) => total + value, 0));
-        for (let index = 0; index < width; index++) {
-          largest = Math.max(largest, Math.abs(sum * (index + 1)));
-          sums[index] += Math.round(sum * (index + 1) * grid.scales[0]);
+      // All parts of a sum are asked for with the same batches.
+      if (batches !== asked) {
+        asked = batches;
+        mixups.push(batches.map(({ mixup }) => mixup));
+        summed.push(batches.map(({ microBatch }) => microBatch));
+        if (!continues) {
+          grid = gridOf(given ?? Float32Array.of(state[amaxAt]), microBatches);
+          own = { sums: new Int32Array(width), largest: 0, microBatches: [], rows: [] };
         }
-        return [labels.reduce((total, label) => total + label, 0), 0, labels.length, 1];
-      });
+        count = microBatches;
+        for (const { batch, key, microBatch } of batches) {
+          const { labels } = batch;
+          const values = [...labels].map((label) =>
+            label === options.poison ? Number.NaN : label + (key[0] % 7) + 1 / 3,
+          );
+          const sum = Math.fround(values.reduce((total, value) => total + value, 0));
+          for (let index = 0; index < width; index++) {
+            own.largest = Math.max(own.largest, Math.abs(sum * (index + 1)));
+            own.sums[index] += Math.round(sum * (index + 1) * grid.scales[0]);
+          }
+          own.microBatches.push(microBatch);
+          own.rows.push(
+            labels.reduce((total, label) => total + label, 0),
+            0,
+            labels.length,
+            1,
+          );
+        }
+      }
       const { start, end } = layout.parts[part];
-      new Int32Array(vector.buffer).set(sums.subarray(start, Math.min(end, width)), start);
+      new Int32Array(vector.buffer).set(own.sums.subarray(start, Math.min(end, width)), start);
       if (part < layout.parts.length - 1) return null;
-      return { largest: Float32Array.of(largest), rows: Float32Array.from(rows) };
+      const { microBatches: computed, rows } = own;
+      return {
+        largest: Float32Array.of(own.largest),
+        microBatches: [...computed],
+        rows: Float32Array.from(rows),
+      };
     },
     async sumAlone(batches, request) {
-      const whole = { ...request, cancelled: new Int32Array(1) };
+      const whole = { ...request, continues: false, cancelled: new Int32Array(1) };
       await compute.gradientPart(0, batches, whole);
       const summary = (await compute.gradientPart(1, batches, whole))!;
       vector.set(new Int32Array(vector.buffer, 0, width));
@@ -128,7 +155,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     },
     async apply(summaries, { learningRates, averageDecay }) {
       calls.push('apply');
-      const largest = joinSummaries(summaries, layout, vector);
+      const largest = joinSummaries(summaries, count, layout, vector);
       const verdict = judge(largest, grid, layout, vector);
       if (verdict === 'overflow') {
         mixups.pop();

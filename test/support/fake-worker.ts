@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { plannedShare, planStep, totalSteps } from '../../plan/phases.js';
+import { divideStep, planStep, samplesAt, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import {
   Activity,
@@ -144,7 +144,11 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       stopped = await options.stopVotes.vote(generation, step, worldSize, stopVote);
       if (turn !== ownTurn) return;
       const plan = planStep(config, step);
-      const sampleIds = [...plannedShare(plan, rank, worldSize)];
+      const share =
+        assignment.startShare !== undefined && step === Number(startStep)
+          ? assignment.startShare.microBatches
+          : divideStep(plan, worldSize)[rank]!;
+      const sampleIds = [...samplesAt(plan, share)];
       const samples = plan.sampleIds.length;
       const counts = { loss: 1 / (step + 1), correct: 2, samples, skipped: false, seconds: 0.01 };
       say({ $case: 'stepCommitted', value: { generation, step: BigInt(step), rank, sampleIds, ...counts } });
@@ -169,7 +173,8 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (message.$case === 'welcome') say({ $case: 'standby', value: { generation: 0n } });
     if (message.$case === 'interrupt') {
       turn += 1;
-      const state = held === null ? undefined : { step: BigInt(held), stateDigest: stateDigest(held) };
+      const state =
+        held === null ? undefined : { step: BigInt(held), stateDigest: stateDigest(held), microBatches: [] };
       say({ $case: 'standby', value: { generation: message.value.generation, held: state } });
     }
     if (message.$case === 'begin') begin();

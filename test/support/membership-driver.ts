@@ -3,6 +3,7 @@ import { beginMembership, reduce } from '../../coordinator/membership/membership
 import type { Effect, Event } from '../../coordinator/membership/membership-events.js';
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import type { Rules } from '../../coordinator/membership/rules.js';
+import { type Division, shareOf } from '../../plan/micro-batches.js';
 import { Activity, type Attachment, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
@@ -38,8 +39,9 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     },
     validCount: 4,
     stepsPerEpoch: 4,
-    sharesOf: (step, worldSize) =>
-      Array.from({ length: worldSize }, (_, rank) => Uint32Array.from(idsOf(step, rank, worldSize))),
+    divisionOf: (_, worldSize) => divideEvenly(worldSize),
+    microBatchesOf: (step) =>
+      Array.from({ length: microBatches }, (_, position) => Uint32Array.from(idsAt(step, position))),
     restoresState: false,
     silenceMs: 5_000,
     leaveMs: 5_000,
@@ -103,8 +105,14 @@ export function heartbeatMessage(
 }
 
 /** Of a worker that has everything but a place: after Welcome, or after the interruption of `generation`. */
-export function standbyMessage(generation = 0n, heldStep?: number, digest = `state-${heldStep}`): Message {
-  const held = heldStep === undefined ? undefined : { step: BigInt(heldStep), stateDigest: digest };
+export function standbyMessage(
+  generation = 0n,
+  heldStep?: number,
+  digest = `state-${heldStep}`,
+  microBatches: number[] = [],
+): Message {
+  const held =
+    heldStep === undefined ? undefined : { step: BigInt(heldStep), stateDigest: digest, microBatches };
   return { $case: 'standby', value: { generation, held } };
 }
 
@@ -114,12 +122,26 @@ export function join(driver: Driver, session: number, workerId: string, port = 7
   driver.say(session, standbyMessage());
 }
 
-function idsOf(step: number, rank: number, worldSize: number): number[] {
-  const first = (step * worldSize + rank) * 2;
+/** Of each step, with two samples each. */
+export const microBatches = 4;
+
+export function idsAt(step: number, position: number): number[] {
+  const first = (step * microBatches + position) * 2;
   return [first, first + 1];
 }
 
-/** Two samples per rank, ids that follow from step and rank. */
+export function divideEvenly(worldSize: number): Division {
+  return Array.from({ length: worldSize }, (_, rank) => {
+    const { start, end } = shareOf(microBatches, rank, worldSize);
+    return Array.from({ length: end - start }, (__, index) => start + index);
+  });
+}
+
+/** A rank's share of a step by the plan. */
+export function idsOf(step: number, rank: number, worldSize: number): number[] {
+  return divideEvenly(worldSize)[rank]!.flatMap((position) => idsAt(step, position));
+}
+
 export function stepMessage(
   rank: number,
   step: number,
@@ -132,7 +154,7 @@ export function stepMessage(
     rank,
     loss: 1 / (step + 1),
     correct: 1,
-    samples: 2 * worldSize,
+    samples: 2 * microBatches,
     skipped: false,
     sampleIds: idsOf(step, rank, worldSize),
     seconds: 0.5 + rank,
@@ -218,13 +240,24 @@ export function onlyRejection(driver: Driver) {
   return rejections[0]!.error;
 }
 
-/** The assignments of a generation: session, start and where the state comes from. */
+/** The assignments of a generation. */
+export function assigned(driver: Driver, generation: bigint) {
+  return driver
+    .of('send')
+    .flatMap(({ session, message: { message } }) =>
+      message?.$case === 'assignment' && message.value.generation === generation
+        ? [{ session, ...message.value }]
+        : [],
+    );
+}
+
+/** Of the same: session, start and where the state comes from. */
 export function assignments(driver: Driver, generation: bigint) {
-  return driver.of('send').flatMap(({ session, message: { message } }) => {
-    if (message?.$case !== 'assignment' || message.value.generation !== generation) return [];
-    const { startStep, stateSource, statePeerAddress, epochEndDue } = message.value;
-    return [{ session, step: Number(startStep), stateSource, from: statePeerAddress, epochEndDue }];
-  });
+  return assigned(driver, generation).map(
+    ({ session, startStep, stateSource, statePeerAddress: from, epochEndDue }) => {
+      return { session, step: Number(startStep), stateSource, from, epochEndDue };
+    },
+  );
 }
 
 /** Lets time pass in which these sessions are heard from. */

@@ -7,6 +7,7 @@ import type { StepEvent, TaskEnd, TaskEvent } from '../../worker/training/task.j
 import { createFakeCompute, fakeShape } from './fake-compute.js';
 import { createFakeLoader } from './fake-loader.js';
 import { createFakeRings } from './fake-ring.js';
+import { stepContext } from './step-context.js';
 
 export interface RankOutcome {
   readonly events: TaskEvent[];
@@ -51,7 +52,6 @@ export function runWorld(
       if (state) fake.state.set(state);
       const compute = lossAt === undefined ? fake : bendLoss(fake, lossAt);
       const loader = createFakeLoader();
-      const layout = fakeShape.reductions.all!;
       const { vector } = fake;
       const { signal } = new AbortController();
       const events: TaskEvent[] = [];
@@ -71,10 +71,11 @@ export function runWorld(
           signal,
           startStep,
           epochEndDue,
+          startShare: null,
           onEvaluated: (images) => evaluated.push(images),
         },
         snapshots: createSnapshots(compute, fakeShape.state),
-        context: () => ({ config, compute, ring, layout, vector, requests, signal }),
+        context: () => stepContext({ config, compute, ring, vector, requests, signal }),
       });
       let next = await run.next();
       for (; !next.done; next = await run.next()) events.push(next.value);

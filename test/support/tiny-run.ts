@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LedgerLine, StepLine } from '../../coordinator/run-store/ledger.js';
-import { plannedShare, planStep, totalSteps } from '../../plan/phases.js';
+import { divideStep, planStep, samplesAt, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { runConfig } from './run-config.js';
@@ -54,7 +54,7 @@ export function tinyDataset(): Dataset {
 /** What each rank computes of a step. */
 export function sharesOf(config: RunConfig, step: number, worldSize: number): number[][] {
   const plan = planStep(config, step);
-  return Array.from({ length: worldSize }, (_, rank) => [...plannedShare(plan, rank, worldSize)]);
+  return divideStep(plan, worldSize).map((share) => [...samplesAt(plan, share)]);
 }
 
 export function stepLine(config: RunConfig, step: number, worldSize = 2, generation = 1): StepLine {

@@ -5,7 +5,7 @@ export const turnBytes = 64;
 
 /** Addresses in the module's memory: where the operands begin, and where the first one ends. */
 type Kernel = (first: number, second: number, firstEnd: number) => void;
-type Encoder = (ints: number, floats: number, intsEnd: number, scale: number) => number;
+type Encoder = (own: number, floats: number, ownEnd: number, scale: number) => number;
 
 /** kernels.wat's functions, which it describes. */
 export interface Kernels {
@@ -20,14 +20,14 @@ export interface Kernels {
   /** floats := halves, which come first */
   readonly bfloat16ToFloat32: Kernel;
   /**
-   * ints := floats as whole multiples of 1 / scale, rounded to nearest, ties to even; the two may be one. What
+   * own := floats as whole multiples of 1 / scale, rounded to nearest, ties to even; then floats := own, as ints. What
    * int32 does not hold becomes its nearest, NaN becomes 0. Answers the largest magnitude of the floats, NaN
    * where there is one.
    */
   readonly encode: Encoder;
-  /** ints := ints + what `encode` makes of the floats. */
+  /** own := own + what `encode` makes of the floats; then floats := own. */
   readonly encodeAdd: Encoder;
-  /** As those, but what they leave in the place of the ints is rounded to float32. */
+  /** As those, but the floats become what is left in their place rounded to float32, and own stays as it is. */
   readonly encodeFinished: Encoder;
   readonly encodeAddFinished: Encoder;
 }

@@ -30,22 +30,25 @@ export function allocateReductionVector(length: number): Float32Array<SharedArra
   return new Float32Array(adoptMemory(allocateMemory(4 * length), 0), 0, length);
 }
 
-/** A reduction vector, and as much room where kernels reach it too; `memory` is what other threads adopt. */
+/**
+ * A reduction vector, and as much room where kernels reach it too, for this rank's own part of the sum: it stays when
+ * the vector is reduced. `memory` is what other threads adopt.
+ */
 export interface SumMemory {
   readonly memory: WebAssembly.Memory;
   readonly vector: Float32Array<SharedArrayBuffer>;
-  readonly scratch: Float32Array<SharedArrayBuffer>;
+  readonly own: Float32Array<SharedArrayBuffer>;
 }
 
 export function allocateSumMemory(length: number): SumMemory {
   // In pages of its own: those of the vector may be shared with other processes.
-  const scratchAt = pageBytes * Math.ceil((4 * length) / pageBytes);
-  const memory = allocateMemory(scratchAt + 4 * length);
+  const ownAt = pageBytes * Math.ceil((4 * length) / pageBytes);
+  const memory = allocateMemory(ownAt + 4 * length);
   const buffer = adoptMemory(memory, 0);
   return {
     memory,
     vector: new Float32Array(buffer, 0, length),
-    scratch: new Float32Array(buffer, scratchAt, length),
+    own: new Float32Array(buffer, ownAt, length),
   };
 }
 

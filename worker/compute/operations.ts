@@ -48,15 +48,15 @@ export function createOperations(): ComputeOperations {
     checksum: () => createHash('sha256').update(program().checksums()).digest('hex'),
     resetMoments: () => program().resetMoments(),
     gradientPart(part, batches, { cancelled, ...request }) {
-      const { vector, scratch } = sums.get(request.trainable)!;
+      const { vector, own } = sums.get(request.trainable)!;
       const proceed = () => {
         if (Atomics.load(cancelled, 0) !== 0) throw new RondoError('cancelled', 'the step was given up');
       };
-      return program().gradientPart(part, batches, { ...request, vector, scratch, proceed });
+      return program().gradientPart(part, batches, { ...request, vector, own, proceed });
     },
     sumAlone(batches, request) {
-      const { vector, scratch } = sums.get(request.trainable)!;
-      return program().sumAlone(batches, { ...request, vector, scratch });
+      const { vector, own } = sums.get(request.trainable)!;
+      return program().sumAlone(batches, { ...request, vector, own });
     },
     apply(summaries, { trainable, ...update }) {
       const { vector } = sums.get(trainable)!;

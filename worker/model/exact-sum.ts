@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { RondoError } from '../../runtime/errors.js';
 import { workspaceOf } from '../arithmetic/reduction-vector.js';
 import type { ReductionLayout } from './layout.js';
 
@@ -63,29 +64,31 @@ function exponentOf(value: number): number {
 export interface Summary {
   /** The largest magnitude of each gradient in any of them; NaN where there is one. */
   readonly largest: Float32Array;
+  /** Their places among the step's micro-batches. */
+  readonly microBatches: readonly number[];
   /** Statistics and tail of each, as they lie in the vector, one micro-batch after the other. */
   readonly rows: Float32Array;
 }
 
 /**
- * Puts the gradients of `range` on the grid: `vector` := or, if it `adds`, += those of `floats`, which lie at
- * the same places there and may be the vector itself. Notes their magnitudes in `largest`.
+ * Puts the gradients of `range`, floats of `vector`, on the grid: `own`, at the same places, := or, if it `adds`,
+ * += them, and `vector` becomes the same. Notes their magnitudes in `largest`.
  */
 export function encodeGradients(o: {
   readonly layout: ReductionLayout;
   readonly grid: Grid;
   /** Of whole gradients. */
   readonly range: { readonly start: number; readonly end: number };
-  readonly floats: Float32Array;
   readonly vector: Float32Array;
+  readonly own: Float32Array;
   readonly adds: boolean;
-  /** Whether the sum is complete: it is left as float32, as the ring leaves it. */
+  /** Whether the sum is complete: `vector` is left as float32, as the ring leaves it, and `own` as it was. */
   readonly finishes: boolean;
   readonly largest: Float32Array;
 }): void {
-  const { layout, grid, range, floats, vector, largest } = o;
+  const { layout, grid, range, vector, own, largest } = o;
   const kernels = workspaceOf(vector)?.kernels;
-  assert(kernels !== undefined && floats.buffer === vector.buffer, 'kernels reach the vector and the floats');
+  assert(kernels !== undefined && own.buffer === vector.buffer, 'kernels reach the vector and the own sum');
   const encode = o.finishes
     ? kernels[o.adds ? 'encodeAddFinished' : 'encodeFinished']
     : kernels[o.adds ? 'encodeAdd' : 'encode'];
@@ -93,8 +96,8 @@ export function encodeGradients(o: {
     if (offset < range.start || offset >= range.end) continue;
     // The zeros that fill up its last row too.
     const end = layout.gradients[index + 1]?.offset ?? layout.gradientLength;
-    const [ints, from] = [vector.byteOffset + 4 * offset, floats.byteOffset + 4 * offset];
-    const found = encode(ints, from, ints + 4 * (end - offset), grid.scales[index]!);
+    const [ints, floats] = [own.byteOffset + 4 * offset, vector.byteOffset + 4 * offset];
+    const found = encode(ints, floats, ints + 4 * (end - offset), grid.scales[index]!);
     largest[index] = Math.max(largest[index]!, found);
   }
 }
@@ -115,26 +118,44 @@ export function scaleGradients(vector: Float32Array, layout: ReductionLayout, fa
 }
 
 /**
- * Joins all ranks' summaries, in the order of their micro-batches: statistics and tail of `vector` become their
- * sums. Answers the largest magnitude of each gradient.
+ * Joins all ranks' summaries: statistics and tail of `vector` become their sums, in the order of the `count`
+ * micro-batches, whoever computed them. Answers the largest magnitude of each gradient.
+ *
+ * @throws RondoError `internal` when a micro-batch is missing or was computed twice.
  */
 export function joinSummaries(
   summaries: readonly Summary[],
+  count: number,
   layout: ReductionLayout,
   vector: Float32Array,
 ): Float32Array {
-  const largest = new Float32Array(layout.gradients.length);
   const length = layout.length - layout.gradientLength;
+  const computed = summaries.flatMap(({ microBatches, rows }) =>
+    microBatches.map((microBatch, index) => {
+      return { microBatch, row: rows.subarray(index * length, (index + 1) * length) };
+    }),
+  );
+  computed.sort((a, b) => a.microBatch - b.microBatch);
+  if (computed.length !== count || computed.some(({ microBatch }, place) => microBatch !== place)) {
+    const told = summaries.map(
+      ({ microBatches }, rank) => `rank ${rank}: ${microBatches.join(' ') || 'none'}`,
+    );
+    const text = `of ${count} micro-batches the ranks computed others: ${told.join('; ')}`;
+    throw new RondoError('internal', text);
+  }
   const sums = new Float64Array(length);
+  for (const { row } of computed) {
+    row.forEach((value, index) => {
+      sums[index]! += value;
+    });
+  }
+  vector.set(sums, layout.gradientLength);
+  const largest = new Float32Array(layout.gradients.length);
   for (const summary of summaries) {
     summary.largest.forEach((value, index) => {
       largest[index] = Math.max(largest[index]!, value);
     });
-    summary.rows.forEach((value, index) => {
-      sums[index % length]! += value;
-    });
   }
-  vector.set(sums, layout.gradientLength);
   return largest;
 }
 

@@ -40,65 +40,79 @@ export function buildGradientGraph(
   });
 }
 
+/** What a micro-batch of a sum is fed, and its place among the step's. */
+export interface Summand {
+  readonly microBatch: number;
+  readonly feeds: Feeds;
+}
+
 /** A sum over micro-batches under way. */
 export interface RunningSum {
   readonly layout: ReductionLayout;
   readonly grid: Grid;
-  /** Whole, and where kernels reach them: what the sum is written to, and room for one more micro-batch. */
+  /** How many micro-batches the step has on all ranks. */
+  readonly count: number;
+  /** Whole, and where kernels reach them: what is reduced, and this rank's own part of it, which outlives that. */
   readonly vector: Float32Array;
-  readonly scratch: Float32Array;
+  readonly own: Float32Array;
   /** As a Summary's, of the micro-batches so far. */
   readonly largest: Float32Array;
+  readonly microBatches: number[];
   readonly rows: Float32Array[];
   /** Called before each run; throws when nobody wants the sum any more. */
   proceed(): void;
 }
 
-/** @param o.largest what the grid is made for, by gradient */
+/**
+ * @param o.largest what the grid is made for, by gradient
+ * @param o.microBatches of the step, on all ranks
+ */
 export function beginSum(
   layout: ReductionLayout,
-  o: Pick<RunningSum, 'vector' | 'scratch'> & {
+  o: Pick<RunningSum, 'vector' | 'own'> & {
     readonly microBatches: number;
     readonly largest: Float32Array;
     proceed?(): void;
   },
 ): RunningSum {
-  const { vector, scratch, proceed = () => {} } = o;
-  const grid = gridOf(o.largest, o.microBatches);
+  const { vector, own, microBatches: count, proceed = () => {} } = o;
   const largest = new Float32Array(layout.gradients.length);
-  return { layout, grid, vector, scratch, largest, rows: [], proceed };
+  const grid = gridOf(o.largest, count);
+  return { layout, grid, count, vector, own, largest, microBatches: [], rows: [], proceed };
 }
 
-export function summarize({ layout, largest, rows }: RunningSum): Summary {
+export function summarize({ layout, largest, microBatches, rows }: RunningSum): Summary {
   const rowLength = layout.length - layout.gradientLength;
   const joined = new Float32Array(rows.length * rowLength);
   for (const [index, row] of rows.entries()) joined.set(row, index * rowLength);
-  return { largest, rows: joined };
+  return { largest, microBatches: [...microBatches], rows: joined };
 }
 
 /**
- * Runs part `part` of a sum over micro-batches, given what each is fed, so that the vector holds the gradients
- * of that part on the grid afterwards. The first part is asked for first; it computes all micro-batches but the
- * last one.
+ * Runs part `part` of a sum, to which `summands` are added, so that the vector holds the gradients of that part on the
+ * grid afterwards. The first part is asked for first; it computes all micro-batches but the last one.
  */
 export function runPart(
   session: Session,
   gradient: GradientGraph,
   part: number,
-  batches: readonly Feeds[],
+  summands: readonly Summand[],
   sum: RunningSum,
 ): void {
-  const { layout, vector, scratch } = sum;
+  const { layout, vector, own, rows } = sum;
   const place = layout.parts[part]!;
-  const last = batches.at(-1);
-  if (last === undefined) return void vector.fill(0, place.start, place.end);
-  if (part === 0) addWhole(session, gradient, batches.slice(0, -1), sum);
+  const last = summands.at(-1);
+  if (last === undefined) {
+    if (rows.length === 0) vector.fill(0, place.start, place.end);
+    else vector.set(own.subarray(place.start, place.end), place.start);
+    return;
+  }
+  if (part === 0) addWhole(session, gradient, summands.slice(0, -1), sum);
   const { values, feeds } = gradient.parts[part]!;
-  const floats = batches.length === 1 ? vector : scratch;
   sum.proceed();
-  const needed = Object.fromEntries(Object.entries(last).filter(([name]) => feeds.has(name)));
-  runHandOver(session, values, needed, floats.subarray(place.start, place.end));
-  addValues(sum, floats, place, { adds: batches.length > 1, finishes: false });
+  const needed = Object.fromEntries(Object.entries(last.feeds).filter(([name]) => feeds.has(name)));
+  runHandOver(session, values, needed, vector.subarray(place.start, place.end));
+  addValues(sum, last, place, false);
 }
 
 /**
@@ -108,38 +122,40 @@ export function runPart(
 export function runAlone(
   session: Session,
   gradient: GradientGraph,
-  batches: readonly Feeds[],
+  summands: readonly Summand[],
   sum: RunningSum,
 ): void {
-  assert(batches.length > 0, 'a worker that is alone computes every micro-batch');
-  addWhole(session, gradient, batches, sum, batches.length - 1);
+  assert(summands.length > 0, 'a worker that is alone computes every micro-batch');
+  addWhole(session, gradient, summands, sum, summands.length - 1);
 }
 
 /** @param last which of them completes the sum */
 function addWhole(
   session: Session,
   gradient: GradientGraph,
-  batches: readonly Feeds[],
+  summands: readonly Summand[],
   sum: RunningSum,
   last?: number,
 ): void {
   const whole = { start: 0, end: sum.layout.length };
-  for (const [index, feeds] of batches.entries()) {
+  for (const [index, summand] of summands.entries()) {
     sum.proceed();
-    const floats = index === 0 ? sum.vector : sum.scratch;
-    runHandOver(session, gradient.whole, feeds, floats);
-    addValues(sum, floats, whole, { adds: index > 0, finishes: index === last });
+    runHandOver(session, gradient.whole, summand.feeds, sum.vector);
+    addValues(sum, summand, whole, index === last);
   }
 }
 
-/** Takes a micro-batch's values in `range` into the sum. */
+/** Takes a micro-batch's values in `range`, which lie in the vector, into the sum. */
 function addValues(
   sum: RunningSum,
-  floats: Float32Array,
+  { microBatch }: Summand,
   range: { readonly start: number; readonly end: number },
-  how: { readonly adds: boolean; readonly finishes: boolean },
+  finishes: boolean,
 ): void {
-  const { layout, rows } = sum;
-  encodeGradients({ ...sum, ...how, floats, range });
-  if (range.end === layout.length) rows.push(floats.slice(layout.gradientLength, layout.length));
+  const { layout, vector, microBatches, rows } = sum;
+  // A micro-batch is counted when all of it is there.
+  encodeGradients({ ...sum, adds: rows.length > 0, finishes, range });
+  if (range.end < layout.length) return;
+  microBatches.push(microBatch);
+  rows.push(vector.slice(layout.gradientLength, layout.length));
 }

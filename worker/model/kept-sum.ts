@@ -8,9 +8,9 @@ import { placeholder } from '../tensorflow/ops/placeholder.js';
 import { all, max } from '../tensorflow/ops/reductions.js';
 import { assign, assignAdd, read, variable } from '../tensorflow/ops/variables.js';
 import { rowLength } from '../tensorflow/rows.js';
-import type { Feeds, Session } from '../tensorflow/session.js';
+import type { Session } from '../tensorflow/session.js';
 import { type ParameterBlock, rowsOf } from './blocks.js';
-import type { RunningSum } from './gradient-parts.js';
+import type { RunningSum, Summand } from './gradient-parts.js';
 import type { ReductionLayout } from './layout.js';
 import { joinParts, ownersOf, type Reduced, scaleBlocks, splitStatistics } from './reduction-graph.js';
 import { summandsOf, type TrainingPass } from './training-pass.js';
@@ -78,12 +78,13 @@ export function keepSum(
 export function runKept(
   session: Session,
   { scales, started, added }: KeptSum,
-  batches: readonly Feeds[],
-  { grid, largest, rows }: RunningSum,
+  summands: readonly Summand[],
+  { grid, largest, microBatches, rows }: RunningSum,
 ): void {
-  assert(batches.length > 0, 'a worker that is alone computes every micro-batch');
-  for (const [index, feeds] of batches.entries()) {
+  assert(summands.length > 0, 'a worker that is alone computes every micro-batch');
+  for (const [index, { microBatch, feeds }] of summands.entries()) {
     const found = session.run({ ...feeds, [scales]: grid.scales }, { ...(index === 0 ? started : added) });
+    microBatches.push(microBatch);
     rows.push(found.rows);
     for (const [gradient, value] of found.largest.entries()) {
       largest[gradient] = found.finite[0] === 1 ? Math.max(largest[gradient]!, value) : Number.NaN;

@@ -10,7 +10,7 @@ import { type Feeds, openSession } from '../tensorflow/session.js';
 import { type Batch, checkLabels, feedsOf, type ImageBatch, type NormalizedBatch } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { joinSummaries, judge, type Summary, scaleGradients, type Verdict } from './exact-sum.js';
-import { beginSum, type RunningSum, runAlone, runPart, summarize } from './gradient-parts.js';
+import { beginSum, type RunningSum, runAlone, runPart, type Summand, summarize } from './gradient-parts.js';
 import { runKept } from './kept-sum.js';
 import { rankLabels } from './label-ranks.js';
 import type { ReductionLayout, StateLayout } from './layout.js';
@@ -43,6 +43,11 @@ export interface Keyed<B extends Batch> {
   readonly mixup?: Mixup;
 }
 
+/** One of a step's micro-batches, and its place among them. */
+export interface Placed<B extends Batch> extends Keyed<B> {
+  readonly microBatch: number;
+}
+
 export interface SumRequest {
   readonly trainable: Trainable;
   /** Of the step, on all ranks. */
@@ -51,7 +56,8 @@ export interface SumRequest {
   readonly largest: Float32Array | null;
   /** Where kernels reach them: `reduction(trainable).length` values each. */
   readonly vector: Float32Array;
-  readonly scratch: Float32Array;
+  /** This rank's part of the sum; what becomes of the vector does not change it. */
+  readonly own: Float32Array;
   /** Called before each of TensorFlow's runs; throws when nobody wants the sum any more. */
   proceed?(): void;
 }
@@ -87,17 +93,21 @@ export interface Program<B extends Batch = ImageBatch> {
    * One part of the sum over a rank's micro-batches, on the grid (exact-sum.ts), written to its place in the
    * vector; after the last part, what is known beside it. The parts of a sum are asked for in order, 0 first,
    * with the same batches: it does the forward pass, and everything for all micro-batches but the last one.
-   * Changes no state.
+   * A sum that `continues` adds to the one before, which was computed to its end for the same step. Changes no state.
    */
-  gradientPart(part: number, batches: readonly Keyed<B>[], request: SumRequest): Summary | null;
+  gradientPart(
+    part: number,
+    batches: readonly Placed<B>[],
+    request: SumRequest & { readonly continues?: boolean },
+  ): Summary | null;
   /**
    * The whole sum over a step's micro-batches, as the ring would leave it, for a rank that is alone. Changes no
    * state.
    */
-  sumAlone(batches: readonly Keyed<B>[], request: SumRequest): Summary;
+  sumAlone(batches: readonly Placed<B>[], request: SumRequest): Summary;
   /**
    * Completes the vector of the sum that was begun last, when it has been reduced: with what all ranks know
-   * beside it, in the order of their micro-batches. Says what its gradients are multiples of, and their largest
+   * beside it. Says what its gradients are multiples of, and their largest
    * magnitudes.
    */
   finishSum(summaries: readonly Summary[]): {
@@ -156,6 +166,8 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     ...mixup,
     labels: checkLabels(batch, options),
   });
+  const summandsOf = (batches: readonly Placed<Batch>[]): Summand[] =>
+    batches.map((keyed) => ({ microBatch: keyed.microBatch, feeds: feedsOfTraining(keyed) }));
   const program: Program<Batch> = {
     state: built.layout,
     reduction: (trainable) => entries(trainable).reduction,
@@ -177,23 +189,24 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     },
     gradientPart(part, batches, request) {
       const { reduction: layout, gradient } = entries(request.trainable);
-      if (part === 0) sum = begin(layout, request);
+      if (part === 0 && !request.continues) sum = begin(layout, request);
       assert(sum?.layout === layout, 'the first part of a sum is asked for first');
-      runPart(session, gradient, part, batches.map(feedsOfTraining), sum);
+      sum = { ...sum, proceed: request.proceed ?? (() => {}) };
+      runPart(session, gradient, part, summandsOf(batches), sum);
       return part < layout.parts.length - 1 ? null : summarize(sum);
     },
     sumAlone(batches, request) {
       const { reduction: layout, gradient, kept } = entries(request.trainable);
       sum = { ...begin(layout, request), kept: kept !== null };
-      const feeds = batches.map(feedsOfTraining);
-      if (kept === null) runAlone(session, gradient, feeds, sum);
-      else runKept(session, kept.sum, feeds, sum);
+      const summands = summandsOf(batches);
+      if (kept === null) runAlone(session, gradient, summands, sum);
+      else runKept(session, kept.sum, summands, sum);
       return summarize(sum);
     },
     finishSum(summaries) {
       assert(sum !== undefined, 'a sum is begun before it is finished');
-      const { layout, grid, vector } = sum;
-      const largest = joinSummaries(summaries, layout, vector);
+      const { layout, grid, count, vector } = sum;
+      const largest = joinSummaries(summaries, count, layout, vector);
       return { verdict: judge(largest, grid, layout, vector), units: grid.units, largest };
     },
     gradients(batches, trainable, into) {

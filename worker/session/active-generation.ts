@@ -33,7 +33,12 @@ export interface ActiveGeneration {
   requestStop(o: { readonly keepsState: boolean }): void;
   /** Votes for a snapshot after the current step. */
   requestSnapshot(): void;
-  /** Ends the generation where it is; resolves when nothing of it runs any more. Safe to call twice. */
+  /**
+   * Ends the generation where it is, but for the gradients that are being computed, which are kept; resolves when
+   * nothing of it runs any more. Safe to call twice.
+   */
+  interrupt(): Promise<void>;
+  /** The same at once, without the gradients. */
   abort(): Promise<void>;
 }
 
@@ -46,8 +51,8 @@ export function startGeneration(
   services: Promise<GenerationServices>,
   position: Position,
 ): ActiveGeneration {
-  const aborting = new AbortController();
-  const { signal } = aborting;
+  const [ending, abandoning] = [new AbortController(), new AbortController()];
+  const { signal } = ending;
   let [stopRequested, keepRequested, snapshotRequested] = [false, false, false];
   let [hasBegun, isUnderWay] = [false, false];
   let begin = () => {};
@@ -60,7 +65,10 @@ export function startGeneration(
     const { resources, reporter, settleMetrics } = await services;
     const { session, snapshotSteps } = resources;
     try {
-      const generation = await prepareGeneration(assignment, resources, signal);
+      const generation = await prepareGeneration(assignment, resources, {
+        signal,
+        abandoned: abandoning.signal,
+      });
       const { number, startStep, stateDigest, copy } = generation;
       position.generation = number;
       position.step = BigInt(startStep);
@@ -132,8 +140,13 @@ export function startGeneration(
     requestSnapshot() {
       snapshotRequested = true;
     },
+    async interrupt() {
+      ending.abort();
+      await done;
+    },
     async abort() {
-      aborting.abort();
+      ending.abort();
+      abandoning.abort();
       await done;
     },
   };

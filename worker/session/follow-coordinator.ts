@@ -78,7 +78,7 @@ export function createFollower(o: {
   };
   const hearInterrupt = (generation: bigint) => {
     // Not waited for: a compute thread that hangs must not keep this from hearing Goodbye.
-    const ended = active?.abort();
+    const ended = active?.interrupt();
     standing = (async () => {
       await ended;
       const { resources } = await services!;
@@ -153,5 +153,6 @@ export function createFollower(o: {
 /** The state that this worker holds, if any. */
 async function describeHeld({ held, compute }: WorkerResources) {
   if (held.step === null) return undefined;
-  return { step: BigInt(held.step), stateDigest: await compute.checksum() };
+  const { step, microBatches } = held;
+  return { step: BigInt(step), stateDigest: await compute.checksum(), microBatches: [...microBatches] };
 }

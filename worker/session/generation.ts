@@ -13,12 +13,23 @@ import type { Compute, ComputeShape } from '../training/compute.js';
 import { performTask } from '../training/perform-task.js';
 import type { Requests } from '../training/reduce-parts.js';
 import type { Snapshots } from '../training/snapshots.js';
+import type { StepContext, StepShare } from '../training/step.js';
 import type { TaskRun } from '../training/task.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import { receiveState, type StateStream } from './state-transfer.js';
 
 /** Pieces of a state are 1 MiB. */
 const maxStateChunkBytes = 4 << 20;
+
+/** What TensorFlow holds of the run. */
+export interface Held {
+  /** After how many steps the state is; null for none, or for one that is half loaded. */
+  step: number | null;
+  /** Of the next step, which was cut off: those micro-batches whose gradients have been summed. */
+  microBatches: readonly number[];
+}
+
+export const nothingHeld: Held = { step: null, microBatches: [] };
 
 /** What outlives a generation. */
 export interface WorkerResources {
@@ -31,8 +42,7 @@ export interface WorkerResources {
   readonly compute: Compute;
   readonly shape: ComputeShape;
   readonly snapshots: Snapshots;
-  /** After how many steps the state is that TensorFlow holds; null for none, or for one that is half loaded. */
-  readonly held: { step: number | null };
+  readonly held: Held;
   /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
   readonly snapshotSteps: number;
   readonly loader: BatchLoader;
@@ -57,10 +67,10 @@ export interface Generation {
 export async function prepareGeneration(
   assignment: Assignment,
   resources: WorkerResources,
-  signal: AbortSignal,
+  { signal, abandoned }: Pick<StepContext, 'signal' | 'abandoned'>,
 ): Promise<Generation> {
   const { generation, rank, worldSize, peerAddresses, workerIds } = assignment;
-  const { config, compute, exchange, lanes, shape, vectors } = resources;
+  const { config, compute, exchange, lanes, shape, vectors, held } = resources;
   const startStep = Number(assignment.startStep);
   const [{ stateDigest, copy }, ring] = await Promise.all([
     prepareState(assignment, resources, signal),
@@ -83,17 +93,29 @@ export async function prepareGeneration(
     perform: ({ requests, onEvaluated }) =>
       performTask({
         ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
+        startShare: startShareOf(assignment, held),
         epochEndDue: assignment.epochEndDue,
         loader: resources.loader,
         snapshots: resources.snapshots,
         context(trainable) {
           const [layout, vector] = [shape.reductions[trainable]!, vectors[trainable]!];
           // What a bfloat16 wire rounds, a world of one rounds too.
-          const alone = worldSize === 1 && config.wire === 'float32';
-          return { config, compute, ring: alone ? null : ring, layout, vector, requests, signal };
+          const isAlone = worldSize === 1 && config.wire === 'float32';
+          const keep = (microBatches: readonly number[]) => {
+            held.microBatches = microBatches;
+          };
+          return { config, compute, ring, isAlone, layout, vector, requests, keep, signal, abandoned };
         },
       }),
   };
+}
+
+/** The micro-batches that are assigned; all are computed anew unless they are those that are held, and others. */
+function startShareOf({ startShare }: Assignment, held: Held): StepShare | null {
+  if (startShare === undefined) return null;
+  const { microBatches } = startShare;
+  const isKept = held.microBatches.every((microBatch) => microBatches.includes(microBatch));
+  return { microBatches, computed: isKept ? held.microBatches : [] };
 }
 
 async function prepareState(assignment: Assignment, resources: WorkerResources, signal: AbortSignal) {
@@ -127,7 +149,7 @@ async function obtainState(
   const { config, session, compute, snapshots, held, shape } = resources;
   const step = Number(assignment.startStep);
   const load = async (fill: (values: Float32Array) => Promise<void>) => {
-    held.step = null;
+    Object.assign(held, nothingHeld);
     const snapshot = await snapshots.put(step, fill);
     held.step = step;
     return snapshot;

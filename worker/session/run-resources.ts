@@ -15,7 +15,7 @@ import { programOptions } from '../model/program-options.js';
 import { createSnapshots, type Snapshots } from '../training/snapshots.js';
 import { type WatchedLoader, watchLoader } from './activity.js';
 import type { CoordinatorLink } from './coordinator-link.js';
-import type { WorkerResources } from './generation.js';
+import { nothingHeld, type WorkerResources } from './generation.js';
 import { type MetricsPublisher, openPublisher } from './metrics-publisher.js';
 
 const fromCoordinator = {
@@ -112,7 +112,7 @@ export async function openRunResources(
   const publisher = openPublisher({ url, token: natsToken, runId, workerId, member });
   const watched = watchLoader(loader);
   Object.assign(opened, { snapshots, loader, watched, publisher });
-  const held = { step: null };
+  const held = { ...nothingHeld };
   return {
     ...{ runId, publisher },
     resources: { ...kept, config, lanes: opened.lanes, shape, snapshots, held, loader: watched, vectors },

@@ -24,6 +24,7 @@ import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { createCopyAccess } from './copy-access.js';
 import { enrol } from './enrol.js';
 import { createFollower, mayReconnect } from './follow-coordinator.js';
+import { nothingHeld } from './generation.js';
 import type { JoinProof } from './join-proof.js';
 import { keepRead, keepRenewed } from './renewal.js';
 import { createReporter } from './reporter.js';
@@ -136,7 +137,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     if (isFirst && welcome.underWay) await rehearse({ ...resources, signal });
     perEpoch = stepsPerEpoch(resources.config);
     // What it held may be of steps that the others have taken otherwise meanwhile.
-    resources.held.step = null;
+    Object.assign(resources.held, nothingHeld);
     observer?.opened();
     const reporter = createReporter(link, publisher, { runId, workerId });
     return {

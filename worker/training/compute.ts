@@ -13,6 +13,8 @@ import type {
 /** A micro-batch, the random key that decides its dropout, and, with mixup, how its samples are mixed. */
 export interface KeyedBatch {
   readonly batch: ImageBatch;
+  /** Its place among the step's micro-batches. */
+  readonly microBatch: number;
   readonly key: readonly [number, number];
   readonly mixup?: Mixup;
 }
@@ -81,19 +83,20 @@ export interface ComputeOperations {
   resetMoments(): void;
   /**
    * One part of the sum over these micro-batches, at its place in the vector; after the last part, what is known
-   * beside it. All parts are asked for in order, with the same batches, and nothing else between them. What has not begun
-   * when `cancelled`, one value of shared memory, is not 0 any more fails.
+   * beside it. All parts are asked for in order, with the same batches, and nothing else between them. A sum that
+   * `continues` adds to the last one, of the same step, whose parts were all computed, no matter what became of its
+   * vector. What has not begun when `cancelled`, one value of shared memory, is not 0 any more fails.
    */
   gradientPart(
     part: number,
     batches: readonly KeyedBatch[],
-    request: GradientRequest & { readonly cancelled: Int32Array },
+    request: GradientRequest & { readonly continues: boolean; readonly cancelled: Int32Array },
   ): Summary | null;
   /** The whole sum over a step's micro-batches at once, as the ring would leave it, and what is beside it. */
   sumAlone(batches: readonly KeyedBatch[], request: GradientRequest): Summary;
   /**
-   * Updates the state from the vector, reduced over all ranks, and their summaries, in the order of their
-   * micro-batches. Statistics and tail of the vector are their sums afterwards.
+   * Updates the state from the vector, reduced over all ranks, and their summaries. Statistics and tail of the vector
+   * are their sums afterwards.
    */
   apply(summaries: readonly Summary[], options: ApplyOptions): Applied;
   evaluate(batch: ImageBatch): EvaluatedBatch;

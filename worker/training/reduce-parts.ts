@@ -80,15 +80,27 @@ export async function reduceParts(
   }
 }
 
-/** float32: the requests, 1 for each that is made, else 0; the magnitudes; the rows. */
-function encodeMessage({ largest, rows }: Summary, { stop, keep, snapshot }: Requests): Uint8Array {
-  const requests = [stop, keep, snapshot].map(Number);
-  return new Uint8Array(Float32Array.from([...requests, ...largest, ...rows]).buffer);
+/**
+ * float32: the requests, 1 for each that is made, else 0; how many micro-batches there are; the magnitudes; the
+ * micro-batches; the rows.
+ */
+function encodeMessage(
+  { largest, microBatches, rows }: Summary,
+  { stop, keep, snapshot }: Requests,
+): Uint8Array {
+  const head = [Number(stop), Number(keep), Number(snapshot), microBatches.length];
+  return new Uint8Array(Float32Array.from([...head, ...largest, ...microBatches, ...rows]).buffer);
 }
 
 function decodeMessage(bytes: Uint8Array, gradients: number): Requests & { readonly summary: Summary } {
   const message = new Float32Array(bytes.slice().buffer);
   const [stop, keep, snapshot] = Array.from(message.subarray(0, 3), (asked) => asked === 1);
-  const [largest, rows] = [message.subarray(3, 3 + gradients), message.subarray(3 + gradients)];
-  return { summary: { largest, rows }, stop: stop!, keep: keep!, snapshot: snapshot! };
+  const magnitudesEnd = 4 + gradients;
+  const rowsStart = magnitudesEnd + message[3]!;
+  const summary = {
+    largest: message.subarray(4, magnitudesEnd),
+    microBatches: [...message.subarray(magnitudesEnd, rowsStart)],
+    rows: message.subarray(rowsStart),
+  };
+  return { summary, stop: stop!, keep: keep!, snapshot: snapshot! };
 }

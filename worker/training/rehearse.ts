@@ -33,10 +33,13 @@ export async function rehearse(o: {
     if (done.has(trainable)) continue;
     done.add(trainable);
     await compute.load(state);
-    await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], 0, {
-      ...{ config, compute, ring: ringOfOne, layout: shape.reductions[trainable]!, signal },
+    const share = { microBatches: [0], computed: [] };
+    await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], share, {
+      ...{ config, compute, ring: ringOfOne, isAlone: false, layout: shape.reductions[trainable]! },
       vector: o.vectors[trainable]!,
       requests: () => ({ stop: false, keep: false, snapshot: false }),
+      keep() {},
+      ...{ signal, abandoned: signal },
     });
   }
   await compute.checksum();

@@ -1,15 +1,22 @@
 import { performance } from 'node:perf_hooks';
 import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
-import { largestStep, planStep, type StepPlan, shareOfStep, totalSteps } from '../../plan/phases.js';
+import {
+  divideStep,
+  largestStep,
+  planStep,
+  type StepPlan,
+  samplesAt,
+  totalSteps,
+} from '../../plan/phases.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
 import { evaluationRequests } from './evaluate.js';
 import { expectShards } from './expected-shards.js';
-import { takeStep } from './step.js';
+import { type StepShare, takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
 type ReadOptions = Pick<
   TaskOptions,
-  'config' | 'rank' | 'worldSize' | 'startStep' | 'epochEndDue' | 'loader' | 'signal'
+  'config' | 'rank' | 'worldSize' | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
 >;
 
 /**
@@ -36,27 +43,26 @@ export async function* takeSteps(options: TaskOptions, batches: Batches): AsyncG
     const context = options.context(plan.trainable);
     if (plan.stepInPhase === 0) await context.compute.resetMoments();
 
-    const share = shareOfStep(plan, options.rank, options.worldSize);
-    const own = await takeBatches(batches, share.end - share.start);
+    const share = shareAt(plan, options);
+    const own = await takeBatches(batches, share.microBatches.length);
     const waitDataSeconds = (performance.now() - started) / 1000;
-    const sampleIds = sampleIdsOf(plan, share);
-    const { outcome, cost } = await takeStep(plan, own, share.start, context);
+    const sampleIds = samplesAt(plan, share.microBatches);
+    const { outcome, cost } = await takeStep(plan, own, share, context);
     const seconds = (performance.now() - started) / 1000;
     yield { kind: 'step', plan, outcome, sampleIds, cost, seconds, waitDataSeconds };
   }
 }
 
 function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
-  const { config, rank, worldSize, startStep, epochEndDue } = options;
+  const { config, startStep, epochEndDue } = options;
   const steps = totalSteps(config);
   if (epochEndDue) yield* evaluationRequests(config, options);
   let told: string | null = null;
   for (let step = startStep; step < steps; step++) {
     const plan = planStep(config, step);
-    const share = shareOfStep(plan, rank, worldSize);
     const shards = expectShards(config, plan, options, told === null);
-    for (const { start, end } of plan.microBatches.slice(share.start, share.end)) {
-      const ids = plan.sampleIds.slice(start, end);
+    for (const microBatch of shareAt(plan, options).microBatches) {
+      const ids = samplesAt(plan, [microBatch]);
       const next = shards?.next.join() ?? '';
       yield { split: 'train', ids, epoch: plan.epoch, ...(shards && next !== told ? { shards } : {}) };
       told = next;
@@ -65,16 +71,18 @@ function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
   }
 }
 
-/** Micro-batches that one step may hold at once. */
-function largestShare({ config, worldSize }: ReadOptions): number {
-  const pieces = cutMicroBatches(largestStep(config), config.microBatch).length;
-  const { start, end } = shareOf(pieces, 0, worldSize);
-  return end - start;
+/** The first step may have been begun before, by other ranks. */
+function shareAt(plan: StepPlan, options: ReadOptions): StepShare {
+  const { rank, worldSize, startStep, startShare } = options;
+  if (plan.step === startStep && startShare !== null) return startShare;
+  return { microBatches: divideStep(plan, worldSize)[rank]!, computed: [] };
 }
 
-function sampleIdsOf(plan: StepPlan, share: { start: number; end: number }): Uint32Array {
-  const own = plan.microBatches.slice(share.start, share.end);
-  return plan.sampleIds.slice(own[0]?.start ?? 0, own.at(-1)?.end ?? 0);
+/** Micro-batches that one step may hold at once. */
+function largestShare({ config, worldSize, startShare }: ReadOptions): number {
+  const pieces = cutMicroBatches(largestStep(config), config.microBatch).length;
+  const { start, end } = shareOf(pieces, 0, worldSize);
+  return Math.max(end - start, startShare?.microBatches.length ?? 0);
 }
 
 async function takeBatches(batches: Batches, count: number): Promise<LoadedBatch[]> {

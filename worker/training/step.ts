@@ -43,45 +43,64 @@ export type StepSettings = Pick<
   'step' | 'trainable' | 'microBatches' | 'learningRates' | 'momentum'
 >;
 
+/** A rank's micro-batches, by their places among the step's. */
+export interface StepShare {
+  readonly microBatches: readonly number[];
+  /** Those of them whose gradients `compute` has from the last time that this step was begun. */
+  readonly computed: readonly number[];
+}
+
 export interface StepContext {
   readonly config: Pick<RunConfig, 'seed' | 'mixup' | 'emaDecay'>;
   readonly compute: Compute;
-  /** Null for a rank that is alone, where sums are complete as they are computed. */
-  readonly ring: StepRing | null;
+  readonly ring: StepRing;
+  /** Nobody else is in the ring, so that sums are complete as they are computed. */
+  readonly isAlone: boolean;
   readonly layout: ReductionLayout;
   /** Of `compute`: this rank's part of the sum, then the sum over ranks; `layout.length` values. */
   readonly vector: Float32Array;
   /** What this rank asks of all at the end of `step`. */
   requests(step: number): Requests;
+  /** Told which micro-batches' gradients `compute` has when the step is cut off; none from when one begins. */
+  keep(microBatches: readonly number[]): void;
+  /** Ends the step, but not what is computed of it: others may have been lost, and the step is to be taken again. */
   readonly signal: AbortSignal;
+  /** Nobody wants what is computed either. It aborts with or after `signal`. */
+  readonly abandoned: AbortSignal;
 }
 
 /**
  * One optimizer update, together with all other ranks; when it ends, well or not, nothing of it runs any
- * more. `firstMicroBatch` is the position of `batches[0]` among the step's micro-batches: it decides their
- * dropout and how they are mixed, whichever rank computes them.
+ * more. The place of a micro-batch among the step's decides its dropout and how it is mixed, whichever rank
+ * computes it.
+ *
+ * @param batches those of `share`, in its order
  */
 export async function takeStep(
   plan: StepSettings,
   batches: readonly LoadedBatch[],
-  firstMicroBatch: number,
+  share: StepShare,
   context: StepContext,
 ): Promise<{ outcome: StepOutcome; cost: StepCost }> {
-  const { config } = context;
+  const { config, keep } = context;
   const keyed = batches.map((batch, index): KeyedBatch => {
     const { pixels, labels, transforms, lighting } = batch;
-    const place = { step: plan.step, microBatch: firstMicroBatch + index, count: labels.length };
+    const microBatch = share.microBatches[index]!;
+    const place = { step: plan.step, microBatch, count: labels.length };
     return {
-      batch: { pixels, labels, transforms, lighting },
-      key: randomKey(config.seed, plan.step, firstMicroBatch + index),
+      ...{ batch: { pixels, labels, transforms, lighting }, microBatch },
+      key: randomKey(config.seed, plan.step, microBatch),
       ...(config.mixup > 0 ? { mixup: drawMixup(config.mixup, config.seed, place) } : {}),
     };
   });
+  const { computed } = share;
+  const rest = keyed.filter(({ microBatch }) => !computed.includes(microBatch));
   try {
-    const first = await tryStep(plan, keyed, null, context);
+    keep([]);
+    const first = await tryStep(plan, rest, { largest: null, continues: computed.length > 0 }, context);
     if (first.applied.outcome !== 'overflow') return resultOf(first, first.applied, context);
     // The same gradients again, on a grid that is made for them.
-    const second = await tryStep(plan, keyed, first.applied.largest, context);
+    const second = await tryStep(plan, keyed, { largest: first.applied.largest, continues: false }, context);
     if (second.applied.outcome !== 'overflow') return resultOf(second, second.applied, context, first);
     throw new RondoError('internal', `the gradients of step ${plan.step} differ from one time to the next`, {
       remedy: 'Set TF_DETERMINISTIC_OPS=1 where workers have GPUs; else check the memory of the machines.',
@@ -96,19 +115,21 @@ interface Attempt extends Omit<StepCost, 'tensorHandles'>, Requests {
   readonly applied: Applied;
 }
 
+/** The grid of a sum, and whether it adds to one that `compute` has. */
+type Basis = Pick<GradientRequest, 'largest'> & { readonly continues: boolean };
+
 async function tryStep(
   plan: StepSettings,
   keyed: readonly KeyedBatch[],
-  largest: Float32Array | null,
+  basis: Basis,
   context: StepContext,
 ): Promise<Attempt> {
   const { config, compute } = context;
   const started = performance.now();
-  const request = { trainable: plan.trainable, microBatches: plan.microBatches.length, largest };
   const { summaries, stop, keep, snapshot, ringSeconds, computedAt } = await sumUp(
-    plan.step,
+    plan,
     keyed,
-    request,
+    basis,
     context,
   );
   const reducedAt = performance.now();
@@ -127,15 +148,19 @@ async function tryStep(
   };
 }
 
-/** The step's sum, in the vector; when it ends, well or not, nothing of it runs any more. */
+/**
+ * The step's sum, in the vector; when it ends, well or not, nothing of it runs any more. Where it is cut off, this
+ * rank's part of it is computed to its end: those who take the step again need it.
+ */
 async function sumUp(
-  step: number,
+  { step, trainable, microBatches }: StepSettings,
   keyed: readonly KeyedBatch[],
-  request: GradientRequest,
+  { largest, continues }: Basis,
   context: StepContext,
 ): Promise<ReducedParts & { readonly computedAt: number }> {
-  const { compute, layout, ring, signal } = context;
-  if (ring === null) {
+  const { compute, layout, isAlone, signal, abandoned } = context;
+  const request = { trainable, microBatches: microBatches.length, largest };
+  if (isAlone && !continues) {
     const summary = await compute.sumAlone(keyed, request);
     signal.throwIfAborted();
     const computedAt = performance.now();
@@ -143,17 +168,24 @@ async function sumUp(
   }
   const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const cancel = () => void Atomics.store(cancelled, 0, 1);
-  signal.addEventListener('abort', cancel);
+  abandoned.addEventListener('abort', cancel);
   // All at once: the compute thread goes from one to the next while the ring carries what is known.
-  const parts = layout.parts.map((_, part) => compute.gradientPart(part, keyed, { ...request, cancelled }));
-  const computed = Promise.allSettled(parts).then(() => performance.now());
+  const parts = layout.parts.map((_, part) =>
+    compute.gradientPart(part, keyed, { ...request, continues, cancelled }),
+  );
+  for (const part of parts) part.catch(cancel);
+  const computed = Promise.allSettled(parts).then((outcomes) => ({ outcomes, at: performance.now() }));
   try {
-    const reduced = await reduceParts(parts, { ...context, ring }, () => context.requests(step));
-    return { ...reduced, computedAt: await computed };
+    const reduced = await reduceParts(parts, context, () => context.requests(step));
+    return { ...reduced, computedAt: (await computed).at };
+  } catch (error) {
+    const { outcomes } = await computed;
+    const last = outcomes.at(-1)!;
+    // Those that do not fit the step's usual grid are of no use to another attempt.
+    if (largest === null && last.status === 'fulfilled') context.keep(last.value!.microBatches);
+    throw error;
   } finally {
-    signal.removeEventListener('abort', cancel);
-    cancel();
-    await computed;
+    abandoned.removeEventListener('abort', cancel);
   }
 }
 

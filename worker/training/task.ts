@@ -5,7 +5,7 @@ import type { Compute } from './compute.js';
 import type { EvaluationShare } from './evaluate.js';
 import type { Snapshot, Snapshots } from './snapshots.js';
 import type { Digests } from './state-digests.js';
-import type { StepContext, StepCost, StepOutcome } from './step.js';
+import type { StepContext, StepCost, StepOutcome, StepShare } from './step.js';
 
 /** What one rank works with, whatever the run's task. */
 export interface TaskOptions {
@@ -13,6 +13,8 @@ export interface TaskOptions {
   readonly rank: number;
   readonly worldSize: number;
   readonly startStep: number;
+  /** This rank's part of the first step, where that was begun before; null where it is the plan's. */
+  readonly startShare: StepShare | null;
   /** Not all ranks have digested and evaluated the epoch that ends with `startStep`. */
   readonly epochEndDue: boolean;
   readonly compute: Compute;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StateSource } from '../../../proto/gen/coordinator.js';
 import {
+  assigned,
   assignments,
   beat,
   driveMembership,
@@ -80,9 +81,44 @@ describe('a loss', () => {
     driver.say(10, readyMessage('state-1', 1, 2n));
     expect(driver.of('stepCommitted')[0]!.value).toMatchObject({
       ...{ generation: 1n, worldSize: 2, step: 0, seconds: 0.5 },
-      shares: [Uint32Array.of(0, 1), Uint32Array.of(2, 3)],
+      shares: [Uint32Array.of(0, 1, 2, 3), Uint32Array.of(4, 5, 6, 7)],
     });
     expect(driver.of('recovered')[0]!.value.stepsRedone).toBe(0);
+  });
+
+  it('leaves survivors what they computed of the step that was cut off, and divides what the dead had to do', () => {
+    const driver = driveRunning(3, 4);
+    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
+    driver.say(11, standbyMessage(1n, 4, 'state-4', [2]));
+    driver.say(12, standbyMessage(1n, 4, 'state-4', [3]));
+    const shares = assigned(driver, 2n).map(({ startShare }) => startShare?.microBatches);
+    expect(shares).toEqual([
+      [0, 2],
+      [1, 3],
+    ]);
+    for (const session of [11, 12]) driver.say(session, readyMessage('state-4', 4, 2n));
+    const begun = driver.of('decided').at(-1)!.value.begun;
+    expect(begun).toMatchObject({ number: 2n, startDivision: shares });
+    // Should one of them be lost before it says that it took the step, the other one's state says so.
+    const samples = [0, 1, 4, 5].map((place) => 32 + place);
+    driver.say(11, stepMessage(0, 4, 2, { generation: 2n, sampleIds: samples }));
+    driver.dispatch({ kind: 'closed', session: 12, reason: 'gone' });
+    driver.say(11, standbyMessage(2n, 5));
+    driver.say(11, readyMessage('state-5', 5, 3n));
+    expect(driver.of('stepCommitted').at(-1)!.value).toMatchObject({
+      ...{ step: 4, generation: 2n },
+      shares: [Uint32Array.from(samples), Uint32Array.of(34, 35, 38, 39)],
+    });
+    expect(assigned(driver, 3n)[0]!.startShare).toBeUndefined();
+  });
+
+  it('counts nothing that was computed of an earlier step than the one that is adopted', () => {
+    const driver = driveRunning(3, 4);
+    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
+    driver.say(11, stepMessage(1, 4, 3));
+    driver.say(11, standbyMessage(1n, 5));
+    driver.say(12, standbyMessage(1n, 4, 'state-4', [3]));
+    expect(assigned(driver, 2n).map(({ startShare }) => startShare)).toEqual([undefined, undefined]);
   });
 
   it('commits a step that a survivor reports after it was interrupted, too', () => {

@@ -37,10 +37,10 @@ describe('reports of the ranks', () => {
       step: 5,
       loss: 1 / 6,
       correct: 1,
-      samples: 4,
+      samples: 8,
       skipped: false,
       seconds: 1.5,
-      shares: [Uint32Array.of(20, 21), Uint32Array.of(22, 23)],
+      shares: [Uint32Array.of(40, 41, 42, 43), Uint32Array.of(44, 45, 46, 47)],
     });
   });
 
@@ -88,7 +88,7 @@ describe('reports of the ranks', () => {
     const driver = driveRunning();
     driver.say(10, stepMessage(0, 0, 2, { sampleIds: [0] }));
     driver.say(11, stepMessage(1, 0));
-    expect(onlyRejection(driver).message).toMatch(/step 0 counted 4 samples, its shares hold 3/);
+    expect(onlyRejection(driver).message).toMatch(/step 0 counted 8 samples, its shares hold 5/);
   });
 
   it('ignores messages of another generation', () => {

@@ -112,6 +112,15 @@ describe('a phase that ended early', () => {
   });
 });
 
+it('takes micro-batches for those of the plan that other ranks computed, where a generation begins', async () => {
+  const lines = wholeLedger(config).map((line): LedgerLine => {
+    if (line.kind !== 'step' || line.step < 2) return line;
+    const after = { ...line, generation: 2 };
+    return line.step === 2 ? { ...after, shares: line.shares.toReversed() } : after;
+  });
+  expect((await verifyLedger(config, () => lines, complete)).ok).toBe(true);
+});
+
 describe('what is wrong, at its first place', () => {
   it.each<[string, LedgerLine[], string]>([
     ['a missing step', wholeLedger(config).toSpliced(4, 1), 'step 4 is missing: step 5 stands in its place'],
@@ -146,7 +155,14 @@ describe('what is wrong, at its first place', () => {
       changed(1, ({ shares }) => ({ shares: [shares[0]!.toReversed(), shares[1]!] })),
       'step 1, rank 0: number 0',
     ],
-    ['shares swapped between ranks', changed(0, ({ shares }) => ({ shares: shares.toReversed() })), 'rank 0'],
+    ['shares swapped between ranks', changed(1, ({ shares }) => ({ shares: shares.toReversed() })), 'rank 0'],
+    [
+      'half a micro-batch with another rank, in the first step of a generation',
+      changed(0, ({ shares }) => ({
+        shares: [shares[0]!.slice(0, -1), [shares[0]!.at(-1)!, ...shares[1]!]],
+      })),
+      'step 0, rank 0',
+    ],
     ['a share too few', changed(0, ({ shares }) => ({ shares: shares.slice(1) })), '1 of 2 shares'],
     ['a world that grows within a generation', wholeLedger(config).with(1, stepLine(config, 1, 3)), 'had 2'],
     [

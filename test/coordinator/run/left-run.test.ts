@@ -15,7 +15,7 @@ import { temporaryFolder, tinyConfig } from '../../support/tiny-run.js';
 
 const address = '127.0.0.1:4711';
 const begun: NonNullable<CoordinatorRecord['begun']> = {
-  ...{ number: 2, startStep: 3, epochEndDue: false, startDigest: 'd' },
+  ...{ number: 2, startStep: 3, epochEndDue: false, startDivision: null, startDigest: 'd' },
   places: [{ workerId: 'worker-0', rank: 0, address: '127.0.0.1:7000', pid: 1, host: hostname() }],
 };
 const record: CoordinatorRecord = {

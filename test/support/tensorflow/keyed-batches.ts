@@ -1,5 +1,5 @@
 import { drawMixup } from '../../../plan/mixup.js';
-import type { ImageBatch, Keyed, ProgramOptions } from '../../../worker/model/program.js';
+import type { ImageBatch, Placed, ProgramOptions } from '../../../worker/model/program.js';
 import { noiseBatch } from './model-state.js';
 
 /** A step's micro-batches of so many noise images each, mixed where the program mixes. */
@@ -7,10 +7,11 @@ export function keyedBatches(
   { presize, classes, mixup }: ProgramOptions,
   counts: readonly number[],
   step = 1,
-): Keyed<ImageBatch>[] {
+): Placed<ImageBatch>[] {
   return counts.map((count, microBatch) => {
     const batch = noiseBatch(count, presize, classes, 10 * step + microBatch);
     const key = [step, microBatch] as const;
-    return mixup ? { batch, key, mixup: drawMixup(0.4, 1, { step, microBatch, count }) } : { batch, key };
+    const keyed = { batch, microBatch, key };
+    return mixup ? { ...keyed, mixup: drawMixup(0.4, 1, { step, microBatch, count }) } : keyed;
   });
 }

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { openKernels } from '../../../worker/arithmetic/kernels.js';
 
 const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
-const { encode, encodeAdd } = openKernels(memory);
-const [intsAt, floatsAt] = [0, 65_536];
+const { encode, encodeAdd, encodeFinished, encodeAddFinished } = openKernels(memory);
+const [ownAt, floatsAt] = [0, 65_536];
 
 /** By definition: the nearest whole multiple of 1 / scale, of two the even one. */
 function encodeOne(value: number, scale: number): number {
@@ -19,7 +19,7 @@ function write(values: readonly number[]) {
   const floats = new Float32Array(memory.buffer, floatsAt, count);
   floats.fill(0);
   floats.set(values);
-  return { ints: new Int32Array(memory.buffer, intsAt, count), end: intsAt + 4 * count };
+  return { ints: new Int32Array(memory.buffer, ownAt, count), end: ownAt + 4 * count };
 }
 
 describe('encode', () => {
@@ -28,16 +28,40 @@ describe('encode', () => {
 
   it.each([1, 2 ** 10, 2 ** -10, 2 ** 25, 2 ** 100])('rounds ties to even, with 2^k = %d', (scale) => {
     const floats = values.map(Math.fround);
-    const { ints, end } = write(floats);
-    const expected = floats.map((value) => encodeOne(value, scale));
-    expect(encode(intsAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
-    expect([...ints.subarray(0, floats.length)]).toEqual(expected.map((value) => value + 0));
-    const before = ints.map((_, index) => index - 100);
-    ints.set(before);
-    expect(encodeAdd(intsAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
+    const expected = floats.map((value) => encodeOne(value, scale) + 0);
+    const { ints: own, end } = write(floats);
+    const reduced = new Int32Array(memory.buffer, floatsAt, own.length);
+    expect(encode(ownAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
+    for (const ints of [own, reduced]) expect([...ints.subarray(0, floats.length)]).toEqual(expected);
+    const before = own.map((_, index) => index - 100);
+    write(floats);
+    own.set(before);
+    expect(encodeAdd(ownAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
     const sums = expected.map((value, index) => (value + before[index]!) | 0);
-    expect([...ints.subarray(0, floats.length)]).toEqual(sums);
+    for (const ints of [own, reduced]) expect([...ints.subarray(0, floats.length)]).toEqual(sums);
   });
+
+  it.each([1, 2 ** 10, 2 ** -10])(
+    'leaves a finished sum in float32 beside a rank’s own, with 2^k = %d',
+    (scale) => {
+      const floats = values.map(Math.fround);
+      const expected = floats.map((value) => encodeOne(value, scale));
+      const { ints: own, end } = write(floats);
+      const finished = new Float32Array(memory.buffer, floatsAt, own.length);
+      const before = own.map((_, index) => index - 100);
+      own.set(before);
+      expect(encodeFinished(ownAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
+      expect([...finished.subarray(0, floats.length)]).toEqual(
+        expected.map((value) => Math.fround(value) + 0),
+      );
+      write(floats);
+      own.set(before);
+      expect(encodeAddFinished(ownAt, floatsAt, end, scale)).toBe(Math.fround(3e38));
+      const sums = expected.map((value, index) => Math.fround((value + before[index]!) | 0));
+      expect([...finished.subarray(0, floats.length)]).toEqual(sums);
+      expect([...own]).toEqual([...before]);
+    },
+  );
 
   it('works in place', () => {
     const floats = [1, -2, 3.25, 100].map(Math.fround);
@@ -51,7 +75,7 @@ describe('encode', () => {
       const floats = new Array<number>(16).fill(-1);
       floats[place] = large;
       const { end } = write(floats);
-      expect(encode(intsAt, floatsAt, end, 1)).toBe(Math.abs(large));
+      expect(encode(ownAt, floatsAt, end, 1)).toBe(Math.abs(large));
     }
   });
 
@@ -60,7 +84,7 @@ describe('encode', () => {
       const floats = new Array<number>(16).fill(Number.POSITIVE_INFINITY);
       floats[place] = Number.NaN;
       const { ints, end } = write(floats);
-      expect(encode(intsAt, floatsAt, end, 1)).toBeNaN();
+      expect(encode(ownAt, floatsAt, end, 1)).toBeNaN();
       expect([ints[place], ints[place === 1 ? 2 : 1]]).toEqual([0, 2 ** 31 - 1]);
     }
   });

@@ -22,14 +22,12 @@ describe('a reduction vector', () => {
 
   it('may have as much room again, in pages of its own', () => {
     for (const length of [1, 16_384, 100_001]) {
-      const { memory, vector, scratch } = allocateSumMemory(length);
-      expect([vector.buffer, scratch.buffer]).toEqual([memory.buffer, memory.buffer]);
-      expect([vector.byteOffset, scratch.length]).toEqual([0, length]);
-      expect(scratch.byteOffset % 65_536).toBe(0);
-      expect(scratch.byteOffset).toBeGreaterThanOrEqual(vector.byteLength);
-      expect(workspaceOf(vector)!.piece.byteOffset).toBeGreaterThanOrEqual(
-        scratch.byteOffset + scratch.byteLength,
-      );
+      const { memory, vector, own } = allocateSumMemory(length);
+      expect([vector.buffer, own.buffer]).toEqual([memory.buffer, memory.buffer]);
+      expect([vector.byteOffset, own.length]).toEqual([0, length]);
+      expect(own.byteOffset % 65_536).toBe(0);
+      expect(own.byteOffset).toBeGreaterThanOrEqual(vector.byteLength);
+      expect(workspaceOf(vector)!.piece.byteOffset).toBeGreaterThanOrEqual(own.byteOffset + own.byteLength);
     }
   });
 });

@@ -30,13 +30,13 @@ const whole = { start: 0, end: layout.length };
 
 /** What a world of one makes of micro-batches' vectors. */
 function sumOf(vectors: readonly Float32Array[], known: readonly number[], microBatches = vectors.length) {
-  const { vector, scratch } = memory;
+  const { vector, own } = memory;
   const grid = gridOf(Float32Array.from(known), microBatches);
   const largest = new Float32Array(layout.gradients.length);
   for (const [index, values] of vectors.entries()) {
-    scratch.set(values);
+    vector.set(values);
     const adds = index > 0;
-    encodeGradients({ layout, grid, range: whole, floats: scratch, vector, adds, finishes: false, largest });
+    encodeGradients({ layout, grid, range: whole, vector, own, adds, finishes: false, largest });
   }
   passSegment(
     { vector, offset: 0, count: layout.gradientLength, wire: 'float32', role: 'finish' },
@@ -44,7 +44,8 @@ function sumOf(vectors: readonly Float32Array[], known: readonly number[], micro
     null,
   );
   const rows = Float32Array.from(vectors.flatMap((values) => [...values.subarray(layout.gradientLength)]));
-  const found = joinSummaries([{ largest, rows }], layout, vector);
+  const computed = [...vectors.keys()];
+  const found = joinSummaries([{ largest, microBatches: computed, rows }], computed.length, layout, vector);
   const verdict = judge(found, grid, layout, vector);
   return { sums: vector.slice(), units: grid.units, largest: [...found], verdict };
 }
@@ -145,30 +146,76 @@ describe('a sum on the grid', () => {
 
 describe('what is told beside it', () => {
   const emptyVector = () => new Float32Array(layout.length);
+  const length = layout.length - layout.gradientLength;
+  const rows = Array.from({ length: 5 }, (_, row) =>
+    Float32Array.from({ length }, (__, at) => Math.sin(row + at) * 10 ** (row - 2)),
+  );
+  const summaryOf = (microBatches: readonly number[]) => ({
+    largest: Float32Array.of(microBatches.length, 0),
+    microBatches,
+    rows: Float32Array.from(microBatches.flatMap((position) => [...(rows[position] ?? emptyRow)])),
+  });
+  const emptyRow = new Float32Array(length);
 
   it('is folded in the order of the micro-batches, whoever computed them, in float64', () => {
-    const length = layout.length - layout.gradientLength;
-    const rows = Array.from({ length: 5 }, (_, row) =>
-      Float32Array.from({ length }, (__, at) => Math.sin(row + at) * 10 ** (row - 2)),
-    );
     const expected = Float32Array.from({ length }, (_, at) =>
       rows.reduce((total, row) => total + row[at]!, 0),
     );
-    for (const shares of [[5], [3, 2], [2, 2, 1], [1, 1, 1, 1, 1], [0, 5], [2, 0, 3]]) {
-      let next = 0;
-      const summaries = shares.map((count) => {
-        const own = rows.slice(next, next + count);
-        next += count;
-        return {
-          largest: Float32Array.of(count, 0),
-          rows: Float32Array.from(own.flatMap((row) => [...row])),
-        };
-      });
+    const shares: number[][][] = [
+      [[0, 1, 2, 3, 4]],
+      [
+        [0, 1, 2],
+        [3, 4],
+      ],
+      [[0], [1], [2], [3], [4]],
+      [[], [0, 1, 2, 3, 4]],
+      // As survivors divide a step again.
+      [[4, 0], [], [3, 1, 2]],
+      [[2, 4], [1], [0, 3]],
+    ];
+    for (const division of shares) {
+      const summaries = division.map((microBatches) => summaryOf(microBatches));
       const vector = emptyVector();
-      const largest = joinSummaries(summaries, layout, vector);
-      expect([...largest]).toEqual([Math.max(...shares), 0]);
+      const largest = joinSummaries(summaries, rows.length, layout, vector);
+      expect([...largest]).toEqual([Math.max(...division.map(({ length }) => length)), 0]);
       expect([...vector.subarray(layout.gradientLength)]).toEqual([...expected]);
     }
+  });
+
+  it.each([
+    [
+      'missing',
+      [
+        [0, 1],
+        [2, 4],
+      ],
+    ],
+    [
+      'computed twice',
+      [
+        [0, 1, 3],
+        [2, 3, 4],
+      ],
+    ],
+    [
+      'another',
+      [
+        [0, 1, 5],
+        [2, 3, 4],
+      ],
+    ],
+    [
+      'in the place of another',
+      [
+        [0, 1, 5],
+        [2, 3],
+      ],
+    ],
+  ])('refuses a step of which a micro-batch is %s', (_, division) => {
+    const summaries = division.map((microBatches) => summaryOf(microBatches));
+    expect(() => joinSummaries(summaries, rows.length, layout, emptyVector())).toThrow(
+      `of 5 micro-batches the ranks computed others: rank 0: ${division[0]!.join(' ')}; rank 1:`,
+    );
   });
 
   it.each([

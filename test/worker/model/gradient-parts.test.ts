@@ -3,8 +3,8 @@ import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.j
 import type { Summary } from '../../../worker/model/exact-sum.js';
 import {
   type ImageBatch,
-  type Keyed,
   openProgram,
+  type Placed,
   type Program,
   type ProgramOptions,
 } from '../../../worker/model/program.js';
@@ -34,11 +34,11 @@ const weighted: PixelOptions = {
 };
 
 /** A rank's sum of some micro-batches, on a grid where nothing overflows. */
-function sumOf(program: Program, batches: readonly Keyed<ImageBatch>[], microBatches = 3) {
+function sumOf(program: Program, batches: readonly Placed<ImageBatch>[], microBatches = 3) {
   const { length, gradients, gradientLength, parts } = program.reduction('all');
-  const { vector, scratch } = allocateSumMemory(length);
+  const { vector, own } = allocateSumMemory(length);
   const largest = new Float32Array(gradients.length).fill(50);
-  const request = { trainable: 'all', microBatches, largest, vector, scratch } as const;
+  const request = { trainable: 'all', microBatches, largest, vector, own } as const;
   const summaries = parts.map((_, part) => program.gradientPart(part, batches, request));
   expect(summaries.slice(0, -1).every((each) => each === null)).toBe(true);
   return { sums: vector.slice(0, gradientLength), summary: summaries.at(-1)! };
@@ -48,7 +48,7 @@ test('a sum that nobody wants any more ends before the next run', () => {
   const program = openProgram(plain);
   program.load(plausibleState(program.state));
   const { length, gradients } = program.reduction('all');
-  const { vector, scratch } = allocateSumMemory(length);
+  const { vector, own } = allocateSumMemory(length);
   const largest = new Float32Array(gradients.length).fill(50);
   const pieces = keyedBatches(plain, [4, 6, 3]);
   for (const allowed of [0, 1, 2]) {
@@ -57,7 +57,7 @@ test('a sum that nobody wants any more ends before the next run', () => {
       if (runs === allowed) throw new Error('given up');
       runs += 1;
     };
-    const request = { trainable: 'all', microBatches: 3, largest, vector, scratch, proceed } as const;
+    const request = { trainable: 'all', microBatches: 3, largest, vector, own, proceed } as const;
     expect(() => program.gradientPart(0, pieces, request)).toThrow('given up');
     expect(runs).toBe(allowed);
   }
@@ -121,9 +121,9 @@ describe('of one program', () => {
     for (const counts of [[4], [4, 3, 5]]) {
       const pieces = keyedBatches(plain, counts);
       const { sums, summary } = sumOf(program, pieces);
-      const { vector, scratch } = allocateSumMemory(length);
+      const { vector, own } = allocateSumMemory(length);
       const largest = new Float32Array(gradients.length).fill(50);
-      const request = { trainable: 'all', microBatches: 3, largest, vector, scratch } as const;
+      const request = { trainable: 'all', microBatches: 3, largest, vector, own } as const;
       expect(program.sumAlone(pieces, request)).toEqual(summary);
       const finished = new Float32Array(new Int32Array(sums.buffer));
       expect(sameBits(vector.subarray(0, gradientLength), finished)).toBe(true);
@@ -133,12 +133,43 @@ describe('of one program', () => {
     }
   });
 
+  test('a sum goes on where one before it ended, whatever became of its vector, with the same bits', () => {
+    const { length, gradients, gradientLength, parts } = program.reduction('all');
+    const pieces = keyedBatches(plain, [4, 6, 3, 5]);
+    const expected = sumOf(program, pieces, 4);
+    const divisions = [
+      [[0], [1, 2, 3]],
+      [[0, 1, 2], [3]],
+      [[0, 1, 2, 3], []],
+      [[0], [1], [2, 3]],
+    ];
+    for (const division of divisions) {
+      const { vector, own } = allocateSumMemory(length);
+      const largest = new Float32Array(gradients.length).fill(50);
+      const request = { trainable: 'all', microBatches: 4, largest, vector, own } as const;
+      let summary: Summary | null = null;
+      for (const [index, positions] of division.entries()) {
+        const batches = positions.map((position) => pieces[position]!);
+        for (const part of parts.keys()) {
+          summary = program.gradientPart(part, batches, { ...request, continues: index > 0 });
+        }
+        const sums = vector.slice(0, gradientLength);
+        // As a ring leaves it, and a state that was copied beside it.
+        vector.fill(Number.NaN);
+        program.save();
+        program.checksums();
+        if (index === division.length - 1) expect(sameBits(sums, expected.sums)).toBe(true);
+      }
+      expect(summary).toEqual(expected.summary);
+    }
+  });
+
   test('a part fills its own place, and no other', () => {
     const { parts, length, gradientLength } = program.reduction('all');
     const pieces = keyedBatches(plain, [4]);
-    const { vector, scratch } = allocateSumMemory(length);
+    const { vector, own } = allocateSumMemory(length);
     const ints = new Int32Array(vector.buffer, 0, length).fill(123_456_789);
-    const request = { trainable: 'all', microBatches: 1, largest: null, vector, scratch } as const;
+    const request = { trainable: 'all', microBatches: 1, largest: null, vector, own } as const;
     for (const [index, { start, end }] of parts.entries()) {
       program.gradientPart(index, pieces, request);
       expect(

@@ -26,10 +26,10 @@ function stepAndEvaluate(config: string | undefined) {
   const program = openProgram(options);
   program.load(plausibleState(program.state));
   const { length, gradients, parts } = program.reduction('all');
-  const { vector, scratch } = allocateSumMemory(length);
+  const { vector, own } = allocateSumMemory(length);
   const batches = keyedBatches(options, [6, 4]);
   const largest = new Float32Array(gradients.length).fill(50);
-  const request = { trainable: 'all', microBatches: 2, largest, vector, scratch } as const;
+  const request = { trainable: 'all', microBatches: 2, largest, vector, own } as const;
   for (const part of parts.keys()) program.gradientPart(part, batches, request);
   const sums = vector.slice();
   const summary = program.sumAlone(batches, request);

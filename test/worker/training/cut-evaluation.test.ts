@@ -6,6 +6,7 @@ import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 import { createFakeLoader } from '../../support/fake-loader.js';
 import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
+import { stepContext } from '../../support/step-context.js';
 
 it('ends as the evaluation does that is cut off while the state’s digests are computed', async () => {
   const { signal } = new AbortController();
@@ -26,11 +27,8 @@ it('ends as the evaluation does that is cut off while the state’s digests are 
   const [ring] = createFakeRings(1);
   const run = train({
     ...{ config, rank: 0, worldSize: 1, compute, loader: createFakeLoader(), signal, snapshots },
-    ...{ startStep: 0, epochEndDue: false, onEvaluated: () => {} },
-    context: () => ({
-      ...{ config, compute, ring: ring!, layout: fakeShape.reductions.all!, vector: compute.vector, signal },
-      requests: () => ({ stop: false, keep: false, snapshot: false }),
-    }),
+    ...{ startStep: 0, epochEndDue: false, startShare: null, onEvaluated: () => {} },
+    context: () => stepContext({ config, compute, ring: ring!, vector: compute.vector, signal }),
   });
   const kinds: string[] = [];
   // A rejection that nobody handles in the meantime would fail the test too.

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../../coordinator/dataset/dataset.js';
 import { orderShards } from '../../../coordinator/dataset/order.js';
 import { stepsPerEpoch } from '../../../plan/micro-batches.js';
-import { plannedShare, planStep, totalSteps } from '../../../plan/phases.js';
+import { divideStep, planStep, samplesAt, totalSteps } from '../../../plan/phases.js';
 import type { RunConfig } from '../../../plan/run-config.js';
 import type { Dataset } from '../../../proto/dataset.js';
 import { openLoader } from '../../../worker/data/loader.js';
@@ -75,7 +75,9 @@ async function read(
     ...{ dataset, config: { ...config, augment: 'none' }, cacheBytes: 0, diskCacheBytes: 0 },
     ...{ cacheDir: folder, source: openSource({ ...dataset, root }, { cache, wholeShards: true }) },
   });
-  const batches = openTaskBatches({ config, rank, worldSize, startStep, epochEndDue: false, loader, signal });
+  const batches = openTaskBatches({
+    ...{ config, rank, worldSize, startStep, startShare: null, epochEndDue: false, loader, signal },
+  });
   const ids: number[] = [];
   const take = async () => {
     const batch = await batches.take();
@@ -84,7 +86,7 @@ async function read(
   };
   for (let step = startStep; step < totalSteps(config); step += 1) {
     const plan = planStep(config, step);
-    const own = [...plannedShare(plan, rank, worldSize)];
+    const own = [...samplesAt(plan, divideStep(plan, worldSize)[rank]!)];
     const met: number[] = [];
     while (met.length < own.length) met.push(...(await take()));
     expect(met).toEqual(own);

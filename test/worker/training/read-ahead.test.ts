@@ -9,6 +9,7 @@ import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 import { createFakeLoader } from '../../support/fake-loader.js';
 import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
+import { stepContext } from '../../support/step-context.js';
 
 const { signal } = new AbortController();
 /** Two phases of an epoch, each of three steps of two micro-batches and an evaluation in three batches. */
@@ -55,12 +56,10 @@ async function follow(
   const [ring] = createFakeRings(1);
   const run = performTask({
     ...{ config, rank: 0, worldSize: 1, compute, loader, signal, startStep, epochEndDue },
+    startShare: null,
     onEvaluated: () => {},
     snapshots: createSnapshots(compute, fakeShape.state),
-    context: () => ({
-      ...{ config, compute, ring: ring!, layout: fakeShape.reductions.all!, vector: fake.vector, signal },
-      requests: () => ({ stop: false, keep: false, snapshot: false }),
-    }),
+    context: () => stepContext({ config, compute, ring: ring!, vector: fake.vector, signal }),
   });
   for await (const _ of run);
   return said;

@@ -16,7 +16,11 @@ const layout: ReductionLayout = {
     { start: 4, end: 9 },
   ],
 };
-const summary: Summary = { largest: Float32Array.of(7), rows: Float32Array.of(1, 2, 3, 4) };
+const summary: Summary = {
+  largest: Float32Array.of(7),
+  microBatches: [5],
+  rows: Float32Array.of(1, 2, 3, 4),
+};
 
 /** Parts that become known, and sums that end, when the test says so. */
 function setUp() {
@@ -81,7 +85,11 @@ describe('reduceParts', () => {
     const rings = createFakeRings(3);
     const results = await Promise.all(
       rings.map((ring, rank) => {
-        const own = { largest: Float32Array.of(rank), rows: new Float32Array(4 * rank).fill(rank) };
+        const own = {
+          largest: Float32Array.of(rank),
+          microBatches: Array.from({ length: rank }, (_, index) => rank + 7 * index),
+          rows: new Float32Array(4 * rank).fill(rank),
+        };
         const parts = [null, null, own].map((part) => Promise.resolve(part));
         const context = { ring, layout, vector: new Float32Array(9), signal: new AbortController().signal };
         return reduceParts(parts, context, () => {
@@ -94,6 +102,7 @@ describe('reduceParts', () => {
       expect(keep).toBe(asked[1]);
       expect(snapshot).toBe(asked.includes(false));
       expect(summaries.map(({ largest }) => [...largest])).toEqual([[0], [1], [2]]);
+      expect(summaries.map(({ microBatches }) => microBatches)).toEqual([[], [1], [2, 9]]);
       expect(summaries.map(({ rows }) => [...rows])).toEqual([[], [1, 1, 1, 1], [2, 2, 2, 2, 2, 2, 2, 2]]);
     }
   });

@@ -5,12 +5,12 @@ import { RondoError } from '../../../runtime/errors.js';
 import type { Summary } from '../../../worker/model/program.js';
 import type { LoadedBatch } from '../../../worker/training/batches.js';
 import type { StepRing } from '../../../worker/training/reduce-parts.js';
-import { takeStep } from '../../../worker/training/step.js';
+import { type StepContext, type StepShare, takeStep } from '../../../worker/training/step.js';
 import { createFakeCompute, type FakeCompute, fakeShape } from '../../support/fake-compute.js';
 import { createFakeRings } from '../../support/fake-ring.js';
 import { runConfig } from '../../support/run-config.js';
+import { stepContext } from '../../support/step-context.js';
 
-const layout = fakeShape.reductions.all!;
 const config = runConfig();
 const alone = createFakeRings(1)[0]!;
 
@@ -22,27 +22,32 @@ function createFake(amax = 100): FakeCompute {
 }
 
 /** One step on one rank, with `compute` and `ring` as a test bends them. */
-function step(compute: FakeCompute, ring: StepRing | null, signal = new AbortController().signal) {
+function step(
+  compute: FakeCompute,
+  ring: StepRing,
+  o: Partial<StepContext & StepShare & { count: number }> = {},
+) {
   const released: string[] = [];
-  const batch: LoadedBatch = {
-    ids: Uint32Array.of(3, 4),
-    pixels: new Uint8Array(0),
-    labels: Int32Array.of(3, 4),
-    transforms: new Float32Array(0),
-    lighting: new Float32Array(0),
-    release: () => released.push('batch'),
-  };
-  const { vector } = compute;
-  const context = {
-    config,
-    compute,
-    ring,
-    layout,
-    vector,
+  const kept: (readonly number[])[] = [];
+  const { microBatches = [0], computed = [], count = microBatches.length, ...bent } = o;
+  const batches = microBatches.map((microBatch): LoadedBatch => {
+    return {
+      ids: Uint32Array.of(3, 4),
+      pixels: new Uint8Array(0),
+      labels: Int32Array.of(3, 4),
+      transforms: new Float32Array(0),
+      lighting: new Float32Array(0),
+      release: () => released.push(`batch ${microBatch}`),
+    };
+  });
+  const context = stepContext({
+    ...{ config, compute, ring, vector: compute.vector, signal: new AbortController().signal },
     requests: () => ({ stop: true, keep: false, snapshot: false }),
-    signal,
-  };
-  return { released, taking: takeStep(planStep(config, 0), [batch], 0, context) };
+    keep: (computedAnew) => kept.push(computedAnew),
+    ...bent,
+  });
+  const plan = { ...planStep(config, 0), microBatches: Array(count).fill({ start: 0, end: 2 }) };
+  return { released, kept, taking: takeStep(plan, batches, { microBatches, computed }, context) };
 }
 
 describe('takeStep', () => {
@@ -54,7 +59,7 @@ describe('takeStep', () => {
     expect(outcome).toMatchObject({ samples: 2, loss: 3.5, stop: true, skipped: false });
     expect(cost.gradients + cost.ringExposed + cost.apply).toBeGreaterThan(0);
     expect(cost.ring).toBeGreaterThanOrEqual(0);
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
   });
 
   it('asks for all parts before the first is known', async () => {
@@ -89,9 +94,9 @@ describe('takeStep', () => {
     });
     await new Promise((resolve) => setImmediate(resolve));
     expect([ended, released]).toEqual([false, []]);
-    last.resolve(null);
+    last.resolve({ largest: new Float32Array(1), microBatches: [0], rows: new Float32Array(4) });
     await expect(watched).rejects.toBe(error);
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
     expect(compute.calls).toEqual(['gradientPart 0']);
   });
 
@@ -107,7 +112,7 @@ describe('takeStep', () => {
     };
     const { taking, released } = step(failing, alone);
     await expect(taking).rejects.toBe(error);
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
     expect(compute.calls).toEqual(['gradientPart 0']);
   });
 
@@ -120,15 +125,16 @@ describe('takeStep', () => {
         aborting.abort(new RondoError('aborted', 'another generation'));
       },
     };
-    const { taking, released } = step(compute, ring, aborting.signal);
+    const { taking, released } = step(compute, ring, { signal: aborting.signal });
     await expect(taking).rejects.toThrow('another generation');
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
     expect(compute.calls).not.toContain('apply');
   });
 
-  it.each(['it is aborted', 'the ring breaks'])('gives up what has not begun when %s', async (how) => {
-    const compute = createFake();
-    const aborting = new AbortController();
+  /** A step whose second part is not computed before `goOn`. */
+  function cutOff(how: 'it is aborted' | 'the ring breaks', largestKnown?: number) {
+    const compute = createFake(largestKnown);
+    const [ending, abandoning] = [new AbortController(), new AbortController()];
     const broken = new RondoError('unavailable', 'rank 1 is gone');
     const [first, goOn] = [createDeferred<void>(), createDeferred<void>()];
     const inTurn: FakeCompute = {
@@ -141,14 +147,86 @@ describe('takeStep', () => {
       },
     };
     const ring = how === 'the ring breaks' ? { ...alone, allReduce: () => Promise.reject(broken) } : alone;
-    const { taking, released } = step(inTurn, ring, aborting.signal);
-    await first.promise;
-    if (ring === alone) aborting.abort(broken);
-    await new Promise((resolve) => setImmediate(resolve));
+    const signals = { signal: ending.signal, abandoned: abandoning.signal };
+    const taken = step(inTurn, ring, { ...signals, microBatches: [2, 5] });
+    taken.taking.catch(() => {});
+    const cut = async () => {
+      await first.promise;
+      if (ring === alone) ending.abort(broken);
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    return { ...taken, compute, cut, abandon: () => abandoning.abort(broken), goOn };
+  }
+  const causes = ['it is aborted', 'the ring breaks'] as const;
+
+  it.each(causes)('computes its part to the end, and says that it is kept, when %s', async (how) => {
+    const { taking, released, kept, compute, cut, goOn } = cutOff(how);
+    await cut();
+    expect(released).toEqual([]);
     goOn.resolve();
-    await expect(taking).rejects.toThrow();
+    await expect(taking).rejects.toThrow('rank 1 is gone');
+    expect(compute.calls).toEqual(['gradientPart 0', 'gradientPart 1']);
+    expect(kept).toEqual([[], [2, 5]]);
+    expect(released).toEqual(['batch 2', 'batch 5']);
+  });
+
+  it.each(causes)('gives up what has not begun when %s and nobody wants it any more', async (how) => {
+    const { taking, released, kept, compute, cut, abandon, goOn } = cutOff(how);
+    await cut();
+    abandon();
+    goOn.resolve();
+    await expect(taking).rejects.toThrow('rank 1 is gone');
     expect(compute.calls).toEqual(['gradientPart 0']);
-    expect(released).toEqual(['batch']);
+    expect(kept).toEqual([[]]);
+    expect(released).toEqual(['batch 2', 'batch 5']);
+  });
+
+  it('computes only what has not been kept, and ends as if it had computed all', async () => {
+    const undisturbed = createFake();
+    const whole = step(undisturbed, alone, { microBatches: [0, 1, 2] });
+    const { outcome: expected } = await whole.taking;
+    const compute = createFake();
+    const aborting = new AbortController();
+    const breaking = { ...alone, allReduce: () => Promise.reject(new RondoError('unavailable', 'gone')) };
+    await expect(step(compute, breaking, { microBatches: [0, 1], count: 3 }).taking).rejects.toThrow('gone');
+    // What the ring leaves there counts for nothing.
+    compute.vector.fill(-1);
+    const again = step(compute, alone, {
+      ...{ microBatches: [0, 1, 2], computed: [0, 1], signal: aborting.signal },
+    });
+    expect((await again.taking).outcome).toEqual(expected);
+    expect(compute.state).toEqual(undisturbed.state);
+    expect(compute.summed).toEqual([[0, 1], [2]]);
+    expect(again.released).toEqual(['batch 0', 'batch 1', 'batch 2']);
+  });
+
+  it('computes all of them when they have to be summed once more', async () => {
+    const undisturbed = createFake(1e-3);
+    const { outcome: expected } = await step(undisturbed, alone, { microBatches: [0, 1] }).taking;
+    const compute = createFake(1e-3);
+    const breaking = { ...alone, allReduce: () => Promise.reject(new RondoError('unavailable', 'gone')) };
+    await expect(step(compute, breaking, { microBatches: [0], count: 2 }).taking).rejects.toThrow('gone');
+    const again = step(compute, alone, { microBatches: [0, 1], computed: [0] });
+    expect((await again.taking).outcome).toEqual(expected);
+    expect(compute.state).toEqual(undisturbed.state);
+    expect(compute.summed).toEqual([[0], [1], [0, 1]]);
+  });
+
+  it('keeps nothing of a sum that was made once more', async () => {
+    const compute = createFake(1e-3);
+    let rounds = 0;
+    const breaking: StepRing = {
+      ...alone,
+      async allReduce(vector, call) {
+        rounds += 1;
+        if (rounds > 2) throw new RondoError('unavailable', 'gone');
+        await alone.allReduce(vector, call);
+      },
+    };
+    const { taking, kept } = step(compute, breaking);
+    await expect(taking).rejects.toThrow('gone');
+    expect(compute.summed).toEqual([[0], [0]]);
+    expect(kept).toEqual([[]]);
   });
 
   const once = ['gradientPart 0', 'gradientPart 1', 'apply'];
@@ -162,7 +240,7 @@ describe('takeStep', () => {
     const { outcome } = await taking;
     expect(compute.calls).toEqual([...once, ...once]);
     expect(outcome).toMatchObject({ samples: 2, loss: 3.5, stop: true, skipped: false });
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
     const usual = createFake();
     await step(usual, alone).taking;
     expect(compute.state[fakeShape.state.updates.offset]).toBe(1);
@@ -183,19 +261,22 @@ describe('takeStep', () => {
       code: 'internal',
       message: 'the gradients of step 0 differ from one time to the next',
     });
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
   });
 
   it('comes to the same without a ring, where sums are complete as they are computed', async () => {
     const [inRing, without] = [createFake(1e-3), createFake(1e-3)];
-    const outcomes = [await step(inRing, alone).taking, await step(without, null).taking];
+    const outcomes = [await step(inRing, alone).taking, await step(without, alone, { isAlone: true }).taking];
     expect(outcomes[1]!.outcome).toEqual(outcomes[0]!.outcome);
     expect(without.state).toEqual(inRing.state);
     expect(outcomes[1]!.cost).toMatchObject({ ring: 0 });
     const aborting = new AbortController();
     aborting.abort(new RondoError('aborted', 'another generation'));
-    const { taking, released } = step(createFake(), null, aborting.signal);
+    const { taking, released } = step(createFake(), alone, {
+      isAlone: true,
+      signal: aborting.signal,
+    });
     await expect(taking).rejects.toThrow('another generation');
-    expect(released).toEqual(['batch']);
+    expect(released).toEqual(['batch 0']);
   });
 });
