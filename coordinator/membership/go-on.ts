@@ -17,7 +17,8 @@ export function goOn(rules: Rules, state: Regrouping, nowMs: number): Transition
   });
   if (ranks.length < generation.places.length) {
     const isBack = ({ readiness }: Candidate) => readiness.kind === 'attached';
-    const message = { $case: 'interrupt' as const, value: { generation: interrupted.number } };
+    const atOnce = members.some(({ leaving }) => leaving);
+    const message = { $case: 'interrupt' as const, value: { generation: interrupted.number, atOnce } };
     const asked = members.map((member): Candidate => {
       return isBack(member) ? { ...member, readiness: { kind: 'interrupted' } } : member;
     });

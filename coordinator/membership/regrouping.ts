@@ -51,7 +51,8 @@ export function interrupt(rules: Rules, state: Engaged, change: Change, nowMs: n
     progress: { ...progress, fruitless },
     stopRequested: stopRequestOf(state),
   };
-  const message = { $case: 'interrupt' as const, value: { generation: generation.number } };
+  const atOnce = state.members.some(({ leaving }) => leaving);
+  const message = { $case: 'interrupt' as const, value: { generation: generation.number, atOnce } };
   const settled = settle(rules, regrouping, nowMs);
   return { state: settled.state, effects: [...tell(state.members, message), ...settled.effects] };
 }

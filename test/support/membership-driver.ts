@@ -225,6 +225,15 @@ export function sent(driver: Driver, $case: string): number[] {
     .map((effect) => effect.session);
 }
 
+/** Whether the last interruption has gradients given up that are being computed. */
+export function interruptedAtOnce(driver: Driver): boolean {
+  const message = driver
+    .of('send')
+    .map((effect) => effect.message.message)
+    .findLast((each) => each?.$case === 'interrupt');
+  return message?.$case === 'interrupt' && message.value.atOnce;
+}
+
 /** Who was lost, where and why: one worker. */
 export function onlyLoss(driver: Driver): string {
   const losses = driver.of('workerLost');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Mixup } from '../../plan/mixup.js';
 import type { Feeds } from '../tensorflow/session.js';
 import type { ProgramOptions } from './program-options.js';
 
@@ -23,6 +24,20 @@ export interface NormalizedBatch {
 }
 
 export type Batch = ImageBatch | NormalizedBatch;
+
+/** A micro-batch and its random choices. */
+export interface Keyed<B extends Batch> {
+  readonly batch: B;
+  /** Dropout's. */
+  readonly key: readonly [number, number];
+  /** Where the program mixes samples. */
+  readonly mixup?: Mixup;
+}
+
+/** One of a step's micro-batches, and its place among them. */
+export interface Placed<B extends Batch> extends Keyed<B> {
+  readonly microBatch: number;
+}
 
 /** A batch's labels; the graph itself would take one for all, and pass over one that no class has. */
 export function checkLabels(

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
 import { allocateShared } from '../../runtime/shared-buffer.js';
@@ -7,7 +6,15 @@ import { loadBinding } from '../tensorflow/binding.js';
 import { runHandOver } from '../tensorflow/hand-over.js';
 import { describeKernels } from '../tensorflow/kernels.js';
 import { type Feeds, openSession } from '../tensorflow/session.js';
-import { type Batch, checkLabels, feedsOf, type ImageBatch, type NormalizedBatch } from './batch.js';
+import {
+  type Batch,
+  checkLabels,
+  feedsOf,
+  type ImageBatch,
+  type Keyed,
+  type NormalizedBatch,
+  type Placed,
+} from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { joinSummaries, judge, type Summary, scaleGradients, type Verdict } from './exact-sum.js';
 import { beginSum, type RunningSum, runAlone, runPart, type Summand, summarize } from './gradient-parts.js';
@@ -18,7 +25,7 @@ import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
 
-export type { ImageBatch, NormalizedBatch } from './batch.js';
+export type { ImageBatch, Keyed, NormalizedBatch, Placed } from './batch.js';
 export type { TensorSpec } from './blocks.js';
 export type { Summary } from './exact-sum.js';
 export type { ReductionLayout, StateLayout } from './layout.js';
@@ -32,20 +39,6 @@ export interface Evaluation {
   readonly labelRanks: Uint32Array;
   /** That the network gives each sample's label. */
   readonly probabilities: Float32Array;
-}
-
-/** A micro-batch and its random choices. */
-export interface Keyed<B extends Batch> {
-  readonly batch: B;
-  /** Dropout's. */
-  readonly key: readonly [number, number];
-  /** Where the program mixes samples. */
-  readonly mixup?: Mixup;
-}
-
-/** One of a step's micro-batches, and its place among them. */
-export interface Placed<B extends Batch> extends Keyed<B> {
-  readonly microBatch: number;
 }
 
 export interface SumRequest {

@@ -1,5 +1,5 @@
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import type { Assignment, Attachment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
+import type { Assignment, Attachment, Goodbye, Interrupt, Welcome } from '../../proto/gen/coordinator.js';
 import { withDeadline } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import {
@@ -76,9 +76,9 @@ export function createFollower(o: {
       link.send({ $case: 'standby', value: { generation: 0n, kernels: shape.kernels } });
     }, fail);
   };
-  const hearInterrupt = (generation: bigint) => {
+  const hearInterrupt = ({ generation, atOnce }: Interrupt) => {
     // Not waited for: a compute thread that hangs must not keep this from hearing Goodbye.
-    const ended = active?.interrupt();
+    const ended = atOnce ? active?.abort() : active?.interrupt();
     standing = (async () => {
       await ended;
       const { resources } = await services!;
@@ -113,7 +113,7 @@ export function createFollower(o: {
         link.drop(message.value);
         return null;
       case 'interrupt':
-        hearInterrupt(message.value.generation);
+        hearInterrupt(message.value);
         return null;
       case 'goodbye':
         o.onEnding();

@@ -9,6 +9,7 @@ import {
   epochMessage,
   failedMessage,
   finishedMessage,
+  interruptedAtOnce,
   join,
   readyMessage,
   registerMessage,
@@ -155,6 +156,8 @@ describe('a leave', () => {
     expect(sent(driver, 'interrupt')).toEqual([]);
     beat(driver, [10, 11], 500);
     expect(sent(driver, 'interrupt')).toEqual([10, 11]);
+    // Nobody computes gradients to the end meanwhile.
+    expect(interruptedAtOnce(driver)).toBe(true);
   });
 
   it('below the minimum, of the only one that holds the state, lets the next one copy it', () => {

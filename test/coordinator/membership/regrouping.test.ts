@@ -11,6 +11,7 @@ import {
   failedMessage,
   finishedMessage,
   heartbeatMessage,
+  interruptedAtOnce,
   join,
   onlyLoss,
   onlyRejection,
@@ -32,6 +33,7 @@ describe('a loss', () => {
     driver.dispatch({ kind: 'closed', session: 11, reason: 'it closed its session' });
     expect(onlyLoss(driver)).toBe('worker-1 (rank 1) at step 5: it closed its session');
     expect(sent(driver, 'interrupt')).toEqual([10, 12]);
+    expect(interruptedAtOnce(driver)).toBe(false);
     driver.nowMs = 700;
     for (const session of [10, 12]) driver.say(session, standbyMessage(1n, 5));
     expect(assignments(driver, 2n)).toEqual([
