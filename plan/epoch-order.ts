@@ -1,4 +1,4 @@
-import { type CutConfig, cutEpoch, shareOf } from './micro-batches.js';
+import { type CutConfig, cutEpoch, microBatchesAt, shareOf } from './micro-batches.js';
 import { openPartitions } from './partitions.js';
 import { permuteIndices } from './permute-indices.js';
 import type { RunConfig } from './run-config.js';
@@ -100,7 +100,7 @@ function visitPartitions(
     return partitions.slice(start, end).map((windows, index) => {
       const { start: from, end: to } = cut.whole[start + index]!;
       const position = step * (to - from);
-      const own = (step === cut.steps - 1 ? cut.last : cut.whole)[start + index];
+      const own = microBatchesAt(cut, step)[start + index];
       return { windows, start: position, end: position + (own === undefined ? 0 : own.end - own.start) };
     });
   };

@@ -62,6 +62,11 @@ export function cutEpoch(config: CutConfig): EpochCut {
   return { steps, whole: steps > 1 ? cutMicroBatches(batchSize, microBatch) : last, last };
 }
 
+/** Those of the epoch's step `step`, counted from 0. */
+export function microBatchesAt({ steps, whole, last }: EpochCut, step: number): readonly Range[] {
+  return step === steps - 1 ? last : whole;
+}
+
 /** Rank `rank`'s contiguous share of `count` items. Sizes differ by at most one, the larger first. */
 export function shareOf(count: number, rank: number, worldSize: number): Range {
   const size = Math.floor(count / worldSize);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type CutConfig, cutEpoch, type EpochCut } from './micro-batches.js';
+import { type CutConfig, cutEpoch, type EpochCut, microBatchesAt } from './micro-batches.js';
 import { permuteIndices } from './permute-indices.js';
 import { orderByWindows, runningSums, type ShardPart, type Windows, windowsOf } from './windows.js';
 
@@ -53,7 +53,7 @@ export function openPartitions(config: PartitionedConfig, epoch: number): Partit
     partitions,
     sampleAt(position) {
       const step = Math.min(Math.floor(position / batchSize), steps - 1);
-      const microBatches = step === steps - 1 ? last : whole;
+      const microBatches = microBatchesAt(cut, step);
       const offset = position - step * batchSize;
       const j = Math.min(Math.floor(offset / microBatch), microBatches.length - 1);
       return partitions[j]!.sampleAt(step * sizeOf(whole[j]) + offset - microBatches[j]!.start);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { countPartitions, openEpochOrder } from './epoch-order.js';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
-import { cutMicroBatches, type Division, type Range, shareOf, stepsPerEpoch } from './micro-batches.js';
+import {
+  cutEpoch,
+  type Division,
+  microBatchesAt,
+  type Range,
+  shareOf,
+  stepsPerEpoch,
+} from './micro-batches.js';
 import { type RangeTask, rangeTestMomentum, rangeTestRates } from './range-test.js';
 import type { PhaseConfig, RunConfig, Trainable } from './run-config.js';
 
@@ -41,26 +48,25 @@ const warmupShare = 0.3;
 
 /** What happens at step `step` (0 … totalSteps−1), the same on every rank of every world size. */
 export function planStep(config: RunConfig, step: number): StepPlan {
-  const perEpoch = stepsPerEpoch(config);
+  const cut = cutEpoch(config);
   const steps = totalSteps(config);
   assert(Number.isInteger(step) && step >= 0 && step < steps, `step ${step} is outside a run of ${steps}`);
-  const epoch = Math.floor(step / perEpoch);
-  const stepInEpoch = step % perEpoch;
-  const endsEpoch = stepInEpoch === perEpoch - 1;
+  const epoch = Math.floor(step / cut.steps);
+  const stepInEpoch = step % cut.steps;
   const start = stepInEpoch * config.batchSize;
-  const end = endsEpoch ? config.trainCount : start + config.batchSize;
   const order = openEpochOrder(config, epoch);
-  const microBatches = cutMicroBatches(end - start, config.microBatch);
+  const microBatches = microBatchesAt(cut, stepInEpoch);
+  const samples = microBatches.at(-1)!.end;
   return {
     step,
     epoch,
     stepInEpoch,
     ...planRates(config, step),
-    sampleIds: Uint32Array.from({ length: end - start }, (_, index) => order(start + index)),
+    sampleIds: Uint32Array.from({ length: samples }, (_, index) => order(start + index)),
     microBatches,
     divided: countPartitions(config) ?? microBatches.length,
     // A range test goes through the samples as training does, but nothing happens at an epoch's end.
-    lastOfEpoch: endsEpoch && config.task.kind === 'train',
+    lastOfEpoch: stepInEpoch === cut.steps - 1 && config.task.kind === 'train',
     lastOfRun: step === steps - 1,
   };
 }

@@ -1,6 +1,6 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { divideStep, firstStepsOf, planStep, samplesAt, totalSteps } from '../../plan/phases.js';
+import { firstStepsOf, planStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { StateChunk } from '../../proto/gen/coordinator.js';
@@ -222,12 +222,7 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
     },
     validCount: config.validCount,
     stepsPerEpoch: stepsPerEpoch(config),
-    divisionOf: (step, size) => divideStep(planStep(config, step), size),
-    microBatchesOf(step) {
-      if (step >= totalSteps(config)) return [];
-      const plan = planStep(config, step);
-      return plan.microBatches.map((_, position) => samplesAt(plan, [position]));
-    },
+    planOf: (step) => (step < totalSteps(config) ? planStep(config, step) : null),
     restoresState: config.task.kind === 'lr-find',
     gathering: { timeoutMs: readyMs, logDir, workerIds },
     stall: {

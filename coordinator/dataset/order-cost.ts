@@ -1,5 +1,5 @@
 import { countPartitions, type OrderedConfig, openEpochOrder } from '../../plan/epoch-order.js';
-import { cutEpoch } from '../../plan/micro-batches.js';
+import { cutEpoch, microBatchesAt } from '../../plan/micro-batches.js';
 import { divideStep } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
@@ -81,13 +81,14 @@ export function measureOrder(dataset: Dataset, o: CostOptions): OrderCost {
 function goThroughEpoch(train: Samples, config: OrderedConfig, machines: number) {
   const listed = listIds(train, config.order?.kind === 'windows');
   const sampleAt = openEpochOrder(config, 0);
-  const { steps, whole, last } = cutEpoch(config);
+  const cut = cutEpoch(config);
+  const { steps } = cut;
   const partitions = countPartitions(config);
   const batchOf = new Uint32Array(train.length);
   const read = Array.from({ length: machines }, () => ({ shards: new Set<number>(), images: 0, bytes: 0 }));
   let [byBatch, byMicroBatch, pieces] = [0, 0, 0];
   for (let step = 0; step < steps; step += 1) {
-    const microBatches = step === steps - 1 ? last : whole;
+    const microBatches = microBatchesAt(cut, step);
     const plan = { microBatches, divided: partitions ?? microBatches.length };
     const inBatch = new Set<number>();
     for (const [machine, positions] of divideStep(plan, machines).entries()) {

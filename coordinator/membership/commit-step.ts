@@ -1,3 +1,4 @@
+import { divideStep, samplesAt } from '../../plan/phases.js';
 import type { StepCommitted } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { largest } from '../../runtime/extremes.js';
@@ -8,7 +9,7 @@ import type { Rules } from './rules.js';
 
 /** A step that an adopted state contains, though not every rank lived to say that it took it. */
 export function commitFromSome(
-  rules: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
+  rules: Pick<Rules, 'planOf'>,
   generation: Generation,
   reports: Reports,
   step: number,
@@ -18,7 +19,7 @@ export function commitFromSome(
 
 /** The step that these answers, by rank, are of; null for a rank that did not answer. */
 export function commitStep(
-  rules: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
+  rules: Pick<Rules, 'planOf'>,
   generation: Generation,
   step: number,
   answers: readonly (StepCommitted | null)[],
@@ -54,12 +55,12 @@ export function commitStep(
 
 /** The sample ids of each rank, by the plan; of a generation's first step, as they were assigned. */
 function plannedShares(
-  { divisionOf, microBatchesOf }: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
+  { planOf }: Pick<Rules, 'planOf'>,
   { places, startStep, startDivision }: Generation,
   step: number,
 ): Uint32Array[] {
-  const microBatches = microBatchesOf(step);
-  const isFirst = step === startStep && startDivision !== null;
-  const division = isFirst ? startDivision : divisionOf(step, places.length);
-  return division.map((share) => Uint32Array.from(share.flatMap((position) => [...microBatches[position]!])));
+  const plan = planOf(step)!;
+  const isAssigned = step === startStep && startDivision !== null;
+  const division = isAssigned ? startDivision : divideStep(plan, places.length);
+  return division.map((share) => samplesAt(plan, share));
 }

@@ -2,7 +2,7 @@ import type { Effect, Transition } from './membership-events.js';
 import type { Candidate, Member, Regrouping, Running } from './membership-state.js';
 import type { Rules } from './rules.js';
 import { beginPace } from './stall.js';
-import { askToStop, considerChange, tell } from './stop.js';
+import { askToStop, considerChange, interruption, tell } from './stop.js';
 
 /**
  * Everybody whom a coordinator that died has left behind is back, or lost. Where all ranks still train, nothing
@@ -17,8 +17,7 @@ export function goOn(rules: Rules, state: Regrouping, nowMs: number): Transition
   });
   if (ranks.length < generation.places.length) {
     const isBack = ({ readiness }: Candidate) => readiness.kind === 'attached';
-    const atOnce = members.some(({ leaving }) => leaving);
-    const message = { $case: 'interrupt' as const, value: { generation: interrupted.number, atOnce } };
+    const message = interruption(members, interrupted.number);
     const asked = members.map((member): Candidate => {
       return isBack(member) ? { ...member, readiness: { kind: 'interrupted' } } : member;
     });

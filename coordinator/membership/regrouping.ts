@@ -22,7 +22,7 @@ import type {
 } from './membership-state.js';
 import { orderRanks } from './rank-order.js';
 import type { Rules } from './rules.js';
-import { tell } from './stop.js';
+import { interruption, tell } from './stop.js';
 
 type Engaged = Preparing | Running | Stopping;
 
@@ -51,8 +51,7 @@ export function interrupt(rules: Rules, state: Engaged, change: Change, nowMs: n
     progress: { ...progress, fruitless },
     stopRequested: stopRequestOf(state),
   };
-  const atOnce = state.members.some(({ leaving }) => leaving);
-  const message = { $case: 'interrupt' as const, value: { generation: generation.number, atOnce } };
+  const message = interruption(state.members, generation.number);
   const settled = settle(rules, regrouping, nowMs);
   return { state: settled.state, effects: [...tell(state.members, message), ...settled.effects] };
 }
@@ -125,9 +124,8 @@ function divideAgain(rules: Rules, step: number, ranks: readonly Candidate[]): D
     const held = heldBy(member);
     return held?.step === step ? held.microBatches : [];
   });
-  return done.every(({ length }) => length === 0)
-    ? null
-    : divideRest(rules.microBatchesOf(step).length, done);
+  if (done.every(({ length }) => length === 0)) return null;
+  return divideRest(rules.planOf(step)?.microBatches.length ?? 0, done);
 }
 
 /**

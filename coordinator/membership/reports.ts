@@ -53,7 +53,7 @@ export function recordedIn({ committed, evaluatedEpoch, digestedEpoch }: Progres
  * @throws RondoError data-loss when they differ, internal when a rank skips or repeats a step.
  */
 function reportStep(
-  rules: Pick<Rules, 'divisionOf' | 'microBatchesOf'>,
+  rules: Pick<Rules, 'planOf'>,
   { generation, reports, progress }: Begun,
   rank: number,
   report: StepCommitted,

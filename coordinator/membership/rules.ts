@@ -1,4 +1,4 @@
-import type { Division } from '../../plan/micro-batches.js';
+import type { StepPlan } from '../../plan/phases.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
 
 /** What every worker is welcomed with. */
@@ -16,10 +16,8 @@ export interface Rules {
   readonly welcome: CommonWelcome;
   readonly validCount: number;
   readonly stepsPerEpoch: number;
-  /** Which of a step's micro-batches each rank computes, by the plan. */
-  divisionOf(step: number, worldSize: number): Division;
-  /** The sample ids of each of a step's micro-batches; of a step after the run's last, none. */
-  microBatchesOf(step: number): readonly Uint32Array[];
+  /** Of a step; null after the run's last. */
+  planOf(step: number): Pick<StepPlan, 'sampleIds' | 'microBatches' | 'divided'> | null;
   /**
    * The run leaves every worker's state as it found it, and each says so by its digest when it has finished.
    * It ends when a worker is lost: nobody could put its state back.

@@ -2,8 +2,10 @@ import type { CoordinatorMessage } from '../../proto/gen/coordinator.js';
 import type { ChangeCause } from '../telemetry/run-events.js';
 import { findReady } from './generation.js';
 import type { Effect, Transition } from './membership-events.js';
-import type { Running, Stopping } from './membership-state.js';
+import type { Member, Running, Stopping } from './membership-state.js';
 import type { Rules } from './rules.js';
+
+type Message = NonNullable<CoordinatorMessage['message']>;
 
 /** Every rank finishes its step, then the run ends with the state that they hold. */
 export function askToStop(
@@ -49,9 +51,12 @@ export function tellToStop({ generation, members }: Running | Stopping): readonl
   return tell(members, { $case: 'stop', value });
 }
 
-export function tell(
-  members: readonly { readonly session: number }[],
-  message: NonNullable<CoordinatorMessage['message']>,
-): readonly Effect[] {
+/** Has a generation end where it is: at once where one of `members` waits to leave. */
+export function interruption(members: readonly Member[], generation: bigint): Message {
+  const atOnce = members.some(({ leaving }) => leaving);
+  return { $case: 'interrupt', value: { generation, atOnce } };
+}
+
+export function tell(members: readonly { readonly session: number }[], message: Message): readonly Effect[] {
   return members.map(({ session }): Effect => ({ kind: 'send', session, message: { message } }));
 }

@@ -3,21 +3,21 @@ import type { Decided } from '../../coordinator/membership/cluster-events.js';
 import { beginMembership } from '../../coordinator/membership/membership.js';
 import type { Effect, RunResult } from '../../coordinator/membership/membership-events.js';
 import { awaitReturn } from '../../coordinator/membership/reattach.js';
+import { divideStep, samplesAt } from '../../plan/phases.js';
 import type { Assignment, CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
 import { StateSource } from '../../proto/gen/coordinator.js';
 import { isRecorded, isReport } from '../../worker/session/coordinator-link.js';
 import {
   type Driver,
-  divideEvenly,
   driveMembership,
   epochMessage,
   evaluationMessage,
   failedMessage,
   finishedMessage,
   heartbeatMessage,
-  idsAt,
   idsOf,
   type Message,
+  planOf,
   readyMessage,
   registerMessage,
   standbyMessage,
@@ -349,14 +349,14 @@ export function openClusterModel(o: {
       ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
     if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
     process.occupation = { kind: 'training', assignment, todo: ends };
-    const sampleIds = shareOf(assignment, step).flatMap((position) => idsAt(step, position));
+    const sampleIds = [...samplesAt(planOf(step), shareOf(assignment, step))];
     say(process, stepMessage(rank, step, worldSize, { generation, sampleIds }));
     return true;
   };
   const shareOf = ({ startShare, startStep, rank, worldSize }: Assignment, step: number): number[] =>
     step === Number(startStep) && startShare !== undefined
       ? startShare.microBatches
-      : [...divideEvenly(worldSize)[rank]!];
+      : [...divideStep(planOf(step), worldSize)[rank]!];
   const epochEnd = ({ generation, rank, worldSize }: Assignment, step: number): Message[] => {
     const ids = Array.from({ length: validCount }, (_, id) => id).filter((id) => id % worldSize === rank);
     const evaluation = evaluationMessage(rank, step, ids);

@@ -1,6 +1,7 @@
 import type { Mixup } from '../../plan/mixup.js';
 import { type Grid, gridOf, joinSummaries, judge } from '../../worker/model/exact-sum.js';
-import type { Compute, ComputeShape, KeyedBatch } from '../../worker/training/compute.js';
+import type { ImageBatch, Placed } from '../../worker/model/program.js';
+import type { Compute, ComputeShape } from '../../worker/training/compute.js';
 import { fakeKernels } from './kernels.js';
 
 /** Values in the fake network's one parameter. */
@@ -73,7 +74,7 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
   const amaxAt = fakeShape.state.amax.offset;
   let grid: Grid;
   let count: number;
-  let asked: readonly KeyedBatch[] = [];
+  let asked: readonly Placed<ImageBatch>[] = [];
   /** Of the sum that was begun last. */
   let own = { sums: new Int32Array(width), largest: 0, microBatches: [] as number[], rows: [] as number[] };
   const compute: FakeCompute = {

@@ -3,7 +3,7 @@ import { beginMembership, reduce } from '../../coordinator/membership/membership
 import type { Effect, Event } from '../../coordinator/membership/membership-events.js';
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import type { Rules } from '../../coordinator/membership/rules.js';
-import { type Division, shareOf } from '../../plan/micro-batches.js';
+import { divideStep, samplesAt } from '../../plan/phases.js';
 import { Activity, type Attachment, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
@@ -39,9 +39,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     },
     validCount: 4,
     stepsPerEpoch: 4,
-    divisionOf: (_, worldSize) => divideEvenly(worldSize),
-    microBatchesOf: (step) =>
-      Array.from({ length: microBatches }, (_, position) => Uint32Array.from(idsAt(step, position))),
+    planOf,
     restoresState: false,
     silenceMs: 5_000,
     leaveMs: 5_000,
@@ -123,23 +121,23 @@ export function join(driver: Driver, session: number, workerId: string, port = 7
 }
 
 /** Of each step, with two samples each. */
-export const microBatches = 4;
+const microBatches = 4;
 
-export function idsAt(step: number, position: number): number[] {
-  const first = (step * microBatches + position) * 2;
-  return [first, first + 1];
-}
-
-export function divideEvenly(worldSize: number): Division {
-  return Array.from({ length: worldSize }, (_, rank) => {
-    const { start, end } = shareOf(microBatches, rank, worldSize);
-    return Array.from({ length: end - start }, (__, index) => start + index);
-  });
+/** Ids follow from the step. */
+export function planOf(step: number): NonNullable<ReturnType<Rules['planOf']>> {
+  return {
+    sampleIds: Uint32Array.from({ length: 2 * microBatches }, (_, index) => 2 * microBatches * step + index),
+    microBatches: Array.from({ length: microBatches }, (_, position) => {
+      return { start: 2 * position, end: 2 * position + 2 };
+    }),
+    divided: microBatches,
+  };
 }
 
 /** A rank's share of a step by the plan. */
 export function idsOf(step: number, rank: number, worldSize: number): number[] {
-  return divideEvenly(worldSize)[rank]!.flatMap((position) => idsAt(step, position));
+  const plan = planOf(step);
+  return [...samplesAt(plan, divideStep(plan, worldSize)[rank]!)];
 }
 
 export function stepMessage(

@@ -1,23 +1,14 @@
-import type { Mixup } from '../../plan/mixup.js';
 import type { Trainable } from '../../plan/run-config.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
 import type {
   ImageBatch,
+  Placed,
   ProgramOptions,
   ReductionLayout,
   StateLayout,
   Summary,
   SumRequest,
 } from '../model/program.js';
-
-/** A micro-batch, the random key that decides its dropout, and, with mixup, how its samples are mixed. */
-export interface KeyedBatch {
-  readonly batch: ImageBatch;
-  /** Its place among the step's micro-batches. */
-  readonly microBatch: number;
-  readonly key: readonly [number, number];
-  readonly mixup?: Mixup;
-}
 
 export type GradientRequest = Pick<SumRequest, 'trainable' | 'microBatches' | 'largest'>;
 
@@ -89,11 +80,11 @@ export interface ComputeOperations {
    */
   gradientPart(
     part: number,
-    batches: readonly KeyedBatch[],
+    batches: readonly Placed<ImageBatch>[],
     request: GradientRequest & { readonly continues: boolean; readonly cancelled: Int32Array },
   ): Summary | null;
   /** The whole sum over a step's micro-batches at once, as the ring would leave it, and what is beside it. */
-  sumAlone(batches: readonly KeyedBatch[], request: GradientRequest): Summary;
+  sumAlone(batches: readonly Placed<ImageBatch>[], request: GradientRequest): Summary;
   /**
    * Updates the state from the vector, reduced over all ranks, and their summaries. Statistics and tail of the vector
    * are their sums afterwards.

@@ -61,9 +61,9 @@ function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
   for (let step = startStep; step < steps; step++) {
     const plan = planStep(config, step);
     const shards = expectShards(config, plan, options, told === null);
+    const next = shards?.next.join() ?? '';
     for (const microBatch of shareAt(plan, options).microBatches) {
       const ids = samplesAt(plan, [microBatch]);
-      const next = shards?.next.join() ?? '';
       yield { split: 'train', ids, epoch: plan.epoch, ...(shards && next !== told ? { shards } : {}) };
       told = next;
     }

@@ -5,9 +5,9 @@ import type { StepPlan } from '../../plan/phases.js';
 import { randomKey } from '../../plan/random.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { RondoError } from '../../runtime/errors.js';
-import type { ReductionLayout } from '../model/program.js';
+import type { ImageBatch, Placed, ReductionLayout } from '../model/program.js';
 import type { LoadedBatch } from './batches.js';
-import type { Applied, Compute, GradientRequest, KeyedBatch } from './compute.js';
+import type { Applied, Compute, GradientRequest } from './compute.js';
 import { type ReducedParts, type Requests, reduceParts, type StepRing } from './reduce-parts.js';
 
 /** Where a step's time went on this rank, in seconds, and what it left behind. */
@@ -83,7 +83,7 @@ export async function takeStep(
   context: StepContext,
 ): Promise<{ outcome: StepOutcome; cost: StepCost }> {
   const { config, keep } = context;
-  const keyed = batches.map((batch, index): KeyedBatch => {
+  const keyed = batches.map((batch, index): Placed<ImageBatch> => {
     const { pixels, labels, transforms, lighting } = batch;
     const microBatch = share.microBatches[index]!;
     const place = { step: plan.step, microBatch, count: labels.length };
@@ -120,7 +120,7 @@ type Basis = Pick<GradientRequest, 'largest'> & { readonly continues: boolean };
 
 async function tryStep(
   plan: StepSettings,
-  keyed: readonly KeyedBatch[],
+  keyed: readonly Placed<ImageBatch>[],
   basis: Basis,
   context: StepContext,
 ): Promise<Attempt> {
@@ -154,7 +154,7 @@ async function tryStep(
  */
 async function sumUp(
   { step, trainable, microBatches }: StepSettings,
-  keyed: readonly KeyedBatch[],
+  keyed: readonly Placed<ImageBatch>[],
   { largest, continues }: Basis,
   context: StepContext,
 ): Promise<ReducedParts & { readonly computedAt: number }> {

@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createRing } from '../../../../../worker/collective/all-reduce.js';
 import { allocateChunk, wireTypes } from '../../../../../worker/collective/codec/wire-format.js';
 import { blocksUnderWay, chunkBytes } from '../../../../../worker/collective/geometry.js';
@@ -15,19 +15,11 @@ import {
   stopPeers,
 } from '../../../../support/grpc-peers.js';
 import { countDescriptors } from '../../../../support/open-files.js';
+import { openSharedFolders } from '../../../../support/rings.js';
 import { rankVector, sameBits, toShared } from '../../../../support/vectors.js';
 
 const signal = new AbortController().signal;
-let directory: string;
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'rondo-slots-'));
-});
-
-afterEach(() => {
-  stopPeers();
-  rmSync(directory, { recursive: true });
-});
+const folder = openSharedFolders();
 
 /** Sums vectors of a length over all links, as often as one likes; resolves to what each rank then has. */
 function openSum(links: readonly Link[], wire: 'float32' | 'bfloat16') {
@@ -54,7 +46,7 @@ describe('a ring through shared memory', () => {
   for (const worldSize of [2, 3, 4, 5]) {
     for (const wire of ['float32', 'bfloat16'] as const) {
       it(`sums to the same bits as one over gRPC alone (${worldSize} ranks, ${wire})`, async () => {
-        const shared = await openLinks(await startPeers(worldSize, { sharedMemory: directory }), 1n);
+        const shared = await openLinks(await startPeers(worldSize, { sharedMemory: folder.path }), 1n);
         const plain = await openLinks(await startPeers(worldSize, { sharedMemory: null }), 1n);
         const multiBlock = 2 * worldSize * (chunkBytes / 4) + 3;
         const sum = openSum(shared, wire);
@@ -68,26 +60,26 @@ describe('a ring through shared memory', () => {
   }
 
   it('leaves no names behind once it is open, and no descriptors once it is closed', async () => {
-    const peers = await startPeers(3, { sharedMemory: directory });
+    const peers = await startPeers(3, { sharedMemory: folder.path });
     for (let generation = 1n; generation < 4n; generation += 1n) {
       await openLinks(peers, generation);
-      expect(readdirSync(directory)).toEqual([]);
+      expect(readdirSync(folder.path)).toEqual([]);
       // Three files, each open at both ends; the generation before has none any more.
-      expect(countDescriptors(directory)).toBe(6);
+      expect(countDescriptors(folder.path)).toBe(6);
     }
     stopPeers();
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(folder.path)).toBe(0);
   });
 
   it('leaves nothing behind when it is aborted while it opens, or amid a sum', async () => {
     const opening = new AbortController();
-    const peers = await startPeers(2, { sharedMemory: directory });
+    const peers = await startPeers(2, { sharedMemory: folder.path });
     const lonely = openLink(peers, 0, 1n, opening.signal);
-    expect(readdirSync(directory).length).toBe(1);
+    expect(readdirSync(folder.path).length).toBe(1);
     opening.abort();
     await expect(lonely).rejects.toMatchObject({ code: 'aborted' });
-    expect(readdirSync(directory)).toEqual([]);
-    expect(countDescriptors(directory)).toBe(0);
+    expect(readdirSync(folder.path)).toEqual([]);
+    expect(countDescriptors(folder.path)).toBe(0);
 
     const summing = new AbortController();
     const links = await openLinks(peers, 2n, summing.signal);
@@ -100,11 +92,11 @@ describe('a ring through shared memory', () => {
     for (const outcome of await Promise.allSettled(sums)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'aborted' } });
     }
-    expect(countDescriptors(directory)).toBe(0);
+    expect(countDescriptors(folder.path)).toBe(0);
   });
 
   it('refuses a chunk that is not the one due', async () => {
-    const links = await openLinks(await startPeers(2, { sharedMemory: directory }), 1n);
+    const links = await openLinks(await startPeers(2, { sharedMemory: folder.path }), 1n);
     const ring = createRing({ rank: 1, worldSize: 2, generation: 1n, link: links[1], wire: 'float32' });
     const sum = ring.allReduce(rankVector(1, 100), { signal });
     const room = links[0].takeSlot(200)!;
@@ -114,7 +106,7 @@ describe('a ring through shared memory', () => {
   });
 
   it('refuses a slot that does not exist', async () => {
-    const links = await openLinks(await startPeers(2, { sharedMemory: directory }), 1n);
+    const links = await openLinks(await startPeers(2, { sharedMemory: folder.path }), 1n);
     const room = links[0].takeSlot(4)!;
     const { frame: _, ...header } = chunkOf(0, 4);
     await links[0].send({ ...header, payload: new Uint8Array(0), slot: 1000, room });
@@ -122,7 +114,7 @@ describe('a ring through shared memory', () => {
   });
 
   it('sends chunks whole while every slot is taken', async () => {
-    const links = await openLinks(await startPeers(2, { sharedMemory: directory }), 1n);
+    const links = await openLinks(await startPeers(2, { sharedMemory: folder.path }), 1n);
     const length = 4 * chunkBytes + 1;
     const halting = links.map((link) => ({ ...link, takeSlot: everyOther(link) }));
     const vectors = await openSum(halting, 'float32')(length);
@@ -138,20 +130,20 @@ describe('gRPC carries payloads', () => {
   const cases: [string, () => Promise<Peer[]>][] = [
     [
       'from one who does not share memory',
-      async () => [await startPeer({ sharedMemory: null }), await startPeer({ sharedMemory: directory })],
+      async () => [await startPeer({ sharedMemory: null }), await startPeer({ sharedMemory: folder.path })],
     ],
     [
       'from one on another machine',
       async () => {
         const elsewhere = await startPeer({ sharedMemory: tmpdir() });
-        return [elsewhere, await startPeer({ sharedMemory: directory })];
+        return [elsewhere, await startPeer({ sharedMemory: folder.path })];
       },
     ],
     [
       'to one without memory to share',
       async () => {
-        const without = await startPeer({ sharedMemory: join(directory, 'nowhere') });
-        return [await startPeer({ sharedMemory: directory }), without];
+        const without = await startPeer({ sharedMemory: join(folder.path, 'nowhere') });
+        return [await startPeer({ sharedMemory: folder.path }), without];
       },
     ],
   ];
@@ -159,15 +151,15 @@ describe('gRPC carries payloads', () => {
   it.each(cases)('%s', async (_, start) => {
     const links = await openLinks(await start(), 1n);
     expect(links[0].takeSlot(4)).toBeNull();
-    expect(readdirSync(directory)).toEqual([]);
-    expect(countDescriptors(directory)).toBe(0);
+    expect(readdirSync(folder.path)).toEqual([]);
+    expect(countDescriptors(folder.path)).toBe(0);
     const vectors = await openSum(links, 'float32')(2 * chunkBytes);
     const expected = await sumPlainly(2, 2 * chunkBytes, 'float32');
     for (const vector of vectors) expect(sameBits(vector, expected)).toBe(true);
   });
 
   it('to neighbours elsewhere, while those here share memory', async () => {
-    const ring = await startPeers(3, { sharedMemory: directory });
+    const ring = await startPeers(3, { sharedMemory: folder.path });
     ring[1] = await startPeer({ sharedMemory: null });
     const links = await openLinks(ring, 1n);
     expect(links.map((link) => link.takeSlot(4) !== null)).toEqual([false, false, true]);
