@@ -85,7 +85,8 @@ const quarantinedSchema = z.array(z.object({ path: z.string(), reason: z.string(
 /**
  * The index of tar files as WebDataset writes them: of each sample files KEY.ENDING one after the other, an image
  * among them, and `.cls` with its class; without one the key's folder is the class. Every tar is read once, and
- * every image decoded; the result is kept in `cacheDir` until a tar has another size or date.
+ * every image decoded; the result is kept in `cacheDir` until a tar has another size or date,
+ * on a server another size or ETag (a date, where the server gives none).
  *
  * @throws RondoError for a tar that cannot be read or is compressed, and where no sample is found.
  */
@@ -131,8 +132,8 @@ interface TarStamp {
 
 async function stampOf(store: Store, name: string, signal: AbortSignal): Promise<TarStamp> {
   if (isRemote(store)) {
-    const size = await store.sizeOf(name, signal);
-    return { size, stamp: size };
+    const { bytes, version } = await store.describe(name, signal);
+    return { size: bytes, stamp: [bytes, version] };
   }
   const file = store.nameOf(name);
   const found = await stat(file).catch(() => null);

@@ -85,7 +85,8 @@ export function openBucket(place: string, o: StoreOptions = {}): WritableStore {
         signal,
         warn: o.warn,
       });
-      return { bytes: head.bytes, sha256: head.headers['x-amz-meta-sha256']?.toString() ?? null };
+      const { bytes, version, headers } = head;
+      return { bytes, version, sha256: headers['x-amz-meta-sha256']?.toString() ?? null };
     },
     put: (file, source, signal) => uploadFile(fileOf(file), source, { ...o, signal }),
   };

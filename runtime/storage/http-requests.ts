@@ -8,13 +8,14 @@ import {
   type TryOptions,
   tryPatiently,
 } from './http-retry.js';
+import type { RemoteDescription } from './store.js';
 
-/** What a server tells of a file: headers, its bytes. Patient as `fetchBytes` is; it rejects as that does. */
+/** What a server tells of a file. Patient as `fetchBytes` is; it rejects as that does. */
 export async function fetchHead(
   file: RemoteFile,
   o: TryOptions,
-): Promise<{ readonly bytes: number; readonly headers: IncomingHttpHeaders }> {
-  let head = { bytes: 0, headers: {} as IncomingHttpHeaders };
+): Promise<RemoteDescription & { readonly headers: IncomingHttpHeaders }> {
+  let headers: IncomingHttpHeaders = {};
   await tryPatiently(`cannot read ${file.name}`, o, async () => {
     let response: IncomingMessage | undefined;
     try {
@@ -22,7 +23,7 @@ export async function fetchHead(
       response = await exchange(asked, { stallMs: o.patience.stallMs, signal: o.signal });
       const status = response.statusCode ?? 0;
       if (status !== 200) return await refuse(file, response, status);
-      head = { bytes: Number(response.headers['content-length'] ?? 0), headers: response.headers };
+      headers = response.headers;
       return { whole: true };
     } catch (error) {
       return failed(error, file, o.signal);
@@ -30,7 +31,8 @@ export async function fetchHead(
       response?.destroy();
     }
   });
-  return head;
+  const version = headers.etag ?? headers['last-modified'] ?? null;
+  return { bytes: Number(headers['content-length'] ?? 0), version, headers };
 }
 
 /** What is sent to a server: the answer's headers and text. Patient as `fetchBytes` is; it rejects as that does. */

@@ -38,8 +38,16 @@ export interface ByteSink {
   restart(): void | Promise<void>;
 }
 
+/** What a server tells of a file without sending it. */
+export interface RemoteDescription {
+  readonly bytes: number;
+  /** With another one it may hold other bytes. Null: the server does not say. */
+  readonly version: string | null;
+}
+
 /** A store beyond a network, so that what was read is worth keeping. */
 export interface RemoteStore extends Store {
+  describe(file: string, signal?: AbortSignal): Promise<RemoteDescription>;
   /** Brings a whole file, of which the sink has the first `from` bytes. */
   fetch(file: string, sink: ByteSink, o: { from: number; signal?: AbortSignal }): Promise<void>;
 }
@@ -56,8 +64,8 @@ export interface LocalFile {
 export interface WritableStore extends RemoteStore {
   /** The file has its name there once all of it has arrived, in place of what was there before. */
   put(file: string, source: LocalFile, signal?: AbortSignal): Promise<void>;
-  /** What the store tells of a file that `put` brought there. Rejects as `sizeOf` does. */
-  describe(file: string, signal?: AbortSignal): Promise<Pick<LocalFile, 'bytes'> & { sha256: string | null }>;
+  /** With the digest of a file that `put` brought there. */
+  describe(file: string, signal?: AbortSignal): Promise<RemoteDescription & { sha256: string | null }>;
 }
 
 export interface StoreOptions extends Pick<Partial<Patience>, 'waitsMs' | 'read'> {

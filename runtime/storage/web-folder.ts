@@ -29,6 +29,8 @@ export function openRemote(
     await fetchBytes(fileOf(name), sink, { range, patience, signal, warn });
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   };
+  const describe = (name: string, signal?: AbortSignal) =>
+    fetchHead(fileOf(name), { patience, signal, warn });
   return {
     place,
     nameOf: (name) => fileOf(name).name,
@@ -45,7 +47,8 @@ export function openRemote(
         await fetchBytes(fileOf(name), sink, { range: null, patience, signal, warn });
       }
     },
-    sizeOf: async (name, signal) => (await fetchHead(fileOf(name), { patience, signal, warn })).bytes,
+    describe,
+    sizeOf: async (name, signal) => (await describe(name, signal)).bytes,
     async close() {},
   };
 }

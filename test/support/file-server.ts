@@ -35,6 +35,8 @@ export interface FileServer {
   fault: (request: ServedRequest, incoming: IncomingMessage) => FileFault | undefined;
   /** Whether parts are given. */
   ranges: boolean;
+  /** Where files have no ETag: when they were changed last. */
+  lastModified: string | null;
   /** Bytes of all bodies. */
   readonly sent: number;
   close(): Promise<void>;
@@ -49,13 +51,14 @@ export async function startFileServer(files: Readonly<Record<string, Buffer>> = 
     requests,
     fault: (): FileFault | undefined => undefined,
     ranges: true,
+    lastModified: null,
   } as Omit<FileServer, 'url' | 'sent' | 'close'>;
   const server = createServer((incoming, response) => {
     const path = decodeURIComponent((incoming.url ?? '').replace(/\?.*/, ''));
     const request = { method: incoming.method ?? '', path, range: incoming.headers.range, sent: 0 };
     requests.push(request);
     const fault = served.fault(request, incoming);
-    answer(incoming, response, request, served.files.get(path), fault, served.ranges);
+    answer(incoming, response, request, served.files.get(path), fault, served);
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -81,7 +84,7 @@ function answer(
   request: ServedRequest,
   file: Buffer | undefined,
   fault: FileFault | undefined,
-  ranges: boolean,
+  { ranges, lastModified }: Pick<FileServer, 'ranges' | 'lastModified'>,
 ): void {
   const status = fault?.status ?? (file === undefined ? 404 : 200);
   if (status !== 200 || file === undefined) {
@@ -89,7 +92,8 @@ function answer(
     return;
   }
   const etag = `"${createHash('md5').update(file).digest('hex')}"`;
-  response.setHeader('etag', etag);
+  if (lastModified === null) response.setHeader('etag', etag);
+  else response.setHeader('last-modified', lastModified);
   const wanted = incoming.headers['if-match'];
   if (wanted !== undefined && wanted !== etag) {
     response.writeHead(412).end();

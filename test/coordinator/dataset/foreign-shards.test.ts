@@ -100,6 +100,29 @@ describe('tars without an index', () => {
     expect(listed).toHaveLength(12);
   });
 
+  it.each([
+    ['ETag', [null, null]],
+    [
+      'date, where the server gives no ETag,',
+      ['Sat, 28 Nov 2026 08:00:00 GMT', 'Sat, 28 Nov 2026 09:00:00 GMT'],
+    ],
+  ])('are read again when one on a server has another %s at the same size', async (_what, dates) => {
+    const name = 'data-0.tar';
+    const tar = await readFile(path.join(await makeTars([name]), name));
+    const server = await startFileServer({ [`/${name}`]: tar });
+    const cacheDir = await makeFolder();
+    server.lastModified = dates[0]!;
+    const before = await open(`${server.url}/${name}`, cacheDir);
+    expect(before.dataset.classes).toEqual(['2', '10']);
+    const other = Buffer.from(tar);
+    for (let i = 1; i < 12; i += 2) other.write('3', tar.indexOf(`0/${i}.cls`) + 512);
+    server.files.set(`/${name}`, other);
+    server.lastModified = dates[1]!;
+    const after = await open(`${server.url}/${name}`, cacheDir);
+    expect(after.dataset.classes).toEqual(['3', '10']);
+    expect((await open(`${server.url}/${name}`, cacheDir)).seen).toEqual([]);
+  });
+
   it('give the sets that their names say, and leave out others', async () => {
     const folder = await makeTars(['train-0.tar', 'val-0.tar']);
     await writeFile(path.join(folder, 'test-0.tar'), 'is not read');
