@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tryLock } from '../file-lock.js';
 import { makeFolder } from '../make-folder.js';
 
 /** What a full cache is emptied to, and what a process may add before it looks at the whole again. */
@@ -12,9 +13,9 @@ export const touchMs = 60_000;
 
 /**
  * What was fetched, by the SHA-256 of its bytes, for all processes of a machine. An entry appears under its
- * name whole; there is no lock and no list, so that a process may be killed at any moment. All entries together
- * are kept to a bound: those used longest ago are removed. Whoever reads an entry checks it: a disk may change a
- * byte.
+ * name whole; no lock outlives its holder and there is no list, so that a process may be killed at any moment.
+ * All entries together are kept to a bound: those used longest ago are removed. Whoever reads an entry checks it:
+ * a disk may change a byte.
  */
 export interface ContentCache {
   /** Null when there is none, or it cannot be read. */
@@ -115,6 +116,16 @@ export function makePrivate(folder: string, digest: string): void {
   for (const name of ['', 'tmp', digest.slice(0, 2)]) makeFolder(join(folder, name), { mode: 0o700 });
 }
 
+/** Where a large entry lies while it arrives. */
+export function partOf(entry: string): string {
+  return `${entry}.part`;
+}
+
+/** Who holds it writes the entry and its part, and may remove them. */
+export function lockOf(entry: string): string {
+  return `${entry}.lock`;
+}
+
 /** Notes that an entry was used, unless that is known well enough. Resolves to its size in bytes. */
 export async function touch(path: string): Promise<number> {
   const now = new Date();
@@ -144,7 +155,23 @@ async function evict(folder: string, maxBytes: number, newest: string): Promise<
   entries.sort((a, b) => a.usedMs - b.usedMs || (a.path < b.path ? -1 : 1));
   for (const { path, bytes } of entries) {
     if (total <= keptShare * maxBytes) return;
-    await rm(path, { force: true });
-    total -= bytes;
+    if (await removeUnlessHeld(path)) total -= bytes;
   }
+}
+
+/** What is arriving stays, with its lock: its writer will give it its name, and nobody else must begin to write. */
+async function removeUnlessHeld(path: string): Promise<boolean> {
+  const arriving = /^(.*)\.(?:part|lock)$/.exec(path)?.[1];
+  if (arriving === undefined) {
+    await rm(path, { force: true });
+    return true;
+  }
+  const unlock = tryLock(lockOf(arriving));
+  if (unlock === null) return false;
+  try {
+    await rm(path, { force: true });
+  } finally {
+    unlock();
+  }
+  return true;
 }

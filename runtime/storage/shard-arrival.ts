@@ -5,7 +5,7 @@ import { abortReason, sleep } from '../deadline.js';
 import { createDeferred, type Deferred } from '../deferred.js';
 import { RondoError } from '../errors.js';
 import { tryLock } from '../file-lock.js';
-import { type ContentCache, makePrivate } from './content-cache.js';
+import { type ContentCache, lockOf, makePrivate, partOf } from './content-cache.js';
 import type { RemoteStore } from './store.js';
 
 /** How often it is looked after what another process fetches. */
@@ -38,10 +38,6 @@ export interface ShardArrivalOptions {
   /** What the cache has under its name may be something else. */
   readonly isDoubted: boolean;
   readonly signal: AbortSignal;
-}
-
-export function partOf(file: string): string {
-  return `${file}.part`;
 }
 
 /**
@@ -100,7 +96,7 @@ async function bringShard(
   makePrivate(folder, shard.digest);
   for (;;) {
     if (!isDoubted && (await sizeOf(file)) !== null) return;
-    const unlock = tryLock(`${file}.lock`);
+    const unlock = tryLock(lockOf(file));
     if (unlock !== null) {
       try {
         if ((await sizeOf(file)) !== null) {

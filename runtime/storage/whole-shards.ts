@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
 import { abortReason } from '../deadline.js';
 import { RondoError } from '../errors.js';
-import { type CacheOptions, type ContentCache, touch, touchMs } from './content-cache.js';
+import { type CacheOptions, type ContentCache, partOf, touch, touchMs } from './content-cache.js';
 import { openHandles } from './file-handles.js';
-import { fetchShard, partOf, type ShardArrival, type StoredShard } from './shard-arrival.js';
+import { fetchShard, type ShardArrival, type StoredShard } from './shard-arrival.js';
 import type { ByteRange, RemoteStore } from './store.js';
 
 /** What is read from now on, by shards. Takes the place of what was expected before. */
