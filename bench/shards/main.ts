@@ -3,13 +3,14 @@
 // amid an epoch; bytes that a server sends. With --peers beside WebDataset and Streaming, on the same images.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, linkSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { indexImages } from '../../coordinator/dataset/dataset.js';
 import { packImages } from '../../coordinator/pack/pack-images.js';
+import { presizeFor } from '../../coordinator/run/run-config.js';
 import { makeFolder } from '../../runtime/make-folder.js';
 import { openBucket } from '../../runtime/storage/bucket.js';
 import { commonOptions, readArguments, toCount } from '../support/arguments.js';
@@ -29,7 +30,8 @@ import { format, type Measured, summarize } from './report.js';
 import { type Pass, passResultSchema } from './task.js';
 
 const usage = 'Usage: npm run bench -- shards [--images 1024] [--rounds 3] [--s3] [--peers] [--json]';
-const [presize, batch, shardBytes] = [256, 16, 4 << 20];
+const [size, batch, step, shardBytes] = [224, 16, 64, 4 << 20];
+const presize = presizeFor(size);
 /** Shards that Rondo mixes at a time where it fetches them whole, as the peers do. */
 const windowShards = 4;
 const workers = os.availableParallelism();
@@ -64,7 +66,7 @@ await runMain(async (args) => {
   }));
   const peers = await findPeers(o.peers, ['torch', 'torchvision', 'PIL', 'webdataset', 'streaming']);
   const work = path.join(os.tmpdir(), `rondo-bench-shards-${o.images}`);
-  const tars = await makeShards(work, o.images, peers !== null);
+  const { tars, imageBytes } = await makeShards(work, o.images, peers !== null);
   const places = [openLocal(work), await openWeb(work), ...(o.s3 ? [await openS3(work)] : [])];
   const kinds = [
     { name: 'Rondo', window: 0, open: openRondo },
@@ -72,7 +74,7 @@ await runMain(async (args) => {
     ...(peers === null ? [] : [openPeer('WebDataset', 'webdataset'), openPeer('Streaming', 'streaming')]),
   ];
   const cases = places.flatMap((place) =>
-    [0, Math.floor(o.images / 2 / batch) * batch].flatMap((consumed) =>
+    [0, Math.floor(o.images / 2 / step) * step].flatMap((consumed) =>
       kinds
         .filter(({ window }) => window === 0 || place.name !== 'local')
         .map((kind) => ({ kind, place, consumed })),
@@ -82,7 +84,10 @@ await runMain(async (args) => {
     const figures = await takeTurns(cases, o.rounds, ({ kind, place, consumed }) => {
       const { packed, streaming } = place;
       const { window } = kind;
-      const pass = { packed, streaming, tars, window, images: o.images, presize, batch, workers, consumed };
+      const pass = {
+        ...{ packed, streaming, tars, window, images: o.images, imageBytes },
+        ...{ size, presize, batch, step, workers, consumed },
+      };
       return measure(kind, pass, place);
     });
     const results = cases.map(({ kind, place, consumed }, index) => {
@@ -99,7 +104,7 @@ await runMain(async (args) => {
       );
     });
     const report = {
-      ...{ bench: 'shards', images: o.images, rounds: o.rounds, workers, presize },
+      ...{ bench: 'shards', images: o.images, rounds: o.rounds, workers, presize, batch, step },
       ...{ environment: describeEnvironment(), versions: peers ?? {}, results },
     };
     publish(report, `${formatEnvironment(report.environment)}\n${format(results)}`, o.json);
@@ -191,8 +196,12 @@ async function measureOnce(kind: Kind, pass: Omit<Pass, 'cacheDir'>, place: Plac
   }
 }
 
-/** The pictures as Rondo's shards, which WebDataset reads too, and as Streaming's. Resolves to the tars' names. */
-async function makeShards(work: string, images: number, withPeers: boolean): Promise<readonly string[]> {
+/** The pictures as Rondo's shards, which WebDataset reads too, and as Streaming's. */
+async function makeShards(
+  work: string,
+  images: number,
+  withPeers: boolean,
+): Promise<Pick<Pass, 'tars' | 'imageBytes'>> {
   const folder = path.join(work, 'pictures');
   // No two alike: what is fetched is kept by its digest.
   const drawn = await makePictures(path.join(work, 'drawn'), images);
@@ -215,5 +224,6 @@ async function makeShards(work: string, images: number, withPeers: boolean): Pro
     const inputs = ['write', path.join(work, 'packed'), streaming, String(shardBytes)];
     execFileSync(python, [peerScript('shards', 'peer.py'), ...inputs], { stdio: ['ignore', 2, 2] });
   }
-  return shards.map(({ name }) => name);
+  const imageBytes = drawn.reduce((sum, file) => sum + statSync(file).size, 0);
+  return { tars: shards.map(({ name }) => name), imageBytes };
 }

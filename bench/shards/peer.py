@@ -92,7 +92,8 @@ def run(kind, o):
     del loader
     after = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(a.ru_utime + a.ru_stime - b.ru_utime - b.ru_stime for a, b in zip(after, before))
-    return {"firstBatchSeconds": first, "seconds": seconds, "cpuSeconds": cpu, "images": images}
+    image_bytes = o["imageBytes"] * images / o["images"]
+    return {"firstBatchSeconds": first, "seconds": seconds, "cpuSeconds": cpu, "images": images, "imageBytes": image_bytes}
 
 
 def write(packed, out, shard_bytes):

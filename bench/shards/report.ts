@@ -29,11 +29,23 @@ export function summarize(
     cpuRatio: own && quantilesOf(pairedRatios(rounds.map(cost), own.map(cost))),
     firstBatchSeconds: middle(({ firstBatchSeconds }) => firstBatchSeconds),
     megabytes: middle(({ bytes }) => bytes / 1e6),
+    /** Sent beyond the files of the images that were given. */
+    moreMegabytes: middle(({ bytes, imageBytes }) => (bytes - imageBytes) / 1e6),
   };
 }
 
 export function format(results: readonly ReturnType<typeof summarize>[]): string {
-  const head = ['', 'images', 'images/s', 'ratio', 'CPU ms/image', 'CPU ratio', 'first batch s', 'MB sent'];
+  const head = [
+    '',
+    'images',
+    'images/s',
+    'ratio',
+    'CPU ms/image',
+    'CPU ratio',
+    'first batch s',
+    'MB sent',
+    'MB more',
+  ];
   const spread = (ratio: Quantiles | null) => {
     if (ratio === null) return '1';
     const [median, p10, p90] = [ratio.median, ratio.p10, ratio.p90].map((value) => value.toFixed(2));
@@ -47,7 +59,9 @@ export function format(results: readonly ReturnType<typeof summarize>[]): string
     result.cpuMs.toFixed(2),
     spread(result.cpuRatio),
     result.firstBatchSeconds.toFixed(2),
-    result.from === 'local' ? '-' : result.megabytes.toFixed(1),
+    ...[result.megabytes, result.moreMegabytes].map((value) =>
+      result.from === 'local' ? '-' : value.toFixed(1),
+    ),
   ]);
   return formatTable(head, rows);
 }
