@@ -54,6 +54,7 @@ function certificateLines(
     `  key_file: ${file('nats-key.pem', identity.key)}`,
     `  ca_file: ${file('nats-authority.pem', identity.authority)}`,
     '  verify_and_map: true',
+    '  min_version: "1.3"',
     '  timeout: 5',
     '}',
     'authorization { users = [',

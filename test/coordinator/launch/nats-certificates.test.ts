@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectPlainly } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectSecurely, type SecureVersion } from 'node:tls';
 import { connect, type NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type NatsServer, startNatsServer } from '../../../coordinator/launch/nats-server.js';
@@ -88,6 +91,27 @@ it('lets nobody in without a certificate of the run', async () => {
   const other = await openCertifiedRun();
   await expect(connectAs(await other.issue('worker-1'))).rejects.toThrow();
   await expect(connect({ servers: server.url.replace('tls:', 'nats:'), reconnect: false })).rejects.toThrow();
+});
+
+it('speaks TLS 1.3 alone', async () => {
+  const protocolOf = async (maxVersion: SecureVersion) => {
+    const plain = connectPlainly(server.port, '127.0.0.1');
+    // The server speaks first, in the clear.
+    await once(plain, 'data');
+    const trust = { ca: run.authorityPem, servername: coordinatorName };
+    const socket = connectSecurely({
+      ...{ socket: plain, ...trust, cert: one.certificate, key: one.key },
+      ...{ minVersion: 'TLSv1.2', maxVersion },
+    });
+    try {
+      await once(socket, 'secureConnect');
+      return socket.getProtocol();
+    } finally {
+      socket.destroy();
+    }
+  };
+  expect(await protocolOf('TLSv1.3')).toBe('TLSv1.3');
+  await expect(protocolOf('TLSv1.2')).rejects.toThrow(/protocol version/);
 });
 
 it('lets a worker publish its own metrics and nothing else, and hear nobody', async () => {
