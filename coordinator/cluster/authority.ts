@@ -121,8 +121,10 @@ export async function openAuthority(o: {
     const expire = () => {
       log('warn', 'certificate expired', { name });
       connections?.disconnect(name);
+      changed();
     };
-    timers.set(name, setTimeout(expire, Math.min(expiresAtMs - Date.now(), 2 ** 31 - 1)));
+    // Not a moment before: a timer may be early by a fraction of a millisecond.
+    timers.set(name, setTimeout(expire, Math.min(expiresAtMs + 1 - Date.now(), 2 ** 31 - 1)));
   };
   for (const { workerId, expiresAtMs } of issued.values()) watchExpiry(workerName(workerId), expiresAtMs);
   const watchTokens = setInterval(() => {

@@ -32,13 +32,18 @@ export function openExternalAuthority(files: CertificateFiles, lookMs?: number):
   const listeners = new Set<() => void>();
   let connections: Connections | null = null;
 
+  const changed = () => {
+    for (const listener of listeners) listener();
+  };
   const expire = (name: string) => {
     log('warn', 'certificate expired', { name });
     connections?.disconnect(name);
+    changed();
   };
   /** Timers wait 24 days at most. */
   const waitFor = (name: string, atMs: number): NodeJS.Timeout => {
-    const leftMs = atMs - Date.now();
+    // Not a moment before: a timer may be early by a fraction of a millisecond.
+    const leftMs = atMs + 1 - Date.now();
     const look = () => {
       if (leftMs <= longestMs) return expire(name);
       const known = expiries.get(name);
@@ -69,8 +74,9 @@ export function openExternalAuthority(files: CertificateFiles, lookMs?: number):
       const known = expiries.get(name);
       if (known !== undefined && known.atMs >= expiresAtMs) return;
       clearTimeout(known?.timer);
+      const isNew = known === undefined || known.atMs <= Date.now();
       expiries.set(name, { atMs: expiresAtMs, timer: waitFor(name, expiresAtMs) });
-      if (known === undefined) for (const listener of listeners) listener();
+      if (isNew) changed();
     },
     workerIds: () => [...expiries].flatMap(([name, { atMs }]) => (atMs > Date.now() ? name : [])),
     onChange(listener) {

@@ -15,8 +15,8 @@ export interface CertifiedRun {
   readonly authorityPem: string;
   /** A token as `coordinator token create` makes it. */
   createToken(o?: { lifetimeMs?: number; uses?: number | null; role?: TokenRole }): Promise<string>;
-  /** A certificate for worker `id`, without a connection. */
-  issue(id: string): Promise<CertificateIdentity>;
+  /** A certificate for worker `id`, without a connection; bought with `token`, or one that nobody else has. */
+  issue(id: string, token?: string): Promise<CertificateIdentity>;
   /** What worker `id` proves itself with, without a connection. */
   credentialsOf(id: string): Promise<RenewableCredentials>;
 }
@@ -36,11 +36,11 @@ export async function openCertifiedRun(certificateMs = 60_000, runId = 'certifie
     await writeToken(join(folder, 'tokens'), record);
     return token;
   };
-  const issue: CertifiedRun['issue'] = async (workerId) => {
+  const issue: CertifiedRun['issue'] = async (workerId, given) => {
     const { key, request } = await createRequest();
     const { certificate } = await authority.enrol({
       ...{ workerId, signingRequest: request },
-      token: /^worker-\d+$/.test(workerId) ? launched.token : await createToken(),
+      token: given ?? (/^worker-\d+$/.test(workerId) ? launched.token : await createToken()),
     });
     return { kind: 'certificate', authority: authorityPem, certificate, key };
   };

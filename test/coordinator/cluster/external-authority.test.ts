@@ -139,7 +139,9 @@ it('refuses who has a certificate of the same authority for something else, and 
 });
 
 it('takes up renewed files without a pause, and ends the session of who does not renew', async () => {
-  const { fixture } = await openRun();
+  const { external, fixture } = await openRun();
+  const changed = vi.fn();
+  external.onChange(changed);
   const names = ['kept', 'lost'].map((id) => `${id}.workers.rondo.internal`);
   const sessions = await Promise.all(
     names.map(async (name, index) => {
@@ -173,6 +175,13 @@ it('takes up renewed files without a pause, and ends the session of who does not
   expect((await lost.worker.done).error).not.toBeNull();
   expect(ended).toBe(false);
   expect(lost.onRenewed).not.toHaveBeenCalled();
+  expect(logged).toContainEqual(expect.objectContaining({ event: 'certificate expired', name: names[1] }));
+  // NATS hears of it, and of those that come back.
+  expect(external.workerIds()).toEqual([names[0]]);
+  const before = changed.mock.calls.length;
+  await issue(names[1]!);
+  await vi.waitFor(() => expect(external.workerIds()).toEqual(names), 10_000);
+  expect(changed).toHaveBeenCalledTimes(before + 1);
 });
 
 it('says what is wrong with files', async () => {

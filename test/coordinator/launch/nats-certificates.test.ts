@@ -7,6 +7,7 @@ import { connect as connectSecurely, type SecureVersion } from 'node:tls';
 import { connect, type NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type NatsServer, startNatsServer } from '../../../coordinator/launch/nats-server.js';
+import { revokeToken } from '../../../coordinator/run-store/join-tokens.js';
 import { type Collector, openCollector } from '../../../coordinator/telemetry/collector.js';
 import { type Metric, subjects } from '../../../proto/metrics.js';
 import type { CertificateIdentity } from '../../../runtime/grpc/credentials.js';
@@ -24,14 +25,16 @@ let collector: Collector;
 let received: Metric[];
 let one: CertificateIdentity;
 const open: { close(): Promise<void> }[] = [];
+const closing: (() => Promise<void>)[] = [];
 
 const access = () => ({
   ...{ host: '127.0.0.1', runId, workerIds: run.authority.workerIds() },
   identity: run.authority.credentials.identity,
 });
 
-beforeEach(async () => {
-  run = await openCertifiedRun();
+/** A run with a server of its own, whose certificates last so long. */
+async function openRun(certificateMs = 3_600_000): Promise<void> {
+  run = await openCertifiedRun(certificateMs);
   storeDir = mkdtempSync(join(tmpdir(), 'rondo-nats-'));
   server = await startNatsServer({
     ...{ storeDir, signal: new AbortController().signal, certificates: access() },
@@ -42,14 +45,20 @@ beforeEach(async () => {
     ...{ url: server.url, token: '', runId, onMetric: (metric) => received.push(metric) },
     member: { name: coordinatorName, identity: () => run.authority.credentials.identity },
   });
+  const opened = { collector, server, storeDir };
+  closing.push(async () => {
+    await opened.collector.close({ settleMs: 0 });
+    await opened.server.close();
+    rmSync(opened.storeDir, { recursive: true, force: true });
+  });
   [one] = [await run.issue('worker-1'), await run.issue('worker-2')];
-});
+}
+
+beforeEach(() => openRun());
 afterEach(async () => {
   await Promise.all(open.splice(0).map((each) => each.close()));
-  await collector.close({ settleMs: 0 });
   closeCertifiedRuns();
-  await server.close();
-  rmSync(storeDir, { recursive: true, force: true });
+  await Promise.all(closing.splice(0).map((close) => close()));
 });
 
 async function connectAs(identity: CertificateIdentity | null, name = workerName('worker-1')) {
@@ -137,4 +146,28 @@ it('lets a worker publish its own metrics and nothing else, and hear nobody', as
     expect(refusal, subject).toMatch(/PERMISSIONS_VIOLATION/);
   }
   expect(received).toEqual([]);
+});
+
+/** Once the server has heard of who has joined. */
+const connectSoon = (...member: Parameters<typeof connectAs>) =>
+  vi.waitFor(() => connectAs(...member), { timeout: 10_000, interval: 250 });
+
+it('ends a worker’s connection when its token is revoked, and nobody else’s', async () => {
+  const token = await run.createToken();
+  const name = workerName('guest-1');
+  const guest = await run.issue('guest-1', token);
+  const connection = await connectSoon(guest, name);
+  const other = await connectSoon(one);
+  await revokeToken(join(run.folder, 'tokens'), token);
+  await connection.closed();
+  await expect(connectAs(guest, name)).rejects.toThrow();
+  await other.flush();
+});
+
+it('ends a worker’s connection when its certificate expires, and takes it back with another', async () => {
+  await openRun(3_000);
+  const connection = await connectSoon(one);
+  await connection.closed();
+  await expect(connectAs(one)).rejects.toThrow();
+  await connectSoon(await run.issue('worker-1'));
 });
