@@ -27,8 +27,8 @@ export class RangesIgnored extends RondoError {
 }
 
 /**
- * Brings a file or a part of it (RFC 9110, 14). After a fault that passes (a broken or silent connection, 429,
- * 5xx) it goes on at the byte where it stopped, later and later and never in step with others. Rejects with a
+ * Brings a file or a part of it (RFC 9110, 14). After a fault that passes (a broken, silent or dripping connection,
+ * 429, 5xx) it goes on at the byte where it stopped, later and later and never in step with others. Rejects with a
  * RondoError that names the file: not-found, permission-denied, unavailable after `tries` tries in vain,
  * data-loss for a file that ends too soon, RangesIgnored.
  */
@@ -38,8 +38,38 @@ export async function fetchBytes(file: RemoteFile, sink: ByteSink, o: FetchOptio
   await tryPatiently(`cannot read ${file.name}`, o, async () => {
     const before = progress.at;
     const outcome = await attempt(file, sink, progress, o);
-    return { ...outcome, brought: progress.at > before };
+    return { brought: progress.at > before, ...outcome };
   });
+}
+
+/** A connection that brings less while `stallMs` are waited for its bytes is given up. */
+const leastBytesPerSecond = 1_000;
+
+/** Tells, part by part, when a body's sender is too slow. What is done with a part meanwhile does not count. */
+function watchRate(stallMs: number) {
+  const least = (leastBytesPerSecond * stallMs) / 1_000;
+  let [waitedMs, bytes, hadEnough] = [0, 0, false];
+  let since = performance.now();
+  return {
+    /** Told of a part; what the try comes to where it came too slowly: in vain, unless it was fast enough before. */
+    received(count: number): (Outcome & { readonly brought: boolean }) | null {
+      waitedMs += performance.now() - since;
+      bytes += count;
+      if (waitedMs < stallMs) return null;
+      const came = bytes;
+      [waitedMs, bytes] = [0, 0];
+      if (came < least) {
+        const reason = `only ${came} bytes came in ${stallMs / 1_000} s`;
+        return { reason, waitMs: 0, brought: hadEnough };
+      }
+      hadEnough = true;
+      return null;
+    },
+    /** From now on the sender is waited for. */
+    wait() {
+      since = performance.now();
+    },
+  };
 }
 
 async function attempt(
@@ -47,7 +77,7 @@ async function attempt(
   sink: ByteSink,
   progress: { at: number; etag: string | null },
   o: FetchOptions,
-): Promise<Outcome> {
+): Promise<Outcome & { readonly brought?: boolean }> {
   const { range, patience, signal } = o;
   const wantsPart = range !== null || progress.at > 0;
   let response: IncomingMessage | undefined;
@@ -75,10 +105,14 @@ async function attempt(
       return { reason: `bytes from ${from} on came, not from ${progress.at}`, waitMs: 0 };
     if (range !== null && total !== null && total < range.end) throw endsTooSoon(file.name, total);
     const end = range?.end ?? total;
+    const rate = watchRate(patience.stallMs);
     for await (const part of response as AsyncIterable<Buffer>) {
+      const tooSlow = rate.received(part.length);
       const wanted = end === null ? part : part.subarray(0, end - progress.at);
       await sink.write(wanted);
       progress.at += wanted.length;
+      if (tooSlow !== null && progress.at !== end) return tooSlow;
+      rate.wait();
     }
     if (end === null || progress.at === end) return { whole: true };
     return { reason: `${progress.at - (range?.start ?? 0)} bytes came, and then no more`, waitMs: 0 };

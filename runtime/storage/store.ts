@@ -7,7 +7,7 @@ export interface HttpPatience {
   /** Before the second try, doubled with each; of that a random part is waited. */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
-  /** A connection on which nothing arrives for so long is given up. */
+  /** A connection on which nothing arrives for so long is given up, or too little (http-reader.ts). */
   readonly stallMs: number;
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
@@ -14,6 +15,8 @@ export interface FileFault {
   readonly stallAfter?: number;
   /** The answer says that it is whole after so many bytes. */
   readonly truncateAfter?: number;
+  /** So much of the body is sent at a time, and nothing for `everyMs` before each. */
+  readonly drip?: { readonly bytes: number; readonly everyMs: number };
   /** This is sent instead. */
   readonly bytes?: Buffer;
 }
@@ -42,8 +45,15 @@ export interface FileServer {
   close(): Promise<void>;
 }
 
-/** A file server on the loopback with ranges, ETags, conditions and faults; gone when the test ends. */
-export async function startFileServer(files: Readonly<Record<string, Buffer>> = {}): Promise<FileServer> {
+/**
+ * A file server on the loopback with ranges, ETags, conditions and faults; gone when the test ends.
+ *
+ * @param secure what it proves with, as https://localhost, who it is
+ */
+export async function startFileServer(
+  files: Readonly<Record<string, Buffer>> = {},
+  secure: { readonly certificate: string; readonly key: string } | null = null,
+): Promise<FileServer> {
   const requests: ServedRequest[] = [];
   const sockets = new Set<Socket>();
   const served = {
@@ -53,13 +63,17 @@ export async function startFileServer(files: Readonly<Record<string, Buffer>> = 
     ranges: true,
     lastModified: null,
   } as Omit<FileServer, 'url' | 'sent' | 'close'>;
-  const server = createServer((incoming, response) => {
+  const serve = (incoming: IncomingMessage, response: ServerResponse) => {
     const path = decodeURIComponent((incoming.url ?? '').replace(/\?.*/, ''));
     const request = { method: incoming.method ?? '', path, range: incoming.headers.range, sent: 0 };
     requests.push(request);
     const fault = served.fault(request, incoming);
     answer(incoming, response, request, served.files.get(path), fault, served);
-  });
+  };
+  const server =
+    secure === null
+      ? createServer(serve)
+      : createSecureServer({ cert: secure.certificate, key: secure.key }, serve);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -71,7 +85,8 @@ export async function startFileServer(files: Readonly<Record<string, Buffer>> = 
       for (const socket of sockets) socket.destroy();
     });
   onTestFinished(close);
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const origin = secure === null ? 'http://127.0.0.1' : 'https://localhost';
+  const url = `${origin}:${(server.address() as AddressInfo).port}`;
   const whole = Object.assign(served, { url, close, sent: 0 });
   return Object.defineProperty(whole, 'sent', {
     get: () => requests.reduce((sum, request) => sum + request.sent, 0),
@@ -117,14 +132,36 @@ function answer(
     response.end();
     return;
   }
-  const body = bytes.subarray(0, fault?.breakAfter ?? fault?.stallAfter ?? cut);
+  sendBody(response, bytes.subarray(0, cut), request, fault);
+}
+
+/** Sends a body, or what a fault leaves of it, and counts. */
+export function sendBody(
+  response: ServerResponse,
+  whole: Buffer,
+  request: ServedRequest,
+  { breakAfter, stallAfter, drip }: FileFault = {},
+): void {
+  if (drip !== undefined) {
+    const timer = setInterval(() => {
+      const part = whole.subarray(request.sent, request.sent + drip.bytes);
+      request.sent += part.length;
+      if (request.sent < whole.length) response.write(part);
+      else response.end(part);
+    }, drip.everyMs);
+    response.on('close', () => clearInterval(timer));
+    return;
+  }
+  const body = whole.subarray(0, breakAfter ?? stallAfter ?? whole.length);
   request.sent = body.length;
-  if (fault?.breakAfter === undefined && fault?.stallAfter === undefined) response.end(body);
-  else
-    response.write(body, () => {
-      // A cut connection drops what its receiver has not read yet.
-      if (fault.breakAfter !== undefined) setTimeout(() => response.destroy(), 20);
-    });
+  if (breakAfter === undefined && stallAfter === undefined) {
+    response.end(body);
+    return;
+  }
+  response.write(body, () => {
+    // A cut connection drops what its receiver has not read yet.
+    if (breakAfter !== undefined) setTimeout(() => response.destroy(), 20);
+  });
 }
 
 function parseRange(range: string | undefined, length: number): { start: number; end: number } | null {

@@ -1,6 +1,6 @@
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { FileFault, ServedRequest } from './file-server.js';
+import { type FileFault, type ServedRequest, sendBody } from './file-server.js';
 
 export interface HttpRelay {
   readonly url: string;
@@ -75,16 +75,7 @@ function pass(
     const cut = fault.truncateAfter ?? whole.length;
     if (request.method !== 'HEAD') headers['content-length'] = String(Math.min(cut, whole.length));
     response.writeHead(answer.statusCode ?? 502, headers);
-    const end = fault.breakAfter ?? fault.stallAfter ?? fault.truncateAfter ?? whole.length;
-    const body = whole.subarray(0, end);
-    request.sent = request.method === 'HEAD' ? 0 : body.length;
-    if (fault.breakAfter === undefined && fault.stallAfter === undefined) {
-      response.end(body);
-      return;
-    }
-    response.write(body, () => {
-      // A cut connection drops what its receiver has not read yet.
-      if (fault.breakAfter !== undefined) setTimeout(() => response.destroy(), 20);
-    });
+    if (request.method === 'HEAD') response.end();
+    else sendBody(response, whole.subarray(0, cut), request, fault);
   });
 }

@@ -116,7 +116,7 @@ describe('files of a bucket', () => {
     ['SlowDown', 503],
     ['RequestTimeout', 400],
     ['ExpiredToken', 400],
-    ['Throttling', 400],
+    ['Throttling', 429],
   ])('are asked for again when Retry-After says so: %s', async (code, status) => {
     await useServer(server);
     const warned: string[] = [];
@@ -130,6 +130,34 @@ describe('files of a bucket', () => {
     await store.read("dir/it's (1)+ü.tar", { start: 0, end: 10 });
     // Without the header it would not wait for a second, and say nothing.
     expect(warned).toEqual([expect.stringMatching(`${status}; trying again in 1 s`)]);
+  });
+
+  it('are asked for with the new key of a program that gives keys, once the server finds that one has expired', async () => {
+    await useServer(server, { AWS_PROFILE: 'team' });
+    vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined);
+    const given = path.join(await makeFolder(), 'given.json');
+    const give = (key: string) =>
+      JSON.stringify({
+        ...{ Version: 1, AccessKeyId: key, SecretAccessKey: `secret/${key}`, SessionToken: `session/${key}` },
+        Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+      });
+    await writeFile(process.env.AWS_CONFIG_FILE!, `[profile team]\ncredential_process = cat ${given}\n`);
+    for (const key of ['FIRST', 'SECOND']) {
+      server.keys.set(key, { secret: `secret/${key}`, token: `session/${key}` });
+    }
+    const store = openStore('s3://photos/packed', { patience });
+    const readSome = () => store.read("dir/it's (1)+ü.tar", { start: 0, end: 10 });
+    await writeFile(given, give('FIRST'));
+    await readSome();
+    await writeFile(given, give('SECOND'));
+    // The one that is known is used until it is refused.
+    await readSome();
+    server.keys.get('FIRST')!.expired = true;
+    expect(await readSome()).toEqual(shard.subarray(0, 10));
+    expect(server.requests.map(({ sent }) => sent)).toEqual([10, 10, 0, 10]);
+    server.keys.get('SECOND')!.expired = true;
+    await expect(readSome()).rejects.toMatchObject({ message: expect.stringMatching(/have expired/) });
   });
 
   it('are asked for in the region that a redirect names', async () => {

@@ -1,10 +1,16 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { createAuthority, issuePair } from '../../../runtime/certificates.js';
 import { openStore } from '../../../runtime/storage/open-store.js';
 import { isRemote, type RemoteStore } from '../../../runtime/storage/store.js';
 import { type FileFault, startFileServer } from '../../support/file-server.js';
-import { sha256 } from '../../support/images.js';
+import { makeFolder, sha256 } from '../../support/images.js';
 
+const built = new URL('../../../dist/runtime/storage/open-store.js', import.meta.url).href;
 const shard = randomBytes(300_000);
 const patience = { tries: 4, backoffMs: 1, maxBackoffMs: 5, stallMs: 200 };
 
@@ -48,6 +54,22 @@ describe('files of a web server', () => {
       'bytes=141000-200999',
     ]);
     expect(server.sent).toBe(200_000);
+  });
+
+  it('go on where they were after one that drips, and are given up after as many as bring too little', async () => {
+    const { server, store, fail } = await makeStore();
+    const drip = { bytes: 10, everyMs: 20 };
+    fail({ drip }, { drip }, { drip: { bytes: 20_000, everyMs: 50 } });
+    expect(sha256(await read(store))).toBe(sha256(shard.subarray(1_000, 201_000)));
+    const starts = server.requests.map(({ range }) => Number(/^bytes=(\d+)-/.exec(range!)![1]));
+    expect(starts).toHaveLength(3);
+    expect(starts).toEqual([...starts].sort((a, b) => a - b));
+    expect(starts[1]).toBeGreaterThan(1_000);
+    server.fault = () => ({ drip });
+    await expect(read(store)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/a b.tar: only \d+ bytes came in 0.2 s \(4 tries\)/),
+    });
   });
 
   it('are asked for again when the server is busy, for long when it says so', async () => {
@@ -188,6 +210,32 @@ describe('files of a web server', () => {
     await expect(store.sizeOf('a b.tar')).rejects.toMatchObject({ code: 'unavailable' });
     server.fault = () => ({ status: 403 });
     await expect(store.sizeOf('a b.tar')).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
+  it('are read over TLS, from a server that those prove who are trusted', async () => {
+    const authority = await createAuthority('test');
+    const pair = await issuePair(authority, { name: 'localhost', subject: 'server', lifetimeMs: 600_000 });
+    const server = await startFileServer({ '/packed/a b.tar': shard }, pair);
+    const store = openStore(`${server.url}/packed`, { patience });
+    await expect(store.read('a b.tar', null)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/cannot read https:\/\/localhost.*certificate/),
+    });
+    expect(server.requests).toEqual([]);
+    // Node.js reads whom it trusts when it starts.
+    const trusted = path.join(await makeFolder(), 'authority.pem');
+    await writeFile(trusted, authority.certificate);
+    const script = `
+    const { openStore } = await import(${JSON.stringify(built)});
+    const store = openStore(process.argv[1]);
+    process.stdout.write(await store.read('a b.tar', { start: 1_000, end: 201_000 }));`;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '-e', script, `${server.url}/packed`],
+      { encoding: 'buffer', env: { ...process.env, NODE_EXTRA_CA_CERTS: trusted } },
+    );
+    expect(sha256(stdout)).toBe(sha256(shard.subarray(1_000, 201_000)));
+    expect(server.sent).toBe(200_000);
   });
 
   it('are no longer waited for when the signal comes', async () => {
