@@ -16,7 +16,7 @@ import { openRelease } from './release.js';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const chart = path.join(here, '../../deploy/chart');
 /** Long enough for all that happens, on an idle machine too. */
-const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? 12);
+const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? 13);
 /** RONDO_CLUSTER_KEEP=1 leaves the cluster for a look; the next call removes it. */
 const keeps = process.env.RONDO_CLUSTER_KEEP !== undefined;
 /** RONDO_CLUSTER_IMAGES names a folder of images that are there already. */
@@ -68,12 +68,15 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   const helm = (verb: string, ...args: string[]) => cluster.helm([verb, ...args, '--namespace', namespace]);
   const values = ['--values', path.join(here, 'values.yaml'), '--set', `recipe.epochs=${epochs}`];
   await cluster.kubectl(['apply', '-f', '-'], restrictedNamespace());
+  const clusterWide = () =>
+    cluster.kubectl(['get', 'clusterrolebindings', '-l', 'app.kubernetes.io/instance=pets', '-o', 'name']);
 
   await helm('install', 'pets', chart, ...values, '--set', 'workers=2');
   await release.trainsOn(2);
   expect(new Set(await release.boughtCertificates())).toEqual(
     new Set((await release.workerPods()).map(({ uid }) => uid)),
   );
+  expect(await clusterWide()).toContain('pets-coordinator-token-review');
   say('two workers train, which joined by the tokens of their pods');
 
   await helm('test', 'pets');
@@ -102,7 +105,13 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
     return pods.every(({ uid }) => uid !== killed!.uid) && pods.length === 2;
   });
   await release.trainsOn(2);
-  say('a worker pod was killed, and replaced');
+  await waitFor('progress in kubectl describe', async () => {
+    const described = await kubectl(['describe', 'job', 'pets-workers']);
+    const progress = [/rondo\/step: +\d+ of \d+/, /rondo\/loss: +\d/, /rondo\/eta: +\d{4}-/];
+    const events = [/Normal +Training .* 2 workers train/, /Normal +GoingOn /];
+    return [...progress, ...events].every((line) => line.test(described));
+  });
+  say('a worker pod was killed, and replaced; kubectl describe tells of it, and how far the run is');
 
   const suspend = (is: boolean) =>
     kubectl(['patch', 'job', 'pets-workers', '--patch', JSON.stringify({ spec: { suspend: is } })]);
@@ -140,33 +149,41 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   expect(again.stdout, again.stderr).toMatch(/^run pets: /);
   say('the coordinator pod was deleted, and another took its place');
 
-  await kubectl(['cordon', nodeName]);
-  const evicted = (await release.workerPods()).find(({ phase, ending }) => phase === 'Running' && !ending)!;
-  const eviction = {
-    apiVersion: 'policy/v1',
-    kind: 'Eviction',
-    metadata: { name: evicted.name, namespace },
-  };
-  const evictionPath = `/api/v1/namespaces/${namespace}/pods/${evicted.name}/eviction`;
-  // Refused while the disruption budget has not seen the newest pods.
-  await waitFor('the eviction', () =>
-    kubectl(['create', '--raw', evictionPath, '-f', '-'], JSON.stringify(eviction)),
-  );
+  await waitFor('the disruption budget to count both workers', async () => {
+    const { status } = JSON.parse(await kubectl(['get', 'pdb', 'pets-workers', '-o', 'json'])) as {
+      status: { currentHealthy: number; disruptionsAllowed: number };
+    };
+    return status.currentHealthy === 2 && status.disruptionsAllowed === 1;
+  });
+  // There is no other node: the budget keeps minWorkers, and the drain gives up.
+  const drain = cluster.kubectl([
+    ...['drain', nodeName, '--pod-selector=app.kubernetes.io/component=worker'],
+    ...['--delete-emptydir-data', '--timeout=20s'],
+  ]);
+  await expect(drain).rejects.toThrow("as it would violate the pod's disruption budget");
   await release.trainsOn(1);
   await cluster.kubectl(['uncordon', nodeName]);
   await release.trainsOn(2);
-  say('the node was drained of a worker, and taken into use again');
+  say('the node was drained of all workers but the one that the budget keeps, and taken into use again');
 
   const jobPods = (await release.workerPods()).map(({ name }) => name);
   await helm(
     ...(['upgrade', 'pets', chart] as const),
-    ...[...values, '--set', 'workers=2,worker.kind=StatefulSet', '--force-conflicts'],
+    ...[...values, '--set', 'workers=2,worker.kind=StatefulSet,join.method=token', '--force-conflicts'],
   );
   await kubectl(['rollout', 'status', 'statefulset/pets-coordinator', '--timeout=300s']);
   await release.trainsOn(2, 4);
   const pods = await release.workerPods();
   expect(pods.map(({ name }) => name).filter((name) => jobPods.includes(name))).toEqual([]);
-  say('helm upgrade: another coordinator pod, and a StatefulSet of workers in place of the Job');
+  const { data } = JSON.parse(await kubectl(['get', 'secret', 'pets-token', '-o', 'json'])) as {
+    data: { token: string };
+  };
+  const [tokenId] = Buffer.from(data.token, 'base64').toString().split('.');
+  expect((await release.boughtCertificates()).slice(-pods.length)).toEqual(pods.map(() => tokenId));
+  expect(await clusterWide()).toBe('');
+  say(
+    'helm upgrade: another coordinator pod, and a StatefulSet of workers, which join by a Secret, in place of the Job',
+  );
 
   for (const replicas of [3, 2]) {
     await kubectl(['scale', 'statefulset/pets-workers', `--replicas=${replicas}`]);
@@ -199,6 +216,7 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
     return own.length <= 1 ? own : undefined;
   });
   expect(left).toEqual(['persistentvolumeclaim/rondo-pets-coordinator-0']);
+  expect(await clusterWide()).toBe('');
   if (!keeps) await cluster.stop();
   say('uninstalled: nothing is left but the volume');
 
