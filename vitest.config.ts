@@ -20,7 +20,8 @@ export default defineConfig({
     // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these.
     exclude: ['test/long/**', 'test/faults/!(dozen).test.ts', 'test/cluster/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    // More than CI's two cores: a fifth of the time the whole-process tests wait, for a silence or for each other.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // Generous: a slow machine is no failure. What must be quick says so itself.
     testTimeout: 600_000,
