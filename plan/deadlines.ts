@@ -1,12 +1,14 @@
 /** How long a worker may be silent, unless --silence-limit says otherwise. */
 export const defaultSilenceMs = 5_000;
 
+const leastAbsenceMs = 60_000;
+
 /**
  * Every wait of a cluster, in milliseconds, on both sides. All are multiples of the silence limit, which workers
  * are told with Welcome: there is no second clock.
  */
 export interface Deadlines {
-  /** A worker that was not heard from for this long is lost. */
+  /** A worker that is not heard from is lost before this is over: at the last look at the time within it. */
   readonly silenceMs: number;
   /** How often the coordinator looks at the time. */
   readonly tickMs: number;
@@ -39,7 +41,7 @@ export interface Deadlines {
   readonly goodbyeMs: number;
   /** The coordinator's server has closed its connections. */
   readonly shutdownMs: number;
-  /** Workers wait at least so long for a coordinator that is gone. */
+  /** Workers wait at least so long for a coordinator that is gone: a minute or more. */
   readonly absenceMs: number;
   /** A transfer whose other side neither sends nor takes anything is ended. */
   readonly transferMs: number;
@@ -66,8 +68,8 @@ export function deadlinesOf(silenceMs: number): Deadlines {
     metricsMs: 0.6 * silenceMs,
     goodbyeMs: silenceMs,
     shutdownMs: 0.4 * silenceMs,
-    // A minute, and what a machine that has other work takes to start another.
-    absenceMs: 24 * silenceMs,
+    // A minute whatever the silence limit, and what a machine that has other work takes to start another.
+    absenceMs: Math.max(leastAbsenceMs, 24 * silenceMs),
     transferMs: 12 * silenceMs,
   };
 }

@@ -161,9 +161,10 @@ export function checkTime(rules: Rules, before: Membership, nowMs: number): Tran
   const state = discountPause(rules, before, nowMs);
   if (state.kind === 'finished' || state.kind === 'failed') return { state, effects: [] };
   const all = 'standby' in state ? [...state.members, ...state.standby] : state.members;
-  const silent = all.find((member) => nowMs - member.heardAtMs >= rules.silenceMs);
+  // The next look may come after the limit.
+  const silent = all.find((member) => nowMs - member.heardAtMs >= rules.silenceMs - rules.tickMs);
   if (silent !== undefined) {
-    const reason = `it was silent for ${rules.silenceMs / 1_000} s`;
+    const reason = `it was silent for ${((nowMs - silent.heardAtMs) / 1_000).toFixed(1)} s`;
     // Should it be heard of again, it may join anew.
     const refusal = new RondoError('aborted', `worker ${silent.workerId} was removed: ${reason}`);
     return loseMember(rules, state, silent.session, reason, nowMs, refusal);

@@ -23,7 +23,7 @@ export interface Rules {
    * It ends when a worker is lost: nobody could put its state back.
    */
   readonly restoresState: boolean;
-  /** A worker that was silent for this long is lost. */
+  /** A worker that is silent is lost before this is over. */
   readonly silenceMs: number;
   /** How long a worker that wants to leave waits for the step under way before that is cut off. */
   readonly leaveMs: number;

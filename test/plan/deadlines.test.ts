@@ -12,6 +12,12 @@ describe('the silence limit', () => {
     }
   });
 
+  it('gives a coordinator a minute to come back, however short it is', () => {
+    expect([500, 2_000, 2_500, 5_000].map((silenceMs) => deadlinesOf(silenceMs).absenceMs)).toEqual([
+      ...[60_000, 60_000, 60_000, 120_000],
+    ]);
+  });
+
   it('leaves a worker time to be heard from several times', () => {
     const { silenceMs, heartbeatMs, tickMs } = deadlinesOf(5_000);
     expect(heartbeatMs + tickMs).toBeLessThan(silenceMs / 3);
