@@ -148,14 +148,13 @@ export function describeVerdict(run: string, verdict: RunVerdict): string {
   return [sentences.join('; '), ...describeRanges(ranges)].join('\n');
 }
 
-/** Who took which steps, where that changed. */
+/** Who took which steps. */
 function describeRanges(ranges: readonly StepRange[]): string[] {
-  if (ranges.length < 2) return [];
   const rows = ranges.map(({ first, last, generation, worldSize, attempt }) => [
     first === last ? `step ${first}` : `steps ${first} to ${last}`,
     `generation ${generation}`,
     formatCount(worldSize, 'worker'),
-    attempt === 1 ? '' : `attempt ${attempt}`,
+    `attempt ${attempt}`,
   ]);
   return alignColumns(rows).map((line) => `  ${line}`);
 }

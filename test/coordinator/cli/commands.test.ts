@@ -27,6 +27,7 @@ describe('verify-run', () => {
     expect(code).toBe(0);
     expect(lines).toEqual([
       'good: each sample is used exactly once in 2 whole epochs; 6 steps (44 samples) as planned, world size 1; the images were not verified: there is no folder /nowhere; if they have moved: --data DIR',
+      '  steps 0 to 5  generation 1  1 worker  attempt 1',
     ]);
   });
 
