@@ -95,7 +95,10 @@ export interface StepEvent {
 
 /** Why a generation of workers is followed by another. */
 export type ChangeCause =
-  /** A worker is gone, silent, or stalls the others. `silentMs`: for how long nothing had been heard of it. */
+  /**
+   * A worker is gone, silent, or stalls the others. `silentMs`: for how long nothing had been heard of it; within that
+   * the loss was noticed.
+   */
   | {
       readonly kind: 'loss';
       readonly workerId: string;

@@ -106,7 +106,9 @@ function isTakenOver({ causes }: Extract<RunEvent, { kind: 'recovered' }>): bool
 
 function renderRecovered(event: Extract<RunEvent, { kind: 'recovered' }>): string {
   const { causes, worldSize, step, seconds, stepsRedone, copies } = event;
+  const silences = causes.flatMap((cause) => (cause.kind === 'loss' ? [cause.silentMs] : []));
   const parts = [
+    ...silences.map((ms) => `noticed within ${(ms / 1_000).toFixed(1)} s`),
     `going on at step ${step} with ${formatCount(worldSize, 'worker')} after ${seconds.toFixed(1)} s`,
     ...copies.map(({ to, from, bytes, megabytesPerSecond }) => {
       return `${to} copied ${(bytes / 1e6).toFixed(0)} MB from ${from}, ${megabytesPerSecond.toFixed(0)} MB/s`;

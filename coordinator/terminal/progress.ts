@@ -1,5 +1,11 @@
-import type { DatasetProgress, PreparedEvent, RunEvent, StepEvent } from '../telemetry/run-events.js';
-import { formatDuration } from './figures.js';
+import type {
+  DatasetProgress,
+  PreparedEvent,
+  RecoveredEvent,
+  RunEvent,
+  StepEvent,
+} from '../telemetry/run-events.js';
+import { formatCount, formatDuration } from './figures.js';
 
 /** Of what comes before a run: since when its phase runs, and what a broken download had left by then. */
 export interface PhaseProgress extends DatasetProgress {
@@ -14,8 +20,10 @@ export interface ProgressState {
   /** Workers may join, perhaps before the data set is known. */
   readonly isOpen: boolean;
   readonly run: PreparedEvent | null;
-  /** The last step, and when it was heard of. */
+  /** The last step. */
   readonly step: StepEvent | null;
+  /** Since when the workers are those that they are, where that changed. */
+  readonly recovered: Pick<RecoveredEvent, 'step' | 'worldSize'> | null;
   /** Smoothed; null before the first step. */
   readonly secondsPerStep: number | null;
   readonly imagesPerSecond: number | null;
@@ -34,6 +42,7 @@ export const initialProgress: ProgressState = {
   isOpen: false,
   run: null,
   step: null,
+  recovered: null,
   secondsPerStep: null,
   imagesPerSecond: null,
   evaluationSeconds: 0,
@@ -65,6 +74,8 @@ export function advance(state: ProgressState, event: RunEvent, nowMs: number): P
       return { ...state, step: null };
     case 'assigned':
       return { ...state, status: 'training' };
+    case 'recovered':
+      return { ...state, recovered: event };
     case 'step':
       return {
         ...state,
@@ -151,13 +162,16 @@ export function renderDataset(
 }
 
 export function renderTraining(state: ProgressState): string {
-  const { run, step, imagesPerSecond } = state;
+  const { run, step, recovered, imagesPerSecond } = state;
   if (run === null || step === null) return 'the workers prepare the network';
   const { stepsPerEpoch, epochs } = run;
   const done = step.step - step.epoch * stepsPerEpoch + 1;
   const left = estimateLeft(state);
   const parts = [
     `epoch ${step.epoch + 1}/${epochs} ${renderBar(done / stepsPerEpoch)} ${done}/${stepsPerEpoch}`,
+    ...(recovered === null
+      ? []
+      : [`${formatCount(recovered.worldSize, 'worker')} since step ${recovered.step}`]),
     `loss ${step.loss === null ? 'nan' : step.loss.toFixed(4)}`,
     `${(imagesPerSecond ?? 0).toFixed(1)} images/s`,
   ];

@@ -86,6 +86,19 @@ describe('what stays', () => {
     ]);
   });
 
+  it('says why workers are others, how soon that was noticed, and what it cost', () => {
+    const loss = { kind: 'loss', workerId: 'one', reason: 'it closed its session', silentMs: 420 } as const;
+    const recovered: RunEvent = {
+      ...{ kind: 'recovered', generation: 2, worldSize: 2, step: 5, seconds: 1.83, stepsRedone: 1 },
+      causes: [loss, { kind: 'join', workerId: 'guest' }],
+      copies: [{ to: 'guest', from: 'two', bytes: 140_522_040, seconds: 2.5, megabytesPerSecond: 56.2 }],
+    };
+    expect(renderEvent(recovered)).toEqual([
+      'one was lost: it closed its session; guest joined: noticed within 0.4 s · ' +
+        'going on at step 5 with 2 workers after 1.8 s · guest copied 141 MB from two, 56 MB/s · 1 step taken again',
+    ]);
+  });
+
   it('tells how workers from elsewhere join', () => {
     expect(renderEvent({ ...waiting, tokenFile: 'runs/a/token', localWorkers: 0 } as RunEvent)).toEqual([
       'waiting for 2 of 2 workers: worker join --coordinator 127.0.0.1:7 --token-file runs/a/token',

@@ -51,6 +51,18 @@ describe('the live line', () => {
     expect(live([...trained, { kind: 'summary', ...summary }])).toEqual([]);
   });
 
+  it('shows since when the workers are others', () => {
+    const recovered: RunEvent = {
+      ...{ kind: 'recovered', generation: 2, worldSize: 3, step: 1, causes: [], seconds: 1.5 },
+      ...{ stepsRedone: 1, copies: [] },
+    };
+    const [line] = live([prepared, assigned, step(0), recovered, step(1)]);
+    expect(line).toContain(' 2/10 · 3 workers since step 1 · loss ');
+    expect(
+      live([prepared, assigned, step(0), recovered, { ...recovered, worldSize: 1, step: 2 }])[0],
+    ).toContain(' · 1 worker since step 2 · ');
+  });
+
   it('counts a download in megabytes, and hopes for no speed that a broken one had', () => {
     const download = (done: number): RunEvent => ({
       kind: 'dataset',
