@@ -18,7 +18,7 @@ export interface RunOutcome {
 }
 
 export interface ChaosResult {
-  /** The disturbed run ended as the other, its ledger is whole, and nothing was left. */
+  /** The disturbed run ended as the other, its ledger is whole, no step was given up needlessly, and nothing was left. */
   readonly ok: boolean;
   readonly equal: boolean;
   readonly undisturbed: RunOutcome;

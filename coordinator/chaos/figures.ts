@@ -30,11 +30,14 @@ export interface FaultFigures {
   readonly losses: number;
   /** Steps taken again because nobody held their state: from a checkpoint on. */
   readonly stepsRolledBack: number;
+  /** Times that this came without a reason: fewer workers were hit than had held the state. */
+  readonly needlessRollbacks: number;
 }
 
 type Event<Kind extends WatchedEvent['kind']> = Extract<WatchedEvent, { kind: Kind }>;
 
-export function measureFaults(moments: readonly Moment[]): FaultFigures {
+/** @param workers that the run began with. */
+export function measureFaults(moments: readonly Moment[], workers: number): FaultFigures {
   const detection = { closed: [] as number[], silent: [] as number[] };
   const [stepping, pause, back]: [number[], number[], number[]] = [[], [], []];
   let stepsRedone = 0;
@@ -75,7 +78,26 @@ export function measureFaults(moments: readonly Moment[]): FaultFigures {
     detection: { closed: quantiles(detection.closed), silent: quantiles(detection.silent) },
     ...{ stepping: quantiles(stepping), pause: quantiles(pause), coordinatorBack: quantiles(back) },
     ...{ stepsRedone, losses, stepsRolledBack },
+    needlessRollbacks: countNeedlessRollbacks(moments, workers),
   };
+}
+
+/** Every worker of a generation holds the state: as long as one of them is let alone, no step is given up. */
+function countNeedlessRollbacks(moments: readonly Moment[], workers: number): number {
+  let [holders, hit, isExcused, count] = [workers, new Set<string>(), false, 0];
+  for (const moment of moments) {
+    if (moment.what === 'fault') {
+      // Scaling and the coordinator's death take away whom this does not know.
+      if (moment.worker === null) isExcused = true;
+      else hit.add(moment.worker);
+    } else if (moment.event.kind === 'recovered') {
+      [holders, hit, isExcused] = [moment.event.worldSize, new Set(), false];
+    } else if (moment.event.kind === 'rolled-back') {
+      if (!isExcused && hit.size < holders) count += 1;
+      isExcused = true;
+    }
+  }
+  return count;
 }
 
 /** When `worker` was lost, unless something else was done to it before. */

@@ -47,11 +47,13 @@ export async function runChaos(o: ChaosOptions): Promise<ChaosResult> {
   );
   const [one, other] = [undisturbed.outcome, disturbed.outcome];
   const equal = one.stateDigest === other.stateDigest && one.parameterDigest === other.parameterDigest;
+  const figures = measureFaults(disturbed.moments, o.workers);
   const isClean = (left: readonly unknown[] | null) => left === null || left.length === 0;
   const ok =
     equal &&
     one.ledgerDifference === null &&
     other.ledgerDifference === null &&
+    figures.needlessRollbacks === 0 &&
     isClean(leftovers.processes) &&
     isClean(leftovers.sharedFiles);
   const isRemoved = ok && !o.keep;
@@ -60,7 +62,7 @@ export async function runChaos(o: ChaosOptions): Promise<ChaosResult> {
     ...{ ok, equal, undisturbed: one, disturbed: other },
     goodput: other.seconds > 0 ? one.seconds / other.seconds : 0,
     faults: countFaults(disturbed.moments),
-    figures: measureFaults(disturbed.moments),
+    figures,
     processesLeft: leftovers.processes,
     sharedFilesLeft: leftovers.sharedFiles,
     folder: isRemoved ? null : o.folder,

@@ -14,7 +14,7 @@ const watchedEvent = z.discriminatedUnion('kind', [
     kind: z.literal('recovered'),
     worldSize: count,
     step: count,
-    causes: z.array(z.object({ kind: z.string(), workerId: z.string() })),
+    causes: z.array(z.object({ kind: z.string(), workerId: z.string().optional() })),
     seconds: z.number(),
     stepsRedone: count,
   }),

@@ -52,12 +52,15 @@ function describeFault(event: Extract<ChaosEvent, { kind: 'fault' }>): string {
 
 const causeWords: Readonly<Record<string, string>> = {
   ...{ loss: 'was lost', complaint: 'could not go on', join: 'joined', leave: 'left' },
+  restart: 'was started again',
 };
 
 function describeSaid(event: WatchedEvent): string[] {
   if (event.kind === 'recovered') {
     const { causes, step, worldSize, seconds, stepsRedone } = event;
-    const why = causes.map(({ kind, workerId }) => `${workerId} ${causeWords[kind] ?? kind}`).join(', ');
+    const why = causes
+      .map(({ kind, workerId = 'the coordinator' }) => `${workerId} ${causeWords[kind] ?? kind}`)
+      .join(', ');
     const again = stepsRedone === 0 ? '' : `, ${formatCount(stepsRedone, 'step')} taken again`;
     return [
       `${why}: going on at step ${step} with ${formatCount(worldSize, 'worker')} after ${seconds.toFixed(1)} s${again}`,
@@ -75,7 +78,7 @@ function describeSaid(event: WatchedEvent): string[] {
 /** The result as a person reads it. `silenceSeconds` is the run's silence limit. */
 export function renderChaosResult(result: ChaosResult, silenceSeconds: number): string[] {
   const { figures, undisturbed, disturbed, goodput, equal } = result;
-  const { detection, stepping, pause, coordinatorBack, stepsRedone, losses, stepsRolledBack } = figures;
+  const { detection, stepping, pause, coordinatorBack, stepsRedone, losses } = figures;
   const rows = [
     ['', 'times', 'p50', 'p95', 'aim'],
     row('killed worker noticed', detection.closed, '0.5 s'),
@@ -90,7 +93,7 @@ export function renderChaosResult(result: ChaosResult, silenceSeconds: number): 
     '',
     ...alignColumns(rows, (column) => column > 0 && column < 4),
     '',
-    `steps cut off and taken again: ${stepsRedone}, by ${formatCount(losses, 'loss', 'losses')}; from checkpoints: ${stepsRolledBack}`,
+    `steps cut off and taken again: ${stepsRedone}, by ${formatCount(losses, 'loss', 'losses')}; from checkpoints: ${describeRolledBack(figures)}`,
     `goodput: ${formatPercent(goodput, 0)} of the undisturbed run (${speed(undisturbed)} → ${speed(disturbed)} images/s)`,
     `ledger: ${disturbed.ledgerDifference ?? `each sample used exactly once in every epoch, ${formatCount(disturbed.steps, 'step')} as planned`}`,
     `left behind: ${describeLeft(result)}`,
@@ -99,6 +102,11 @@ export function renderChaosResult(result: ChaosResult, silenceSeconds: number): 
     }`,
     ...(result.folder === null ? [] : [`both runs are in ${result.folder}`]),
   ];
+}
+
+function describeRolledBack({ stepsRolledBack, needlessRollbacks }: ChaosResult['figures']): string {
+  if (needlessRollbacks === 0) return String(stepsRolledBack);
+  return `${stepsRolledBack}, ${formatCount(needlessRollbacks, 'time')} THOUGH a worker held the state`;
 }
 
 function row(what: string, quantiles: Quantiles | null, aim: string): string[] {

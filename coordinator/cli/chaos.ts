@@ -35,8 +35,8 @@ undisturbed one, and whether both ended with the same state, bit for bit.
 The same seed gives the same faults after the same steps; whom they hit depends on who is there. Figures are those of this machine while
 nothing else runs on it: with more workers than cores, a starting worker slows the others down. A fault that hits nobody is said, and left out.
 
-It exits with 1 when the states differ, when the ledger does not show each sample of each epoch exactly once, or when a process or a file in
-shared memory is left; then, and with --keep, the two runs stay in their folder: look at them with \`coordinator verify-run\`.
+It exits with 1 when the states differ, when the ledger does not show each sample of each epoch exactly once, when the run went back to a checkpoint
+though a worker that held its state was not hit, or when a process or a file in shared memory is left; then, and with --keep, the two runs stay in their folder: look at them with \`coordinator verify-run\`.
 Ctrl-C ends the run that is going on, and leaves nothing running.
 
 Examples:
