@@ -1,7 +1,7 @@
 // What a run needs, measured from two pods as the workers' are: run by `helm test`. Prints one line for each check, and
-// exits with 1 when one fails. Pod 0 serves bytes; pod 1 reads them.
+// exits with 1 when one fails; arguments name the checks that are made. Pod 0 serves bytes; pod 1 reads them.
 import { once } from 'node:events';
-import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,10 +13,12 @@ const megabyte = 1e6;
 const patienceMs = 180_000;
 /** How long is measured. */
 const windowMs = 3_000;
+const wanted = process.argv.slice(2);
 let failures = 0;
 
 /** @param {string} name @param {() => Promise<string> | string} measure throws what is wrong */
 async function check(name, measure) {
+  if (wanted.length > 0 && !wanted.includes(name)) return;
   try {
     console.log(`ok      ${name}: ${await measure()}`);
   } catch (error) {
@@ -24,6 +26,9 @@ async function check(name, measure) {
     console.log(`FAILED  ${name}: ${error instanceof Error ? error.message : error}`);
   }
 }
+
+/** A module of the program that this image holds. @param {string} name */
+const ofRondo = (name) => import(`${env.RONDO_APP ?? '/opt/rondo/app'}/dist/${name}.js`);
 
 /** @template T @param {() => Promise<T>} attempt @returns {Promise<T>} */
 async function patiently(attempt) {
@@ -95,7 +100,7 @@ function sharedMemory() {
 }
 
 async function device() {
-  const { loadBinding } = await import('/opt/rondo/app/dist/worker/tensorflow/binding.js');
+  const { loadBinding } = await ofRondo('worker/tensorflow/binding');
   const binding = loadBinding();
   const usesGpu = binding.isUsingGpuDevice();
   if (env.EXPECTS_GPU === 'true' && !usesGpu)
@@ -144,23 +149,44 @@ async function nats() {
   return `nats-server ${version} with JetStream${tls ? ' and TLS' : ''}`;
 }
 
+const index = 'index.rondo';
+
+/** Where a file lies that must be there: the index, or the first of tars that have none. @param {string} source */
+function place(source) {
+  const [, folder, last] = /^(.*)\/([^/]*)$/.exec(source) ?? [];
+  if (last === index) return { folder, file: index };
+  if (!/\.(tar|tgz|tar\.\w+)$/i.test(last)) return { folder: source, file: index };
+  const pattern = last.replace(/%7B/gi, '{').replace(/%7D/gi, '}');
+  return { folder, file: pattern.replace(/\{(\w*)[^{}]*\}/g, '$1') };
+}
+
+/** As the workers read it, with their credentials. */
 async function data() {
   const source = env.DATA_SOURCE ?? '';
-  if (!/^https?:/.test(source)) {
-    const where = source.startsWith('s3:')
-      ? 'read with the credentials of the pods'
-      : "the coordinator's; workers fetch from it";
-    return `${source} is ${where}`;
+  const { isUrl } = await ofRondo('runtime/storage/store');
+  if (!isUrl(source) && env.DATA_IN_WORKERS !== 'true')
+    return `${source} is the coordinator's, which has read it; workers fetch from it`;
+  const { publicUrl } = await ofRondo('runtime/storage/url-access');
+  const { folder, file } = place(publicUrl(source));
+  if (!isUrl(source) && file === index) {
+    const { length } = readdirSync(folder);
+    if (length === 0) throw new Error(`${folder} is empty: does data.claim hold the images?`);
+    return `${folder} is mounted here, with ${length} files and folders`;
   }
-  const url = `${source.replace(/\/$/, '')}/index.rondo`;
-  const response = await fetch(url, {
-    headers: { range: 'bytes=0-1048575' },
-    signal: AbortSignal.timeout(30_000),
-  });
+  const { openStore } = await ofRondo('runtime/storage/open-store');
+  const { RangesIgnored } = await ofRondo('runtime/storage/http-reader');
+  const patience = { tries: 3, backoffMs: 500, maxBackoffMs: 2_000, stallMs: 10_000 };
+  const store = openStore(folder, { patience });
+  const size = await store.sizeOf(file);
   const began = performance.now();
-  const bytes = (await response.arrayBuffer()).byteLength;
-  if (!response.ok) throw new Error(`${new URL(url).host} answers ${response.status} for index.rondo`);
-  return `${new URL(url).host} serves ${response.status === 206 ? 'parts of files' : 'whole files only'}, ${(bytes / 1e3 / (performance.now() - began)).toFixed(1)} MB/s`;
+  try {
+    const { byteLength } = await store.read(file, { start: 0, end: Math.max(1, Math.min(size, 1 << 20)) });
+    const rate = byteLength / 1e3 / (performance.now() - began);
+    return `${store.nameOf(file)} has ${size} bytes, ${rate.toFixed(1)} MB/s`;
+  } catch (error) {
+    if (error instanceof RangesIgnored) return `${store.nameOf(file)}: the server gives whole files only`;
+    throw error;
+  }
 }
 
 console.log(
