@@ -19,12 +19,13 @@ Examples:
       all images mixed at once, and windows of 1, 4, 16 … shards
   coordinator data plan s3://bucket/packed --shuffle-window 32 --batch-size 256 --machines 4
 
-Nothing but the index is fetched. requests and MB: of the first epoch, all machines together, validation included. each: of
-the machine that fetches most. With windows it needs the same shards in every epoch: a cache (--cache-gib) that holds so
-much fetches nothing from the second epoch on; where all images are mixed, it would have to hold the data set. cache: what
-the epoch itself needs on each machine to fetch no shard twice. USD: S3's list price of the requests; traffic out of its
-region is charged beside that. batch, micro: shards that the images of a batch and of a micro-batch come from. neighbours:
-how often two images that follow each other in the data set meet in a batch, 1 being what mixing all gives.`;
+Nothing but the index is fetched; of tars without one all, once. requests and MB: of the first epoch, all machines together,
+validation included. each: of the machine that fetches most. With windows it needs the same shards in every epoch: a cache
+(--cache-gib) that holds so much fetches nothing from the second epoch on; where all images are mixed, it would have to
+hold the data set. cache: what the epoch itself needs on each machine to fetch no shard twice. USD: S3's list price of the
+requests; traffic out of its region is charged beside that. batch, micro: shards that the images of a batch and of a
+micro-batch come from. neighbours: how often two images that follow each other in the data set meet in a batch, 1 being
+what mixing all gives.`;
 
 interface PlanFlags {
   readonly json?: boolean;

@@ -1,9 +1,10 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { buildProgram } from '../../../coordinator/cli/program.js';
 import { openDataset } from '../../../coordinator/dataset/dataset.js';
 import { fakeRun } from '../../support/fake-run.js';
+import { startFileServer } from '../../support/file-server.js';
 import { makeFolder } from '../../support/images.js';
 import { memoryOutput } from '../../support/memory-output.js';
 import { packFolder } from '../../support/packing.js';
@@ -47,6 +48,17 @@ it('compares orders, in all and for each machine', async () => {
   ]);
   expect(table.slice(2).map((line) => line.split(/ {2,}/)[0])).toEqual([
     ...['all at once', '--shuffle-window 1', '--shuffle-window 4', '--shuffle-window 16'],
+  ]);
+
+  // From a server it is the same, for which nothing but the index is sent.
+  const files = readdirSync(packed).map(
+    (name) => [`/packed/${name}`, readFileSync(path.join(packed, name))] as const,
+  );
+  const server = await startFileServer(Object.fromEntries(files));
+  expect(await plan(`${server.url}/packed`, ...cut, '--machines', '2')).toEqual(table);
+  const sent = server.requests.filter(({ sent: bytes }) => bytes > 0);
+  expect(sent).toMatchObject([
+    { path: '/packed/index.rondo', sent: statSync(path.join(packed, 'index.rondo')).size },
   ]);
 
   const costs = async (machines: number) => {
