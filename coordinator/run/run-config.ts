@@ -36,7 +36,10 @@ export function buildRunConfig(
   });
 }
 
-/** A list of so many samples for each epoch is no longer worth its memory. */
+/**
+ * A list of so many samples for each epoch is no longer worth its memory. Below, it is: all its permutations are as
+ * likely, which the network that computes one promises nothing of, and runs go on as they did before there was that.
+ */
 const listedSamples = 1_000_000;
 
 /** Of a new run. Training samples are listed shard after shard where there are windows. */

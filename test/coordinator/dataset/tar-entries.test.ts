@@ -24,6 +24,13 @@ async function makeTar(format: string): Promise<Buffer> {
   return readFile(out);
 }
 
+/** Of the header that an archive begins with. */
+function writeSum(archive: Buffer): void {
+  archive.write('        ', 148);
+  const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+}
+
 function readAll(archive: Buffer, step: number): TarEntry[] {
   const entries = openTarEntries('some.tar');
   const found: TarEntry[] = [];
@@ -53,10 +60,25 @@ describe('the files of a tar', () => {
     archive.fill(0, 124, 136);
     archive[124] = 0x80;
     archive.writeUInt32BE(1_000, 132);
-    archive.write('        ', 148);
-    const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0);
-    archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    writeSum(archive);
     expect(readAll(archive, 100).map(({ bytes }) => bytes.length)).toEqual([1_000]);
+  });
+
+  it('may have their size in a PAX header, in place of their own header’s', async () => {
+    const [first, second] = [(await makeTar('gnu')).subarray(0, 512 + 1_024), await makeTar('gnu')];
+    const text = '13 size=1000\n';
+    const pax = Buffer.alloc(1_024);
+    first.copy(pax, 0, 0, 512);
+    pax.write('x', 156);
+    pax.write(`${text.length.toString(8).padStart(11, '0')}\0`, 124);
+    pax.write(text, 512);
+    writeSum(pax);
+    first.write('00000000000\0', 124);
+    writeSum(first);
+    const found = readAll(Buffer.concat([pax, first, second]), 300);
+    expect(found.map(({ name }) => name)).toEqual(['a.jpg', ...Object.keys(files)]);
+    expect(found[0]!.start).toBe(1_536);
+    expect(found[0]!.bytes.equals(files['a.jpg'])).toBe(true);
   });
 
   it('are refused with the reason where they are compressed, damaged or cut off', async () => {

@@ -240,12 +240,30 @@ describe('whole shards', () => {
 
   it('that are not what their index says are named, once fetched twice', async () => {
     const { server, open } = await makeReaders();
-    server.files.set('/packed/images-000000.tar', randomBytes(shard.length));
+    // Too short for the sample, so that it is waited for until all has come.
+    server.files.set('/packed/images-000000.tar', randomBytes(30_000));
     const reader = open({ wholeShards: true });
-    await expect(reader.read(samples[0]!)).rejects.toMatchObject({
-      code: expect.stringMatching(/data-loss|failed-precondition/),
+    await expect(reader.read(samples[9]!)).rejects.toMatchObject({
+      code: 'data-loss',
+      message: expect.stringMatching(
+        /images-000000\.tar is not what its index says, though .* fetched twice/,
+      ),
     });
     await reader.close();
-    expect(server.sent).toBeLessThanOrEqual(2 * shard.length + 1_400);
+    expect(server.sent).toBe(2 * 30_000);
+  });
+
+  it('of which a sample is another are asked for it twice, and it is named with its shard', async () => {
+    const { server, open } = await makeReaders();
+    server.files.set('/packed/images-000000.tar', randomBytes(shard.length));
+    // The shard is still on its way when the sample has arrived.
+    server.fault = ({ range }) => (range === undefined ? { stallAfter: 40_000 } : undefined);
+    const reader = open({ wholeShards: true });
+    await expect(reader.read(samples[1]!)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: expect.stringMatching(/image a\/1\.jpg in \S+\/images-000000\.tar is not what it was/),
+    });
+    await reader.close();
+    expect(server.requests.map(({ sent }) => sent)).toEqual([40_000, 701, 701]);
   });
 });
