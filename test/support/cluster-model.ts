@@ -2,7 +2,9 @@ import { expect } from 'vitest';
 import type { Decided } from '../../coordinator/membership/cluster-events.js';
 import { beginMembership } from '../../coordinator/membership/membership.js';
 import type { Effect, RunResult } from '../../coordinator/membership/membership-events.js';
+import type { Membership } from '../../coordinator/membership/membership-state.js';
 import { awaitReturn } from '../../coordinator/membership/reattach.js';
+import type { ChangeCause } from '../../coordinator/telemetry/run-events.js';
 import { divideStep, samplesAt } from '../../plan/phases.js';
 import type { Assignment, CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
 import { StateSource } from '../../proto/gen/coordinator.js';
@@ -38,6 +40,8 @@ export type Happening =
   | { readonly kind: 'kill'; readonly worker: number }
   /** It is neither heard nor hears; its process lives. */
   | { readonly kind: 'hang'; readonly worker: number }
+  /** One that hung goes on, and hears what it was told meanwhile. */
+  | { readonly kind: 'wake'; readonly worker: number }
   | { readonly kind: 'leave'; readonly worker: number }
   | { readonly kind: 'complain'; readonly worker: number }
   /** The coordinator dies, and another one takes its place with what is on the disk. */
@@ -63,6 +67,8 @@ interface Process {
   /** Null until it has found the coordinator again. */
   session: number | null;
   hung: boolean;
+  /** What it was told while it hung. */
+  inbox: CoordinatorMessage[];
   /** What it was assigned to last. */
   assigned: bigint | null;
   /** Reports that the coordinator may not have recorded. */
@@ -93,7 +99,20 @@ export interface ClusterModel {
   readonly committed: readonly number[];
   /** Epochs whose evaluation and digests are there, in order. */
   readonly closedEpochs: readonly number[];
+  /** What has come about of what a sequence is to try. */
+  readonly met: ReadonlySet<Encounter>;
 }
+
+/** What a run must survive, by name. */
+export type Encounter =
+  | `crash while ${Membership['kind']}`
+  | 'loss while another is heard of'
+  | 'loss while copying'
+  | 'loss of who is copied from'
+  | 'below the minimum by a leave'
+  | 'going on after a leave below the minimum'
+  | 'waking within the silence limit'
+  | 'waking after having been lost';
 
 export function openClusterModel(o: {
   workers: number;
@@ -109,6 +128,9 @@ export function openClusterModel(o: {
   const [evaluated, digested] = [new Set<number>(), new Set<number>()];
   const closedEpochs: number[] = [];
   const closed = new Set<number>();
+  /** Sessions that ended in a way after which a worker may join anew. */
+  const mayReturn = new Set<number>();
+  const met = new Set<Encounter>();
   let [nextSession, newestGeneration] = [1, 0n];
   let result: RunResult | null = null;
 
@@ -123,7 +145,15 @@ export function openClusterModel(o: {
   const perform = (effects: readonly Effect[]) => {
     for (const effect of effects) {
       if (effect.kind === 'send') deliver(effect.session, effect.message);
+      // As mayReconnect in worker/session/follow-coordinator.ts has it.
+      if (effect.kind === 'refuse' && effect.error.code === 'aborted') mayReturn.add(effect.session);
       if (effect.kind === 'dismiss' || effect.kind === 'refuse') end(effect.session);
+      if (effect.kind === 'short' && causesOf(driver.state).some(({ kind }) => kind === 'leave')) {
+        met.add('below the minimum by a leave');
+      }
+      if (effect.kind === 'recovered' && met.has('below the minimum by a leave')) {
+        met.add('going on after a leave below the minimum');
+      }
       if (effect.kind === 'decided') begun = effect.value.begun;
       if (effect.kind === 'assigned') {
         expect(effect.generation.number).toBeGreaterThan(newestGeneration);
@@ -172,7 +202,12 @@ export function openClusterModel(o: {
   const deliver = (session: number, { message }: CoordinatorMessage) => {
     expect(closed).not.toContain(session);
     const process = [...processes.values()].find((each) => each.session === session);
-    if (process === undefined || process.hung || message === undefined) return;
+    if (process === undefined) return;
+    if (process.hung) process.inbox.push({ message });
+    else hear(process, message);
+  };
+  const hear = (process: Process, message: CoordinatorMessage['message']) => {
+    if (message === undefined) return;
     const { occupation } = process;
     if (message.$case === 'welcome') welcome(process, message.value.attached);
     if (message.$case === 'assignment') {
@@ -378,7 +413,7 @@ export function openClusterModel(o: {
     const id = `worker-${worker}`;
     if (processes.has(id) || result !== null) return;
     const process: Process = {
-      ...{ id, port: 7000 + nextSession, session: null, hung: false, leaving: false, held: null },
+      ...{ id, port: 7000 + nextSession, session: null, hung: false, inbox: [], leaving: false, held: null },
       computed: [],
       ...{ vote: 'go on' as const, assigned: null, kept: [], outbox: [] },
       occupation: { kind: 'opening' },
@@ -387,11 +422,36 @@ export function openClusterModel(o: {
     register(process);
   };
   const kill = (process: Process) => {
+    noteLoss(process);
     processes.delete(process.id);
     forget(process);
     if (process.session === null || closed.has(process.session)) return;
     closed.add(process.session);
     perform(driver.dispatch({ kind: 'closed', session: process.session, reason: 'gone' }));
+  };
+  const noteLoss = (process: Process) => {
+    if (driver.state.kind === 'regrouping') met.add('loss while another is heard of');
+    const isCopying = ({ occupation }: Process) =>
+      occupation.kind === 'loading' && occupation.assignment.stateSource === StateSource.STATE_SOURCE_PEER;
+    if (isCopying(process)) met.add('loss while copying');
+    for (const each of processes.values()) {
+      if (!isCopying(each) || each.occupation.kind !== 'loading') continue;
+      const { statePeerAddress } = each.occupation.assignment;
+      if (statePeerAddress === addressOf(process)) met.add('loss of who is copied from');
+    }
+  };
+  const wake = (process: Process) => {
+    if (!process.hung) return;
+    process.hung = false;
+    const { session } = process;
+    const isOver = session !== null && closed.has(session);
+    met.add(isOver ? 'waking after having been lost' : 'waking within the silence limit');
+    for (const { message } of process.inbox.splice(0)) hear(process, message);
+    if (isOver && !mayReturn.has(session)) {
+      processes.delete(process.id);
+      forget(process);
+    } else if (isOver) Object.assign(process, { session: null, outbox: [] });
+    else if (process.leaving) say(process, { $case: 'leave', value: {} });
   };
   const beat = () => {
     for (const process of [...processes.values()]) say(process, heartbeatMessage());
@@ -405,8 +465,7 @@ export function openClusterModel(o: {
     get result() {
       return result;
     },
-    committed,
-    closedEpochs,
+    ...{ committed, closedEpochs, met },
     happen(happening) {
       if (result !== null) return;
       if (happening.kind === 'wait') {
@@ -414,7 +473,10 @@ export function openClusterModel(o: {
         perform(driver.wait(happening.ms));
         return;
       }
-      if (happening.kind === 'crash') return crash();
+      if (happening.kind === 'crash') {
+        met.add(`crash while ${driver.state.kind}`);
+        return crash();
+      }
       if (happening.kind === 'start') return start(happening.worker);
       const process = processes.get(`worker-${happening.worker}`);
       if (process === undefined) return;
@@ -422,6 +484,7 @@ export function openClusterModel(o: {
       if (happening.kind === 'reconnect') reconnect(process);
       if (happening.kind === 'kill') kill(process);
       if (happening.kind === 'hang') process.hung = true;
+      if (happening.kind === 'wake') wake(process);
       if (happening.kind === 'leave') {
         process.leaving = true;
         say(process, { $case: 'leave', value: {} });
@@ -448,6 +511,10 @@ export function openClusterModel(o: {
       }
     },
   };
+}
+
+function causesOf(state: Membership): readonly ChangeCause[] {
+  return 'change' in state && state.change !== null ? state.change.causes : [];
 }
 
 function epochOf(step: number): number {
