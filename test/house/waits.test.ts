@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const rooms = ['worker/session', 'worker/collective', 'coordinator/cluster', 'coordinator/membership'];
+const rooms = [
+  ...['worker/session', 'worker/collective', 'worker/data', 'coordinator/cluster', 'coordinator/membership'],
+  ...['coordinator/run', 'coordinator/launch', 'coordinator/telemetry'],
+];
 
 /** A name in milliseconds, or a call that waits, with a number: `waitMs = 500`, `setTimeout(f, 500)`. */
 const waits = /\w*Ms\??\s*(?::[^=,;]*)?[:=]\s*[\d_]{2,}|\bset(?:Timeout|Interval)\([^;]*,\s*[\d_]+\)/;
@@ -19,6 +22,30 @@ const allowed = [
   // Before a worker is known to the run, whose silence limit it is told later.
   'worker/session/enrol.ts: retryMs = 500',
   'worker/session/enrol.ts: enrolMs = 10_000',
+  // How often it asks again, within what follows from the silence limit.
+  'worker/data/fetched-source.ts: retryMs = 1_000',
+  // How long somebody who ended the run, or whom it failed, waits for what closes then.
+  'coordinator/run/open-resources.ts: goodbyeMs: 10_000',
+  'coordinator/run/open-resources.ts: goodbyeMs: 800',
+  'coordinator/run/train-run.ts: lastCheckpointMs = 1_500',
+  'coordinator/run/control-run.ts: lastLinesMs = 500',
+  'coordinator/launch/nats-server.ts: closeTimeoutMs = 5000',
+  'coordinator/launch/run-job.ts: graceMs = 5_000',
+  // The default silence limit itself.
+  'coordinator/run/run-task.ts: silenceMs: 1_000',
+  // Of programs of this machine, before there is a cluster or beside it.
+  'coordinator/launch/gpus.ts: listingMs = 10_000',
+  'coordinator/launch/nats-server.ts: readyTimeoutMs = 20_000',
+  'coordinator/launch/nats-server.ts: lookMs = 50',
+  'coordinator/launch/left-behind.ts: lookMs = 200',
+  // What counts as ending at once, and how soon another worker is started then.
+  'coordinator/launch/launcher.ts: atOnceMs = 10_000',
+  'coordinator/launch/launcher.ts: firstDelayMs = 2_000',
+  'coordinator/launch/launcher.ts: longestDelayMs = 8_000',
+  // Training waits for no metrics: of NATS, when the run begins, and of its stream.
+  'coordinator/telemetry/collector.ts: openTimeoutMs = 5000',
+  'coordinator/telemetry/stream.ts: duplicateWindowMs = 10',
+  'coordinator/telemetry/stream.ts: heartbeatMs = 5000',
 ];
 
 it('no wait of a cluster stands beside those that follow from the silence limit (plan/deadlines.ts)', () => {

@@ -17,9 +17,7 @@ export type FetchSamples = (
 
 /** Of one call. */
 const mostIds = 64;
-/** The coordinator may be away for a while. */
 const retryMs = 1_000;
-const patienceMs = 120_000;
 
 interface Wanted {
   readonly id: number;
@@ -29,8 +27,10 @@ interface Wanted {
 /**
  * Samples whose files the coordinator has. Those that are asked for together travel together; what arrives is
  * checked by its digest.
+ *
+ * @param absenceMs for so long the coordinator may be away.
  */
-export function openFetchedSource(dataset: Dataset, fetch: FetchSamples): Source {
+export function openFetchedSource(dataset: Dataset, fetch: FetchSamples, absenceMs: number): Source {
   const closing = new AbortController();
   // Each call that is under way has one, and they may be many.
   setMaxListeners(0, closing.signal);
@@ -59,7 +59,7 @@ export function openFetchedSource(dataset: Dataset, fetch: FetchSamples): Source
         return await receive(split, wanted);
       } catch (thrown) {
         const error = RondoError.from(thrown);
-        if (error.code !== 'unavailable' || waitedMs >= patienceMs || closing.signal.aborted) {
+        if (error.code !== 'unavailable' || waitedMs >= absenceMs || closing.signal.aborted) {
           for (const { bytes } of wanted) bytes.reject(error);
           return;
         }

@@ -85,7 +85,7 @@ export async function openRunResources(
   const { session, fetchSamples, ...kept } = base;
   const config = parseJson(runConfigSchema, welcome.runConfigJson, fromCoordinator);
   const { runId, natsUrl, natsToken, natsCertificates } = welcome;
-  const { metricsMs, neighbourMs } = deadlinesOf(1_000 * welcome.silenceSeconds);
+  const { metricsMs, neighbourMs, absenceMs } = deadlinesOf(1_000 * welcome.silenceSeconds);
   const { workerId, cacheDir, cacheBytes, diskCacheBytes } = options;
   const trainable = trainableSets(config);
   useThreads(config.threads);
@@ -104,7 +104,7 @@ export async function openRunResources(
   const loader = openLoader({
     ...{ config, cacheBytes, cacheDir, diskCacheBytes },
     dataset: dataRoot === null ? dataset : moveDataset(dataset, dataRoot),
-    far: openFetchedSource(dataset, fetchSamples),
+    far: openFetchedSource(dataset, fetchSamples, absenceMs),
   });
   const member = natsCertificates ? natsMemberOf(kept.credentials, workerName(workerId)) : undefined;
   // The run's own server listens beside the coordinator, which each machine may reach by an address of its own.

@@ -51,8 +51,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const absenceMs = 60_000;
+
 it('brings the samples that are asked for together by one call, whole and checked', async () => {
-  const source = openFetchedSource(dataset, fetch);
+  const source = openFetchedSource(dataset, fetch, absenceMs);
   const read = await Promise.all([3, 0, 2].map((id) => source.read('train', id)));
   for (const [index, id] of [3, 0, 2].entries()) {
     expect(Buffer.compare(read[index]!, readFileSync(path.join(folder, `${id}.jpg`)))).toBe(0);
@@ -68,11 +70,11 @@ it('takes nothing that has another digest than the index, from here or from ther
     ...dataset,
     train: Array.from(dataset.train, (sample) => ({ ...sample, digest: '0'.repeat(64) })),
   };
-  const source = openFetchedSource(other, fetch);
+  const source = openFetchedSource(other, fetch, absenceMs);
   await expect(source.read('train', 0)).rejects.toMatchObject({ code: 'data-loss' });
   // The coordinator's file has changed: it says so itself.
   writeFileSync(path.join(folder, '1.jpg'), 'changed');
-  await expect(openFetchedSource(dataset, fetch).read('train', 1)).rejects.toMatchObject({
+  await expect(openFetchedSource(dataset, fetch, absenceMs).read('train', 1)).rejects.toMatchObject({
     code: 'failed-precondition',
     message: expect.stringContaining('1.jpg is not what it was'),
   });
@@ -85,7 +87,9 @@ it('fetches what is not in the folder, or is another file there, and reads the r
     writeFileSync(path.join(elsewhere, '1.jpg'), 'another image of this name');
     const warnings: string[] = [];
     const near = openSource({ ...dataset, root: elsewhere });
-    const source = openFallbackSource(near, openFetchedSource(dataset, fetch), (text) => warnings.push(text));
+    const source = openFallbackSource(near, openFetchedSource(dataset, fetch, absenceMs), (text) =>
+      warnings.push(text),
+    );
     const read = await Promise.all([0, 1, 2].map((id) => source.read('train', id)));
     expect(read.map(({ length }) => length)).toEqual([10, 100, 1_000]);
     expect(calls.flat().toSorted()).toEqual([1, 2]);
@@ -107,20 +111,35 @@ it('fetches what is not in the folder, or is another file there, and reads the r
 
 it('asks again when the coordinator was away', async () => {
   let away = true;
-  const source = openFetchedSource(dataset, async function* (split, ids, signal) {
-    if (away) {
-      away = false;
-      const [first] = ids;
-      yield* fetch(split, [first!], signal);
-      throw new RondoError('unavailable', 'gone');
-    }
-    yield* fetch(split, ids, signal);
-  });
+  const source = openFetchedSource(
+    dataset,
+    async function* (split, ids, signal) {
+      if (away) {
+        away = false;
+        const [first] = ids;
+        yield* fetch(split, [first!], signal);
+        throw new RondoError('unavailable', 'gone');
+      }
+      yield* fetch(split, ids, signal);
+    },
+    absenceMs,
+  );
   expect(
     (await Promise.all([0, 1].map((id) => source.read('train', id)))).map(({ length }) => length),
   ).toEqual([10, 100]);
   // What had arrived is not asked for again.
   expect(calls).toEqual([[0], [1]]);
+});
+
+it('gives up when the coordinator is away for longer than it may be', async () => {
+  const source = openFetchedSource(
+    dataset,
+    () => {
+      throw new RondoError('unavailable', 'gone');
+    },
+    0,
+  );
+  await expect(source.read('train', 0)).rejects.toMatchObject({ code: 'unavailable', message: 'gone' });
 });
 
 it('asks again over the next connection when one was closed', async () => {
@@ -129,14 +148,18 @@ it('asks again over the next connection when one was closed', async () => {
   });
   closed.close();
   let current = closed;
-  const source = openFetchedSource(dataset, (split, ids) => {
-    const call = () => current.fetchSamples({ valid: split === 'valid', ids: [...ids] });
-    try {
-      return call();
-    } finally {
-      current = client;
-    }
-  });
+  const source = openFetchedSource(
+    dataset,
+    (split, ids) => {
+      const call = () => current.fetchSamples({ valid: split === 'valid', ids: [...ids] });
+      try {
+        return call();
+      } finally {
+        current = client;
+      }
+    },
+    absenceMs,
+  );
   expect(await source.read('train', 1)).toHaveLength(100);
 });
 
