@@ -4,7 +4,6 @@ import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
 import type { PeerServer } from '../../proto/gen/peer.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
-import { sleep } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
 import { failCall } from '../../runtime/grpc/server.js';
@@ -23,6 +22,7 @@ import { createCoordinatorLink } from './coordinator-link.js';
 import { type CoordinatorSession, openSession } from './coordinator-session.js';
 import { createCopyAccess } from './copy-access.js';
 import { enrol } from './enrol.js';
+import { findAgain } from './find-again.js';
 import { createFollower, mayReconnect } from './follow-coordinator.js';
 import { nothingHeld } from './generation.js';
 import type { JoinProof } from './join-proof.js';
@@ -112,6 +112,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const { host = hostname(), zone } = options;
   const register = { workerId, peerAddress, host, zone, pid: process.pid, version };
   let run: Promise<RunResources> | undefined;
+  let preparing: Promise<GenerationServices> | undefined;
   /** Steps; null until the run is open. */
   let perEpoch: number | null = null;
   let current: CoordinatorSession | null = null;
@@ -128,7 +129,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
         ? () => {}
         : keepRenewed({ credentials, lifetimeMs, session: () => current, onRenewed });
 
-  const prepare = async (welcome: Welcome): Promise<GenerationServices> => {
+  const openRun = async (welcome: Welcome): Promise<GenerationServices> => {
     deadlines = deadlinesOf(1_000 * welcome.silenceSeconds);
     const services = { credentials, session: link, compute, exchange, fetchSamples };
     const isFirst = run === undefined;
@@ -150,6 +151,10 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       },
       settleMetrics,
     };
+  };
+  const prepare = (welcome: Welcome) => {
+    preparing = openRun(welcome);
+    return preparing;
   };
   const follower = createFollower({
     ...{ link, position, prepare, onEnding: endInTime },
@@ -184,7 +189,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     try {
       return await follower.follow(session);
     } catch (thrown) {
-      if (signal.aborted || perEpoch === null || !mayReconnect(thrown)) throw thrown;
+      if (signal.aborted || preparing === undefined || !mayReconnect(thrown)) throw thrown;
       writeLines(process.stderr, [`worker: ${RondoError.from(thrown).message}; looking for it again`]);
       return null;
     } finally {
@@ -194,27 +199,18 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       session.close();
     }
   };
-  /** Trains on meanwhile: for as long as coordinators may be away, or to the end of the epoch if that is later. */
-  const findAgain = async (): Promise<CoordinatorSession> => {
-    const { absenceMs, heartbeatMs, reconnectMs } = deadlines;
-    const goneAtMs = performance.now();
+  const reconnect = async (): Promise<CoordinatorSession> => {
+    // The run is opened once: one that was cut off meanwhile goes on with that first.
+    await preparing;
     const epochEnd = perEpoch! * (Math.floor(Number(position.step) / perEpoch!) + 1);
-    for (let delayMs = heartbeatMs / 10; ; delayMs = Math.min(2 * delayMs, heartbeatMs)) {
-      try {
-        return await open(reconnectMs);
-      } catch (thrown) {
-        const isTraining = follower.attachment()?.training === true && position.step < epochEnd;
-        const isOver = performance.now() - goneAtMs >= absenceMs && !isTraining;
-        if (isOver || RondoError.from(thrown).code !== 'unavailable') throw thrown;
-      }
-      await sleep(delayMs, signal);
-    }
+    const isTraining = () => follower.attachment()?.training === true && position.step < epochEnd;
+    return findAgain(open, { ...deadlines, isTraining, signal });
   };
 
   try {
     await verifyImages(coordinator, credentials, { dataRoot: options.dataRoot, signal });
     let goodbye = await attend(await open(deadlines.connectMs));
-    while (goodbye === null) goodbye = await attend(await findAgain());
+    while (goodbye === null) goodbye = await attend(await reconnect());
     if (!goodbye.ok) throw new RondoError('aborted', `the coordinator ended the run: ${goodbye.reason}`);
   } catch (thrown) {
     throw signal.aborted ? new RondoError('cancelled', 'the worker was told to end') : thrown;
