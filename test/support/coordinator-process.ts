@@ -19,6 +19,8 @@ export interface CoordinatorProcess {
   readonly pid: number;
   /** The first event, past or to come, that `matches`; rejects when the program ends without it. */
   event(matches: (event: JsonEvent) => boolean): Promise<JsonEvent>;
+  /** What `pattern` finds in all that it printed so far; waits for it as `event` does. */
+  printed(pattern: RegExp): Promise<string>;
   readonly exited: Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -78,21 +80,23 @@ export function startCoordinator(
     });
   });
 
+  const waitFor = <T>(find: () => T | undefined): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const check = () => {
+        const found = find();
+        if (found !== undefined) resolve(found);
+        else if (ended) reject(new Error(`ended without it; it printed:\n${stdout}\n${stderr}`));
+        if (found !== undefined || ended) waiting.delete(check);
+      };
+      waiting.add(check);
+      check();
+    });
   return {
     pid: child.pid!,
     exited,
     kill: (signal) => void child.kill(signal),
-    event: (matches) =>
-      new Promise((resolve, reject) => {
-        const check = () => {
-          const found = events.find(matches);
-          if (found) resolve(found);
-          else if (ended) reject(new Error(`ended without the event; it printed:\n${stdout}\n${stderr}`));
-          if (found || ended) waiting.delete(check);
-        };
-        waiting.add(check);
-        check();
-      }),
+    event: (matches) => waitFor(() => events.find(matches)),
+    printed: (pattern) => waitFor(() => pattern.exec(stdout)?.[0]),
   };
 }
 
