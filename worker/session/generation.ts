@@ -1,8 +1,6 @@
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
 import { type Assignment, type StateCopy, StateSource } from '../../proto/gen/coordinator.js';
-import { PeerClient } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
-import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { workerName } from '../../runtime/member-name.js';
 import type { LaneThread } from '../collective/lanes.js';
@@ -16,10 +14,8 @@ import type { Snapshots } from '../training/snapshots.js';
 import type { StepContext, StepShare } from '../training/step.js';
 import type { TaskRun } from '../training/task.js';
 import type { CoordinatorLink } from './coordinator-link.js';
-import { receiveState, type StateStream } from './state-transfer.js';
-
-/** Pieces of a state are 1 MiB. */
-const maxStateChunkBytes = 4 << 20;
+import { copyFromPeer } from './copy-from-peer.js';
+import { receiveState } from './state-transfer.js';
 
 /** What TensorFlow holds of the run. */
 export interface Held {
@@ -154,11 +150,6 @@ async function obtainState(
     held.step = step;
     return snapshot;
   };
-  const copyInto = async (stream: StateStream, values: Float32Array) => {
-    const header = await receiveState(stream, shape.state, values);
-    await compute.load(values);
-    return header;
-  };
   switch (assignment.stateSource) {
     case StateSource.STATE_SOURCE_FRESH: {
       const pretrained = config.pretrainedDigest === null ? null : await session.fetchPretrained();
@@ -168,30 +159,22 @@ async function obtainState(
     case StateSource.STATE_SOURCE_CHECKPOINT: {
       let sent = '';
       const snapshot = await load(async (values) => {
-        sent = (await copyInto(session.fetchCheckpoint(step), values)).stateDigest;
+        sent = (await receiveState(session.fetchCheckpoint(step), shape.state, values)).stateDigest;
+        await compute.load(values);
       });
       if ((await snapshot.digests()).state !== sent) throw damagedState(step);
       return undefined;
     }
     case StateSource.STATE_SOURCE_PEER: {
       const startedMs = performance.now();
-      const peer = openChannel(PeerClient, assignment.statePeerAddress, {
-        credentials: resources.credentials,
-        peer: workerName(assignment.statePeerId),
-        maxReceiveBytes: maxStateChunkBytes,
+      const { credentials, exchange } = resources;
+      const request = { assignment, credentials, layout: shape.state, sharedMemory: exchange.sharedMemory };
+      await load(async (values) => {
+        await copyFromPeer({ ...request, values, signal });
+        await compute.load(values);
       });
-      const call = peer.copyState({ generation: assignment.generation, step: BigInt(step), digests: false });
-      const cancel = () => call.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
-      try {
-        await load(async (values) => void (await copyInto(call, values)));
-        const bytes = BigInt(shape.state.length * Float32Array.BYTES_PER_ELEMENT);
-        return { bytes, seconds: (performance.now() - startedMs) / 1_000 };
-      } finally {
-        signal.removeEventListener('abort', cancel);
-        cancel();
-        peer.close();
-      }
+      const bytes = BigInt(shape.state.length * Float32Array.BYTES_PER_ELEMENT);
+      return { bytes, seconds: (performance.now() - startedMs) / 1_000 };
     }
     case StateSource.STATE_SOURCE_OWN:
       return undefined;

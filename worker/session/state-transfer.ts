@@ -1,27 +1,40 @@
 import assert from 'node:assert/strict';
+import { closeSync, read, write } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader, TensorEntry } from '../../proto/gen/coordinator.js';
 import type { CopyStateRequest } from '../../proto/gen/peer.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
+import {
+  findSlotFile,
+  headBytes,
+  type MadeSlotFile,
+} from '../collective/transport/shared-memory/slot-file.js';
 import { stateTensors } from '../model/layout.js';
 import type { StateLayout } from '../model/program.js';
 import type { LentSnapshot, Snapshot } from '../training/snapshots.js';
 import type { Digests } from '../training/state-digests.js';
 
 const chunkBytes = 1 << 20;
+/** Of what is written to memory that both have: the receiver reads one while the next is written. */
+const pieceBytes = 1 << 24;
+
+const [writeFile, readFile] = [promisify(write), promisify(read)];
 
 /** A server-streaming call's answer, read to its end. */
 export type StateStream = AsyncIterable<StateChunk>;
 
 /**
- * Serves Peer.CopyState with what `lend` has of a step; NOT_FOUND for one that is no longer, or not yet, held.
+ * Serves Peer.CopyState with what `lend` has of a step; NOT_FOUND for one that is no longer, or not yet, held. The
+ * values go to the memory that the caller offers, where it is found in `sharedMemory`, else into the call.
  */
 export async function sendState(
   call: ServerWritableStream<CopyStateRequest, StateChunk>,
   lend: (step: number) => Promise<LentSnapshot | undefined>,
+  sharedMemory: string | null,
 ): Promise<void> {
   const step = Number(call.request.step);
   const lent = await lend(step);
@@ -31,35 +44,54 @@ export async function sendState(
   }
   const cancelled = new AbortController();
   call.on('cancelled', () => cancelled.abort());
+  const { memory } = call.request;
+  const isFitting = memory?.slotCount === 1 && memory.slotBytes === lent.snapshot.values.byteLength;
+  const file = isFitting && sharedMemory !== null ? findSlotFile(sharedMemory, memory) : null;
   try {
     // grpc-js's type does not say that a call is a Writable, which it is.
     const sink = call as unknown as Writable;
     const digests = call.request.digests ? await lent.snapshot.digests() : null;
-    await pipeline(Readable.from(chunksOf(lent.snapshot, digests)), sink, { signal: cancelled.signal });
+    const chunks = chunksOf(lent.snapshot, digests, file);
+    await pipeline(Readable.from(chunks), sink, { signal: cancelled.signal });
   } catch (thrown) {
     if (!cancelled.signal.aborted) failCall(call, thrown);
   } finally {
+    if (file !== null) closeSync(file);
     lent.giveBack();
   }
 }
 
-function* chunksOf(snapshot: Snapshot, digests: Digests | null): Generator<StateChunk> {
+async function* chunksOf(
+  snapshot: Snapshot,
+  digests: Digests | null,
+  file: number | null,
+): AsyncGenerator<StateChunk> {
   yield { part: { $case: 'header', value: headerOf(snapshot, digests) } };
   const { values } = snapshot;
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    yield { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } };
+  const length = file === null ? chunkBytes : pieceBytes;
+  for (let at = 0; at < bytes.length; at += length) {
+    const piece = bytes.subarray(at, at + length);
+    if (file === null) {
+      yield { part: { $case: 'data', value: piece } };
+    } else {
+      await writeFile(file, piece, 0, piece.length, headBytes + at);
+      yield { part: { $case: 'written', value: piece.length } };
+    }
   }
 }
 
 /**
  * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller
  * proves that the values are those that were sent.
+ *
+ * @param memory what was offered to the sender.
  */
 export async function receiveState(
   stream: StateStream,
   layout: StateLayout,
   values: Float32Array,
+  memory: MadeSlotFile | null = null,
 ): Promise<StateHeader> {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   let header: StateHeader | undefined;
@@ -68,10 +100,17 @@ export async function receiveState(
     if (part?.$case === 'header') {
       header = part.value;
       checkTensors(header, layout);
+      // Its sender has found it, or will not look for it again.
+      memory?.unlink();
     } else if (part?.$case === 'data') {
       if (at + part.value.length > bytes.length) throw lengthError(layout.length);
       bytes.set(part.value, at);
       at += part.value.length;
+    } else if (part?.$case === 'written') {
+      if (memory === null || at + part.value > bytes.length) throw lengthError(layout.length);
+      const { bytesRead } = await readFile(memory.fd, bytes, at, part.value, headBytes + at);
+      if (bytesRead !== part.value) throw lengthError(layout.length);
+      at += bytesRead;
     }
   }
   if (!header || at !== bytes.length) throw lengthError(layout.length);

@@ -94,7 +94,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     exchange: exchange.handler,
     copyState(call) {
       copying.check(call).then(
-        () => sendState(call, lendState),
+        () => sendState(call, lendState, exchange.sharedMemory),
         (error) => failCall(call, error),
       );
     },

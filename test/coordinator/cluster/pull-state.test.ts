@@ -15,12 +15,8 @@ function makeState(length: number) {
   const values = Float32Array.from({ length }, (_, index) => Math.fround(index * 0.1 - 3));
   const bytes = Buffer.from(values.buffer);
   const stateDigest = createHash('sha256').update(bytes).digest('hex');
-  const header: StateChunk = {
-    part: {
-      $case: 'header',
-      value: { step: 8n, length: BigInt(length), stateDigest, parameterDigest: 'p', tensors: [] },
-    },
-  };
+  const value = { step: 8n, length: BigInt(length), stateDigest, parameterDigest: 'p', tensors: [] };
+  const header = { part: { $case: 'header' as const, value } };
   return { values, bytes, header, stateDigest };
 }
 
@@ -101,7 +97,7 @@ describe('pullState', () => {
   });
 
   it('does not reserve the memory of a lying header', async () => {
-    const huge = { ...header.part!.value, length: 1n << 60n } as never;
+    const huge = { ...header.part.value, length: 1n << 60n };
     const address = await serveChunks([{ part: { $case: 'header', value: huge } }]);
     await expect(pullState(address, request())).rejects.toMatchObject({ code: 'resource-exhausted' });
   });

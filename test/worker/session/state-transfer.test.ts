@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { closeSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { PeerClient } from '../../../proto/gen/peer.js';
 import { RondoError } from '../../../runtime/errors.js';
 import { openChannel } from '../../../runtime/grpc/channel.js';
+import { allocateShared } from '../../../runtime/shared-buffer.js';
 import { startPeerServer } from '../../../worker/collective/transport/grpc/peer-server.js';
+import { makeSlotFile } from '../../../worker/collective/transport/shared-memory/slot-file.js';
 import { receiveState, sendState } from '../../../worker/session/state-transfer.js';
 import { createSnapshots, type Snapshots } from '../../../worker/training/snapshots.js';
 import { digestState } from '../../../worker/training/state-digests.js';
@@ -26,10 +31,14 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-async function serve(snapshots: Snapshots | undefined): Promise<PeerClient> {
+/** @param sharedMemory where the server looks for what is offered to it. */
+async function serve(
+  snapshots: Snapshots | undefined,
+  sharedMemory: string | null = null,
+): Promise<PeerClient> {
   const server = await startPeerServer('127.0.0.1:0', testCredentials, {
     exchange: (call) => call.end(),
-    copyState: (call) => void sendState(call, async (step) => snapshots?.lend(step)),
+    copyState: (call) => void sendState(call, async (step) => snapshots?.lend(step), sharedMemory),
   });
   const client = openChannel(PeerClient, server.address, {
     credentials: testCredentials,
@@ -69,6 +78,59 @@ describe('copying state between workers', () => {
     expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
     const plain = client.copyState({ generation: 1n, step: 12n, digests: false });
     expect(await receiveState(plain, layout, values)).toMatchObject({ stateDigest: '', parameterDigest: '' });
+  });
+
+  describe('through memory that is offered', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'rondo-memory-'));
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    it.each([
+      ['that the sender finds', folder, 4 * length, 'written'],
+      ['that the sender does not find', path.join(folder, 'elsewhere'), 4 * length, 'data'],
+      ['of another length', folder, 4 * length - 4, 'data'],
+      ['to a sender that shares none', null, 4 * length, 'data'],
+    ])('%s: arrives bit for bit, and leaves no file', async (_, looked, slotBytes, way) => {
+      const client = await serve(await snapshotsOf(12), looked);
+      const memory = makeSlotFile(folder, { slotCount: 1, slotBytes })!;
+      const stream = client.copyState({
+        ...{ generation: 1n, step: 12n, digests: false },
+        memory: memory.offer,
+      });
+      const ways = new Set<string>();
+      const watched = async function* () {
+        for await (const chunk of stream) {
+          ways.add(chunk.part!.$case);
+          yield chunk;
+        }
+      };
+      const values = new Float32Array(allocateShared(4 * length), 0, length);
+      await receiveState(watched(), layout, values, memory);
+      closeSync(memory.fd);
+      expect([...ways]).toEqual(['header', way]);
+      expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
+      expect(readdirSync(folder)).toEqual([]);
+    });
+
+    it('is refused where nothing was offered, or more was written than there is', async () => {
+      const tensors = [layout.updates, layout.amax].map((spec) => ({
+        ...{ name: spec.name, shape: [...spec.shape], offset: BigInt(spec.offset) },
+      }));
+      const header = { step: 1n, length: 3n, stateDigest: '', parameterDigest: '', tensors };
+      const empty = { ...layout, parameters: [], length: 3 };
+      for (const [bytes, isOffered] of [
+        [12, false],
+        [16, true],
+      ] as const) {
+        const memory = isOffered ? makeSlotFile(folder, { slotCount: 1, slotBytes: 16 }) : null;
+        const stream = async function* () {
+          yield { part: { $case: 'header' as const, value: header } };
+          yield { part: { $case: 'written' as const, value: bytes } };
+        };
+        const receiving = receiveState(stream(), empty, new Float32Array(3), memory);
+        await expect(receiving).rejects.toThrow('does not have 3 values');
+        if (memory !== null) closeSync(memory.fd);
+      }
+    });
   });
 
   it('gives the snapshot back when the receiver leaves in the middle', async () => {
