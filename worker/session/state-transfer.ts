@@ -45,18 +45,17 @@ export async function sendState(
   const cancelled = new AbortController();
   call.on('cancelled', () => cancelled.abort());
   const { memory } = call.request;
-  const isFitting = memory?.slotCount === 1 && memory.slotBytes === lent.snapshot.values.byteLength;
-  const file = isFitting && sharedMemory !== null ? findSlotFile(sharedMemory, memory) : null;
   try {
     // grpc-js's type does not say that a call is a Writable, which it is.
     const sink = call as unknown as Writable;
     const digests = call.request.digests ? await lent.snapshot.digests() : null;
-    const chunks = chunksOf(lent.snapshot, digests, file);
+    const isFitting = memory?.slotCount === 1 && memory.slotBytes === lent.snapshot.values.byteLength;
+    const find = () => (isFitting && sharedMemory !== null ? findSlotFile(sharedMemory, memory) : null);
+    const chunks = chunksOf(lent.snapshot, digests, find);
     await pipeline(Readable.from(chunks), sink, { signal: cancelled.signal });
   } catch (thrown) {
     if (!cancelled.signal.aborted) failCall(call, thrown);
   } finally {
-    if (file !== null) closeSync(file);
     lent.giveBack();
   }
 }
@@ -64,20 +63,29 @@ export async function sendState(
 async function* chunksOf(
   snapshot: Snapshot,
   digests: Digests | null,
-  file: number | null,
+  findMemory: () => number | null,
 ): AsyncGenerator<StateChunk> {
-  yield { part: { $case: 'header', value: headerOf(snapshot, digests) } };
   const { values } = snapshot;
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const length = file === null ? chunkBytes : pieceBytes;
-  for (let at = 0; at < bytes.length; at += length) {
-    const piece = bytes.subarray(at, at + length);
-    if (file === null) {
-      yield { part: { $case: 'data', value: piece } };
-    } else {
+  const header = { part: { $case: 'header', value: headerOf(snapshot, digests) } } as const;
+  const file = findMemory();
+  if (file === null) {
+    yield header;
+    for (let at = 0; at < bytes.length; at += chunkBytes) {
+      yield { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } };
+    }
+    return;
+  }
+  try {
+    yield header;
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      const piece = bytes.subarray(at, at + pieceBytes);
       await writeFile(file, piece, 0, piece.length, headBytes + at);
       yield { part: { $case: 'written', value: piece.length } };
     }
+  } finally {
+    // Here, where no write is under way: another file might have its number by then.
+    closeSync(file);
   }
 }
 
