@@ -1,4 +1,4 @@
-import { type CutConfig, cutEpoch, microBatchesAt, shareOf } from './micro-batches.js';
+import { type CutConfig, cutEpoch, microBatchesAt } from './micro-batches.js';
 import { openPartitions } from './partitions.js';
 import { permuteIndices } from './permute-indices.js';
 import type { RunConfig } from './run-config.js';
@@ -19,8 +19,11 @@ interface EpochVisit {
 
 /** The windows of shards that an epoch goes through: one after the other, or in each partition by itself. */
 export interface EpochWindows {
-  /** Where step `stepInEpoch` of the epoch is in the windows that a rank reads. */
-  placesOf(stepInEpoch: number, rank: number, worldSize: number): readonly PlaceInWindows[];
+  /**
+   * Where step `stepInEpoch` of the epoch is in the windows that a rank reads: of its partitions, or of all. Without
+   * what is only in an epoch's last step, the few samples of one micro-batch more.
+   */
+  placesOf(stepInEpoch: number, partitions?: readonly number[] | null): readonly PlaceInWindows[];
 }
 
 /** The positions `start` … `end − 1`: what a step takes, which may be nothing in an epoch's last step. */
@@ -58,7 +61,7 @@ export function openEpochWindows(config: OrderedConfig, epoch: number): EpochWin
   return openEpoch(config, epoch).windows;
 }
 
-/** Partitions that ranks divide among themselves; null where the order has none. */
+/** Partitions of the shards, one for each micro-batch of a whole step; null where the order has none. */
 export function countPartitions(config: OrderedConfig): number | null {
   const { order } = config;
   return order?.kind === 'windows' && order.version === 2 ? cutEpoch(config).whole.length : null;
@@ -95,15 +98,17 @@ function visitPartitions(
   epoch: number,
 ): EpochVisit {
   const { cut, partitions, sampleAt } = openPartitions(config, epoch);
-  const placesOf = (step: number, rank: number, worldSize: number) => {
-    const { start, end } = shareOf(cut.whole.length, rank, worldSize);
-    return partitions.slice(start, end).map((windows, index) => {
-      const { start: from, end: to } = cut.whole[start + index]!;
-      const position = step * (to - from);
-      const own = microBatchesAt(cut, step)[start + index];
-      return { windows, start: position, end: position + (own === undefined ? 0 : own.end - own.start) };
-    });
-  };
+  const all = [...cut.whole.keys()];
+  const placesOf = (step: number, own: readonly number[] | null = null) =>
+    (own ?? all)
+      .filter((partition) => partition < all.length)
+      .map((partition) => {
+        const { start: from, end: to } = cut.whole[partition]!;
+        const start = step * (to - from);
+        const taken = microBatchesAt(cut, step)[partition];
+        const end = start + (taken === undefined ? 0 : taken.end - taken.start);
+        return { windows: partitions[partition]!, start, end };
+      });
   return { order: sampleAt, windows: { placesOf } };
 }
 

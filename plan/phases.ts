@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { countPartitions, openEpochOrder } from './epoch-order.js';
+import { openEpochOrder } from './epoch-order.js';
 import { oneCycleMomentum, oneCycleRate } from './learning-rates.js';
 import {
   cutEpoch,
@@ -34,11 +34,6 @@ export interface StepPlan extends RatePlan {
   readonly sampleIds: Uint32Array;
   /** Positions in `sampleIds`. */
   readonly microBatches: readonly Range[];
-  /**
-   * How many micro-batches ranks divide among themselves: this step's, or, in an order by partitions, those of a
-   * whole step, so that a rank's partitions are the same in an epoch's last step.
-   */
-  readonly divided: number;
   readonly lastOfEpoch: boolean;
   readonly lastOfRun: boolean;
 }
@@ -64,27 +59,42 @@ export function planStep(config: RunConfig, step: number): StepPlan {
     ...planRates(config, step),
     sampleIds: Uint32Array.from({ length: samples }, (_, index) => order(start + index)),
     microBatches,
-    divided: countPartitions(config) ?? microBatches.length,
     // A range test goes through the samples as training does, but nothing happens at an epoch's end.
     lastOfEpoch: stepInEpoch === cut.steps - 1 && config.task.kind === 'train',
     lastOfRun: step === steps - 1,
   };
 }
 
-/** Positions of the micro-batches of a step that each rank computes, by rank. */
+/** A rank of a generation. */
+export interface Place {
+  readonly rank: number;
+  readonly worldSize: number;
+  /** Its own, ascending, as `placePartitions` has them. */
+  readonly partitions: readonly number[] | null;
+}
+
+/**
+ * Positions of the micro-batches of a step that a rank computes, ascending: those of its partitions, to which it keeps
+ * in an epoch's last step too, which may have fewer; without partitions, neighbours.
+ */
+export function shareOfStep(
+  { microBatches: { length } }: Pick<StepPlan, 'microBatches'>,
+  { rank, worldSize, partitions }: Place,
+): readonly number[] {
+  if (partitions !== null) return partitions.filter((position) => position < length);
+  const { start, end } = shareOf(length, rank, worldSize);
+  return Array.from({ length: end - start }, (_, index) => start + index);
+}
+
+/** `shareOfStep` of all ranks, whose partitions are given by rank. */
 export function divideStep(
-  { microBatches, divided }: Pick<StepPlan, 'microBatches' | 'divided'>,
+  plan: Pick<StepPlan, 'microBatches'>,
   worldSize: number,
+  partitions: Division | null = null,
 ): Division {
-  const { length } = microBatches;
-  return Array.from({ length: worldSize }, (_, rank) => {
-    const { start, end } = shareOf(divided, rank, worldSize);
-    // A last step may have one more.
-    const isLast = rank === worldSize - 1;
-    const first = Math.min(start, length);
-    const count = (isLast ? length : Math.min(end, length)) - first;
-    return Array.from({ length: count }, (__, index) => first + index);
-  });
+  return Array.from({ length: worldSize }, (_, rank) =>
+    shareOfStep(plan, { rank, worldSize, partitions: partitions?.[rank] ?? null }),
+  );
 }
 
 /** The ids of the samples of a step's micro-batches at `positions`, in that order. */

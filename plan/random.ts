@@ -15,7 +15,8 @@ export type Purpose =
   | 'mixup'
   | 'test-time'
   | 'faults'
-  | 'order';
+  | 'order'
+  | 'placement';
 
 const purposes: Record<Purpose, number> = {
   permutation: 1,
@@ -26,6 +27,7 @@ const purposes: Record<Purpose, number> = {
   'test-time': 6,
   faults: 7,
   order: 8,
+  placement: 9,
 };
 
 export interface RandomStream {

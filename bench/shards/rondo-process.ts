@@ -38,7 +38,7 @@ async function load(o: Pass): Promise<PassResult> {
   });
   const batches = openTaskBatches({
     ...{ config, rank: 0, worldSize: 1, startStep: o.consumed / o.step, startShare: null },
-    ...{ epochEndDue: false, loader, signal },
+    ...{ partitions: null, epochEndDue: false, loader, signal },
   });
   const left = config.trainCount - o.consumed;
   let [images, imageBytes, firstBatchSeconds] = [0, 0, 0];

@@ -1,6 +1,7 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import { firstStepsOf, planStep, totalSteps } from '../../plan/phases.js';
+import { placePartitions } from '../../plan/placement.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { StateChunk } from '../../proto/gen/coordinator.js';
@@ -223,6 +224,7 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
     validCount: config.validCount,
     stepsPerEpoch: stepsPerEpoch(config),
     planOf: (step) => (step < totalSteps(config) ? planStep(config, step) : null),
+    placePartitions: (hosts) => placePartitions(config, hosts),
     restoresState: config.task.kind === 'lr-find',
     gathering: { timeoutMs: readyMs, logDir, workerIds },
     stall: {

@@ -1,6 +1,7 @@
 import { countPartitions, type OrderedConfig, openEpochOrder } from '../../plan/epoch-order.js';
 import { cutEpoch, microBatchesAt } from '../../plan/micro-batches.js';
 import { divideStep } from '../../plan/phases.js';
+import { placePartitions } from '../../plan/placement.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Dataset } from '../../proto/dataset.js';
 import type { Samples } from '../../runtime/storage/sample-columns.js';
@@ -83,15 +84,15 @@ function goThroughEpoch(train: Samples, config: OrderedConfig, machines: number)
   const sampleAt = openEpochOrder(config, 0);
   const cut = cutEpoch(config);
   const { steps } = cut;
-  const partitions = countPartitions(config);
+  const hosts = Array.from({ length: machines }, (_, machine) => `machine-${machine}`);
+  const partitions = placePartitions(config, hosts);
   const batchOf = new Uint32Array(train.length);
   const read = Array.from({ length: machines }, () => ({ shards: new Set<number>(), images: 0, bytes: 0 }));
   let [byBatch, byMicroBatch, pieces] = [0, 0, 0];
   for (let step = 0; step < steps; step += 1) {
     const microBatches = microBatchesAt(cut, step);
-    const plan = { microBatches, divided: partitions ?? microBatches.length };
     const inBatch = new Set<number>();
-    for (const [machine, positions] of divideStep(plan, machines).entries()) {
+    for (const [machine, positions] of divideStep({ microBatches }, machines, partitions).entries()) {
       const own = read[machine]!;
       for (const { start, end } of positions.map((position) => microBatches[position]!)) {
         const inMicroBatch = new Set<number>();

@@ -96,8 +96,10 @@ export interface BegunGeneration {
   readonly startStep: number;
   /** It began with the end of the epoch before. */
   readonly epochEndDue: boolean;
-  /** Of its first step, where it was begun before; null where it is the plan's. */
+  /** Of its first step, where it was begun before; null where it is divided as all others. */
   readonly startDivision: Division | null;
+  /** Those of each rank; null where it is the plan that divides each step. */
+  readonly partitions: Division | null;
   /** In rank order. */
   readonly places: readonly WorkerPlace[];
   /** Of the state that it began with. */

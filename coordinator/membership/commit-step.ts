@@ -56,11 +56,11 @@ export function commitStep(
 /** The sample ids of each rank, by the plan; of a generation's first step, as they were assigned. */
 function plannedShares(
   { planOf }: Pick<Rules, 'planOf'>,
-  { places, startStep, startDivision }: Generation,
+  { places, startStep, startDivision, partitions }: Generation,
   step: number,
 ): Uint32Array[] {
   const plan = planOf(step)!;
   const isAssigned = step === startStep && startDivision !== null;
-  const division = isAssigned ? startDivision : divideStep(plan, places.length);
+  const division = isAssigned ? startDivision : divideStep(plan, places.length, partitions);
   return division.map((share) => samplesAt(plan, share));
 }

@@ -1,5 +1,5 @@
 import { StateSource } from '../../proto/gen/coordinator.js';
-import type { BegunGeneration, WorkerPlace } from './cluster-events.js';
+import type { BegunGeneration } from './cluster-events.js';
 import type { Effect, Transition } from './membership-events.js';
 import type {
   Candidate,
@@ -41,7 +41,8 @@ export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transi
   const generation = {
     ...{ number: lastGeneration + 1n, startStep: start.step, epochEndDue: false },
     startDivision: null,
-    ...{ places: placesOf(ready), origins: ready.map((): StateOrigin => ({ kind: start.source })) },
+    ...placeRanks(rules, ready),
+    ...{ origins: ready.map((): StateOrigin => ({ kind: start.source })) },
   };
   const closedEpoch = Math.floor(start.step / rules.stepsPerEpoch) - 1;
   const progress = {
@@ -87,7 +88,8 @@ export function prepare(o: {
   };
   const assignments = members.map(({ session }, rank): Effect => {
     const origin = generation.origins[rank]!;
-    const share = generation.startDivision?.[rank];
+    const startShare = generation.startDivision?.[rank];
+    const partitions = generation.partitions?.[rank];
     const value = {
       ...{ generation: generation.number, rank, worldSize: members.length },
       peerAddresses: generation.places.map(({ address }) => address),
@@ -98,7 +100,8 @@ export function prepare(o: {
       statePeerId: origin.kind === 'peer' ? origin.workerId : '',
       statePeerDigest: origin.kind === 'peer' ? origin.digest : '',
       epochEndDue: generation.epochEndDue,
-      ...(share === undefined ? {} : { startShare: { microBatches: [...share] } }),
+      ...(startShare === undefined ? {} : { startShare: { microBatches: [...startShare] } }),
+      ...(partitions === undefined ? {} : { partitions: { microBatches: [...partitions] } }),
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
   });
@@ -108,10 +111,17 @@ export function prepare(o: {
 }
 
 export function describeBegun(generation: Generation, startDigest: string): BegunGeneration {
-  const { number, startStep, epochEndDue, startDivision, places } = generation;
-  return { number, startStep, epochEndDue, startDivision, places, startDigest };
+  const { number, startStep, epochEndDue, startDivision, partitions, places } = generation;
+  return { number, startStep, epochEndDue, startDivision, partitions, places, startDigest };
 }
 
-export function placesOf(members: readonly Member[]): WorkerPlace[] {
-  return members.map(({ workerId, address, pid, host }, rank) => ({ workerId, rank, address, pid, host }));
+/** Who is of which rank, and which partitions are its own. */
+export function placeRanks(
+  { placePartitions }: Rules,
+  members: readonly Member[],
+): Pick<Generation, 'places' | 'partitions'> {
+  return {
+    places: members.map(({ workerId, address, pid, host }, rank) => ({ workerId, rank, address, pid, host })),
+    partitions: placePartitions(members.map(({ host }) => host)),
+  };
 }

@@ -81,8 +81,10 @@ export interface Generation {
   readonly startStep: number;
   /** The epoch that ends with `startStep` has not been digested and evaluated by all. */
   readonly epochEndDue: boolean;
-  /** Of the first step, where it was begun before; null where it is the plan's. */
+  /** Of the first step, where it was begun before; null where it is divided as all others. */
   readonly startDivision: Division | null;
+  /** Those of each rank, as `placePartitions` has them. */
+  readonly partitions: Division | null;
   readonly places: readonly WorkerPlace[];
   /** By rank. */
   readonly origins: readonly StateOrigin[];

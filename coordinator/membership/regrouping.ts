@@ -6,7 +6,7 @@ import type { CommittedStep } from './cluster-events.js';
 import { commitFromSome } from './commit-step.js';
 import { describeDisagreement } from './disagreement.js';
 import { fail } from './end.js';
-import { findReady, formFirst, placesOf, prepare } from './generation.js';
+import { findReady, formFirst, placeRanks, prepare } from './generation.js';
 import { goOn } from './go-on.js';
 import type { Effect, Transition } from './membership-events.js';
 import type {
@@ -111,7 +111,7 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const epochEndDue = isEpochEnd && closed < ended;
   const startDivision = divideAgain(rules, step, ranks);
   const next = prepare({
-    generation: { number, startStep: step, epochEndDue, startDivision, places: placesOf(ranks), origins },
+    generation: { number, startStep: step, epochEndDue, startDivision, ...placeRanks(rules, ranks), origins },
     ...{ checkedAtMs, members: ranks, standby: staying.filter((member) => !ranks.includes(member)) },
     ...{ progress, start, change, ended: before, stopRequested, nowMs },
   });

@@ -1,3 +1,4 @@
+import type { Division } from '../../plan/micro-batches.js';
 import type { StepPlan } from '../../plan/phases.js';
 import type { Welcome } from '../../proto/gen/coordinator.js';
 
@@ -17,7 +18,9 @@ export interface Rules {
   readonly validCount: number;
   readonly stepsPerEpoch: number;
   /** Of a step; null after the run's last. */
-  planOf(step: number): Pick<StepPlan, 'sampleIds' | 'microBatches' | 'divided'> | null;
+  planOf(step: number): Pick<StepPlan, 'sampleIds' | 'microBatches'> | null;
+  /** `placePartitions` of the run. */
+  placePartitions(hosts: readonly string[]): Division | null;
   /**
    * The run leaves every worker's state as it found it, and each says so by its digest when it has finished.
    * It ends when a worker is lost: nobody could put its state back.

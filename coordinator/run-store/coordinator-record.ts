@@ -5,6 +5,7 @@ import { writeDurablyAtOnce } from '../../runtime/durable-file.js';
 import { parseJson } from '../../runtime/parse-json.js';
 
 const count = z.int().nonnegative();
+const division = z.array(z.array(count).readonly()).readonly();
 
 /**
  * coordinator.json: what a coordinator has decided and started, for the one that takes its place when it dies. Only
@@ -30,7 +31,9 @@ const coordinatorRecordSchema = z.object({
       startStep: count,
       epochEndDue: z.boolean(),
       /** Of its first step, by rank, where it was begun before. */
-      startDivision: z.array(z.array(count).readonly()).readonly().nullable().default(null),
+      startDivision: division.nullable().default(null),
+      /** By rank. Absent in runs of earlier versions. */
+      partitions: division.nullable().default(null),
       startDigest: z.string(),
       /** In rank order. */
       places: z

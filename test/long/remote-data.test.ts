@@ -21,6 +21,7 @@ import { digestFolder, packFolder } from '../support/packing.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { joinWorker, killWorkers } from '../support/worker-process.js';
 
 const runs = openQuickRuns();
 const never = new AbortController().signal;
@@ -42,7 +43,10 @@ beforeAll(async () => {
   gateway = await startVersitygw('photos');
   bucket = await startHttpRelay(gateway.url);
 });
-afterEach(killCoordinators);
+afterEach(() => {
+  killCoordinators();
+  killWorkers();
+});
 afterAll(async () => {
   python?.kill('SIGKILL');
   await bucket?.close();
@@ -284,6 +288,54 @@ withServers(
       expect(samplesOf(name), name).toEqual(samplesOf('windows-shards'));
       expect(digestOf(name), name).toBe(digestOf('windows-shards'));
     }
+  },
+);
+
+withServers(
+  'a run by windows of shards is the same on two, three and four machines, each with its own partitions',
+  async () => {
+    const name = 'windows-machines';
+    const { url } = await servePacked();
+    const onMachines = ['--local-workers', '0'];
+    const start = recipe(name, url, 2, ...onMachines, '--checkpoint-steps', '1', ...byWindows(5));
+    /** Whose workers have a name and a cache for each machine. */
+    const open = async (command: readonly string[], world: number) => {
+      const coordinator = startCoordinator(command, environmentOf(name));
+      const waiting = await coordinator.event(({ kind }) => kind === 'waiting');
+      const workers = Array.from({ length: world }, (_, index) => {
+        const machine = `machine-${index}`;
+        const environment = { ...environmentOf(machine), RONDO_HOST: machine };
+        return joinWorker(waiting, { inputs: ['--id', `worker-${index}`], environment });
+      });
+      return { coordinator, workers };
+    };
+    for (const [world, until] of [
+      [2, 2],
+      [3, 5],
+    ] as const) {
+      const command = world === 2 ? start : runs.resume(name, '--workers', String(world), ...onMachines);
+      const { coordinator } = await open(command, world);
+      await coordinator.event(({ kind, step }) => kind === 'step' && Number(step) >= until);
+      coordinator.kill('SIGINT');
+      await coordinator.exited;
+    }
+    const last = await open(runs.resume(name, '--workers', '4', ...onMachines), 4);
+    await last.coordinator.event(({ kind, step }) => kind === 'step' && Number(step) >= 9);
+    last.workers[0]!.kill('SIGKILL');
+    const { code, stderr } = await last.coordinator.exited;
+    expect(code, stderr).toBe(0);
+
+    expect(digestOf(name)).toBe(digestOf('windows-shards'));
+    const steps = readCommittedSteps(runs.run(name));
+    expect(steps.map(({ shares }) => shares.length).filter((n, at, all) => n !== all[at - 1])).toEqual([
+      2, 3, 4, 3,
+    ]);
+    // In the order of their places in the step a rank's micro-batches are not neighbours.
+    const planned = new Map(samplesOf('windows-shards'));
+    const apart = steps.filter(({ step, shares }) => shares.flat().join() !== planned.get(step)!.join());
+    expect(apart.length).toBeGreaterThan(steps.length / 2);
+    const verified = await runCoordinator(['verify-run', runs.run(name), '--json'], environmentOf(name));
+    expect(verified.code, verified.stderr).toBe(0);
   },
 );
 

@@ -16,7 +16,7 @@ function largePlan(step: number) {
     return { start: 2 * position, end: 2 * position + 2 };
   });
   const sampleIds = Uint32Array.from({ length: 4 * workers }, (_, index) => 4 * workers * step + index);
-  return { ...planOf(step), microBatches, sampleIds, divided: microBatches.length };
+  return { ...planOf(step), microBatches, sampleIds };
 }
 
 it('a thousand workers regroup when one is lost, in seconds of the coordinator and megabytes of messages', () => {

@@ -56,12 +56,12 @@ describe('an epoch', () => {
       const config = { seed: 5, trainCount: total, ...cut, order };
       for (const epoch of [0, 1]) {
         const [sampleAt, places] = [openEpochOrder(config, epoch), openEpochWindows(config, epoch)!];
-        const all = places.placesOf(0, 0, 1).flatMap(({ windows }) => windows.shards.flat());
+        const all = places.placesOf(0).flatMap(({ windows }) => windows.shards.flat());
         expect([...new Set(all)].toSorted((a, b) => a - b)).toEqual(list(8, (i) => i));
         const { steps } = cutEpoch(config);
         for (let step = 0; step < steps; step += 1) {
           const here: number[] = [];
-          for (const { windows, start, end } of places.placesOf(step, 0, 1)) {
+          for (const { windows, start, end } of places.placesOf(step)) {
             for (let position = start; position < end; position += 1) {
               const id = windows.sampleAt(position);
               here.push(id);
@@ -75,7 +75,7 @@ describe('an epoch', () => {
       const counts = windows.counts.map((count, shard) => (shard === 4 ? 0 : count));
       const some = { ...config, trainCount: total - 8, order: { ...order, counts } };
       const met = openEpochWindows(some, 0)!
-        .placesOf(0, 0, 1)
+        .placesOf(0)
         .flatMap(({ windows }) => windows.shards.flat());
       expect([...new Set(met)].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 5, 6, 7]);
     },

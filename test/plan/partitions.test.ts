@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cutEpoch, shareOf, stepsPerEpoch } from '../../plan/micro-batches.js';
+import { cutEpoch, stepsPerEpoch } from '../../plan/micro-batches.js';
 import { openPartitions, type PartitionedConfig } from '../../plan/partitions.js';
 import { divideStep, planStep, samplesAt } from '../../plan/phases.js';
+import { placePartitions } from '../../plan/placement.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { runConfig } from '../support/run-config.js';
 
@@ -80,7 +81,8 @@ describe('an order by partitions', () => {
     for (const world of [1, 2, 3, 4, 5, 8]) {
       const shares = range(whole.length).map((step) => {
         const plan = planStep(config, step);
-        return divideStep(plan, world).flatMap((share) => [...samplesAt(plan, share)]);
+        const partitions = placePartitions(config, new Array<string>(world).fill('here'));
+        return divideStep(plan, world, partitions).flatMap((share) => [...samplesAt(plan, share)]);
       });
       expect(shares, `${world}`).toEqual(whole);
     }
@@ -146,13 +148,14 @@ describe('an order by partitions', () => {
         seed: 7,
       });
       for (const world of [1, 2, 3, 4, 8]) {
-        for (const rank of range(world)) {
-          const own = shareOf(8, rank, world);
-          for (const step of range(stepsPerEpoch(config))) {
-            const share = divideStep(planStep(config, step), world)[rank]!;
-            if (share.length === 0) continue;
-            expect([share[0], share.at(-1)! < own.end || rank === world - 1]).toEqual([own.start, true]);
+        const partitions = placePartitions(config, range(world).map(String));
+        for (const step of range(stepsPerEpoch(config))) {
+          const { microBatches } = planStep(config, step);
+          const shares = divideStep({ microBatches }, world, partitions);
+          for (const [rank, share] of shares.entries()) {
+            expect(share).toEqual(partitions![rank]!.filter((own) => own < microBatches.length));
           }
+          expect(sorted(shares.flat())).toEqual([...microBatches.keys()]);
         }
       }
     }

@@ -5,7 +5,7 @@ import type { Effect, RunResult } from '../../coordinator/membership/membership-
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import { awaitReturn } from '../../coordinator/membership/reattach.js';
 import type { ChangeCause } from '../../coordinator/telemetry/run-events.js';
-import { divideStep, samplesAt } from '../../plan/phases.js';
+import { samplesAt, shareOfStep } from '../../plan/phases.js';
 import type { Assignment, CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
 import { StateSource } from '../../proto/gen/coordinator.js';
 import { isRecorded, isReport } from '../../worker/session/coordinator-link.js';
@@ -19,6 +19,7 @@ import {
   heartbeatMessage,
   idsOf,
   type Message,
+  placeByWindows,
   planOf,
   readyMessage,
   registerMessage,
@@ -118,9 +119,14 @@ export function openClusterModel(o: {
   workers: number;
   minWorkers: number;
   totalSteps: number;
+  /** Each micro-batch of a step has a partition of the shards. */
+  windows?: boolean;
 }): ClusterModel {
-  const { workers, minWorkers, totalSteps } = o;
-  const driver = driveMembership({ worldSize: workers, minWorkers, maxWorkers: workers });
+  const { workers, minWorkers, totalSteps, windows = false } = o;
+  const driver = driveMembership({
+    ...{ worldSize: workers, minWorkers, maxWorkers: workers },
+    ...(windows ? { placePartitions: placeByWindows } : {}),
+  });
   const processes = new Map<string, Process>();
   /** What ranks have put into the sum of a step, by generation and step: by rank, what it votes for. */
   const sums = new Map<string, Map<number, StopVote>>();
@@ -256,7 +262,9 @@ export function openClusterModel(o: {
     const { occupation, assigned } = process;
     const training = occupation.kind === 'training' || occupation.kind === 'summing';
     const attachment = assigned === null ? undefined : { generation: assigned, training };
-    perform(driver.say(process.session, registerMessage(process.id, process.port, undefined, attachment)));
+    // Each on a machine of its own.
+    const message = registerMessage(process.id, process.port, undefined, attachment, process.id);
+    perform(driver.say(process.session, message));
     if (process.leaving) say(process, { $case: 'leave', value: {} });
   };
   const crash = () => {
@@ -388,10 +396,12 @@ export function openClusterModel(o: {
     say(process, stepMessage(rank, step, worldSize, { generation, sampleIds }));
     return true;
   };
-  const shareOf = ({ startShare, startStep, rank, worldSize }: Assignment, step: number): number[] =>
-    step === Number(startStep) && startShare !== undefined
+  const shareOf = (assignment: Assignment, step: number): number[] => {
+    const { startShare, startStep, partitions } = assignment;
+    return step === Number(startStep) && startShare !== undefined
       ? startShare.microBatches
-      : [...divideStep(planOf(step), worldSize)[rank]!];
+      : [...shareOfStep(planOf(step), { ...assignment, partitions: partitions?.microBatches ?? null })];
+  };
   const epochEnd = ({ generation, rank, worldSize }: Assignment, step: number): Message[] => {
     const ids = Array.from({ length: validCount }, (_, id) => id).filter((id) => id % worldSize === rank);
     const evaluation = evaluationMessage(rank, step, ids);

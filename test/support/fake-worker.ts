@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { divideStep, planStep, samplesAt, totalSteps } from '../../plan/phases.js';
+import { planStep, samplesAt, shareOfStep, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import {
   Activity,
@@ -118,6 +118,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
   };
   const train = async (assignment: Assignment) => {
     const { rank, worldSize, startStep } = assignment;
+    const partitions = assignment.partitions?.microBatches ?? null;
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
@@ -147,7 +148,7 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
       const share =
         assignment.startShare !== undefined && step === Number(startStep)
           ? assignment.startShare.microBatches
-          : divideStep(plan, worldSize)[rank]!;
+          : shareOfStep(plan, { rank, worldSize, partitions });
       const sampleIds = [...samplesAt(plan, share)];
       const samples = plan.sampleIds.length;
       const counts = { loss: 1 / (step + 1), correct: 2, samples, skipped: false, seconds: 0.01 };

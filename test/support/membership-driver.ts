@@ -4,6 +4,7 @@ import type { Effect, Event } from '../../coordinator/membership/membership-even
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import type { Rules } from '../../coordinator/membership/rules.js';
 import { divideStep, samplesAt } from '../../plan/phases.js';
+import { placePartitions } from '../../plan/placement.js';
 import { Activity, type Attachment, MetricsCount, type WorkerMessage } from '../../proto/gen/coordinator.js';
 import { fakeKernels } from './kernels.js';
 
@@ -40,6 +41,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
     validCount: 4,
     stepsPerEpoch: 4,
     planOf,
+    placePartitions: () => null,
     restoresState: false,
     silenceMs: 5_000,
     leaveMs: 5_000,
@@ -82,11 +84,12 @@ export function registerMessage(
   port: number,
   version = '1.0.0',
   attachment?: Attachment,
+  host = 'here',
 ): Message {
   const peerAddress = `127.0.0.1:${port}`;
   return {
     $case: 'register',
-    value: { workerId, peerAddress, host: 'here', pid: port, version, attachment },
+    value: { workerId, peerAddress, host, pid: port, version, attachment },
   };
 }
 
@@ -130,9 +133,18 @@ export function planOf(step: number): NonNullable<ReturnType<Rules['planOf']>> {
     microBatches: Array.from({ length: microBatches }, (_, position) => {
       return { start: 2 * position, end: 2 * position + 2 };
     }),
-    divided: microBatches,
   };
 }
+
+/** As in a run whose steps are these, by windows of shards. */
+export const placeByWindows: Rules['placePartitions'] = (hosts) =>
+  placePartitions(
+    {
+      ...{ seed: 1, trainCount: 16 * microBatches, batchSize: 2 * microBatches, microBatch: 2 },
+      order: { kind: 'windows', version: 2, shards: 1, counts: [16 * microBatches] },
+    },
+    hosts,
+  );
 
 /** A rank's share of a step by the plan. */
 export function idsOf(step: number, rank: number, worldSize: number): number[] {

@@ -72,6 +72,7 @@ export function runWorld(
           startStep,
           epochEndDue,
           startShare: null,
+          partitions: null,
           onEvaluated: (images) => evaluated.push(images),
         },
         snapshots: createSnapshots(compute, fakeShape.state),

@@ -89,6 +89,7 @@ export async function prepareGeneration(
     perform: ({ requests, onEvaluated }) =>
       performTask({
         ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
+        partitions: assignment.partitions?.microBatches ?? null,
         startShare: startShareOf(assignment, held),
         epochEndDue: assignment.epochEndDue,
         loader: resources.loader,

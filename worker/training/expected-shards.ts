@@ -1,6 +1,6 @@
 import { openEpochWindows, type PlaceInWindows } from '../../plan/epoch-order.js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
-import { type StepPlan, totalSteps } from '../../plan/phases.js';
+import { type Place, type StepPlan, totalSteps } from '../../plan/phases.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
 
@@ -12,16 +12,16 @@ import type { ExpectedShards } from '../../runtime/storage/whole-shards.js';
 export function expectShards(
   config: RunConfig,
   { step, epoch, stepInEpoch }: Pick<StepPlan, 'step' | 'epoch' | 'stepInEpoch'>,
-  { rank, worldSize }: { readonly rank: number; readonly worldSize: number },
+  { partitions }: Pick<Place, 'partitions'>,
   isFirst: boolean,
 ): ExpectedShards<number> | null {
-  const places = openEpochWindows(config, epoch)?.placesOf(stepInEpoch, rank, worldSize);
+  const places = openEpochWindows(config, epoch)?.placesOf(stepInEpoch, partitions);
   if (places === undefined) return null;
   const isLastEpoch = step - stepInEpoch + stepsPerEpoch(config) >= totalSteps(config);
   const firstOfNextEpoch = (index: number) =>
     isLastEpoch
       ? []
-      : openEpochWindows(config, epoch + 1)!.placesOf(0, rank, worldSize)[index]!.windows.shards[0]!;
+      : openEpochWindows(config, epoch + 1)!.placesOf(0, partitions)[index]!.windows.shards[0]!;
   const next = places
     .map((place, index) => comingTo(place, () => firstOfNextEpoch(index)))
     .sort((a, b) => a.left - b.left)

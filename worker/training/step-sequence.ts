@@ -1,11 +1,12 @@
 import { performance } from 'node:perf_hooks';
-import { cutMicroBatches, shareOf } from '../../plan/micro-batches.js';
+import { cutMicroBatches } from '../../plan/micro-batches.js';
 import {
-  divideStep,
   largestStep,
+  type Place,
   planStep,
   type StepPlan,
   samplesAt,
+  shareOfStep,
   totalSteps,
 } from '../../plan/phases.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
@@ -16,7 +17,7 @@ import type { StepEvent, TaskOptions } from './task.js';
 
 type ReadOptions = Pick<
   TaskOptions,
-  'config' | 'rank' | 'worldSize' | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
+  'config' | keyof Place | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
 >;
 
 /**
@@ -73,16 +74,17 @@ function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
 
 /** The first step may have been begun before, by other ranks. */
 function shareAt(plan: StepPlan, options: ReadOptions): StepShare {
-  const { rank, worldSize, startStep, startShare } = options;
+  const { startStep, startShare } = options;
   if (plan.step === startStep && startShare !== null) return startShare;
-  return { microBatches: divideStep(plan, worldSize)[rank]!, computed: [] };
+  return { microBatches: shareOfStep(plan, options), computed: [] };
 }
 
 /** Micro-batches that one step may hold at once. */
-function largestShare({ config, worldSize, startShare }: ReadOptions): number {
-  const pieces = cutMicroBatches(largestStep(config), config.microBatch).length;
-  const { start, end } = shareOf(pieces, 0, worldSize);
-  return Math.max(end - start, startShare?.microBatches.length ?? 0);
+function largestShare(options: ReadOptions): number {
+  const { config, startShare } = options;
+  const microBatches = cutMicroBatches(largestStep(config), config.microBatch);
+  const { length } = shareOfStep({ microBatches }, { ...options, rank: 0 });
+  return Math.max(length, startShare?.microBatches.length ?? 0);
 }
 
 async function takeBatches(batches: Batches, count: number): Promise<LoadedBatch[]> {

@@ -13,7 +13,9 @@ export interface TaskOptions {
   readonly rank: number;
   readonly worldSize: number;
   readonly startStep: number;
-  /** This rank's part of the first step, where that was begun before; null where it is the plan's. */
+  /** This rank's, as `Place` has them. */
+  readonly partitions: readonly number[] | null;
+  /** This rank's part of the first step, where that was begun before; null where it is as of all others. */
   readonly startShare: StepShare | null;
   /** Not all ranks have digested and evaluated the epoch that ends with `startStep`. */
   readonly epochEndDue: boolean;

@@ -74,7 +74,8 @@ it('compares orders, in all and for each machine', async () => {
     shards: shards.length,
   });
   expect(alone.machineBytes).toBe(alone.bytes);
-  // The two machines have the shard at the border in common.
-  expect([two.requests - alone.requests <= 1, two.machineBytes < 0.6 * alone.bytes]).toEqual([true, true]);
+  // The two machines may have the three shards at borders of the four partitions in common.
+  expect(two.requests - alone.requests).toBeLessThanOrEqual(3);
+  expect(two.machineBytes).toBeLessThan(0.65 * alone.bytes);
   expect(two.cacheBytes).toBe(alone.cacheBytes / 2);
 });

@@ -37,11 +37,10 @@ function happenings(workers: number, weights: { trouble: number; crash?: number 
  * @returns what it had to survive.
  */
 function expectWhole(
-  workers: number,
-  minWorkers: number,
+  options: Pick<Trial, 'workers' | 'minWorkers' | 'windows'>,
   sequence: readonly Happening[],
 ): ReadonlySet<Encounter> {
-  const model = openClusterModel({ workers, minWorkers, totalSteps });
+  const model = openClusterModel({ ...options, totalSteps });
   for (const happening of sequence) model.happen(happening);
   model.finish();
   expect(model.driver.of('rejected').map(({ error }) => error.message)).toEqual([]);
@@ -68,16 +67,19 @@ interface Trial {
   readonly minWorkers: number;
   readonly trouble: number;
   readonly crash?: number;
+  /** Each micro-batch of a step has a partition of the shards. */
+  readonly windows?: boolean;
   /** What the sequences come to, taken together. */
   readonly toMeet?: readonly Encounter[];
 }
 
-function tryOut({ workers, minWorkers, toMeet = [], ...weights }: Trial): void {
+function tryOut(trial: Trial): void {
+  const { workers, toMeet = [] } = trial;
   const met = new Set<Encounter>();
   const one = (sequence: readonly Happening[]) => {
-    for (const encounter of expectWhole(workers, minWorkers, sequence)) met.add(encounter);
+    for (const encounter of expectWhole(trial, sequence)) met.add(encounter);
   };
-  fc.assert(fc.property(happenings(workers, weights), one), search);
+  fc.assert(fc.property(happenings(workers, trial), one), search);
   expect([...met]).toEqual(expect.arrayContaining([...toMeet]));
 }
 
@@ -107,5 +109,9 @@ describe('a run under any sequence of losses, leaves, joins and silences', () =>
 
   it('goes on when almost everything that happens is trouble', () => {
     tryOut({ workers: 3, minWorkers: 1, trouble: 12, toMeet: losses });
+  });
+
+  it('takes every step once where each micro-batch has a partition of the shards', () => {
+    tryOut({ workers: 3, minWorkers: 1, trouble: 6, crash: 2, windows: true });
   });
 });

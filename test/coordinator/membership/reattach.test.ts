@@ -22,7 +22,14 @@ import {
 const left: Adopted = {
   newest: 3n,
   begun: {
-    ...{ number: 3n, startStep: 1, epochEndDue: false, startDivision: null, startDigest: 'state-1' },
+    ...{
+      number: 3n,
+      startStep: 1,
+      epochEndDue: false,
+      startDivision: null,
+      partitions: null,
+      startDigest: 'state-1',
+    },
     places: [0, 1].map((rank) => ({
       ...{ rank, workerId: `worker-${rank}`, address: `127.0.0.1:${7000 + rank}`, pid: 7000 + rank },
       host: 'here',

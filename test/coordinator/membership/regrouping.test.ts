@@ -15,6 +15,7 @@ import {
   join,
   onlyLoss,
   onlyRejection,
+  placeByWindows,
   readyMessage,
   registerMessage,
   sent,
@@ -112,6 +113,35 @@ describe('a loss', () => {
       shares: [Uint32Array.from(samples), Uint32Array.of(34, 35, 38, 39)],
     });
     expect(assigned(driver, 3n)[0]!.startShare).toBeUndefined();
+  });
+
+  it('places the partitions of the shards anew, and tells each rank its own', () => {
+    const driver = driveRunning(3, 4, { placePartitions: placeByWindows });
+    const before = placeByWindows(['here', 'here', 'here'])!;
+    const told = (generation: bigint) =>
+      assigned(driver, generation).map(({ partitions }) => partitions?.microBatches);
+    expect(told(1n)).toEqual(before);
+    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
+    driver.say(20, registerMessage('worker-9', 7_009, undefined, undefined, 'elsewhere'));
+    driver.say(20, standbyMessage());
+    for (const session of [11, 12]) driver.say(session, standbyMessage(1n, 4, 'state-4'));
+    const after = placeByWindows(['here', 'here', 'elsewhere'])!;
+    expect(after).not.toEqual(before);
+    expect(told(2n)).toEqual(after);
+    for (const session of [11, 12, 20]) driver.say(session, readyMessage('state-4', 4, 2n));
+    expect(driver.of('decided').at(-1)!.value.begun).toMatchObject({ number: 2n, partitions: after });
+    // One that took the step is lost before it said so: its share follows from its partitions.
+    const samplesOf = (rank: number) => after[rank]!.flatMap((own) => [32 + 2 * own, 33 + 2 * own]);
+    for (const [rank, session] of [11, 12].entries()) {
+      driver.say(session, stepMessage(rank, 4, 3, { generation: 2n, sampleIds: samplesOf(rank) }));
+    }
+    driver.dispatch({ kind: 'closed', session: 20, reason: 'gone' });
+    for (const session of [11, 12]) driver.say(session, standbyMessage(2n, 5));
+    for (const session of [11, 12]) driver.say(session, readyMessage('state-5', 5, 3n));
+    expect(driver.of('stepCommitted').at(-1)!.value).toMatchObject({
+      ...{ step: 4, generation: 2n },
+      shares: [0, 1, 2].map((rank) => Uint32Array.from(samplesOf(rank))),
+    });
   });
 
   it('counts nothing that was computed of an earlier step than the one that is adopted', () => {

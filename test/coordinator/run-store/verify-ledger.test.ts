@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type LedgerLine, type StepLine, settleLedger } from '../../../coordinator/run-store/ledger.js';
 import { verifyLedger } from '../../../coordinator/run-store/verify-ledger.js';
+import { divideStep, planStep, samplesAt } from '../../../plan/phases.js';
+import { placePartitions } from '../../../plan/placement.js';
 import { stepLine, tinyConfig, wholeLedger } from '../../support/tiny-run.js';
 
 const config = tinyConfig();
@@ -119,6 +121,57 @@ it('takes micro-batches for those of the plan that other ranks computed, where a
     return line.step === 2 ? { ...after, shares: line.shares.toReversed() } : after;
   });
   expect((await verifyLedger(config, () => lines, complete)).ok).toBe(true);
+});
+
+describe('a run by windows of shards, whose micro-batches have partitions', () => {
+  const windows = tinyConfig({
+    order: { kind: 'windows', version: 2, shards: 2, counts: [6, 6, 6, 4] },
+  });
+  const parted = (hosts: readonly string[]): StepLine[] =>
+    Array.from({ length: 9 }, (_, step) => {
+      const plan = planStep(windows, step);
+      const division = divideStep(plan, hosts.length, placePartitions(windows, hosts));
+      const shares = division.map((share) => [...samplesAt(plan, share)]);
+      return { ...stepLine(windows, step, hosts.length), shares };
+    });
+
+  it.each([1, 2, 3, 4])(
+    'is proven on %i machines, as one in whose steps neighbours were together',
+    async (world) => {
+      const hosts = Array.from({ length: world }, (_, rank) => `worker-${rank}`);
+      for (const lines of [parted(hosts), wholeLedger(windows, world)]) {
+        expect(await verifyLedger(windows, () => lines, complete)).toMatchObject({ ok: true, samples: 66 });
+      }
+    },
+  );
+
+  it.each<[string, (line: StepLine) => number[][], string]>([
+    [
+      'half a micro-batch with another rank',
+      ({ shares: [one, two] }) => [one!.slice(0, -1), [one!.at(-1)!, ...two!]],
+      'step 4, rank 0: number 0 of its share is sample 5, of micro-batch 1, whose sample 2 is not in its place',
+    ],
+    [
+      'samples of a micro-batch in another order',
+      ({ shares: [one, two] }) => [one!.toReversed(), two!],
+      'which begins no micro-batch that is left',
+    ],
+    ['a micro-batch twice', ({ shares: [one] }) => [one!, one!], 'which begins no micro-batch that is left'],
+    ['one that nobody computed', ({ shares: [one] }) => [one!, []], 'step 4: nobody computed micro-batch'],
+    [
+      'micro-batches in another order',
+      ({ shares: [one, two] }) => [[...one!, ...two!], []],
+      'after micro-batch 1',
+    ],
+  ])('is refused with %s', async (_, change, expected) => {
+    const lines = parted(['worker-0', 'worker-1']).map((line) =>
+      line.step === 4 ? { ...line, shares: change(line) } : line,
+    );
+    expect(await verifyLedger(windows, () => lines, complete)).toMatchObject({
+      ...{ ok: false, line: 5 },
+      difference: expect.stringContaining(expected),
+    });
+  });
 });
 
 describe('what is wrong, at its first place', () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { findAdoptable, findLeft } from '../../../coordinator/run/left-run.js';
@@ -15,7 +15,7 @@ import { temporaryFolder, tinyConfig } from '../../support/tiny-run.js';
 
 const address = '127.0.0.1:4711';
 const begun: NonNullable<CoordinatorRecord['begun']> = {
-  ...{ number: 2, startStep: 3, epochEndDue: false, startDivision: null, startDigest: 'd' },
+  ...{ number: 2, startStep: 3, epochEndDue: false, startDivision: null, partitions: null, startDigest: 'd' },
   places: [{ workerId: 'worker-0', rank: 0, address: '127.0.0.1:7000', pid: 1, host: hostname() }],
 };
 const record: CoordinatorRecord = {
@@ -52,6 +52,15 @@ describe('the record of a coordinator', () => {
     file.change({ newest: 8 });
     expect(existsSync(directory.coordinator)).toBe(false);
     expect(findLeft(directory, '127.0.0.1:0')).toBeNull();
+  });
+
+  it('is read as an earlier version wrote it, without divisions', () => {
+    const { directory } = writeRecord({});
+    const text = readFileSync(directory.coordinator, 'utf8');
+    const earlier = text.replace('"startDivision":null,"partitions":null,', '');
+    expect(earlier.length).toBeLessThan(text.length);
+    writeFileSync(directory.coordinator, earlier);
+    expect(readCoordinatorRecord(directory.coordinator)).toEqual(record);
   });
 });
 

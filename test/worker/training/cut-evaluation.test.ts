@@ -27,7 +27,7 @@ it('ends as the evaluation does that is cut off while the state’s digests are 
   const [ring] = createFakeRings(1);
   const run = train({
     ...{ config, rank: 0, worldSize: 1, compute, loader: createFakeLoader(), signal, snapshots },
-    ...{ startStep: 0, epochEndDue: false, startShare: null, onEvaluated: () => {} },
+    ...{ startStep: 0, epochEndDue: false, startShare: null, partitions: null, onEvaluated: () => {} },
     context: () => stepContext({ config, compute, ring: ring!, vector: compute.vector, signal }),
   });
   const kinds: string[] = [];

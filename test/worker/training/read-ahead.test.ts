@@ -57,6 +57,7 @@ async function follow(
   const run = performTask({
     ...{ config, rank: 0, worldSize: 1, compute, loader, signal, startStep, epochEndDue },
     startShare: null,
+    partitions: null,
     onEvaluated: () => {},
     snapshots: createSnapshots(compute, fakeShape.state),
     context: () => stepContext({ config, compute, ring: ring!, vector: fake.vector, signal }),
@@ -102,7 +103,7 @@ const expectations = (said: readonly string[]) => said.filter((line) => line.sta
 it('says which shards come after a window, in the next epoch too, and nothing after the last', async () => {
   const order = { kind: 'windows', version: 1, shards: 2, counts: [4, 4, 4, 4, 4, 4] } as const;
   const windows = [0, 1].flatMap(
-    (epoch) => openEpochWindows(runConfig({ ...common, order }), epoch)!.placesOf(0, 0, 1)[0]!.windows.shards,
+    (epoch) => openEpochWindows(runConfig({ ...common, order }), epoch)!.placesOf(0)[0]!.windows.shards,
   );
   const lines = (from: number) =>
     [...windows.slice(from + 1), []].map(
@@ -118,7 +119,7 @@ it('says which shards come in each partition, and which are begun where it start
   const order = { kind: 'windows', version: 2, shards: 1, counts: [6, 6, 6, 6] } as const;
   const config = runConfig({ ...common, order });
   const [one, two] = [0, 1].map((epoch) => {
-    const places = openEpochWindows(config, epoch)!.placesOf(0, 0, 1);
+    const places = openEpochWindows(config, epoch)!.placesOf(0);
     return places.map(({ windows }) => windows.shards.map(([shard]) => shard!));
   }) as [number[][], number[][]];
   const next = [
