@@ -1,9 +1,10 @@
-import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { drawAugmentation, lighting, windowedTransforms } from '../../../plan/augmentation.js';
 import { testTimeViews } from '../../../plan/test-time.js';
 import { decodePixels } from '../../../worker/data/decode.js';
+import { type FetchSamples, moveDataset, openFetchedSource } from '../../../worker/data/fetched-source.js';
 import { type BatchRequest, type LoaderOptions, openLoader } from '../../../worker/data/loader.js';
 import { openSource, type Source } from '../../../worker/data/source.js';
 import { jpegBytes, makeFolder, sha256, writeDataset, writeFiles } from '../../support/images.js';
@@ -248,6 +249,43 @@ describe('openLoader', () => {
       message: `image ${file} is not what it was when the run began`,
       remedy: expect.stringContaining('restore the file and resume the run'),
     });
+  });
+
+  /** How many samples each of two epochs fetches, where the images are looked for in `root`. */
+  async function fetchedInTwoEpochs(
+    root: string,
+    { dataset, folder, open }: Awaited<ReturnType<typeof makeLoader>>,
+  ) {
+    let fetched = 0;
+    const fetch: FetchSamples = async function* (split, ids) {
+      for (const id of ids) {
+        fetched += 1;
+        yield { data: await folder.read(split, id), last: true };
+      }
+    };
+    const far = openFetchedSource(dataset, fetch, 1_000);
+    const loader = open({ dataset: moveDataset(dataset, root), source: undefined, far });
+    const counts = [];
+    for (const _ of [0, 1]) {
+      await collect(loader, everything);
+      counts.push(fetched);
+      fetched = 0;
+    }
+    return counts;
+  }
+
+  it('fetches what is not here once: nothing travels from the second epoch on', async () => {
+    const made = await makeLoader();
+    expect(await fetchedInTwoEpochs(path.join(made.root, 'nowhere'), made)).toEqual([14, 0]);
+    expect(made.warnings).toEqual([expect.stringContaining('what is not here is fetched')]);
+  });
+
+  it('fetches nothing of what lies in another folder here', async () => {
+    const made = await makeLoader();
+    const copy = path.join(made.root, 'copy');
+    await cp(made.dataset.root, copy, { recursive: true });
+    expect(await fetchedInTwoEpochs(copy, made)).toEqual([0, 0]);
+    expect(made.warnings).toEqual([]);
   });
 
   it.each([
