@@ -2,7 +2,8 @@ import { connect as connectPlainly } from 'node:net';
 import path from 'node:path';
 import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { BasicConstraintsExtension, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { expect } from 'vitest';
 import {
   makeToken,
   revokeToken,
@@ -12,12 +13,15 @@ import {
 } from '../../coordinator/run-store/join-tokens.js';
 import { ControlClient } from '../../proto/gen/control.js';
 import { CoordinatorClient, EnrolmentClient } from '../../proto/gen/coordinator.js';
+import { PeerClient, RingKind } from '../../proto/gen/peer.js';
 import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
 import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { channelOptions } from '../../runtime/grpc/options.js';
+import { version } from '../../runtime/installation.js';
 import { coordinatorName, workerName } from '../../runtime/member-name.js';
 import { enrolAt } from './certified-run.js';
+import { runCoordinator } from './coordinator-process.js';
 
 const closing: (() => void)[] = [];
 
@@ -104,18 +108,15 @@ export async function attacksOn(target: Target): Promise<Attack[]> {
   const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
   const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' };
   const greedy = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm, name: 'CN=root' });
+  const authorities = await Pkcs10CertificateRequestGenerator.create({
+    ...{ keys, signingAlgorithm, extensions: [new BasicConstraintsExtension(true)] },
+  });
   const squeezed = { 'grpc.default_compression_algorithm': 2 };
   const enrolment = async (signingRequest: Buffer, more?: object) => {
     const token = await createToken(target, null);
     const question = { token, workerId: 'mallory-3', signingRequest };
     return call(target, EnrolmentClient, guest, (client, done) => client.enrol(question, done), more);
   };
-  const register = (workerId: string) =>
-    call(target, CoordinatorClient, member, (client, done) => {
-      const session = client.session().on('error', done).resume();
-      const value = { workerId, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version: '', zone: undefined };
-      session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
-    });
   const asOperator = async (token: string | null) => {
     const metadata = new Metadata();
     if (token !== null) metadata.set('rondo-token', token);
@@ -165,6 +166,14 @@ export async function attacksOn(target: Target): Promise<Attack[]> {
       line: refused('Enrol.*name or for extensions'),
       try: () => enrolment(Buffer.from(greedy.rawData)),
     },
+    {
+      name: 'a signing request for an authority',
+      line: refused('Enrol.*name or for extensions'),
+      async try() {
+        const error = await enrolment(Buffer.from(authorities.rawData));
+        expect(error?.details).toContain('asks for a name or for extensions');
+      },
+    },
     { name: 'a used token', line: refused('Enrol.*is used up'), try: enrol(used, 'again') },
     { name: 'a revoked token', line: refused('Enrol.*was revoked'), try: enrol(revoked, 'late') },
     {
@@ -205,7 +214,12 @@ export async function attacksOn(target: Target): Promise<Attack[]> {
     {
       name: 'another worker’s id in a session',
       line: refused('Session.*not that of worker worker-0'),
-      try: () => register('worker-0'),
+      try: () => register(target, member, 'worker-0'),
+    },
+    {
+      name: 'staying when the token is revoked',
+      line: /"token revoked".*"mallory-5"/,
+      try: () => stayRevoked(target, 'mallory-5'),
     },
     {
       name: 'a sample that is none',
@@ -229,6 +243,81 @@ export async function attacksOn(target: Target): Promise<Attack[]> {
       try: () => enrolment(Buffer.alloc(4 << 20), squeezed),
     },
   ];
+}
+
+/** A session under this id, until it has ended. */
+function register(
+  target: Target,
+  credentials: Proof,
+  workerId: string,
+  welcomed = () => {},
+): Promise<ServiceError | null> {
+  return call(target, CoordinatorClient, credentials, (client, done) => {
+    const session = client.session().on('error', done).on('data', welcomed);
+    const value = { workerId, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version, zone: undefined };
+    session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
+  });
+}
+
+/** Takes part, and goes on with it when a person has revoked the token. */
+async function stayRevoked(target: Target, id: string): Promise<void> {
+  const token = await createToken(target, 1);
+  const { credentials } = await enrolAt(target.address, token, target.hash, id);
+  let welcome = () => {};
+  const welcomed = new Promise<void>((resolve) => {
+    welcome = resolve;
+  });
+  const ended = register(target, credentials, id, welcome);
+  await Promise.race([welcomed, ended]);
+  const { code, stderr } = await runCoordinator(['token', 'revoke', target.folder, token.split('.')[0]!]);
+  expect(code, stderr).toBe(0);
+  expect(await ended).not.toBeNull();
+}
+
+/** What a member tries at another one, a worker: why each is refused. */
+export async function attackPeer(address: string, id: string, member: Proof, generation: bigint) {
+  const { credentials, serverName } = member.channel(workerName(id));
+  const client = new PeerClient(address, credentials, {
+    ...{ ...channelOptions(1 << 20), 'grpc.ssl_target_name_override': serverName! },
+  });
+  closing.push(() => client.close());
+  const pull = { rank: 0, slots: undefined, dataConnection: false, ring: RingKind.RING_KIND_ALL };
+  const calls = [
+    client.exchange({ generation, ...pull }),
+    client.exchange({ generation: generation - 1n, ...pull }),
+    client.copyState({ generation, step: 0n, digests: false }),
+  ];
+  const ends = calls.map(
+    (each) =>
+      new Promise<string>((resolve) => {
+        each.on('error', ({ details }: ServiceError) => resolve(details));
+        each.on('end', () => resolve('answered')).resume();
+      }),
+  );
+  const [rank, old, state] = await Promise.all(ends);
+  return { rank, old, state };
+}
+
+/** A message that is announced, and comes a byte at a time: resolves when the connection is closed. */
+export function drip({ address, authority }: Target): Promise<void> {
+  const [host, port] = address.split(':');
+  const socket = connectSecurely({
+    ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
+    ca: authority.certificate,
+  });
+  socket.on('error', () => {}).resume();
+  let timer: NodeJS.Timeout | undefined;
+  socket.once('secureConnect', () => {
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x40, 0, 1, 4, 0, 0, 0, 1]));
+    timer = setInterval(() => socket.write(Buffer.from([0])), 100);
+  });
+  return new Promise((resolve) =>
+    socket.on('close', () => {
+      clearInterval(timer);
+      resolve();
+    }),
+  );
 }
 
 /** Half-open connections, as many as one may hold and some more. */
