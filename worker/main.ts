@@ -40,7 +40,7 @@ program
   )
   .option(
     '--advertise <HOST>',
-    'the host that other workers are told, where they reach this one by another than it listens on',
+    'the host that other workers are told, where they reach this one by another than it listens on (default: that, or the address by which it reaches the coordinator where it listens on all)',
   )
   .option(
     '--token <ID.SECRET>',
