@@ -46,6 +46,8 @@ export interface Disturbed {
   killAll(): Promise<void>;
   /** Resolves when the coordinator ends; rejects, with what it said last, when it does not in time. */
   exited(): Promise<Exit>;
+  /** What all its coordinators said; whole once it has ended. */
+  readonly events: readonly JsonEvent[];
   /** All that must hold of it at its end, whatever was done to it. */
   expectUnharmed(undisturbed?: Ending): Promise<void>;
 }
@@ -144,7 +146,7 @@ export function openDisturbedRuns(): DisturbedRuns {
         throw new Error(`not over after ${limitMs / 1_000} s; it said\n${stdout.slice(-3_000)}\n${stderr}`);
       };
       return {
-        name,
+        ...{ name, events },
         get coordinator() {
           return coordinator;
         },
@@ -190,11 +192,14 @@ export function cell(fault: Fault | Write, column: Phase | Place, test: () => Pr
 /** What a worker does itself when it comes to a point of its program for the first time. */
 export interface FaultAtPoint {
   readonly fault: string;
-  readonly point: Phase;
+  /** A phase; or while it copies the state as one that joins, or has it copied from it. */
+  readonly point: Phase | 'copying' | 'copied from';
   /**
    * Unless given worker-0 where an epoch ends, since rank 0 is the first to be asked for a checkpoint; else worker-1.
    */
   readonly worker?: string;
+  /** How long it is stopped (SIGSTOP): 5 s unless given. */
+  readonly seconds?: number;
   /** Made then. */
   readonly file: string;
 }
@@ -223,6 +228,28 @@ export function faultAtWrite(
     RONDO_TEST_WRITE_FAULT: fault,
     RONDO_TEST_FAULT_FILE: file,
   };
+}
+
+/** The coordinator took a worker that has a rank for lost. */
+export function expectLost({ events }: Disturbed, worker: string): void {
+  const losses = events.filter((event) => event.kind === 'worker-lost' && event.worker === worker);
+  expect(losses, `losses of ${worker}`).not.toEqual([]);
+}
+
+/** A worker that has a rank left; on a machine that is too busy it may have ended before its step did. */
+export function expectLeft({ events }: Disturbed, worker: string): void {
+  const causes = events.flatMap((event) =>
+    event.kind === 'recovered' ? (event.causes as readonly Readonly<Record<string, unknown>>[]) : [],
+  );
+  const own = causes.filter(({ workerId }) => workerId === worker);
+  const leaves = own.filter(({ kind, reason }) => kind === 'leave' || /asked to leave/.test(String(reason)));
+  expect(leaves, `leaves of ${worker}`).toHaveLength(1);
+}
+
+/** A worker that was not ready yet heard that it was taken for lost, or hears no more, by what it `said`, and came again. */
+export function expectSentAway({ events }: Disturbed, said: string): void {
+  expect(said).toMatch(/looking for it again/);
+  expect(events.filter(({ text }) => String(text).includes('started again'))).toEqual([]);
 }
 
 /** The process came to the point where the fault is. */

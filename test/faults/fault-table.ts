@@ -17,10 +17,14 @@ interface Table {
   readonly rows: Readonly<Record<string, readonly string[]>>;
 }
 
-/** By phase of the run; phases without a cell make no sense. */
+/** By phase of the run; the page says why some phases have no cell. */
 export const faults = {
   'a worker is killed (SIGKILL)': phases,
   'a worker is stopped, and goes on 5 s later (SIGSTOP, SIGCONT; silence limit 3 s)': phases,
+  'a worker is stopped, and goes on 2 s later, before the silence limit': ['compute'],
+  'a worker is stopped, and goes on 30 s later; the run waits for it': ['compute'],
+  'a worker that joins is killed (SIGKILL) while it copies the state': ['joining'],
+  'the worker that another copies the state from is killed (SIGKILL)': ['joining'],
   'a worker is told to leave (SIGTERM)': phases,
   'the coordinator is killed (SIGKILL), and another takes its place': phases,
   'what a worker on another machine sends is lost for 6 s (partition, one way)': [
@@ -111,6 +115,16 @@ const head = `# Faults
 what they say. Each cell is a run of two workers, as real processes, that is disturbed once, in the phase above: the
 first column says how. *equal* means that the run finished; that its ledger shows each sample exactly once in
 every epoch; that its state has the SHA-256 of the run that nobody disturbed; that nothing hung; and that no
-process and no file in shared memory was left. An empty cell makes no sense. \`npm test\` tries a dozen, four in each of
-three runs.
+process and no file in shared memory was left. \`npm test\` tries a dozen, four in each of three runs.
+
+A cell is empty where it would try nothing that others do not:
+
+- Links matter only where workers talk: one that is cut off while it applies a step is noticed in the next one.
+- What lasts stands in one column and is there in all that follow: a slow link, a fifth of a core, repeated reports of an
+  earlier generation, a full disk of nats-server (from the start, or filled by the metrics of some steps).
+- A stranger, or another worker with the same id, is refused the same way whatever the others do; a full disk keeps the
+  lines of an epoch from being written as it does those of a step.
+- Copying is part of joining. Losses and gradients are computed in one phase.
+- Of the coordinator's writes, those of its own state come while workers join, those of the ledger and of checkpoints
+  when an epoch ends: then an error of the disk shows, and a checkpoint can be damaged.
 `;

@@ -1,7 +1,15 @@
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, describe } from 'vitest';
+import { afterEach, describe, expect } from 'vitest';
 import { canMakeMachines, type Machines, makeMachines } from '../support/machines.js';
-import { cell, expectCommitted, faultsAt, openDisturbedRuns } from './disturbed-run.js';
+import {
+  cell,
+  expectCommitted,
+  expectLost,
+  expectSentAway,
+  faultsAt,
+  openDisturbedRuns,
+} from './disturbed-run.js';
 import { faults } from './fault-table.js';
 
 const disturbed = openDisturbedRuns();
@@ -32,7 +40,11 @@ describe.skipIf(!canMakeMachines())('two machines, of which one is cut off for a
         const guest = machines.type(second!, line, { environment });
         await run.expectUnharmed();
         expectCommitted(file);
-        await guest.exited;
+        const { code, stderr } = await guest.exited;
+        expect(code, stderr).toBe(0);
+        if (phase === 'joining') expectSentAway(run, stderr);
+        else expectLost(run, 'guest');
+        for (const { sharedMemory } of machines.machines) expect(readdirSync(sharedMemory)).toEqual([]);
       });
     }
   }

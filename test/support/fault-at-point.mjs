@@ -12,6 +12,8 @@ const faults = JSON.parse(process.env.RONDO_TEST_FAULTS);
 /** In the step that follows so many others. */
 const stepsBefore = 3;
 const [stopSeconds, slowMs, cutSeconds] = [5, 40, 6];
+/** Where a worker may be that has taken no step with others. */
+const early = ['joining', 'copying', 'copied from'];
 
 /** Kinds of what a point is found by, in peer.proto: bytes are what ranks tell each other, integers are not yet summed. */
 const [floatWireTypes, bytesWireType, integerWireType] = [[1, 2], 3, 4];
@@ -38,7 +40,7 @@ function install(id) {
   const reach = (name) => {
     const found = next();
     if (found?.worker !== id || found.point !== name) return;
-    if ((met || name === 'joining') && isFirst(found.file)) commit(found.fault);
+    if ((met || early.includes(name)) && isFirst(found.file)) commit(found);
   };
   const whole = faults.find(({ worker }) => worker === id);
   const { postMessage } = Worker.prototype;
@@ -72,10 +74,11 @@ function install(id) {
   };
   const load = createRequire(import.meta.url);
   const { ServerWritableStreamImpl } = load('@grpc/grpc-js/build/src/server-call.js');
-  const { ClientDuplexStreamImpl } = load('@grpc/grpc-js/build/src/call.js');
+  const { ClientDuplexStreamImpl, ClientReadableStreamImpl } = load('@grpc/grpc-js/build/src/call.js');
   const { _write } = ServerWritableStreamImpl.prototype;
   ServerWritableStreamImpl.prototype._write = function (chunk, ...more) {
     if (chunk?.part?.$case === 'data') reach('checkpoint');
+    if (isState(chunk)) reach('copied from');
     if (chunk?.round !== undefined) pass(chunk);
     if (whole.fault === 'slow link' && chunk?.round !== undefined) {
       isFirst(whole.file);
@@ -83,6 +86,11 @@ function install(id) {
       return;
     }
     _write.call(this, chunk, ...more);
+  };
+  const { push } = ClientReadableStreamImpl.prototype;
+  ClientReadableStreamImpl.prototype.push = function (chunk, ...more) {
+    if (isState(chunk)) reach('copying');
+    return push.call(this, chunk, ...more);
   };
   const { _write: tell } = ClientDuplexStreamImpl.prototype;
   ClientDuplexStreamImpl.prototype._write = function (chunk, encoding, done) {
@@ -108,6 +116,11 @@ function wireTypeOf(bytes) {
   return isChunk ? bytes[36] : null;
 }
 
+/** A piece of a state, or word of one that lies in shared memory. */
+function isState(chunk) {
+  return ['data', 'written'].includes(chunk?.part?.$case);
+}
+
 function isFirst(file) {
   try {
     closeSync(openSync(file, 'wx'));
@@ -117,13 +130,13 @@ function isFirst(file) {
   }
 }
 
-function commit(fault) {
+function commit({ fault, seconds = stopSeconds }) {
   if (fault === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
   if (fault === 'SIGTERM') process.kill(process.pid, 'SIGTERM');
   if (fault === 'coordinator') process.kill(process.ppid, 'SIGKILL');
   if (fault === 'one way' || fault === 'both ways') cutOff(fault);
   if (fault === 'SIGSTOP') {
-    inBackground(`sleep ${stopSeconds}; kill -CONT ${process.pid}`);
+    inBackground(`sleep ${seconds}; kill -CONT ${process.pid}`);
     process.kill(process.pid, 'SIGSTOP');
   }
 }
@@ -131,8 +144,9 @@ function commit(fault) {
 /** Of the machine that this process is on, which is its own (a network namespace). */
 function cutOff(fault) {
   const ways = fault === 'one way' ? ['output'] : ['input', 'output'];
-  const chains = ways.map((way) => `chain ${way} { type filter hook ${way} priority 0; policy drop; }`);
-  spawnSync('nft', ['-f', '-'], { input: `table ip cut { ${chains.join(' ')} }` });
+  const chains = ways.map((way) => `chain ${way} { type filter hook ${way} priority 0; policy drop; }\n`);
+  const { status, stderr } = spawnSync('nft', ['-f', '-'], { input: `table ip cut { ${chains.join('')} }` });
+  if (status !== 0) throw new Error(`nft cuts nothing off: ${stderr}`);
   inBackground(`sleep ${cutSeconds}; nft delete table ip cut`);
 }
 
