@@ -38,8 +38,10 @@ export const faults = {
   'nats-server is killed': ['joining', 'compute', 'evaluate', 'checkpoint'],
   "nats-server's store is wiped": ['joining', 'compute', 'evaluate', 'checkpoint'],
   "nats-server's disk is full": ['joining', 'compute'],
-  'a stranger sends garbage, and more than a message may hold': ['joining', 'compute', 'evaluate'],
-  'another worker comes with the id of one that is there': ['joining', 'compute'],
+  'a stranger sends garbage, and more than a message may hold': [
+    ...['joining', 'compute', 'evaluate', 'checkpoint'],
+  ],
+  'another worker comes with the id of one that is there': ['joining', 'compute', 'evaluate'],
   'a worker repeats its reports under an earlier generation': ['compute'],
   'a loss or gradient is not finite, and a worker is killed': ['compute'],
   'gradients overflow their grid, and a worker is killed': ['compute'],
@@ -122,8 +124,8 @@ A cell is empty where it would try nothing that others do not:
 - Links matter only where workers talk: one that is cut off while it applies a step is noticed in the next one.
 - What lasts stands in one column and is there in all that follow: a slow link, a fifth of a core, repeated reports of an
   earlier generation, a full disk of nats-server (from the start, or filled by the metrics of some steps).
-- A stranger, or another worker with the same id, is refused the same way whatever the others do; a full disk keeps the
-  lines of an epoch from being written as it does those of a step.
+- Whoever comes with an id that is taken is refused at once, whatever the others do; a full disk keeps the lines of an
+  epoch from being written as it does those of a step.
 - Copying is part of joining. Losses and gradients are computed in one phase.
 - Of the coordinator's writes, those of its own state come while workers join, those of the ledger and of checkpoints
   when an epoch ends: then an error of the disk shows, and a checkpoint can be damaged.

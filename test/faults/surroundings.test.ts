@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,18 +48,21 @@ cellsFrom('nats-server is killed', async ({ coordinator }) => {
 });
 
 cellsFrom("nats-server's store is wiped", async ({ name }) => {
-  rmSync(path.join(disturbed.runs.run(name), 'nats'), { recursive: true, force: true });
+  const store = path.join(disturbed.runs.run(name), 'nats');
+  expect(readdirSync(path.join(store, 'jetstream'))).not.toEqual([]);
+  rmSync(store, { recursive: true, force: true });
 });
 
 cellsFrom('a stranger sends garbage, and more than a message may hold', async ({ coordinator }) => {
   const { address } = await coordinator.event(({ kind }) => kind === 'waiting');
   for (const bytes of [Buffer.alloc(1 << 16, 0x5a), Buffer.alloc(64 << 20, 0xff)]) {
-    await new Promise<void>((resolve) => {
-      const socket = connect(parseHostPort(String(address)), () => socket.end(bytes));
-      socket.on('error', () => resolve()).on('close', () => resolve());
-      // What is not read keeps it from closing.
-      socket.resume();
-    });
+    const socket = connect(parseHostPort(String(address)));
+    await once(socket, 'connect');
+    const over = new Promise((resolve) => socket.on('error', () => {}).on('close', resolve));
+    socket.write(bytes);
+    // What is not read keeps it from closing, which the coordinator does: this side never does.
+    socket.resume();
+    await over;
   }
 });
 
