@@ -8,6 +8,7 @@ import type { Dataset } from '../../proto/dataset.js';
 import type { Sample } from '../../runtime/storage/sample-columns.js';
 import { openLoader } from '../../worker/data/loader.js';
 import { openSource } from '../../worker/data/source.js';
+import { nothingEvaluated } from '../../worker/training/evaluate.js';
 import { openTaskBatches } from '../../worker/training/step-sequence.js';
 import { answerLines } from '../support/line-process.js';
 import { type Pass, type PassResult, passSchema } from './task.js';
@@ -38,7 +39,7 @@ async function load(o: Pass): Promise<PassResult> {
   });
   const batches = openTaskBatches({
     ...{ config, rank: 0, worldSize: 1, startStep: o.consumed / o.step, startShare: null },
-    ...{ partitions: null, epochEndDue: false, loader, signal },
+    ...{ partitions: null, epochEndDue: false, evaluated: nothingEvaluated(), loader, signal },
   });
   const left = config.trainCount - o.consumed;
   let [images, imageBytes, firstBatchSeconds] = [0, 0, 0];

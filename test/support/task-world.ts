@@ -1,6 +1,7 @@
 import type { Mixup } from '../../plan/mixup.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import type { Compute } from '../../worker/training/compute.js';
+import { nothingEvaluated } from '../../worker/training/evaluate.js';
 import { performTask } from '../../worker/training/perform-task.js';
 import { createSnapshots } from '../../worker/training/snapshots.js';
 import type { StepEvent, TaskEnd, TaskEvent } from '../../worker/training/task.js';
@@ -71,6 +72,7 @@ export function runWorld(
           signal,
           startStep,
           epochEndDue,
+          evaluated: nothingEvaluated(),
           startShare: null,
           partitions: null,
           onEvaluated: (images) => evaluated.push(images),

@@ -8,6 +8,7 @@ import { openRing } from '../collective/open-ring.js';
 import type { Exchange } from '../collective/transport/grpc/grpc-link.js';
 import type { BatchLoader } from '../training/batches.js';
 import type { Compute, ComputeShape } from '../training/compute.js';
+import { type Evaluated, nothingEvaluated } from '../training/evaluate.js';
 import { performTask } from '../training/perform-task.js';
 import type { Requests } from '../training/reduce-parts.js';
 import type { Snapshots } from '../training/snapshots.js';
@@ -23,9 +24,12 @@ export interface Held {
   step: number | null;
   /** Of the next step, which was cut off: those micro-batches whose gradients have been summed. */
   microBatches: readonly number[];
+  readonly evaluated: Evaluated;
 }
 
-export const nothingHeld: Held = { step: null, microBatches: [] };
+export function nothingHeld(): Held {
+  return { step: null, microBatches: [], evaluated: nothingEvaluated() };
+}
 
 /** What outlives a generation. */
 export interface WorkerResources {
@@ -91,6 +95,7 @@ export async function prepareGeneration(
         ...{ config, rank, worldSize, startStep, compute, signal, onEvaluated },
         partitions: assignment.partitions?.microBatches ?? null,
         startShare: startShareOf(assignment, held),
+        evaluated: held.evaluated,
         epochEndDue: assignment.epochEndDue,
         loader: resources.loader,
         snapshots: resources.snapshots,
@@ -146,7 +151,7 @@ async function obtainState(
   const { config, session, compute, snapshots, held, shape } = resources;
   const step = Number(assignment.startStep);
   const load = async (fill: (values: Float32Array) => Promise<void>) => {
-    Object.assign(held, nothingHeld);
+    Object.assign(held, nothingHeld());
     const snapshot = await snapshots.put(step, fill);
     held.step = step;
     return snapshot;

@@ -112,7 +112,7 @@ export async function openRunResources(
   const publisher = openPublisher({ url, token: natsToken, runId, workerId, member });
   const watched = watchLoader(loader);
   Object.assign(opened, { snapshots, loader, watched, publisher });
-  const held = { ...nothingHeld };
+  const held = nothingHeld();
   return {
     ...{ runId, publisher },
     resources: { ...kept, config, lanes: opened.lanes, shape, snapshots, held, loader: watched, vectors },

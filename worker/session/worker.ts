@@ -138,7 +138,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     if (isFirst && welcome.underWay) await rehearse({ ...resources, signal });
     perEpoch = stepsPerEpoch(resources.config);
     // What it held may be of steps that the others have taken otherwise meanwhile.
-    Object.assign(resources.held, nothingHeld);
+    Object.assign(resources.held, nothingHeld());
     observer?.opened();
     const reporter = createReporter(link, publisher, { runId, workerId });
     return {

@@ -17,12 +17,37 @@ export interface EvaluationShare {
   readonly probabilities: Float32Array;
 }
 
-/** What is asked of the loader for rank's share of the validation set, in all views that the task asks for. */
+/**
+ * What a worker has evaluated in one state, by the first sample of each batch: when the evaluation is cut off and
+ * done again, it counts.
+ */
+export interface Evaluated {
+  /** The state is that after so many steps. */
+  step: number;
+  readonly batches: Map<number, EvaluatedBatch>;
+}
+
+export function nothingEvaluated(): Evaluated {
+  return { step: 0, batches: new Map() };
+}
+
+export interface EvaluationPlace {
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly evaluated: Evaluated;
+}
+
+/**
+ * What is asked of the loader for rank's share of the validation set after `step` steps, in all views that the task
+ * asks for: what was not evaluated before.
+ */
 export function* evaluationRequests(
   config: RunConfig,
-  { rank, worldSize }: { rank: number; worldSize: number },
+  step: number,
+  { rank, worldSize, evaluated }: EvaluationPlace,
 ): Iterable<BatchRequest> {
   for (const { start, end } of ownBatches(config, rank, worldSize)) {
+    if (evaluated.step === step && evaluated.batches.has(start)) continue;
     const ids = Uint32Array.from({ length: end - start }, (_, index) => start + index);
     for (let view = 0; view < viewsOf(config); view++) yield { split: 'valid', ids, epoch: null, view };
   }
@@ -32,11 +57,13 @@ export function* evaluationRequests(
  * Evaluates rank's share of the validation set with the running statistics: the middle of each image, or,
  * where the task asks for it, all test-time views.
  *
+ * @param step how many steps the state has seen
  * @param batches whose next ones are those of `evaluationRequests`
  */
 export async function evaluateShare(
   config: RunConfig,
-  { rank, worldSize, onEvaluated }: { rank: number; worldSize: number; onEvaluated(images: number): void },
+  step: number,
+  { rank, worldSize, evaluated, onEvaluated }: EvaluationPlace & { onEvaluated(images: number): void },
   compute: Compute,
   batches: Batches,
 ): Promise<EvaluationShare> {
@@ -51,16 +78,20 @@ export async function evaluateShare(
     probabilities: new Float32Array(count),
   };
   const views = viewsOf(config);
+  if (evaluated.step !== step) evaluated.batches.clear();
+  evaluated.step = step;
+  const evaluateNew = () =>
+    views === 1 ? evaluateNext(batches, compute) : blendNext(batches, views, config, compute);
   let at = 0;
   onEvaluated(at);
-  for (const _ of own) {
-    const evaluated =
-      views === 1 ? await evaluateNext(batches, compute) : await blendNext(batches, views, config, compute);
-    result.losses.set(evaluated.losses, at);
-    result.predictions.set(evaluated.predictions, at);
-    result.labelRanks.set(evaluated.labelRanks, at);
-    result.probabilities.set(evaluated.probabilities, at);
-    at += evaluated.losses.length;
+  for (const { start } of own) {
+    const batch = evaluated.batches.get(start) ?? (await evaluateNew());
+    evaluated.batches.set(start, batch);
+    result.losses.set(batch.losses, at);
+    result.predictions.set(batch.predictions, at);
+    result.labelRanks.set(batch.labelRanks, at);
+    result.probabilities.set(batch.probabilities, at);
+    at += batch.losses.length;
     onEvaluated(at);
   }
   return result;

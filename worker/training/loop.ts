@@ -25,9 +25,16 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
   if (options.epochEndDue) {
     const epoch = startStep / stepsPerEpoch(config) - 1;
     const snapshot = await snapshots.hold(startStep);
-    const digests = await snapshot.digests();
-    yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot, digests };
-    yield await evaluate(options, batches, epoch, startStep);
+    const evaluating = evaluate(options, batches, epoch, startStep);
+    // As below.
+    evaluating.catch(() => {});
+    try {
+      const digests = await snapshot.digests();
+      yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot, digests };
+      yield await evaluating;
+    } finally {
+      await evaluating.catch(() => {});
+    }
   }
   let taking: Promise<SnapshotEvent> | null = null;
   for await (const event of takeSteps(options, batches)) {
@@ -69,6 +76,6 @@ async function evaluate(
   epoch: number,
   step: number,
 ): Promise<TaskEvent> {
-  const share = await evaluateShare(options.config, options, options.compute, batches);
+  const share = await evaluateShare(options.config, step, options, options.compute, batches);
   return { kind: 'evaluation', epoch, step, share };
 }

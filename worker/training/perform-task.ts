@@ -19,8 +19,8 @@ export function performTask(options: TaskOptions): TaskRun {
 /** This rank's share of the validation set, in the state that the generation began with. */
 async function* evaluateOnce(options: TaskOptions): TaskRun {
   const { config, startStep: step, compute, loader, signal } = options;
-  const batches = openBatches(loader, evaluationRequests(config, options), { held: 1, signal });
-  const evaluating = evaluateShare(config, options, compute, batches);
+  const batches = openBatches(loader, evaluationRequests(config, step, options), { held: 1, signal });
+  const evaluating = evaluateShare(config, step, options, compute, batches);
   const share = await evaluating.finally(() => batches.close());
   yield { kind: 'evaluation', epoch: 0, step, share };
   return { step, stopped: false, restoredDigest: null };

@@ -17,7 +17,7 @@ import type { StepEvent, TaskOptions } from './task.js';
 
 type ReadOptions = Pick<
   TaskOptions,
-  'config' | keyof Place | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
+  'config' | keyof Place | 'evaluated' | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
 >;
 
 /**
@@ -57,7 +57,7 @@ export async function* takeSteps(options: TaskOptions, batches: Batches): AsyncG
 function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
   const { config, startStep, epochEndDue } = options;
   const steps = totalSteps(config);
-  if (epochEndDue) yield* evaluationRequests(config, options);
+  if (epochEndDue) yield* evaluationRequests(config, startStep, options);
   let told: string | null = null;
   for (let step = startStep; step < steps; step++) {
     const plan = planStep(config, step);
@@ -68,7 +68,7 @@ function* requestsOf(options: ReadOptions): Iterable<BatchRequest> {
       yield { split: 'train', ids, epoch: plan.epoch, ...(shards && next !== told ? { shards } : {}) };
       told = next;
     }
-    if (plan.lastOfEpoch) yield* evaluationRequests(config, options);
+    if (plan.lastOfEpoch) yield* evaluationRequests(config, step + 1, options);
   }
 }
 

@@ -2,16 +2,14 @@ import type { StepPlan } from '../../plan/phases.js';
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
 import type { BatchLoader } from './batches.js';
 import type { Compute } from './compute.js';
-import type { EvaluationShare } from './evaluate.js';
+import type { EvaluationPlace, EvaluationShare } from './evaluate.js';
 import type { Snapshot, Snapshots } from './snapshots.js';
 import type { Digests } from './state-digests.js';
 import type { StepContext, StepCost, StepOutcome, StepShare } from './step.js';
 
 /** What one rank works with, whatever the run's task. */
-export interface TaskOptions {
+export interface TaskOptions extends EvaluationPlace {
   readonly config: RunConfig;
-  readonly rank: number;
-  readonly worldSize: number;
   readonly startStep: number;
   /** This rank's, as `Place` has them. */
   readonly partitions: readonly number[] | null;

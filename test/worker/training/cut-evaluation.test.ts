@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { RondoError } from '../../../runtime/errors.js';
+import { nothingEvaluated } from '../../../worker/training/evaluate.js';
 import { train } from '../../../worker/training/loop.js';
 import { createSnapshots, type Snapshots } from '../../../worker/training/snapshots.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
@@ -27,7 +28,14 @@ it('ends as the evaluation does that is cut off while the state’s digests are 
   const [ring] = createFakeRings(1);
   const run = train({
     ...{ config, rank: 0, worldSize: 1, compute, loader: createFakeLoader(), signal, snapshots },
-    ...{ startStep: 0, epochEndDue: false, startShare: null, partitions: null, onEvaluated: () => {} },
+    ...{
+      startStep: 0,
+      epochEndDue: false,
+      evaluated: nothingEvaluated(),
+      startShare: null,
+      partitions: null,
+      onEvaluated: () => {},
+    },
     context: () => stepContext({ config, compute, ring: ring!, vector: compute.vector, signal }),
   });
   const kinds: string[] = [];

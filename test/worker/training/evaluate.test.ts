@@ -5,7 +5,7 @@ import {
   type LoadedBatch,
   openBatches,
 } from '../../../worker/training/batches.js';
-import { evaluateShare, evaluationRequests } from '../../../worker/training/evaluate.js';
+import { evaluateShare, evaluationRequests, nothingEvaluated } from '../../../worker/training/evaluate.js';
 import { createFakeCompute } from '../../support/fake-compute.js';
 import { runConfig } from '../../support/run-config.js';
 
@@ -50,12 +50,12 @@ it('judges the blend of all views where the task asks for it, on every rank its 
     const [requested, released]: [BatchRequest[], number[]] = [[], []];
     const judged: number[] = [];
     const onEvaluated = (images: number) => judged.push(images);
-    const place = { rank, worldSize: 2, onEvaluated };
-    const batches = openBatches(viewLoader(requested, released), evaluationRequests(config, place), {
+    const place = { rank, worldSize: 2, evaluated: nothingEvaluated(), onEvaluated };
+    const batches = openBatches(viewLoader(requested, released), evaluationRequests(config, 3, place), {
       held: 1,
       signal,
     });
-    const share = await evaluateShare(config, place, compute, batches);
+    const share = await evaluateShare(config, 3, place, compute, batches);
     expect(requested.map(({ view }) => view)).toEqual(requested.map((_, index) => index % 9));
     expect(released).toEqual(requested.map(({ view }) => view));
     expect(judged.at(-1)).toBe(share.sampleIds.length);
@@ -78,13 +78,48 @@ it('asks for the middle of each image alone where it does not', async () => {
   for (const task of [{ kind: 'train' }, { kind: 'evaluate' }] as const) {
     const requested: BatchRequest[] = [];
     const config = runConfig({ task, classes, validCount: 70 });
-    const place = { rank: 0, worldSize: 1, onEvaluated: () => {} };
-    const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, place), {
+    const place = { rank: 0, worldSize: 1, evaluated: nothingEvaluated(), onEvaluated: () => {} };
+    const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, 3, place), {
       held: 1,
       signal,
     });
-    await evaluateShare(config, place, createFakeCompute(), batches);
+    await evaluateShare(config, 3, place, createFakeCompute(), batches);
     expect(requested.every(({ view, epoch }) => view === 0 && epoch === null)).toBe(true);
     expect(requested).toHaveLength(config.validCount / config.microBatch);
   }
+});
+
+it('evaluates what was not evaluated in the same state, when it is done again by others', async () => {
+  const config = runConfig({ classes, validCount: 70 });
+  const compute = createFakeCompute();
+  const evaluated = nothingEvaluated();
+  /** Its share after so many steps, and the first images of the batches that it read for that. */
+  const evaluate = async (step: number, rank: number, worldSize: number, most = Infinity) => {
+    const requested: BatchRequest[] = [];
+    const place = { rank, worldSize, evaluated, onEvaluated: () => {} };
+    const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, step, place), {
+      ...{ held: 1, signal },
+    });
+    let count = 0;
+    const cut = {
+      ...compute,
+      evaluate: (batch: Parameters<typeof compute.evaluate>[0]) => {
+        if (count === most) return Promise.reject(new Error('cut off'));
+        count += 1;
+        return compute.evaluate(batch);
+      },
+    };
+    const share = await evaluateShare(config, step, place, cut, batches).catch(() => null);
+    await batches.close();
+    return { share, read: requested.map(({ ids }) => ids[0]! / config.microBatch), count };
+  };
+  const batchCount = Math.ceil(config.validCount / config.microBatch);
+  const { share: whole } = await evaluate(3, 0, 1);
+  expect((await evaluate(3, 0, 1)).count).toBe(0);
+  // In another state nothing counts.
+  expect((await evaluate(6, 0, 2, 2)).count).toBe(2);
+  const again = await evaluate(6, 0, 1);
+  expect(again.read).toEqual(Array.from({ length: batchCount - 2 }, (_, index) => index + 2));
+  expect(again.count).toBe(batchCount - 2);
+  expect(again.share).toEqual(whole);
 });

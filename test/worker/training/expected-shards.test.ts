@@ -11,7 +11,7 @@ import type { RunConfig } from '../../../plan/run-config.js';
 import type { Dataset } from '../../../proto/dataset.js';
 import { openLoader } from '../../../worker/data/loader.js';
 import { openSource } from '../../../worker/data/source.js';
-import { evaluationRequests } from '../../../worker/training/evaluate.js';
+import { evaluationRequests, nothingEvaluated } from '../../../worker/training/evaluate.js';
 import { openTaskBatches } from '../../../worker/training/step-sequence.js';
 import { type FileServer, startFileServer } from '../../support/file-server.js';
 import { jpegBytes, makeFolder, writeFiles } from '../../support/images.js';
@@ -78,6 +78,7 @@ async function read(
     ...{ dataset, config: { ...config, augment: 'none' }, cacheBytes: 0, diskCacheBytes: 0 },
     ...{ cacheDir: folder, source: openSource({ ...dataset, root }, { cache, wholeShards: true }) },
   });
+  const evaluated = nothingEvaluated();
   const batches = openTaskBatches({
     ...{
       config,
@@ -87,6 +88,7 @@ async function read(
       startShare: null,
       partitions,
       epochEndDue: false,
+      evaluated,
       loader,
       signal,
     },
@@ -104,7 +106,8 @@ async function read(
     while (met.length < own.length) met.push(...(await take()));
     expect(met).toEqual(own);
     ids.push(...met);
-    if (plan.lastOfEpoch) for (const _ of evaluationRequests(config, { rank, worldSize })) await take();
+    const evaluation = evaluationRequests(config, step + 1, { rank, worldSize, evaluated });
+    if (plan.lastOfEpoch) for (const _ of evaluation) await take();
   }
   await batches.close();
   await loader.close();

@@ -3,6 +3,7 @@ import { openEpochWindows } from '../../../plan/epoch-order.js';
 import type { RunConfig } from '../../../plan/run-config.js';
 import { prefetch } from '../../../worker/data/prefetch.js';
 import type { BatchLoader, BatchRequest } from '../../../worker/training/batches.js';
+import { nothingEvaluated } from '../../../worker/training/evaluate.js';
 import { performTask } from '../../../worker/training/perform-task.js';
 import { createSnapshots } from '../../../worker/training/snapshots.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
@@ -58,6 +59,7 @@ async function follow(
     ...{ config, rank: 0, worldSize: 1, compute, loader, signal, startStep, epochEndDue },
     startShare: null,
     partitions: null,
+    evaluated: nothingEvaluated(),
     onEvaluated: () => {},
     snapshots: createSnapshots(compute, fakeShape.state),
     context: () => stepContext({ config, compute, ring: ring!, vector: fake.vector, signal }),
