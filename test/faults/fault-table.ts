@@ -45,7 +45,9 @@ export const faults = {
   'a worker repeats its reports under an earlier generation': ['compute'],
   'a loss or gradient is not finite, and a worker is killed': ['compute'],
   'gradients overflow their grid, and a worker is killed': ['compute'],
-  'the disk is full; the run is resumed when there is room': ['joining', 'compute', 'checkpoint'],
+  'the disk is full; the run is resumed when there is room': [
+    ...['joining', 'compute', 'evaluate', 'checkpoint'],
+  ],
   'the disk reports an error (fsync); the run is resumed': ['joining', 'checkpoint'],
   'a byte of the newest checkpoint is another, and the run is resumed': ['checkpoint'],
   'half of the newest checkpoint is missing, and the run is resumed': ['checkpoint'],
@@ -124,8 +126,7 @@ A cell is empty where it would try nothing that others do not:
 - Links matter only where workers talk: one that is cut off while it applies a step is noticed in the next one.
 - What lasts stands in one column and is there in all that follow: a slow link, a fifth of a core, repeated reports of an
   earlier generation, a full disk of nats-server (from the start, or filled by the metrics of some steps).
-- Whoever comes with an id that is taken is refused at once, whatever the others do; a full disk keeps the lines of an
-  epoch from being written as it does those of a step.
+- Whoever comes with an id that is taken is refused at once, whatever the others do.
 - Copying is part of joining. Losses and gradients are computed in one phase.
 - Of the coordinator's writes, those of its own state come while workers join, those of the ledger and of checkpoints
   when an epoch ends: then an error of the disk shows, and a checkpoint can be damaged.

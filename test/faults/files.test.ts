@@ -50,6 +50,11 @@ describe.skipIf(whyWithoutTinyDisk !== null)('a disk that is full', () => {
     await run.coordinator.event(({ kind, step }) => kind === 'step' && step === 3);
     await fillsUp(run);
   });
+  cell(fault, 'evaluate', async () => {
+    const run = disturbed.start();
+    await run.coordinator.event(({ kind, step }) => kind === 'step' && step === 5);
+    await fillsUp(run);
+  });
   cell(fault, 'checkpoint', async () => {
     const run = disturbed.start();
     await run.coordinator.event(({ kind, step }) => kind === 'step' && step === 3);
