@@ -16,6 +16,7 @@ import { CoordinatorClient, EnrolmentClient } from '../../proto/gen/coordinator.
 import { PeerClient, RingKind } from '../../proto/gen/peer.js';
 import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
 import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { channelOptions } from '../../runtime/grpc/options.js';
 import { version } from '../../runtime/installation.js';
@@ -276,9 +277,8 @@ async function stayRevoked(target: Target, id: string): Promise<void> {
 
 /** What a member tries at another one, a worker: why each is refused. */
 export async function attackPeer(address: string, id: string, member: Proof, generation: bigint) {
-  const { credentials, serverName } = member.channel(workerName(id));
-  const client = new PeerClient(address, credentials, {
-    ...{ ...channelOptions(1 << 20), 'grpc.ssl_target_name_override': serverName! },
+  const client = openChannel(PeerClient, address, {
+    ...{ credentials: member, peer: workerName(id), maxReceiveBytes: 1 << 20 },
   });
   closing.push(() => client.close());
   const pull = { rank: 0, slots: undefined, dataConnection: false, ring: RingKind.RING_KIND_ALL };
