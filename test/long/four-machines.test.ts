@@ -75,8 +75,10 @@ it.skipIf(!canMakeMachines())(
     network.cut(0);
     await new Promise((resolve) => setTimeout(resolve, cutMs));
     network.mend(0);
-    const { code, stderr } = await coordinator.exited;
+    const { code, stderr, events } = await coordinator.exited;
     expect(code, stderr).toBe(0);
+    // Longer than the silence that it bears: it took them for lost.
+    expect(events.filter(({ kind }) => kind === 'worker-lost')).not.toEqual([]);
     expect(digest('cut')).toBe(digest('near'));
     const steps = readCommittedSteps(path.join(runs, 'cut')).map(({ step }) => step);
     expect(steps).toEqual([...steps.keys()]);
