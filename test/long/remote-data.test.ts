@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -8,19 +7,26 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { freePort } from '../../bench/support/free-port.js';
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { descendantsOf } from '../../bench/support/processes.js';
 import { startVersitygw, type Versitygw, whyWithoutVersitygw } from '../../bench/support/versitygw.js';
 import { openDataset } from '../../coordinator/dataset/dataset.js';
-import { killCoordinators, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
+import type { Sample } from '../../runtime/storage/sample-columns.js';
+import {
+  type JsonEvent,
+  killCoordinators,
+  runCoordinator,
+  startCoordinator,
+} from '../support/coordinator-process.js';
 import { startFileServer } from '../support/file-server.js';
+import { hasGo } from '../support/go-programs.js';
 import { type HttpRelay, startHttpRelay } from '../support/http-relay.js';
 import { digestFolder, packFolder } from '../support/packing.js';
 import { openQuickRuns } from '../support/quick-run.js';
 import { readCommittedSteps, readSummaryFile } from '../support/run-files.js';
 import { drawTinyFolder } from '../support/tiny-folder.js';
+import { startGoServer, startPythonServer } from '../support/web-servers.js';
 import { joinWorker, killWorkers } from '../support/worker-process.js';
 
 const runs = openQuickRuns();
@@ -33,7 +39,6 @@ let data: string;
 let packed: string;
 let gateway: Versitygw;
 let bucket: HttpRelay;
-let python: ChildProcess | undefined;
 
 beforeAll(async () => {
   if (whyWithoutVersitygw) return;
@@ -48,7 +53,6 @@ afterEach(() => {
   killWorkers();
 });
 afterAll(async () => {
-  python?.kill('SIGKILL');
   await bucket?.close();
   gateway?.close();
   runs.remove();
@@ -77,21 +81,7 @@ const samplesOf = (name: string) => {
   return [...bySteps].sort(([a], [b]) => a - b);
 };
 
-/** Python's own web server, which gives whole files only. */
-async function startPythonServer(folder: string): Promise<string> {
-  const port = await freePort();
-  const inputs = ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', folder];
-  python = spawn('python3', inputs, { stdio: 'ignore' });
-  const listens = () =>
-    new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-  await expect.poll(listens, { timeout: 30_000 }).toBe(true);
-  return `http://127.0.0.1:${port}`;
-}
-
-const withServers = it.skipIf(whyWithoutVersitygw);
+const withServers = it.skipIf(whyWithoutVersitygw || !(await hasGo()));
 
 withServers('a bucket is packed into, and holds what the folder does', async () => {
   const { code, stderr } = await runCoordinator(
@@ -191,6 +181,7 @@ withServers('a run is the same from all sources, in any world, with faults on th
     { truncateAfter: 50 },
     { status: 429, headers: { 'retry-after': '0' } },
     { bytes: Buffer.alloc(4_000) },
+    { drip: { bytes: 50, everyMs: 5 } },
   ];
   /** Every fifth answer is another fault. */
   const disturb = () => {
@@ -204,12 +195,16 @@ withServers('a run is the same from all sources, in any world, with faults on th
   await train('folder', data, 1);
   await train('shards', packed, 2);
   await train('web', `${web.url}/packed`, 3);
+  const relay = await startHttpRelay(await startGoServer(runs.root));
+  onTestFinished(relay.close);
+  relay.fault = disturb();
+  await train('go', `${relay.url}/packed`, 2);
   await train('python', `${await startPythonServer(runs.root)}/packed`, 1);
   bucket.fault = disturb();
   await train('bucket', 's3://photos/packed', 4);
   bucket.fault = () => undefined;
 
-  const names = ['folder', 'shards', 'web', 'python', 'bucket'];
+  const names = ['folder', 'shards', 'web', 'go', 'python', 'bucket'];
   for (const name of names) {
     expect(samplesOf(name), name).toEqual(samplesOf('folder'));
     expect(digestOf(name), name).toBe(digestOf('folder'));
@@ -236,27 +231,83 @@ withServers('a run from a bucket that is killed and resized fetches nothing twic
   expect(digestOf(name)).toBe(digestOf('folder'));
 });
 
-withServers('a run that is resumed amid its first epoch fetches only what it has not consumed', async () => {
-  const name = 'amid';
+withServers('a run whose worker is killed, and that is scaled meanwhile, reads on over HTTP', async () => {
+  const options = ['--epochs', '8'];
+  await train('eight-epochs', data, 1, ...options);
+  const name = 'disturbed';
+  const web = await startHttpRelay(await startGoServer(runs.root));
+  onTestFinished(web.close);
   const coordinator = startCoordinator(
-    recipe(name, 's3://photos/packed', 1, '--checkpoint-steps', '1'),
+    recipe(name, `${web.url}/packed`, 2, '--max-workers', '3', ...options),
+    environmentOf(name),
+  );
+  await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
+  const workers = descendantsOf(coordinator.pid).filter(({ command }) => command.includes('main.js join'));
+  expect(workers).toHaveLength(2);
+  process.kill(workers[1]!.pid, 'SIGKILL');
+  const causedBy = (how: string) => (event: JsonEvent) =>
+    event.kind === 'recovered' && (event.causes as { kind: string }[]).some(({ kind }) => kind === how);
+  await coordinator.event(causedBy('loss'));
+  const scaled = await runCoordinator(['scale', name, '3', '--run-dir', runs.root, '--json']);
+  expect(scaled.code, scaled.stderr).toBe(0);
+  const { code, events, stderr } = await coordinator.exited;
+  expect(code, stderr).toBe(0);
+  expect(events.some(causedBy('join'))).toBe(true);
+  expect(samplesOf(name)).toEqual(samplesOf('eight-epochs'));
+  expect(digestOf(name)).toBe(digestOf('eight-epochs'));
+  const asked = web.requests.filter(({ path: file }) => file.endsWith('.tar'));
+  const distinct = new Set(asked.map(({ path: file, range }) => `${file} ${range}`));
+  expect(distinct.size).toBe(images);
+  // Twice: what was so slow that it was asked for again, and what the killed one had in hand, eight micro-batches.
+  expect(asked.length - distinct.size).toBeLessThanOrEqual(3 * (1 + 0.05 * images) + 8 * 4);
+});
+
+withServers('a run that is resumed amid its epoch fetches only what it has not consumed', async () => {
+  const name = 'amid';
+  // The epoch is the last one: nothing comes after it.
+  const options = ['--epochs', '1'];
+  await train('one-epoch', data, 1, ...options);
+  const coordinator = startCoordinator(
+    recipe(name, 's3://photos/packed', 1, ...options, '--checkpoint-steps', '1'),
     environmentOf(name),
   );
   await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
   coordinator.kill('SIGINT');
   await coordinator.exited;
+  const consumed = new Set(readCommittedSteps(runs.run(name)).flatMap(({ shares }) => shares.flat()));
   // Another machine: nothing is cached.
   bucket.requests.length = 0;
-  const elsewhere = environmentOf('elsewhere');
-  const { code, stderr } = await runCoordinator(runs.resume(name), elsewhere);
+  const { code, stderr } = await runCoordinator(runs.resume(name), environmentOf('elsewhere'));
   expect(code, stderr).toBe(0);
-  expect(samplesOf(name)).toEqual(samplesOf('folder'));
-  expect(digestOf(name)).toBe(digestOf('folder'));
-  // The second epoch reads all of them: each once, but for answers so slow that they were asked for twice.
-  const asked = bucket.requests.filter(({ path: file }) => file.endsWith('.tar'));
-  expect(new Set(asked.map(({ path: file, range }) => `${file} ${range}`)).size).toBe(images);
-  expect(asked.length).toBeLessThanOrEqual(images + 1 + 0.05 * images);
+  expect(samplesOf(name)).toEqual(samplesOf('one-epoch'));
+  expect(digestOf(name)).toBe(digestOf('one-epoch'));
+  expectFetched(bucket, await leftOf(consumed));
 });
+
+/** Of the images, those that training has left, and those to validate on. */
+async function leftOf(consumed: ReadonlySet<number>, shuffleWindow = 0): Promise<readonly Sample[]> {
+  const { dataset } = await openDataset({
+    ...{ data: packed, cacheDir: path.join(runs.root, 'index'), onProgress() {}, signal: never },
+    ...{ validPct: 0.2, split: 'auto', seed: 42, shuffleWindow },
+  });
+  expect(consumed.size).toBeGreaterThan(0);
+  expect(consumed.size).toBeLessThan(dataset.train.length);
+  return [...Array.from(dataset.train).filter((_, id) => !consumed.has(id)), ...dataset.valid];
+}
+
+/** That of the shards a server has sent these samples, each by itself, to the byte, and else the index. */
+function expectFetched({ requests }: Pick<HttpRelay, 'requests'>, needed: readonly Sample[]): void {
+  const asked = requests.filter(({ path: file, method }) => file.endsWith('.tar') && method === 'GET');
+  const sent = new Map(asked.map(({ path: file, range, sent: bytes }) => [`${file} ${range}`, bytes]));
+  const sum = (bytes: Iterable<number>) => [...bytes].reduce((total, each) => total + each, 0);
+  expect(sum(sent.values())).toBe(sum(needed.map(({ range }) => range!.bytes)));
+  expect(sent.size).toBe(needed.length);
+  // Each once, but for answers so slow that they were asked for twice.
+  expect(asked.length - sent.size).toBeLessThanOrEqual(2 + 0.05 * sent.size);
+  const rest = requests.filter(({ path: file }) => !file.endsWith('.tar'));
+  const index = readFileSync(path.join(packed, 'index.rondo')).length;
+  expect(sum(rest.map(({ sent: bytes }) => bytes))).toBe(index);
+}
 
 /** Of a run by windows of shards; each of its steps' five micro-batches has a partition. */
 const byWindows = (shards: number) => ['--shuffle-window', String(shards)];
@@ -360,24 +411,7 @@ withServers(
     const { code, stderr } = await runCoordinator(runs.resume(name), environmentOf('windows-elsewhere'));
     expect(code, stderr).toBe(0);
     expect(digestOf(name)).toBe(digestOf('windows-whole'));
-
-    const { dataset } = await openDataset({
-      ...{ data: packed, cacheDir: path.join(runs.root, 'index'), onProgress() {}, signal: never },
-      ...{ validPct: 0.2, split: 'auto', seed: 42, shuffleWindow: 1_000 },
-    });
-    expect(consumed.size).toBeGreaterThan(0);
-    expect(consumed.size).toBeLessThan(dataset.train.length);
-    const left = Array.from(dataset.train).filter((_, id) => !consumed.has(id));
-    const needed = [...left, ...dataset.valid].reduce((sum, { range }) => sum + range!.bytes, 0);
-    const asked = web.requests.filter(({ path: file }) => file.endsWith('.tar'));
-    const sent = new Map(asked.map(({ path: file, range, sent: bytes }) => [`${file} ${range}`, bytes]));
-    expect([...sent.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(needed);
-    // Each once, but for answers so slow that they were asked for twice.
-    expect(sent.size).toBe(left.length + dataset.valid.length);
-    expect(asked.length - sent.size).toBeLessThanOrEqual(2 + 0.05 * sent.size);
-    const rest = web.requests.filter(({ path: file }) => !file.endsWith('.tar'));
-    const index = readFileSync(path.join(packed, 'index.rondo')).length;
-    expect(rest.reduce((sum, { sent: bytes }) => sum + bytes, 0)).toBe(index);
+    expectFetched(web, await leftOf(consumed, 1_000));
   },
 );
 
