@@ -13,6 +13,8 @@ import {
 import { faults } from './fault-table.js';
 
 const disturbed = openDisturbedRuns();
+/** Networks of other tests have the same addresses; what is left behind is looked for by address and port. */
+const port = 10_000 + (process.pid % 20_000);
 let machines: Machines | undefined;
 afterEach(() => {
   machines?.destroy();
@@ -30,7 +32,7 @@ describe.skipIf(!canMakeMachines())('two machines, of which one is cut off for a
         machines = makeMachines(2);
         const [first, second] = machines.machines;
         const place = { within: first!.inside() };
-        const more = ['--listen', `${first!.address}:7070`, '--local-workers', '1'];
+        const more = ['--listen', `${first!.address}:${port}`, '--local-workers', '1'];
         const run = disturbed.start({}, more, place);
         const { address, joining } = await run.coordinator.event(({ kind }) => kind === 'waiting');
         const { token, hash } = joining as { token: string; hash: string };
