@@ -154,5 +154,7 @@ export function createFollower(o: {
 async function describeHeld({ held, compute }: WorkerResources) {
   if (held.step === null) return undefined;
   const { step, microBatches } = held;
-  return { step: BigInt(step), stateDigest: await compute.checksum(), microBatches: [...microBatches] };
+  const stateDigest = await compute.checksum();
+  held.checksum = { step, digest: stateDigest };
+  return { step: BigInt(step), stateDigest, microBatches: [...microBatches] };
 }

@@ -22,13 +22,15 @@ import { receiveState } from './state-transfer.js';
 export interface Held {
   /** After how many steps the state is; null for none, or for one that is half loaded. */
   step: number | null;
+  /** Of the state after `step` steps, as it was told last; null where it was not computed. */
+  checksum: { readonly step: number; readonly digest: string } | null;
   /** Of the next step, which was cut off: those micro-batches whose gradients have been summed. */
   microBatches: readonly number[];
   readonly evaluated: Evaluated;
 }
 
 export function nothingHeld(): Held {
-  return { step: null, microBatches: [], evaluated: nothingEvaluated() };
+  return { step: null, checksum: null, microBatches: [], evaluated: nothingEvaluated() };
 }
 
 /** What outlives a generation. */
@@ -121,15 +123,17 @@ function startShareOf({ startShare }: Assignment, held: Held): StepShare | null 
 }
 
 async function prepareState(assignment: Assignment, resources: WorkerResources, signal: AbortSignal) {
-  const { config, compute, snapshots } = resources;
+  const { config, compute, snapshots, held } = resources;
   const copy = await obtainState(assignment, resources, signal);
   // A range test compares with it what it has put back.
   if (config.task.kind === 'lr-find') {
     const { state } = await (await snapshots.hold(Number(assignment.startStep))).digests();
     return { stateDigest: state, copy };
   }
-  const stateDigest = await compute.checksum();
-  const { statePeerDigest } = assignment;
+  const { statePeerDigest, stateSource, startStep } = assignment;
+  const isOwn = stateSource === StateSource.STATE_SOURCE_OWN;
+  const known = isOwn && held.checksum?.step === Number(startStep) ? held.checksum.digest : null;
+  const stateDigest = known ?? (await compute.checksum());
   if (statePeerDigest !== '' && statePeerDigest !== stateDigest) throw damagedState(assignment.startStep);
   return { stateDigest, copy };
 }

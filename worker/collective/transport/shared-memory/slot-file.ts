@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { SharedSlots } from '../../../../proto/gen/peer.js';
+import { allocateFile } from '../../../../runtime/allocate-file.js';
 import { makerOf, nameSharedFile } from '../../../../runtime/shared-files.js';
 
 /**
@@ -67,8 +68,11 @@ export function makeSlotFile(directory: string, shape: SlotShape): MadeSlotFile 
     rmSync(path, { force: true });
   };
   process.once('exit', unlink);
-  // Written whole, so that memory that is not there is missed now and not in the middle of a sum.
-  if (writeWhole(fd, nonce, sizeOf(shape))) return { fd, offer: { name, nonce, ...shape }, unlink };
+  // All of it, so that memory that is not there is missed now and not in the middle of a sum.
+  if (allocateFile(fd, sizeOf(shape))) {
+    writeSync(fd, nonce, 0, nonceBytes, 0);
+    return { fd, offer: { name, nonce, ...shape }, unlink };
+  }
   closeSync(fd);
   unlink();
   return null;
@@ -98,22 +102,6 @@ function isOffered(fd: number, offer: SharedSlots): boolean {
 
 function sizeOf({ slotCount, slotBytes }: SlotShape): number {
   return headBytes + slotCount * slotBytes;
-}
-
-/** Whether `size` bytes, `start` and then zeros, found room. */
-function writeWhole(fd: number, start: Uint8Array, size: number): boolean {
-  const piece = Buffer.alloc(Math.min(size, 1 << 20));
-  piece.set(start);
-  try {
-    for (let at = 0; at < size; at += piece.length) {
-      const bytes = Math.min(piece.length, size - at);
-      if (writeSync(fd, piece, 0, bytes, at) !== bytes) return false;
-      if (at === 0) piece.fill(0, 0, start.length);
-    }
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function removeLeftovers(directory: string): void {

@@ -2,27 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SharedSlots } from '../../../../../proto/gen/peer.js';
 import {
   findSlotFile,
   type MadeSlotFile,
   makeSlotFile,
 } from '../../../../../worker/collective/transport/shared-memory/slot-file.js';
-
-const fault = vi.hoisted(() => ({ writtenAtMost: Number.POSITIVE_INFINITY, code: 'ENOSPC' }));
-
-vi.mock('node:fs', async (importOriginal) => {
-  const fs = await importOriginal<typeof import('node:fs')>();
-  return {
-    ...fs,
-    writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number) {
-      const room = Math.min(length, fault.writtenAtMost - position);
-      if (room <= 0) throw Object.assign(new Error('no space left on device'), { code: fault.code });
-      return fs.writeSync(fd, buffer, offset, room, position);
-    },
-  };
-});
+import { mountTinyDisk, whyWithoutTinyDisk } from '../../../../support/tiny-disk.js';
 
 const shape = { slotCount: 3, slotBytes: 1000 };
 let directory: string;
@@ -33,7 +20,6 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  fault.writtenAtMost = Number.POSITIVE_INFINITY;
   if (made !== null) closeSync(made.fd);
   made = null;
   rmSync(directory, { recursive: true });
@@ -75,10 +61,18 @@ describe('a slot file', () => {
     expect(makeSlotFile(join(directory, 'nowhere'), shape)).toBeNull();
   });
 
-  it.each([0, 4096, 5000])('is not made, and not left behind, where only %i bytes have room', (bytes) => {
-    fault.writtenAtMost = bytes;
-    expect(makeSlotFile(directory, { slotCount: 8, slotBytes: 1 << 20 })).toBeNull();
+  it('is not made, and not left behind, where no disk has the room', () => {
+    expect(makeSlotFile(directory, { slotCount: 8, slotBytes: 2 ** 50 })).toBeNull();
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.skipIf(whyWithoutTinyDisk)('is not made, and not left behind, where this disk has not the room', () => {
+    const disk = mountTinyDisk(4096);
+    expect(makeSlotFile(disk, { slotCount: 8, slotBytes: 1 << 20 })).toBeNull();
+    expect(readdirSync(disk)).toEqual([]);
+    const file = makeSlotFile(disk, { slotCount: 2, slotBytes: 1 << 20 })!;
+    file.unlink();
+    closeSync(file.fd);
   });
 
   it('takes away what killed processes left long ago, and nothing else', () => {
