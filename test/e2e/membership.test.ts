@@ -87,6 +87,6 @@ it('a run is scaled up and down; a worker joins it, is stopped for a while, join
   const verified = await runCoordinator(['verify-run', runs.run('open')]);
   expect(verified.code, verified.stdout + verified.stderr).toBe(0);
   expect(verified.stdout).toMatch(/world size (1, 2|2, 1)/);
-  expect(verified.stdout).toMatch(/\n {2}steps? \d+.* generation 2 +2 workers\n/);
+  expect(verified.stdout).toMatch(/\n {2}steps? \d+.* generation 2 +2 workers +attempt 1\n/);
   expect(await command('status')).toMatchObject({ code: 3, events: [{ kind: 'error' }] });
 });
