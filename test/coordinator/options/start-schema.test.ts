@@ -34,6 +34,7 @@ const meanings: Record<string, readonly string[]> = {
   'cli/data-plan.ts': ['data', 'batchSize', 'microBatch', 'shuffleWindow', 'validPct', 'split', 'seed'],
   'cli/show-batch.ts': ['seed', 'size', 'augment', 'shuffleWindow', 'batchSize', 'microBatch'],
   'run-store/verify-images.ts': ['data', 'valid', 'skipBroken'],
+  'run-store/verify-shares.ts': ['microBatch'],
   'report/page/recipe-section.ts': ['labelPattern'],
   'run-store/epoch-record.ts': ['classWeights'],
   'run-store/measures.ts': ['classWeights'],
