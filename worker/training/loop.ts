@@ -2,6 +2,7 @@ import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import { totalSteps } from '../../plan/phases.js';
 import type { Batches } from './batches.js';
 import { evaluateShare } from './evaluate.js';
+import type { Snapshot } from './snapshots.js';
 import { openTaskBatches, takeSteps } from './step-sequence.js';
 import type { SnapshotEvent, TaskEvent, TaskOptions, TaskRun } from './task.js';
 
@@ -24,17 +25,8 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
   const { config, startStep, snapshots } = options;
   if (options.epochEndDue) {
     const epoch = startStep / stepsPerEpoch(config) - 1;
-    const snapshot = await snapshots.hold(startStep);
-    const evaluating = evaluate(options, batches, epoch, startStep);
-    // As below.
-    evaluating.catch(() => {});
-    try {
-      const digests = await snapshot.digests();
-      yield { kind: 'snapshot', epoch, whole: true, stopped: false, snapshot, digests };
-      yield await evaluating;
-    } finally {
-      await evaluating.catch(() => {});
-    }
+    const held = digest(snapshots.hold(startStep), { epoch, whole: true, stopped: false });
+    yield* endEpoch(held, evaluate(options, batches, epoch, startStep));
   }
   let taking: Promise<SnapshotEvent> | null = null;
   for await (const event of takeSteps(options, batches)) {
@@ -46,28 +38,45 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
     const [epoch, whole] = [plan.epoch, plan.lastOfEpoch];
     if (whole || outcome.keep || outcome.snapshot) {
       const stopped = !whole && !outcome.snapshot;
-      taking = snapshots.take(step).then(async (snapshot) => {
-        return { kind: 'snapshot', epoch, whole, stopped, snapshot, digests: await snapshot.digests() };
-      });
-      // The generation may end before anybody asks for it.
-      taking.catch(() => {});
+      taking = digest(snapshots.take(step), { epoch, whole, stopped });
     }
-    // Begun before the digests are awaited, which the compute thread has no part in.
-    const evaluating = whole ? evaluate(options, batches, epoch, step) : null;
-    // The generation may end while the digests are awaited.
-    evaluating?.catch(() => {});
-    try {
-      if (taking !== null && (whole || outcome.stop)) {
-        yield await taking;
-        taking = null;
-      }
-      if (evaluating !== null) yield await evaluating;
-    } finally {
-      await evaluating?.catch(() => {});
+    if (taking !== null && whole) {
+      yield* endEpoch(taking, evaluate(options, batches, epoch, step));
+      taking = null;
+    } else if (taking !== null && outcome.stop) {
+      yield await taking;
+      taking = null;
     }
     if (outcome.stop && !plan.lastOfRun) return { step, stopped: true, restoredDigest: null };
   }
   return { step: totalSteps(config), stopped: false, restoredDigest: null };
+}
+
+/** Rejections wait until somebody asks: the generation may end before that. */
+function digest(
+  taking: Promise<Snapshot>,
+  about: Pick<SnapshotEvent, 'epoch' | 'whole' | 'stopped'>,
+): Promise<SnapshotEvent> {
+  const digested = taking.then(async (snapshot): Promise<SnapshotEvent> => {
+    return { kind: 'snapshot', ...about, snapshot, digests: await snapshot.digests() };
+  });
+  digested.catch(() => {});
+  return digested;
+}
+
+/** The evaluation is under way while the digests are computed, which the compute thread has no part in. */
+async function* endEpoch(
+  taking: Promise<SnapshotEvent>,
+  evaluating: Promise<TaskEvent>,
+): AsyncGenerator<TaskEvent, void> {
+  // The generation may end while the digests are awaited.
+  evaluating.catch(() => {});
+  try {
+    yield await taking;
+    yield await evaluating;
+  } finally {
+    await evaluating.catch(() => {});
+  }
 }
 
 async function evaluate(
