@@ -1,5 +1,11 @@
 import { StateChunk } from './gen/coordinator.js';
 
+/** Bytes of values in one StateChunk. */
+export const stateChunkBytes = 1 << 20;
+
+/** What its receiver takes at once. */
+export const maxStateChunkBytes = 4 << 20;
+
 /** StateChunk's field `data`: number 2, length-delimited. */
 const dataTag = 0x12;
 

@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { StateChunk, StateHeader } from '../../proto/gen/coordinator.js';
 import { PeerClient } from '../../proto/gen/peer.js';
+import { maxStateChunkBytes } from '../../proto/state-chunk.js';
 import { abortReason, startWatchdog } from '../../runtime/deadline.js';
 import { RondoError } from '../../runtime/errors.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { workerName } from '../../runtime/member-name.js';
-
-/** Pieces of a state are 1 MiB. */
-const maxReceiveBytes = 4 << 20;
 
 /**
  * Copies the state that a worker holds after `step` steps (Peer.CopyState) and proves it by its digest.
@@ -35,7 +33,7 @@ export async function pullState(
   const client = openChannel(PeerClient, address, {
     credentials,
     peer: workerName(holderId),
-    maxReceiveBytes,
+    maxReceiveBytes: maxStateChunkBytes,
   });
   const call = client.copyState({ generation, step: BigInt(step), digests: true });
   let stalled = false;

@@ -100,7 +100,7 @@ async function gatherAndRun(
   }
 }
 
-const ignoreAll: ClusterListener = {
+export const ignoreAll: ClusterListener = {
   decided() {},
   assigned() {},
   ready() {},

@@ -8,15 +8,10 @@ import { openTinyRuns } from '../support/tiny-runs.js';
 const runs = await openTinyRuns(25);
 const { data } = runs;
 
-const recipe =
-  '--arch resnet18 --size 32 --batch-size 20 --micro-batch 4 --lr 1e-4,1e-2 --threads 1 --json'.split(' ');
-const inputs = (out: string, ...more: string[]) =>
-  ['lr-find', '--data', data, '--run-dir', runs.root, '--out', out, ...recipe, ...more] as const;
-
 describe('coordinator lr-find', () => {
   it('ends at once when it is told to, and leaves nothing behind', async () => {
     const out = path.join(runs.root, 'stopped');
-    const coordinator = startCoordinator(inputs(out, '--workers', '2'));
+    const coordinator = startCoordinator(runs.findRate(out, data, '--workers', '2'));
     await coordinator.event((event) => event.kind === 'dataset' && event.phase === 'trying');
     const processes = descendantsOf(coordinator.pid);
     expect(processes.filter(({ command }) => command.includes('worker/main.js join'))).toHaveLength(2);

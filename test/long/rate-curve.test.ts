@@ -15,11 +15,6 @@ interface SearchRecord {
 const runs = await openTinyRuns(25);
 const { data } = runs;
 
-const recipe =
-  '--arch resnet18 --size 32 --batch-size 20 --micro-batch 4 --lr 1e-4,1e-2 --threads 1 --json'.split(' ');
-const inputs = (out: string, ...more: string[]) =>
-  ['lr-find', '--data', data, '--run-dir', runs.root, '--out', out, ...recipe, ...more] as const;
-
 it('coordinator lr-find draws the same curve on one and two workers, bit for bit, and leaves the state as it was', async () => {
   const [alone, two] = [await search(1), await search(2)];
 
@@ -41,7 +36,7 @@ it('coordinator lr-find draws the same curve on one and two workers, bit for bit
 async function search(workers: number): Promise<SearchRecord> {
   const out = path.join(runs.root, `world-${workers}`);
   const { code, stderr, events } = await runCoordinator(
-    inputs(out, '--workers', String(workers), '--steps', '20'),
+    runs.findRate(out, data, '--workers', String(workers), '--steps', '20'),
   );
   expect(code, stderr).toBe(0);
   const record = JSON.parse(readFileSync(path.join(out, 'lr-find.json'), 'utf8')) as SearchRecord;

@@ -7,6 +7,7 @@ import { type Cluster, openCluster } from '../../coordinator/cluster/cluster.js'
 import { openData } from '../../coordinator/dataset/open-data.js';
 import { workerEnvironment } from '../../coordinator/launch/worker-environment.js';
 import type { ClusterListener, WorkerLoss } from '../../coordinator/membership/cluster-events.js';
+import { ignoreAll } from '../../coordinator/run/run-task.js';
 import type { Dataset } from '../../proto/dataset.js';
 import { version } from '../../runtime/installation.js';
 import { testCredentials, testToken } from '../support/credentials.js';
@@ -61,19 +62,8 @@ async function openRun(
     pretrainedPath: null,
     checkpoint: async function* () {},
     listener: {
-      ...{
-        decided() {},
-        assigned() {},
-        ready() {},
-        stepCommitted() {},
-        evaluating() {},
-        evaluated() {},
-        epochCompleted() {},
-        workerLost: (loss) => losses.push(loss),
-        recovered() {},
-        short() {},
-        warning() {},
-      },
+      ...ignoreAll,
+      workerLost: (loss) => losses.push(loss),
       ...listener,
     },
     stall: { floorMs: 5_000 },

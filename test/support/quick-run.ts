@@ -12,6 +12,8 @@ export interface QuickRuns {
   /** The command line of a run called `name`. */
   start(name: string, data: string, ...more: string[]): string[];
   resume(name: string, ...more: string[]): string[];
+  /** That of a range test which writes into the folder `out`, on one thread. */
+  findRate(out: string, data: string, ...more: string[]): string[];
   remove(): void;
 }
 
@@ -31,6 +33,10 @@ export function openQuickRuns(): QuickRuns {
       name,
       ...quick,
       ...more,
+    ],
+    findRate: (out, data, ...more) => [
+      ...['lr-find', '--data', data, '--run-dir', root, '--out', out, ...quick],
+      ...['--lr', '1e-4,1e-2', '--threads', '1', ...more],
     ],
     resume: (name, ...more) => ['start', '--resume', path.join(root, name), '--json', ...more],
     remove: () => rmSync(root, { recursive: true, force: true }),

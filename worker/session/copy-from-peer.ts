@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { Assignment } from '../../proto/gen/coordinator.js';
 import { PeerClient } from '../../proto/gen/peer.js';
+import { maxStateChunkBytes } from '../../proto/state-chunk.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { parseHostPort } from '../../runtime/host-port.js';
@@ -8,9 +9,6 @@ import { workerName } from '../../runtime/member-name.js';
 import { type MadeSlotFile, makeSlotFile } from '../collective/transport/shared-memory/slot-file.js';
 import type { StateLayout } from '../model/program.js';
 import { receiveState } from './state-transfer.js';
-
-/** A state comes in pieces of 1 MiB. */
-const maxReceiveBytes = 4 << 20;
 
 interface CopyOptions {
   /** Names the peer, and the step whose state it holds. */
@@ -33,7 +31,7 @@ export async function copyFromPeer(o: CopyOptions): Promise<void> {
   const peer = openChannel(PeerClient, assignment.statePeerAddress, {
     credentials: o.credentials,
     peer: workerName(assignment.statePeerId),
-    maxReceiveBytes,
+    maxReceiveBytes: maxStateChunkBytes,
   });
   const memory = offerMemory(o);
   const call = peer.copyState({

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { StateChunk, StateHeader, TensorEntry } from '../../proto/gen/coordinator.js';
 import type { CopyStateRequest } from '../../proto/gen/peer.js';
+import { stateChunkBytes } from '../../proto/state-chunk.js';
 import { RondoError } from '../../runtime/errors.js';
 import { failCall } from '../../runtime/grpc/server.js';
 import {
@@ -18,7 +19,6 @@ import type { StateLayout } from '../model/program.js';
 import type { LentSnapshot, Snapshot } from '../training/snapshots.js';
 import type { Digests } from '../training/state-digests.js';
 
-const chunkBytes = 1 << 20;
 /** Of what is written to memory that both have: the receiver reads one while the next is written. */
 const pieceBytes = 1 << 24;
 
@@ -71,8 +71,8 @@ async function* chunksOf(
   const file = findMemory();
   if (file === null) {
     yield header;
-    for (let at = 0; at < bytes.length; at += chunkBytes) {
-      yield { part: { $case: 'data', value: bytes.subarray(at, at + chunkBytes) } };
+    for (let at = 0; at < bytes.length; at += stateChunkBytes) {
+      yield { part: { $case: 'data', value: bytes.subarray(at, at + stateChunkBytes) } };
     }
     return;
   }
