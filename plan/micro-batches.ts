@@ -67,6 +67,11 @@ export function microBatchesAt({ steps, whole, last }: EpochCut, step: number): 
   return step === steps - 1 ? last : whole;
 }
 
+/** Those of the validation set; ranges are sample ids. */
+export function cutEvaluation(config: { readonly validCount: number; readonly microBatch: number }): Range[] {
+  return cutMicroBatches(config.validCount, config.microBatch);
+}
+
 /** Rank `rank`'s contiguous share of `count` items. Sizes differ by at most one, the larger first. */
 export function shareOf(count: number, rank: number, worldSize: number): Range {
   const size = Math.floor(count / worldSize);
@@ -79,8 +84,8 @@ export function shareOf(count: number, rank: number, worldSize: number): Range {
 export type Division = readonly (readonly number[])[];
 
 /**
- * Who computes the micro-batches of a step that was cut off: those that a rank has computed (`done`, by rank) are
- * its own, and the others go to ranks with the least to do. What is no micro-batch of the step, or somebody else's,
+ * Who computes the micro-batches of a step, or of an evaluation, that was cut off: those that a rank has computed (`done`, by rank) are
+ * its own, and the others go to ranks with the least to do. What is none of the `count`, or somebody else's,
  * counts as not done.
  */
 export function divideRest(count: number, done: Division): Division {

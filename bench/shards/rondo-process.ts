@@ -39,7 +39,8 @@ async function load(o: Pass): Promise<PassResult> {
   });
   const batches = openTaskBatches({
     ...{ config, rank: 0, worldSize: 1, startStep: o.consumed / o.step, startShare: null },
-    ...{ partitions: null, epochEndDue: false, evaluated: nothingEvaluated(), loader, signal },
+    ...{ partitions: null, epochEndDue: false, evaluated: nothingEvaluated(), startEvaluation: null },
+    ...{ loader, signal },
   });
   const left = config.trainCount - o.consumed;
   let [images, imageBytes, firstBatchSeconds] = [0, 0, 0];

@@ -1,5 +1,5 @@
 import { type Deadlines, deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
-import { stepsPerEpoch } from '../../plan/micro-batches.js';
+import { cutEvaluation, stepsPerEpoch } from '../../plan/micro-batches.js';
 import { firstStepsOf, planStep, totalSteps } from '../../plan/phases.js';
 import { placePartitions } from '../../plan/placement.js';
 import type { RunConfig } from '../../plan/run-config.js';
@@ -222,6 +222,7 @@ function makeRules(options: ClusterOptions, deadlines: Deadlines): Rules {
       snapshotSteps: BigInt(options.snapshotSteps ?? 0),
     },
     validCount: config.validCount,
+    evaluationBatches: cutEvaluation(config).length,
     stepsPerEpoch: stepsPerEpoch(config),
     planOf: (step) => (step < totalSteps(config) ? planStep(config, step) : null),
     placePartitions: (hosts) => placePartitions(config, hosts),

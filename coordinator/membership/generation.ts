@@ -1,3 +1,4 @@
+import type { Division } from '../../plan/micro-batches.js';
 import { StateSource } from '../../proto/gen/coordinator.js';
 import type { BegunGeneration } from './cluster-events.js';
 import type { Effect, Transition } from './membership-events.js';
@@ -52,7 +53,7 @@ export function formFirst(rules: Rules, state: Gathering, nowMs: number): Transi
   const standby = members.filter((member) => !ready.includes(member));
   return prepare({
     ...{ checkedAtMs, generation, members: ready, standby, progress },
-    ...{ start, change: null, ended: null, stopRequested: null, nowMs },
+    ...{ start, change: null, ended: null, stopRequested: null, evaluationDivision: null, nowMs },
   });
 }
 
@@ -76,9 +77,11 @@ export function prepare(o: {
   readonly change: Change | null;
   readonly ended: EndedGeneration | null;
   readonly stopRequested: string | null;
+  /** Of the evaluation that is due, where it was begun before. */
+  readonly evaluationDivision: Division | null;
   readonly nowMs: number;
 }): Transition {
-  const { generation, nowMs, ...kept } = o;
+  const { generation, evaluationDivision, nowMs, ...kept } = o;
   const members = o.members.map(({ readiness: _, ...member }): Member => member);
   const state: Preparing = {
     ...kept,
@@ -90,6 +93,7 @@ export function prepare(o: {
     const origin = generation.origins[rank]!;
     const startShare = generation.startDivision?.[rank];
     const partitions = generation.partitions?.[rank];
+    const startEvaluation = evaluationDivision?.[rank];
     const value = {
       ...{ generation: generation.number, rank, worldSize: members.length },
       peerAddresses: generation.places.map(({ address }) => address),
@@ -102,6 +106,7 @@ export function prepare(o: {
       epochEndDue: generation.epochEndDue,
       ...(startShare === undefined ? {} : { startShare: { microBatches: [...startShare] } }),
       ...(partitions === undefined ? {} : { partitions: { microBatches: [...partitions] } }),
+      ...(startEvaluation === undefined ? {} : { startEvaluation: { microBatches: [...startEvaluation] } }),
     };
     return { kind: 'send', session, message: { message: { $case: 'assignment', value } } };
   });

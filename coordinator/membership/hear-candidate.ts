@@ -133,7 +133,7 @@ function hearStandby(
       kind: 'standby',
       held:
         wasInterrupted && held !== undefined
-          ? { step: Number(held.step), digest: held.stateDigest, microBatches: held.microBatches }
+          ? { ...held, step: Number(held.step), digest: held.stateDigest }
           : null,
     },
   });

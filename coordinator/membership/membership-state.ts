@@ -42,6 +42,8 @@ export interface HeldState {
   readonly digest: string;
   /** Of the step that follows, which was cut off: the micro-batches that it has computed. */
   readonly microBatches: readonly number[];
+  /** The micro-batches of the validation set that it has evaluated in this state. */
+  readonly evaluated: readonly number[];
 }
 
 /** A member without a rank. */

@@ -109,23 +109,27 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const { checkedAtMs, interrupted, progress, start, change, ended: before, stopRequested } = state;
   const number = interrupted.number + 1n;
   const epochEndDue = isEpochEnd && closed < ended;
-  const startDivision = divideAgain(rules, step, ranks);
+  const heldByRank = ranks.map((member) => (sources.includes(member) ? heldBy(member) : null));
+  const stepCount = rules.planOf(step)?.microBatches.length ?? 0;
+  const startDivision = divideAgain(
+    stepCount,
+    heldByRank.map((held) => held?.microBatches ?? []),
+  );
+  const evaluationDivision = divideAgain(
+    rules.evaluationBatches,
+    heldByRank.map((held) => held?.evaluated ?? []),
+  );
   const next = prepare({
     generation: { number, startStep: step, epochEndDue, startDivision, ...placeRanks(rules, ranks), origins },
     ...{ checkedAtMs, members: ranks, standby: staying.filter((member) => !ranks.includes(member)) },
-    ...{ progress, start, change, ended: before, stopRequested, nowMs },
+    ...{ progress, start, change, ended: before, stopRequested, evaluationDivision, nowMs },
   });
   return { state: next.state, effects: [...goodbyes, ...next.effects] };
 }
 
-/** Who computes what of a step that was cut off: what has been computed of it counts. Null where nothing has. */
-function divideAgain(rules: Rules, step: number, ranks: readonly Candidate[]): Division | null {
-  const done = ranks.map((member) => {
-    const held = heldBy(member);
-    return held?.step === step ? held.microBatches : [];
-  });
-  if (done.every(({ length }) => length === 0)) return null;
-  return divideRest(rules.planOf(step)?.microBatches.length ?? 0, done);
+/** Who computes what of `count` micro-batches of which some are done, by rank. Null where none is. */
+function divideAgain(count: number, done: Division): Division | null {
+  return done.every(({ length }) => length === 0) ? null : divideRest(count, done);
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Rules {
   readonly version: string;
   readonly welcome: CommonWelcome;
   readonly validCount: number;
+  /** Micro-batches that an evaluation is cut into. */
+  readonly evaluationBatches: number;
   readonly stepsPerEpoch: number;
   /** Of a step; null after the run's last. */
   planOf(step: number): Pick<StepPlan, 'sampleIds' | 'microBatches'> | null;

@@ -83,6 +83,8 @@ interface Process {
   held: number | null;
   /** Of the next step, which was cut off: the micro-batches that it has computed. */
   computed: number[];
+  /** The batches of the validation set that it has evaluated in its state: a sample each. */
+  evaluated: number[];
   vote: StopVote;
 }
 
@@ -226,7 +228,7 @@ export function openClusterModel(o: {
       expect(process.held).toBe(Number(occupation.assignment.startStep));
       process.kept = [];
       const { assignment } = occupation;
-      process.occupation = { kind: 'training', assignment, todo: beginWith(assignment) };
+      process.occupation = { kind: 'training', assignment, todo: beginWith(process, assignment) };
     }
     if (message.$case === 'stop' && process.vote !== 'keep') {
       process.vote = message.value.keepsState ? 'keep' : 'stop';
@@ -246,7 +248,7 @@ export function openClusterModel(o: {
       occupation: { kind: 'opening' },
       kept: [],
       held: null,
-      computed: [],
+      ...{ computed: [], evaluated: [] },
       assigned: null,
     });
   };
@@ -298,8 +300,8 @@ export function openClusterModel(o: {
       process.computed = shareOf(process.occupation.assignment, process.held!);
     }
     process.occupation = { kind: 'idle' };
-    const { held, computed } = process;
-    say(process, standbyMessage(generation, held ?? undefined, `state-${held}`, computed));
+    const { held, computed, evaluated } = process;
+    say(process, standbyMessage(generation, held ?? undefined, `state-${held}`, computed, evaluated));
     return true;
   };
   const act = (process: Process): boolean => {
@@ -348,13 +350,14 @@ export function openClusterModel(o: {
       // One that hangs sends nothing; the coordinator will notice.
       if (source.hung) return false;
     }
-    if (process.held !== step) process.computed = [];
+    if (process.held !== step) Object.assign(process, { computed: [], evaluated: [] });
     process.held = step;
     // Nobody takes from it what it has.
     if (assignment.startShare !== undefined) {
       expect(assignment.startShare.microBatches).toEqual(expect.arrayContaining(process.computed));
     }
     expect(assignment.startShare === undefined && process.computed.length > 0).toBe(false);
+    expect(assignment.startEvaluation?.microBatches ?? []).toEqual(expect.arrayContaining(process.evaluated));
     process.occupation = { kind: 'ready', assignment };
     say(process, readyMessage(`state-${step}`, step, generation));
     return true;
@@ -366,6 +369,7 @@ export function openClusterModel(o: {
         message.$case === 'finished'
           ? { kind: 'ended', assignment }
           : { kind: 'training', assignment, todo: rest };
+      if (message.$case === 'evaluation') process.evaluated = message.value.sampleIds;
       say(process, message);
       return true;
     }
@@ -384,10 +388,10 @@ export function openClusterModel(o: {
     const votes = [...sums.get(`${generation}/${step}`)!.values()];
     const taken = step + 1;
     process.held = taken;
-    process.computed = [];
+    Object.assign(process, { computed: [], evaluated: [] });
     const stops = votes.some((vote) => vote !== 'go on') && taken < totalSteps;
     const ends: Message[] = [];
-    if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(assignment, taken));
+    if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(process, assignment, taken));
     else if (stops && votes.includes('keep'))
       ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
     if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
@@ -402,8 +406,15 @@ export function openClusterModel(o: {
       ? startShare.microBatches
       : [...shareOfStep(planOf(step), { ...assignment, partitions: partitions?.microBatches ?? null })];
   };
-  const epochEnd = ({ generation, rank, worldSize }: Assignment, step: number): Message[] => {
-    const ids = Array.from({ length: validCount }, (_, id) => id).filter((id) => id % worldSize === rank);
+  const epochEnd = (process: Process, assignment: Assignment, step: number): Message[] => {
+    const { generation, rank, worldSize, startStep, startEvaluation } = assignment;
+    const all = Array.from({ length: validCount }, (_, id) => id);
+    const ids =
+      step === Number(startStep) && startEvaluation !== undefined
+        ? startEvaluation.microBatches
+        : all.filter((id) => id % worldSize === rank);
+    // It is at its last one when it is cut off.
+    process.evaluated = [...new Set([...process.evaluated, ...ids.slice(0, -1)])];
     const evaluation = evaluationMessage(rank, step, ids);
     const epoch = epochOf(step);
     return [
@@ -411,9 +422,9 @@ export function openClusterModel(o: {
       { ...evaluation, value: { ...evaluation.value, generation, epoch } } as Message,
     ];
   };
-  const beginWith = (assignment: Assignment): Message[] => {
+  const beginWith = (process: Process, assignment: Assignment): Message[] => {
     const step = Number(assignment.startStep);
-    const due = assignment.epochEndDue ? epochEnd(assignment, step) : [];
+    const due = assignment.epochEndDue ? epochEnd(process, assignment, step) : [];
     return step === totalSteps ? [...due, finishedMessage(step, false, assignment.generation)] : due;
   };
 
@@ -424,7 +435,7 @@ export function openClusterModel(o: {
     if (processes.has(id) || result !== null) return;
     const process: Process = {
       ...{ id, port: 7000 + nextSession, session: null, hung: false, inbox: [], leaving: false, held: null },
-      computed: [],
+      ...{ computed: [], evaluated: [] },
       ...{ vote: 'go on' as const, assigned: null, kept: [], outbox: [] },
       occupation: { kind: 'opening' },
     };

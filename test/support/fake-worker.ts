@@ -175,7 +175,9 @@ export function joinFakeWorker(options: FakeWorkerOptions): FakeWorker {
     if (message.$case === 'interrupt') {
       turn += 1;
       const state =
-        held === null ? undefined : { step: BigInt(held), stateDigest: stateDigest(held), microBatches: [] };
+        held === null
+          ? undefined
+          : { step: BigInt(held), stateDigest: stateDigest(held), microBatches: [], evaluated: [] };
       say({ $case: 'standby', value: { generation: message.value.generation, held: state } });
     }
     if (message.$case === 'begin') begin();

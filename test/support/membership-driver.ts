@@ -39,6 +39,7 @@ export function driveMembership(overrides: Partial<Rules> = {}): Driver {
       snapshotSteps: 0n,
     },
     validCount: 4,
+    evaluationBatches: 4,
     stepsPerEpoch: 4,
     planOf,
     placePartitions: () => null,
@@ -111,9 +112,12 @@ export function standbyMessage(
   heldStep?: number,
   digest = `state-${heldStep}`,
   microBatches: number[] = [],
+  evaluated: number[] = [],
 ): Message {
   const held =
-    heldStep === undefined ? undefined : { step: BigInt(heldStep), stateDigest: digest, microBatches };
+    heldStep === undefined
+      ? undefined
+      : { step: BigInt(heldStep), stateDigest: digest, microBatches, evaluated };
   return { $case: 'standby', value: { generation, held } };
 }
 

@@ -73,6 +73,7 @@ export function runWorld(
           startStep,
           epochEndDue,
           evaluated: nothingEvaluated(),
+          startEvaluation: null,
           startShare: null,
           partitions: null,
           onEvaluated: (images) => evaluated.push(images),

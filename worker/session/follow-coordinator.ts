@@ -153,8 +153,11 @@ export function createFollower(o: {
 /** The state that this worker holds, if any. */
 async function describeHeld({ held, compute }: WorkerResources) {
   if (held.step === null) return undefined;
-  const { step, microBatches } = held;
+  const { step, microBatches, evaluated } = held;
   const stateDigest = await compute.checksum();
   held.checksum = { step, digest: stateDigest };
-  return { step: BigInt(step), stateDigest, microBatches: [...microBatches] };
+  return {
+    ...{ step: BigInt(step), stateDigest, microBatches: [...microBatches] },
+    evaluated: evaluated.step === step ? [...evaluated.batches.keys()] : [],
+  };
 }

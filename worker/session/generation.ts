@@ -98,6 +98,7 @@ export async function prepareGeneration(
         partitions: assignment.partitions?.microBatches ?? null,
         startShare: startShareOf(assignment, held),
         evaluated: held.evaluated,
+        startEvaluation: assignment.startEvaluation?.microBatches ?? null,
         epochEndDue: assignment.epochEndDue,
         loader: resources.loader,
         snapshots: resources.snapshots,

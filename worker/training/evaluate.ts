@@ -1,5 +1,5 @@
 import { sampleLoss } from '../../plan/criterion.js';
-import { cutMicroBatches, type Range, shareOf } from '../../plan/micro-batches.js';
+import { cutEvaluation, type Range, shareOf } from '../../plan/micro-batches.js';
 import type { RunConfig } from '../../plan/run-config.js';
 import { blendAnswers, testTimeViews } from '../../plan/test-time.js';
 import { rankLabels } from '../model/label-ranks.js';
@@ -18,8 +18,8 @@ export interface EvaluationShare {
 }
 
 /**
- * What a worker has evaluated in one state, by the first sample of each batch: when the evaluation is cut off and
- * done again, it counts.
+ * What a worker has evaluated in one state, by the places of the micro-batches in the validation set: when the
+ * evaluation is cut off and done again, it counts.
  */
 export interface Evaluated {
   /** The state is that after so many steps. */
@@ -31,10 +31,17 @@ export function nothingEvaluated(): Evaluated {
   return { step: 0, batches: new Map() };
 }
 
+/** Whose share of which evaluation. */
 export interface EvaluationPlace {
   readonly rank: number;
   readonly worldSize: number;
   readonly evaluated: Evaluated;
+  readonly startStep: number;
+  /**
+   * This rank's micro-batches of the evaluation after `startStep` steps, where that was begun before; null where it is
+   * as of all others.
+   */
+  readonly startEvaluation: readonly number[] | null;
 }
 
 /**
@@ -44,10 +51,11 @@ export interface EvaluationPlace {
 export function* evaluationRequests(
   config: RunConfig,
   step: number,
-  { rank, worldSize, evaluated }: EvaluationPlace,
+  place: EvaluationPlace,
 ): Iterable<BatchRequest> {
-  for (const { start, end } of ownBatches(config, rank, worldSize)) {
-    if (evaluated.step === step && evaluated.batches.has(start)) continue;
+  const { evaluated } = place;
+  for (const [position, { start, end }] of ownBatches(config, step, place)) {
+    if (evaluated.step === step && evaluated.batches.has(position)) continue;
     const ids = Uint32Array.from({ length: end - start }, (_, index) => start + index);
     for (let view = 0; view < viewsOf(config); view++) yield { split: 'valid', ids, epoch: null, view };
   }
@@ -63,30 +71,34 @@ export function* evaluationRequests(
 export async function evaluateShare(
   config: RunConfig,
   step: number,
-  { rank, worldSize, evaluated, onEvaluated }: EvaluationPlace & { onEvaluated(images: number): void },
+  { onEvaluated, ...place }: EvaluationPlace & { onEvaluated(images: number): void },
   compute: Compute,
   batches: Batches,
 ): Promise<EvaluationShare> {
-  const own = ownBatches(config, rank, worldSize);
-  const first = own[0]?.start ?? 0;
-  const count = (own.at(-1)?.end ?? first) - first;
+  const own = ownBatches(config, step, place);
+  const count = own.reduce((sum, [, { start, end }]) => sum + end - start, 0);
   const result: EvaluationShare = {
-    sampleIds: Uint32Array.from({ length: count }, (_, index) => first + index),
+    sampleIds: new Uint32Array(count),
     losses: new Float32Array(count),
     predictions: new Uint32Array(count),
     labelRanks: new Uint32Array(count),
     probabilities: new Float32Array(count),
   };
   const views = viewsOf(config);
+  const { evaluated } = place;
   if (evaluated.step !== step) evaluated.batches.clear();
   evaluated.step = step;
   const evaluateNew = () =>
     views === 1 ? evaluateNext(batches, compute) : blendNext(batches, views, config, compute);
   let at = 0;
   onEvaluated(at);
-  for (const { start } of own) {
-    const batch = evaluated.batches.get(start) ?? (await evaluateNew());
-    evaluated.batches.set(start, batch);
+  for (const [position, { start }] of own) {
+    const batch = evaluated.batches.get(position) ?? (await evaluateNew());
+    evaluated.batches.set(position, batch);
+    result.sampleIds.set(
+      batch.losses.map((_, index) => start + index),
+      at,
+    );
     result.losses.set(batch.losses, at);
     result.predictions.set(batch.predictions, at);
     result.labelRanks.set(batch.labelRanks, at);
@@ -97,11 +109,21 @@ export async function evaluateShare(
   return result;
 }
 
-/** Of the run's micro-batches, so that a sample's numbers do not depend on the world size. */
-function ownBatches(config: RunConfig, rank: number, worldSize: number): readonly Range[] {
-  const batches = cutMicroBatches(config.validCount, config.microBatch);
+/**
+ * The rank's micro-batches of the evaluation after `step` steps, with their places. They are the run's, so that a
+ * sample's numbers do not depend on the world size.
+ */
+function ownBatches(
+  config: RunConfig,
+  step: number,
+  { rank, worldSize, startStep, startEvaluation }: EvaluationPlace,
+): readonly (readonly [number, Range])[] {
+  const batches = cutEvaluation(config);
+  if (step === startStep && startEvaluation !== null) {
+    return startEvaluation.map((position) => [position, batches[position]!]);
+  }
   const { start, end } = shareOf(batches.length, rank, worldSize);
-  return batches.slice(start, end);
+  return [...batches.entries()].slice(start, end);
 }
 
 function viewsOf({ task, augment, seed }: RunConfig): number {

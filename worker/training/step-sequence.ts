@@ -10,14 +10,14 @@ import {
   totalSteps,
 } from '../../plan/phases.js';
 import { type Batches, type BatchRequest, type LoadedBatch, openBatches } from './batches.js';
-import { evaluationRequests } from './evaluate.js';
+import { type EvaluationPlace, evaluationRequests } from './evaluate.js';
 import { expectShards } from './expected-shards.js';
 import { type StepShare, takeStep } from './step.js';
 import type { StepEvent, TaskOptions } from './task.js';
 
 type ReadOptions = Pick<
   TaskOptions,
-  'config' | keyof Place | 'evaluated' | 'startStep' | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
+  'config' | keyof Place | keyof EvaluationPlace | 'startShare' | 'epochEndDue' | 'loader' | 'signal'
 >;
 
 /**

@@ -10,7 +10,6 @@ import type { StepContext, StepCost, StepOutcome, StepShare } from './step.js';
 /** What one rank works with, whatever the run's task. */
 export interface TaskOptions extends EvaluationPlace {
   readonly config: RunConfig;
-  readonly startStep: number;
   /** This rank's, as `Place` has them. */
   readonly partitions: readonly number[] | null;
   /** This rank's part of the first step, where that was begun before; null where it is as of all others. */

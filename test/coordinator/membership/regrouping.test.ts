@@ -144,13 +144,26 @@ describe('a loss', () => {
     });
   });
 
+  it('divides of an evaluation that was cut off what nobody has evaluated', () => {
+    const driver = driveRunning(3);
+    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
+    driver.say(11, standbyMessage(1n, 4, 'state-4', [], [1]));
+    driver.say(12, standbyMessage(1n, 4, 'state-4', [], [3]));
+    expect(assigned(driver, 2n).map(({ startEvaluation }) => startEvaluation?.microBatches)).toEqual([
+      [0, 1],
+      [2, 3],
+    ]);
+  });
+
   it('counts nothing that was computed of an earlier step than the one that is adopted', () => {
     const driver = driveRunning(3, 4);
     driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
     driver.say(11, stepMessage(1, 4, 3));
     driver.say(11, standbyMessage(1n, 5));
-    driver.say(12, standbyMessage(1n, 4, 'state-4', [3]));
-    expect(assigned(driver, 2n).map(({ startShare }) => startShare)).toEqual([undefined, undefined]);
+    driver.say(12, standbyMessage(1n, 4, 'state-4', [3], [2]));
+    for (const { startShare, startEvaluation } of assigned(driver, 2n)) {
+      expect([startShare, startEvaluation]).toEqual([undefined, undefined]);
+    }
   });
 
   it('commits a step that a survivor reports after it was interrupted, too', () => {

@@ -32,6 +32,7 @@ it('ends as the evaluation does that is cut off while the state’s digests are 
       startStep: 0,
       epochEndDue: false,
       evaluated: nothingEvaluated(),
+      startEvaluation: null,
       startShare: null,
       partitions: null,
       onEvaluated: () => {},

@@ -30,6 +30,8 @@ function viewLoader(requested: BatchRequest[], released: number[]): BatchLoader 
   };
 }
 
+const asPlanned = () => ({ evaluated: nothingEvaluated(), startStep: 0, startEvaluation: null });
+
 /** What the network answers in a view: of three classes, the same for each image. */
 const answerOf = (view: number) => (view === 0 ? [0.5, 0.3, 0.2] : [0.1 + view / 100, 0.2, 0.7 - view / 100]);
 
@@ -50,7 +52,7 @@ it('judges the blend of all views where the task asks for it, on every rank its 
     const [requested, released]: [BatchRequest[], number[]] = [[], []];
     const judged: number[] = [];
     const onEvaluated = (images: number) => judged.push(images);
-    const place = { rank, worldSize: 2, evaluated: nothingEvaluated(), onEvaluated };
+    const place = { rank, worldSize: 2, ...asPlanned(), onEvaluated };
     const batches = openBatches(viewLoader(requested, released), evaluationRequests(config, 3, place), {
       held: 1,
       signal,
@@ -78,7 +80,7 @@ it('asks for the middle of each image alone where it does not', async () => {
   for (const task of [{ kind: 'train' }, { kind: 'evaluate' }] as const) {
     const requested: BatchRequest[] = [];
     const config = runConfig({ task, classes, validCount: 70 });
-    const place = { rank: 0, worldSize: 1, evaluated: nothingEvaluated(), onEvaluated: () => {} };
+    const place = { rank: 0, worldSize: 1, ...asPlanned(), onEvaluated: () => {} };
     const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, 3, place), {
       held: 1,
       signal,
@@ -94,9 +96,15 @@ it('evaluates what was not evaluated in the same state, when it is done again by
   const compute = createFakeCompute();
   const evaluated = nothingEvaluated();
   /** Its share after so many steps, and the first images of the batches that it read for that. */
-  const evaluate = async (step: number, rank: number, worldSize: number, most = Infinity) => {
+  const evaluate = async (
+    step: number,
+    rank: number,
+    worldSize: number,
+    most = Infinity,
+    startEvaluation: number[] | null = null,
+  ) => {
     const requested: BatchRequest[] = [];
-    const place = { rank, worldSize, evaluated, onEvaluated: () => {} };
+    const place = { rank, worldSize, evaluated, startStep: 6, startEvaluation, onEvaluated: () => {} };
     const batches = openBatches(viewLoader(requested, []), evaluationRequests(config, step, place), {
       ...{ held: 1, signal },
     });
@@ -113,6 +121,8 @@ it('evaluates what was not evaluated in the same state, when it is done again by
     await batches.close();
     return { share, read: requested.map(({ ids }) => ids[0]! / config.microBatch), count };
   };
+  const idsOf = (batch: number) =>
+    Array.from({ length: config.microBatch }, (_, index) => batch * config.microBatch + index);
   const batchCount = Math.ceil(config.validCount / config.microBatch);
   const { share: whole } = await evaluate(3, 0, 1);
   expect((await evaluate(3, 0, 1)).count).toBe(0);
@@ -122,4 +132,10 @@ it('evaluates what was not evaluated in the same state, when it is done again by
   expect(again.read).toEqual(Array.from({ length: batchCount - 2 }, (_, index) => index + 2));
   expect(again.count).toBe(batchCount - 2);
   expect(again.share).toEqual(whole);
+  // What it is assigned of this evaluation is all that it answers with, and of no other one.
+  const assigned = await evaluate(6, 0, 2, Infinity, [0, 3]);
+  expect(assigned.count).toBe(0);
+  expect([...assigned.share!.sampleIds]).toEqual([0, 3].flatMap(idsOf));
+  const next = await evaluate(9, 1, 2, Infinity, [0, 3]);
+  expect(next.share!.sampleIds[0]).toBe(Math.ceil(batchCount / 2) * config.microBatch);
 });

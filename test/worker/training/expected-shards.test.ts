@@ -78,17 +78,16 @@ async function read(
     ...{ dataset, config: { ...config, augment: 'none' }, cacheBytes: 0, diskCacheBytes: 0 },
     ...{ cacheDir: folder, source: openSource({ ...dataset, root }, { cache, wholeShards: true }) },
   });
-  const evaluated = nothingEvaluated();
+  const evaluation = { startStep, startEvaluation: null, evaluated: nothingEvaluated() };
   const batches = openTaskBatches({
     ...{
       config,
       rank,
       worldSize,
-      startStep,
+      ...evaluation,
       startShare: null,
       partitions,
       epochEndDue: false,
-      evaluated,
       loader,
       signal,
     },
@@ -106,8 +105,8 @@ async function read(
     while (met.length < own.length) met.push(...(await take()));
     expect(met).toEqual(own);
     ids.push(...met);
-    const evaluation = evaluationRequests(config, step + 1, { rank, worldSize, evaluated });
-    if (plan.lastOfEpoch) for (const _ of evaluation) await take();
+    const requests = evaluationRequests(config, step + 1, { rank, worldSize, ...evaluation });
+    if (plan.lastOfEpoch) for (const _ of requests) await take();
   }
   await batches.close();
   await loader.close();

@@ -60,6 +60,7 @@ async function follow(
     startShare: null,
     partitions: null,
     evaluated: nothingEvaluated(),
+    startEvaluation: null,
     onEvaluated: () => {},
     snapshots: createSnapshots(compute, fakeShape.state),
     context: () => stepContext({ config, compute, ring: ring!, vector: fake.vector, signal }),
