@@ -60,7 +60,9 @@ async function build(folder, built, report) {
   report.say(`building the Go programs of ${folder}, once; Kubernetes takes about ten minutes, others two`);
   try {
     const flags = ['-s', '-w', ...(versioned ? await versionFlags(folder, versioned) : [])].join(' ');
-    await mustRun('go', ['build', '-trimpath', `-ldflags=${flags}`, '-o', `${incoming}/`, ...packages], {
+    // They run for moments: what optimises them would take a quarter of the time in which they are built.
+    const fast = ['-trimpath', '-gcflags=all=-N -l', `-ldflags=${flags}`];
+    await mustRun('go', ['build', ...fast, '-o', `${incoming}/`, ...packages], {
       cwd: folder,
       env: { CGO_ENABLED: '0' },
       doing: `Building the Go programs of ${folder}`,

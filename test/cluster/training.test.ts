@@ -37,12 +37,12 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'rondo-reference-'));
   const kubernetes = await buildGoPrograms(path.join(here, 'programs/kube'));
   const coredns = await buildGoPrograms(path.join(here, 'programs/coredns'));
-  const deploy = await buildGoPrograms(path.join(here, '../deploy/programs'));
+  const helm = await buildGoPrograms(path.join(here, 'programs/helm'));
   say('programs are there');
   const images = imagesGiven ?? path.join(tmpdir(), 'rondo-cluster-images');
   if (imagesGiven === undefined) await buildImages(images, path.join(coredns, 'coredns'));
   say('images are built');
-  cluster = await startCluster({ kubernetes, helm: path.join(deploy, 'helm'), images });
+  cluster = await startCluster({ kubernetes, helm: path.join(helm, 'helm'), images });
   say('Kubernetes is up');
 });
 

@@ -14,14 +14,14 @@ export interface Outcome {
   readonly output: string;
 }
 
-/** helm, kubeconform and the check of pod security, built once into the cache. */
+/** What renders and lints by helm's code, kubeconform, and the check of pod security, built once into the cache. */
 export async function obtainPrograms() {
   const folder = await buildGoPrograms(path.join(here, 'programs'));
   const program =
     (name: string) =>
     (args: readonly string[], input = ''): Promise<Outcome> =>
       call(path.join(folder, name), args, input);
-  return { helm: program('helm'), kubeconform: program('kubeconform'), podSecurity: program('deploy') };
+  return { deploy: program('deploy'), kubeconform: program('kubeconform') };
 }
 
 function call(file: string, args: readonly string[], input: string): Promise<Outcome> {

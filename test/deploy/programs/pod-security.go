@@ -1,12 +1,9 @@
-// Command deploy says which pods of the manifests on standard input the restricted pod security standard refuses,
-// by the same code as the admission of Kubernetes. It prints one line for each, and exits with 1 when there are any.
 package main
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,16 +29,18 @@ type manifest struct {
 	} `json:"spec"`
 }
 
-func main() {
-	pods, refused, err := check(os.Stdin)
+// checkPods says which pods of the manifests the restricted pod security standard refuses, by the same code as the
+// admission of Kubernetes: a line for each, and an error when there are any.
+func checkPods(input io.Reader) error {
+	pods, refused, err := check(input)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+		return err
 	}
 	fmt.Printf("%d pods, %d refused\n", pods, refused)
 	if refused > 0 {
-		os.Exit(1)
+		return errors.New("the restricted standard refuses pods")
 	}
+	return nil
 }
 
 func check(input io.Reader) (pods, refused int, err error) {
