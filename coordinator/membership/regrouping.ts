@@ -109,16 +109,7 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const { checkedAtMs, interrupted, progress, start, change, ended: before, stopRequested } = state;
   const number = interrupted.number + 1n;
   const epochEndDue = isEpochEnd && closed < ended;
-  const heldByRank = ranks.map((member) => (sources.includes(member) ? heldBy(member) : null));
-  const stepCount = rules.planOf(step)?.microBatches.length ?? 0;
-  const startDivision = divideAgain(
-    stepCount,
-    heldByRank.map((held) => held?.microBatches ?? []),
-  );
-  const evaluationDivision = divideAgain(
-    rules.evaluationBatches,
-    heldByRank.map((held) => held?.evaluated ?? []),
-  );
+  const { startDivision, evaluationDivision } = divideAgain(rules, step, ranks);
   const next = prepare({
     generation: { number, startStep: step, epochEndDue, startDivision, ...placeRanks(rules, ranks), origins },
     ...{ checkedAtMs, members: ranks, standby: staying.filter((member) => !ranks.includes(member)) },
@@ -127,9 +118,27 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   return { state: next.state, effects: [...goodbyes, ...next.effects] };
 }
 
-/** Who computes what of `count` micro-batches of which some are done, by rank. Null where none is. */
-function divideAgain(count: number, done: Division): Division | null {
-  return done.every(({ length }) => length === 0) ? null : divideRest(count, done);
+/**
+ * Who computes what of the step that follows, and of the evaluation of the state: what is done of either counts. Null
+ * where nothing is.
+ */
+function divideAgain(rules: Rules, step: number, ranks: readonly Candidate[]) {
+  const held = ranks.map((member) => {
+    const state = heldBy(member);
+    return state?.step === step ? state : null;
+  });
+  const divide = (count: number, done: Division) =>
+    done.every(({ length }) => length === 0) ? null : divideRest(count, done);
+  return {
+    startDivision: divide(
+      rules.planOf(step)?.microBatches.length ?? 0,
+      held.map((state) => state?.microBatches ?? []),
+    ),
+    evaluationDivision: divide(
+      rules.evaluationBatches,
+      held.map((state) => state?.evaluated ?? []),
+    ),
+  };
 }
 
 /**
