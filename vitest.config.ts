@@ -22,6 +22,7 @@ export const common = {
   // Generous: a slow machine is no failure. What must be quick says so itself.
   testTimeout: 600_000,
   hookTimeout: 600_000,
+  expect: { poll: { timeout: 60_000 } },
 } as const;
 
 // vitest.long.config.ts, vitest.faults.config.ts and vitest.cluster.config.ts run these.

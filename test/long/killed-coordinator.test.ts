@@ -24,7 +24,7 @@ it('a run goes on as it was when the coordinator is killed and another takes its
   // Their logs say so when they have noticed it.
   const logs = [0, 1].map((index) => path.join(runs.run('left'), 'logs', `worker-${index}.log`));
   const isNoticed = (log: string) => readFileSync(log, 'utf8').includes('looking for it again');
-  await expect.poll(() => logs.every(isNoticed), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => logs.every(isNoticed)).toBe(true);
 
   const second = startCoordinator(runs.resume('left'));
   const recovered = await second.event((event) => event.kind === 'recovered');

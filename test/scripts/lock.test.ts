@@ -46,11 +46,11 @@ describe('withLock', () => {
       });
       order.push('first out');
     });
-    await vi.waitFor(() => expect(order).toEqual(['first in']), { timeout: 60_000 });
+    await expect.poll(() => order).toEqual(['first in']);
     const second = withLock(file, { onWait }, async () => {
       order.push('second in');
     });
-    await vi.waitFor(() => expect(onWait).toHaveBeenCalledTimes(1), { timeout: 60_000 });
+    await expect.poll(() => onWait).toHaveBeenCalledTimes(1);
     expect(onWait.mock.calls[0]).toEqual([`process ${process.pid} on ${hostname()}`]);
     leave();
     await Promise.all([first, second]);

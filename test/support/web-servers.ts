@@ -32,6 +32,6 @@ async function start(commandOf: (port: number) => readonly string[]): Promise<st
       const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });
-  await expect.poll(listens, { timeout: 30_000 }).toBe(true);
+  await expect.poll(listens).toBe(true);
   return `http://127.0.0.1:${port}`;
 }

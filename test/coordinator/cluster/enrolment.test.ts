@@ -8,7 +8,7 @@ import {
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
 } from '@peculiar/x509';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAuthority, issuePair } from '../../../runtime/certificates.js';
 import { coordinatorName, workerName } from '../../../runtime/member-name.js';
 import {
@@ -77,7 +77,7 @@ describe('enrolment', () => {
   it('gives nobody the name of a worker that takes part, or that the coordinator starts', async () => {
     const token = await run.createToken();
     const guest = fixture.join('guest-5', { credentials: await run.credentialsOf('guest-5') });
-    await vi.waitFor(() => expect(guest.heard).not.toHaveLength(0));
+    await expect.poll(() => guest.heard).not.toHaveLength(0);
     await refused(token, /takes part already/, 'guest-5', 'permission-denied');
     await refused(token, /which the coordinator starts/, 'worker-0', 'permission-denied');
     await refused(token, /not a worker id/, 'no/id', 'invalid-argument');

@@ -166,12 +166,12 @@ it('takes up renewed files without a pause, and ends the session of who does not
   });
   // What is being written is not taken up.
   writeFileSync(kept.files.cert, '-----BEGIN CERT');
-  await vi.waitFor(() =>
-    expect(logged).toContainEqual(expect.objectContaining({ event: 'certificate not renewed' })),
-  );
+  await expect
+    .poll(() => logged)
+    .toContainEqual(expect.objectContaining({ event: 'certificate not renewed' }));
   await issue(names[0]!);
   await issue(coordinatorName);
-  await vi.waitFor(() => expect(kept.onRenewed).toHaveBeenCalledTimes(1), 10_000);
+  await expect.poll(() => kept.onRenewed).toHaveBeenCalledTimes(1);
   expect((await lost.worker.done).error).not.toBeNull();
   expect(ended).toBe(false);
   expect(lost.onRenewed).not.toHaveBeenCalled();
@@ -180,7 +180,7 @@ it('takes up renewed files without a pause, and ends the session of who does not
   expect(external.workerIds()).toEqual([names[0]]);
   const before = changed.mock.calls.length;
   await issue(names[1]!);
-  await vi.waitFor(() => expect(external.workerIds()).toEqual(names), 10_000);
+  await expect.poll(() => external.workerIds()).toEqual(names);
   expect(changed).toHaveBeenCalledTimes(before + 1);
 });
 

@@ -109,12 +109,12 @@ describe('a run whose members have certificates', () => {
       for (const [what, options] of attempts) {
         refusals.length = 0;
         expect(await handshake(options), what).not.toBe('open');
-        await vi.waitFor(() => expect(refusals, what).toHaveLength(1));
+        await expect.poll(() => refusals, { message: what }).toHaveLength(1);
         expect(refusals[0], what).toMatchObject({ event: 'connection refused' });
       }
       refusals.length = 0;
       expect(await handshake({ maxVersion: 'TLSv1.2' })).toMatch(/protocol version|closed/);
-      await vi.waitFor(() => expect(refusals).toHaveLength(1));
+      await expect.poll(() => refusals).toHaveLength(1);
       expect(await callAs(identityOf(ofOther))).not.toBe('answered');
       expect(await callAs(identityOf(expired))).not.toBe('answered');
       expect(await callAs(await run.credentialsOf('worker-7'))).toBe('answered');
@@ -157,7 +157,7 @@ describe('a run whose members have certificates', () => {
     const token = await run.createToken();
     const { credentials } = await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5');
     const guest = fixture.join('guest-5', { credentials });
-    await vi.waitFor(() => expect(guest.heard.map(({ $case }) => $case)).toContain('welcome'));
+    await expect.poll(() => guest.heard.map(({ $case }) => $case)).toContain('welcome');
     await revokeToken(join(run.folder, 'tokens'), token);
     expect((await guest.done).error).not.toBeNull();
     expect(refusals).toContainEqual(
@@ -191,7 +191,7 @@ describe('guests that prove nothing', () => {
         if (index % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
       // As many may wait as the guard lets, and none for long.
-      await vi.waitFor(() => expect(gone).toBeGreaterThanOrEqual(1_000 - 64), 20_000);
+      await expect.poll(() => gone).toBeGreaterThanOrEqual(1_000 - 64);
       expect(refusals.length).toBeLessThan(20);
       expect(refusals[0]).toMatchObject({ event: 'connection closed' });
 
@@ -261,7 +261,7 @@ describe('a certificate that expires while its worker streams', () => {
     expect(refusals[lost + 1]).toEqual({ event: 'others may connect' });
 
     // A second each: its first certificates have expired long since.
-    await vi.waitFor(() => expect(onRenewed.mock.calls.length).toBeGreaterThanOrEqual(6), 20_000);
+    await expect.poll(() => onRenewed.mock.calls.length).toBeGreaterThanOrEqual(6);
     expect(end).toBeNull();
     expect(await session.fetchDataset()).toMatchObject({ digest: 'none' });
     expect(await ask(late.cluster.address, kept)).toBe('answered');

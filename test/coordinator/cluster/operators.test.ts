@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { createServer, type Server } from 'node:tls';
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AskFlags, connectRun } from '../../../coordinator/cli/connect-run.js';
 import {
   type ControlConnection,
@@ -174,7 +174,7 @@ describe('whoever holds no token of an operator', () => {
     expect(error).toMatchObject({ code: token === null ? status.UNAUTHENTICATED : 'unauthenticated' });
     // That a token was revoked has a line of its own, a second later.
     const refusals = () => logged.filter(({ event }) => event !== 'token revoked');
-    await vi.waitFor(() => expect(refusals().length).toBeGreaterThan(0));
+    await expect.poll(() => refusals().length).toBeGreaterThan(0);
     expect(refusals()).toMatchObject([{ event: 'call refused', call: '/rondo.control.v1.Control/Scale' }]);
     if (token !== null) expect(JSON.stringify(logged)).not.toContain(token.split('.')[1]);
     return refusals()[0]!.reason as string;

@@ -4,7 +4,7 @@ import { connect as connectPlainly } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { revokeToken } from '../../../coordinator/run-store/join-tokens.js';
 import { CoordinatorClient, EnrolmentClient } from '../../../proto/gen/coordinator.js';
 import { anonymousProof } from '../../../runtime/grpc/certificate-credentials.js';
@@ -51,7 +51,7 @@ function open<C extends CoordinatorClient | EnrolmentClient>(
 async function refusal(call: (done: (error: ServiceError | null) => void) => unknown) {
   lines.length = 0;
   const error = await new Promise<ServiceError | null>((resolve) => call(resolve));
-  await vi.waitFor(() => expect(lines.length).toBeGreaterThan(0));
+  await expect.poll(() => lines.length).toBeGreaterThan(0);
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(lines).toHaveLength(1);
   return { code: error?.code, line: lines[0]! };
@@ -153,7 +153,7 @@ it('has one line for each connection that proves nothing in time', async () => {
       () => idle.destroy(),
     );
     await Promise.all([once(silent, 'close'), once(idle, 'close')]);
-    await vi.waitFor(() => expect(lines.length).toBeGreaterThanOrEqual(2));
+    await expect.poll(() => lines.length).toBeGreaterThanOrEqual(2);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(lines).toHaveLength(2);
   });
@@ -164,7 +164,7 @@ it('has one line for the handshakes of a revoked member', async () => {
     const token = await run.createToken();
     const { credentials } = await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5');
     await revokeToken(join(run.folder, 'tokens'), token);
-    await vi.waitFor(() => expect(lines).toMatchObject([{ event: 'token revoked' }]), 5_000);
+    await expect.poll(() => lines).toMatchObject([{ event: 'token revoked' }]);
     const revoked = await refusal((done) =>
       open(CoordinatorClient, credentials).fetchDataset({}).on('error', done).resume(),
     );

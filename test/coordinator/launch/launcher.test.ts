@@ -118,7 +118,7 @@ describe('launchWorkers', () => {
     await mkdir(join(folder, 'logs'));
     await writeFile(join(folder, 'logs', 'worker-1.log'), 'yesterday\n');
     launch('die');
-    await expect.poll(() => failures.length, { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => failures.length).toBe(1);
     const [error] = failures as [RondoError];
     expect(error.code).toBe('unavailable');
     expect(error.message).toMatch(/^worker-1 ended with exit code 3\. Its last lines:\ntrouble 25\n/);
@@ -159,7 +159,7 @@ describe('launchWorkers', () => {
 
   it('reports a program that is not there', async () => {
     launch('polite', { count: 1, program: join(folder, 'nothing.js') });
-    await expect.poll(() => failures.length, { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => failures.length).toBe(1);
     expect(failures[0]!.message).toMatch(/Cannot find module/);
   });
 
@@ -215,7 +215,7 @@ describe('launchWorkers', () => {
     expect(launched.workerIds).toEqual(['worker-0', 'worker-1', 'worker-2', 'worker-3']);
     expect(launched.scale(1)).toEqual({ starting: [], stopping: ['worker-1', 'worker-2', 'worker-3'] });
     expect(launched.workerIds).toEqual(['worker-0']);
-    await expect.poll(() => launched.pids, { timeout: 20_000 }).toEqual([first[0].pid]);
+    await expect.poll(() => launched.pids).toEqual([first[0].pid]);
     await rm(join(folder, 'worker-1.json'));
     expect(launched.scale(2)).toEqual({ starting: ['worker-1'], stopping: [] });
     const again = await readReport('worker-1');
@@ -257,13 +257,11 @@ describe('launchWorkers', () => {
       left.add(third!);
       void one.exited();
       process.kill(third!, 'SIGTERM');
-      await expect.poll(() => counts, { timeout: 20_000 }).toEqual([2, 1]);
+      await expect.poll(() => counts).toEqual([2, 1]);
       expect([other.workerIds, restarts, failures]).toEqual([['worker-1'], [], []]);
       // This one was killed.
       process.kill(second!, 'SIGKILL');
-      await expect
-        .poll(() => restarts, { timeout: 20_000 })
-        .toEqual([expect.stringMatching(/^worker-1 ended/)]);
+      await expect.poll(() => restarts).toEqual([expect.stringMatching(/^worker-1 ended/)]);
     } finally {
       other.destroy();
       await other.exited();

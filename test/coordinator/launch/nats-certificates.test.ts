@@ -90,7 +90,7 @@ it('brings a worker’s metrics, under its certificate alone', async () => {
     member: { name: workerName('worker-1'), identity: () => one },
   });
   publisher.publish(subjects.step(runId, 'worker-1'), 'first', stepMetric(runId, 0));
-  await vi.waitFor(() => expect(received).toHaveLength(1), 20_000);
+  await expect.poll(() => received).toHaveLength(1);
   await publisher.close({ timeoutMs: 5_000 });
   expect(publisher.counts()).toEqual({ published: 1, dropped: 0 });
 });

@@ -83,17 +83,17 @@ describe('startNatsServer', () => {
 
   it('leaves no server behind when the process that started it is killed', async () => {
     const { pid } = await leaveServer(0);
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(pid)).toBe(false);
   });
 
   it('leaves none behind that was to outlive it, when it is killed before it has recorded it', async () => {
     const { pid, guardPid } = await leaveServer(60_000, { recorded: false });
-    await expect.poll(() => [pid, guardPid].some(isAlive), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => [pid, guardPid].some(isAlive)).toBe(false);
   });
 
   it('leaves nothing behind when the process that started it ends it and exits at once', async () => {
     const { pid, guardPid } = await leaveServer(60_000, { aborts: true });
-    await expect.poll(() => [pid, guardPid].some(isAlive), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => [pid, guardPid].some(isAlive)).toBe(false);
   });
 
   it('leaves a process alone that has the number of a server that has ended', async () => {
@@ -102,7 +102,7 @@ describe('startNatsServer', () => {
     await writeFile(other, `#!/bin/sh\nexec sh -c "${ready}; exec sleep 60"\n`, { mode: 0o755 });
     vi.stubEnv('RONDO_NATS_SERVER', other);
     const { pid, guardPid } = await leaveServer(0);
-    await expect.poll(() => isAlive(guardPid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(guardPid)).toBe(false);
     expect(isAlive(pid)).toBe(true);
     process.kill(pid, 'SIGKILL');
   });
@@ -111,7 +111,7 @@ describe('startNatsServer', () => {
     const earlier = await leaveServer(60_000);
     const server = await startNatsServer({ storeDir, signal, earlier });
     expect(server).toMatchObject({ port: earlier.port, token: earlier.token, pid: earlier.pid });
-    await expect.poll(() => isAlive(earlier.guardPid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(earlier.guardPid)).toBe(false);
     const connection = await connect({ servers: server.url, token: server.token });
     await connection.close();
     await Promise.all([server.close(), server.close()]);

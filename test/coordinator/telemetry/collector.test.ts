@@ -99,7 +99,7 @@ describe('openCollector', () => {
     await nats.kill();
     await nats.restart();
     await publishAll([stepMetric(runId, 3)], 'b');
-    await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(3);
+    await expect.poll(() => heard.length).toBe(3);
     await nats.kill();
     await nats.restart({ emptyStore: true });
     await publishAll([stepMetric(runId, 4)], 'c');

@@ -87,7 +87,7 @@ describe('a server', () => {
     const { address } = await serve({ handshakeMs: 60_000 });
     const unauthenticated: Socket[] = [];
     for (let index = 0; index < 70; index += 1) unauthenticated.push(await connectTo(address));
-    await vi.waitFor(() => expect(unauthenticated.filter(({ destroyed }) => destroyed)).toHaveLength(6));
+    await expect.poll(() => unauthenticated.filter(({ destroyed }) => destroyed)).toHaveLength(6);
     expect(unauthenticated.slice(0, 6).every(({ destroyed }) => destroyed)).toBe(true);
 
     const call = callAsMember(address);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { type Collector, openCollector } from '../../../coordinator/telemetry/collector.js';
 import { type Metric, subjects } from '../../../proto/metrics.js';
 import { openLog } from '../../../runtime/log.js';
@@ -57,7 +57,7 @@ describe('a worker’s metrics', () => {
     onTestFinished(() => openLog({ program: 'test', environment: {}, write() {} }));
     const publisher = open({ url: 'nats://127.0.0.1:1' });
     publishSteps(publisher, 0, 2);
-    await vi.waitFor(() => expect(lines).not.toEqual([]), patientMs);
+    await expect.poll(() => lines).not.toEqual([]);
     // Some attempts later.
     await publisher.settle({ timeoutMs: 1_000 });
     expect(lines).toHaveLength(1);
@@ -106,7 +106,7 @@ describe('a worker’s metrics', () => {
     publishSteps(publisher, 10, 1010);
     expect(publisher.counts()).toEqual({ published: 10, dropped: 900 });
     await nats.restart();
-    await expect.poll(() => publisher.counts().published, { timeout: 20_000 }).toBe(110);
+    await expect.poll(() => publisher.counts().published).toBe(110);
     await collector?.close({ settleMs: 10_000 });
     expect(steps()).toEqual([...range(0, 10), ...range(910, 1010)]);
   });

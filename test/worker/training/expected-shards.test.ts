@@ -205,7 +205,8 @@ describe('a run that is resumed amid a window on a machine with an empty cache',
       const ids = await read(machine, config, rank, worldSize, 2);
       const { bytes, whole, again } = countFetched(machine.server);
       expect([bytes, whole]).toEqual([bytesOf(ids), []]);
-      expect(again).toBeLessThanOrEqual(1 + 0.05 * ids.length);
+      // As many slow answers as are asked for a second time.
+      expect(again).toBeLessThan(2 + 0.05 * ids.length);
     }
   });
 
