@@ -230,6 +230,11 @@ export function faultAtWrite(
   };
 }
 
+/** Has the coordinator add to `file` what it writes for good, a line each. */
+export function recordingWrites(file: string): Record<string, string> {
+  return { NODE_OPTIONS: `--import ${atWrite}`, RONDO_TEST_FAULT_FILE: file };
+}
+
 /** The coordinator took a worker that has a rank for lost. */
 export function expectLost({ events }: Disturbed, worker: string): void {
   const losses = events.filter((event) => event.kind === 'worker-lost' && event.worker === worker);

@@ -1,12 +1,26 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect } from 'vitest';
-import { cell, expectCommitted, faultAtWrite, openDisturbedRuns } from './disturbed-run.js';
+import { beforeAll, expect, it } from 'vitest';
+import { runCoordinator } from '../support/coordinator-process.js';
+import { cell, expectCommitted, faultAtWrite, openDisturbedRuns, recordingWrites } from './disturbed-run.js';
 import { type Write, writes } from './fault-table.js';
 
 const disturbed = openDisturbedRuns();
 
+/** Of runs that others join, which alone have an identity. */
+const open = ['--listen', '0.0.0.0:0', '--local-workers', '2'];
+/** Of runs that begin with another one's weights, and have phases. */
+const phased: string[] = ['--freeze-epochs', '1', '--epochs', '1', '--keep-best', 'valid_loss'];
+
 /** Which write: what the disk is to have, or a name that it is to get; and how many of the kind come before it. */
-const found: Record<Write, { readonly name: string; readonly at?: number; readonly only?: string }> = {
+interface Found {
+  readonly name: string;
+  readonly at?: number;
+  readonly only?: string;
+  readonly recipe?: readonly string[];
+}
+
+const found: Record<Write, Found> = {
   'run.json': { name: '/run.json' },
   'images.sha256': { name: '/images.sha256' },
   'coordinator.json: its metrics server': { name: '/coordinator.json', at: 0 },
@@ -20,21 +34,60 @@ const found: Record<Write, { readonly name: string; readonly at?: number; readon
   // The folder that it would replace is looked for first.
   "a checkpoint's name": { name: '/epoch-\\d+', at: 1, only: 'rename' },
   'summary.json': { name: '/summary.json' },
+  'identity/authority.pem': { name: '/identity/authority.pem', recipe: open },
+  "a join token's record": { name: '/identity/tokens/\\w+.json', recipe: open },
+  'identity/reach.json': { name: '/identity/reach.json', recipe: open },
+  'initial.safetensors': { name: '/initial.safetensors', recipe: phased },
+  'the name of a phase that has ended': {
+    ...{ name: '/checkpoints/stage-1', at: 1, only: 'rename', recipe: phased },
+  },
+  'the name of the best epoch': {
+    ...{ name: '/checkpoints/best', at: 1, only: 'rename', recipe: phased },
+  },
 };
 
+/** What else is written for good, and needs no cell. */
+const others = [
+  // As an epoch's.
+  '/stage-1/(state.safetensors|checkpoint.json)',
+  // After the run's end, from what it has left; `interpret` draws it again.
+  '/report',
+];
+
+beforeAll(async () => {
+  const { runs, data } = disturbed;
+  const { code, stderr } = await runCoordinator(runs.start('source', data, '--epochs', '1'));
+  expect(code, stderr).toBe(0);
+  phased.push('--from', runs.run('source'));
+});
+
+it('there is a cell for all that a run writes for good', async () => {
+  const file = path.join(disturbed.marks, 'writes');
+  const run = disturbed.start(recordingWrites(file), [...open, ...phased]);
+  const { code, stderr } = await run.exited();
+  expect(code, stderr).toBe(0);
+  const written = readFileSync(file, 'utf8').trim().split('\n');
+  const names = Object.values(found).map(({ name }) => name);
+  const has = (name: string) => written.some((line) => new RegExp(`^(sync|rename) .*${name}$`).test(line));
+  expect([...names, ...others].filter((name) => !has(name))).toEqual([]);
+  const known = new RegExp(`^(sync|rename) .*(${[...names, ...others].join('|')})$`);
+  expect(written.filter((line) => !known.test(line))).toEqual([]);
+});
+
 for (const [index, [write, places]] of Object.entries(writes).entries()) {
-  const { name, at = 0, only } = found[write as Write];
+  const { name, at = 0, only, recipe = [] } = found[write as Write];
   for (const place of places) {
     cell(write as Write, place, async () => {
       const operation = only ?? (place === 'before' ? 'sync' : 'rename');
       const file = path.join(disturbed.marks, `${index}-${place}`);
       const pattern = `^${operation} .*${name}$`;
-      const run = disturbed.start(faultAtWrite(place, { pattern, at, file }));
+      const run = disturbed.start(faultAtWrite(place, { pattern, at, file }), recipe);
       const { signal, stderr, code } = await run.exited();
       expectCommitted(file);
       expect(signal, `${stderr} ${code}`).toBe('SIGKILL');
       run.resume();
-      await run.expectUnharmed();
+      // Who joins does not change the bits.
+      await run.expectUnharmed(await disturbed.endOf(...(recipe === phased ? phased : [])));
     });
   }
 }

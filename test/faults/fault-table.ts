@@ -67,6 +67,12 @@ export const writes = {
   "a checkpoint's record": places,
   "a checkpoint's name": places,
   'summary.json': places,
+  'identity/authority.pem': places,
+  "a join token's record": places,
+  'identity/reach.json': places,
+  'initial.safetensors': places,
+  'the name of a phase that has ended': places,
+  'the name of the best epoch': places,
 } as const satisfies Record<string, readonly Place[]>;
 export type Write = keyof typeof writes;
 
