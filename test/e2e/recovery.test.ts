@@ -37,11 +37,6 @@ async function expectVerified(name: string): Promise<void> {
   expect(verified.code, verified.stdout + verified.stderr).toBe(0);
 }
 
-async function killWorker(coordinator: number, id: string): Promise<void> {
-  const worker = descendantsOf(coordinator).find(({ command }) => command.includes(`--id ${id}`))!;
-  process.kill(worker.pid, 'SIGKILL');
-}
-
 describe('a run that is interrupted', () => {
   it('ends at the same weights though it is killed in an epoch, resumed, stopped by Ctrl-C and resumed', async () => {
     const often = ['--workers', '2', '--epochs', '4', '--checkpoint-steps', '3'];
@@ -51,7 +46,7 @@ describe('a run that is interrupted', () => {
     coordinator.kill('SIGKILL');
     await coordinator.exited;
     for (const { pid } of processes) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-    await expect.poll(() => processes.some(({ pid }) => isAlive(pid)), { timeout: 60_000 }).toBe(false);
+    await expect.poll(() => processes.some(({ pid }) => isAlive(pid))).toBe(false);
 
     const resumed = startCoordinator(runs.resume('killed'));
     await resumed.event((event) => event.kind === 'step' && event.step === 7);
@@ -91,10 +86,16 @@ describe('a run that is interrupted', () => {
     const place = `127.0.0.1:${String(address).split(':').at(-1)}`;
     const guests = ['one', 'two'].map((id) =>
       joinWorker(place, {
-        inputs: ['--token-file', tokenFile, '--ca-file', caFile, '--id', id, '--health', '127.0.0.1:0'],
+        inputs: [
+          ...['--token-file', tokenFile, '--ca-file', caFile, '--id', id, '--health', '127.0.0.1:0'],
+          ...['--listen', '0.0.0.0:0'],
+        ],
       }),
     );
     await first.event((event) => event.kind === 'step' && event.step === 1);
+    // Peers are told the address that each reached the coordinator from.
+    const record = JSON.parse(readFileSync(path.join(runs.run('far'), 'coordinator.json'), 'utf8'));
+    for (const { address } of record.begun.places) expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
     const served = /serves .* at (http:\S+)/;
     const note = await first.event(({ kind, text }) => kind === 'note' && served.test(String(text)));
     const guestSays = await guests[0]!.printed(served);
@@ -135,19 +136,6 @@ describe('a run that is interrupted', () => {
     await expectVerified('far');
   });
 
-  it('goes back to its newest checkpoint when its only worker is killed', async () => {
-    const coordinator = startCoordinator(runs.start('alone', data, '--workers', '1', '--epochs', '2'));
-    await coordinator.event((event) => event.kind === 'step' && event.step === 6);
-    await killWorker(coordinator.pid, 'worker-0');
-    const { code, events, stderr } = await coordinator.exited;
-    expect(code, stderr).toBe(0);
-    // The checkpoint of the first epoch may have been on its way out of the worker.
-    const [{ toStep }] = events.filter((event) => event.kind === 'rolled-back');
-    expect([0, 5]).toContain(toStep);
-    expect(readSummaryFile(runs.run('alone'))).toMatchObject({ status: 'completed', steps: 10 });
-    await expectVerified('alone');
-  });
-
   it('ends at once on a second Ctrl-C, without an orphan', async () => {
     const coordinator = startCoordinator(runs.start('impatient', data, '--workers', '1', '--epochs', '4'));
     await coordinator.event((event) => event.kind === 'assigned');
@@ -156,6 +144,6 @@ describe('a run that is interrupted', () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     coordinator.kill('SIGINT');
     expect((await coordinator.exited).code).toBe(130);
-    await expect.poll(() => processes.some(({ pid }) => isAlive(pid)), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => processes.some(({ pid }) => isAlive(pid))).toBe(false);
   });
 });
