@@ -15,6 +15,7 @@ import { endOnSignals, mustRun, runCommand } from './setup/run-command.mjs';
  * @typedef {object} Module
  * @property {string[]} packages as `go build` takes them; `tool` is what go.mod lists as such
  * @property {string} [versioned] the module whose version the programs report, as Kubernetes' do
+ * @property {boolean} [brief] they run for moments, and need not be fast
  * @property {string[]} [links] other names of the one program
  */
 
@@ -54,15 +55,16 @@ export async function buildGoPrograms(folder, report, env = process.env) {
  */
 async function build(folder, built, report) {
   /** @type {Module} */
-  const { packages, versioned, links = [] } = readJson(join(folder, 'programs.json'));
+  const { packages, versioned, brief = false, links = [] } = readJson(join(folder, 'programs.json'));
   const incoming = mkdtempSync(join(dirname(built), '.incoming-'));
   const began = Date.now();
   report.say(`building the Go programs of ${folder}, once; Kubernetes takes about ten minutes, others two`);
   try {
     const flags = ['-s', '-w', ...(versioned ? await versionFlags(folder, versioned) : [])].join(' ');
-    // They run for moments: what optimises them would take a quarter of the time in which they are built.
-    const fast = ['-trimpath', '-gcflags=all=-N -l', `-ldflags=${flags}`];
-    await mustRun('go', ['build', ...fast, '-o', `${incoming}/`, ...packages], {
+    // What optimises programs is a quarter of the time in which they are built.
+    const unoptimised = brief ? ['-gcflags=all=-N -l'] : [];
+    const choice = ['-trimpath', ...unoptimised, `-ldflags=${flags}`];
+    await mustRun('go', ['build', ...choice, '-o', `${incoming}/`, ...packages], {
       cwd: folder,
       env: { CGO_ENABLED: '0' },
       doing: `Building the Go programs of ${folder}`,
