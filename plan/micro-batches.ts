@@ -84,9 +84,9 @@ export function shareOf(count: number, rank: number, worldSize: number): Range {
 export type Division = readonly (readonly number[])[];
 
 /**
- * Who computes the micro-batches of a step, or of an evaluation, that was cut off: those that a rank has computed (`done`, by rank) are
- * its own, and the others go to ranks with the least to do. What is none of the `count`, or somebody else's,
- * counts as not done.
+ * Who computes the micro-batches of a step, or of an evaluation, that was cut off: those that a rank has done (`done`,
+ * by rank) are its own, and the others go to ranks with the least to do. What is none of the `count`, or somebody
+ * else's, counts as not done.
  */
 export function divideRest(count: number, done: Division): Division {
   const shares = done.map((): number[] => []);

@@ -1,11 +1,11 @@
-import type { Standby, WorkerMessage } from '../../proto/gen/coordinator.js';
+import type { HeldState as HeldMessage, Standby, WorkerMessage } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import { generationOf } from './end.js';
 import { formFirst } from './generation.js';
 import { hearCandidateFailure, loseMember } from './loss.js';
 import { candidatesOf, replaceMember } from './members.js';
 import type { Effect, Transition } from './membership-events.js';
-import type { Alive, Candidate, Member, Membership, Regrouping } from './membership-state.js';
+import type { Alive, Candidate, HeldState, Member, Membership, Regrouping } from './membership-state.js';
 import { attach, mayAttach } from './reattach.js';
 import { refuseLateComer, register } from './registration.js';
 import { settle } from './regrouping.js';
@@ -129,17 +129,15 @@ function hearStandby(
   if (generation !== (wasInterrupted ? generationOf(before) : 0n)) return { state: before, effects: [] };
   const state = replaceMember(before, {
     ...candidate,
-    readiness: {
-      kind: 'standby',
-      held:
-        wasInterrupted && held !== undefined
-          ? { ...held, step: Number(held.step), digest: held.stateDigest }
-          : null,
-    },
+    readiness: { kind: 'standby', held: wasInterrupted && held !== undefined ? readHeld(held) : null },
   });
   if (state.kind === 'gathering') return formFirst(rules, state, nowMs);
   if (state.kind === 'regrouping') return settle(rules, noteProgress(state, nowMs), nowMs);
   return state.kind === 'running' ? considerChange(rules, state, nowMs) : { state, effects: [] };
+}
+
+function readHeld({ step, stateDigest, microBatches, evaluated }: HeldMessage): HeldState {
+  return { step: Number(step), digest: stateDigest, microBatches, evaluated };
 }
 
 /** A worker was asked to end: the generation ends with the step under way, and goes on without it. */
