@@ -27,10 +27,13 @@ reader.expect({ begun: [], now: [0], next: [] });
 await Promise.all(samples.map((sample) => reader.read(sample)));
 await reader.close();`;
 
-/** At which calls a process is killed, and how many bytes have arrived by then; null: some, and not all. */
+/**
+ * At which calls a process is killed, and how many bytes have arrived by then; null: some, and not all. Images arrive
+ * several at a time: before one has its name, none of those may.
+ */
 const images = [
   ['rename before 1', 0],
-  ['rename before 9', null],
+  ['rename after 9', null],
   ['rename after 17', null],
   ['rename after 40', 40 * 5_000],
 ] as const;

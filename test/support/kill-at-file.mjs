@@ -1,10 +1,11 @@
 // Loaded by `node --import`. Kills the process at one of its calls of the file system: RONDO_TEST_KILL names the call,
-// "before" or "after" it, and which one it is, from 1 on.
+// "before" or "after" it, and which one it is, from 1 on. Calls may overlap: before the n-th n − 1 have begun, after
+// it n have ended.
 import fs, { promises } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 const [wanted, when, number] = process.env.RONDO_TEST_KILL.split(' ');
-let count = 0;
+let [begun, ended] = [0, 0];
 
 const handle = await promises.open('/dev/null');
 const handles = Object.getPrototypeOf(handle);
@@ -14,12 +15,16 @@ const owners = { write: handles, rename: promises, rmSync: fs };
 const owner = owners[wanted];
 const call = owner[wanted];
 const kill = () => process.kill(process.pid, 'SIGKILL');
+const end = () => {
+  ended += 1;
+  if (when === 'after' && ended === Number(number)) kill();
+};
 owner[wanted] = function (...inputs) {
-  count += 1;
-  if (count !== Number(number)) return call.apply(this, inputs);
-  if (when === 'before') kill();
+  begun += 1;
+  if (when === 'before' && begun === Number(number)) kill();
   const result = call.apply(this, inputs);
-  if (!(result instanceof Promise)) return kill();
-  return result.finally(kill);
+  if (result instanceof Promise) return result.finally(end);
+  end();
+  return result;
 };
 syncBuiltinESMExports();
