@@ -54,9 +54,9 @@ export function* evaluationRequests(
   place: EvaluationPlace,
 ): Iterable<BatchRequest> {
   const { evaluated } = place;
-  for (const [position, { start, end }] of ownBatches(config, step, place)) {
+  for (const [position, range] of ownBatches(config, step, place)) {
     if (evaluated.step === step && evaluated.batches.has(position)) continue;
-    const ids = Uint32Array.from({ length: end - start }, (_, index) => start + index);
+    const ids = idsOf(range);
     for (let view = 0; view < viewsOf(config); view++) yield { split: 'valid', ids, epoch: null, view };
   }
 }
@@ -71,7 +71,7 @@ export function* evaluationRequests(
 export async function evaluateShare(
   config: RunConfig,
   step: number,
-  { onEvaluated, ...place }: EvaluationPlace & { onEvaluated(images: number): void },
+  place: EvaluationPlace & { onEvaluated(images: number): void },
   compute: Compute,
   batches: Batches,
 ): Promise<EvaluationShare> {
@@ -85,20 +85,17 @@ export async function evaluateShare(
     probabilities: new Float32Array(count),
   };
   const views = viewsOf(config);
-  const { evaluated } = place;
+  const { evaluated, onEvaluated } = place;
   if (evaluated.step !== step) evaluated.batches.clear();
   evaluated.step = step;
   const evaluateNew = () =>
     views === 1 ? evaluateNext(batches, compute) : blendNext(batches, views, config, compute);
   let at = 0;
   onEvaluated(at);
-  for (const [position, { start }] of own) {
+  for (const [position, range] of own) {
     const batch = evaluated.batches.get(position) ?? (await evaluateNew());
     evaluated.batches.set(position, batch);
-    result.sampleIds.set(
-      batch.losses.map((_, index) => start + index),
-      at,
-    );
+    result.sampleIds.set(idsOf(range), at);
     result.losses.set(batch.losses, at);
     result.predictions.set(batch.predictions, at);
     result.labelRanks.set(batch.labelRanks, at);
@@ -123,7 +120,11 @@ function ownBatches(
     return startEvaluation.map((position) => [position, batches[position]!]);
   }
   const { start, end } = shareOf(batches.length, rank, worldSize);
-  return [...batches.entries()].slice(start, end);
+  return batches.slice(start, end).map((range, index) => [start + index, range]);
+}
+
+function idsOf({ start, end }: Range): Uint32Array {
+  return Uint32Array.from({ length: end - start }, (_, index) => start + index);
 }
 
 function viewsOf({ task, augment, seed }: RunConfig): number {

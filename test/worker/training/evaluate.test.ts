@@ -139,3 +139,15 @@ it('evaluates what was not evaluated in the same state, when it is done again by
   const next = await evaluate(9, 1, 2, Infinity, [0, 3]);
   expect(next.share!.sampleIds[0]).toBe(Math.ceil(batchCount / 2) * config.microBatch);
 });
+
+it('names the samples of sets of any size', async () => {
+  const beyondFloats = 2 ** 24;
+  const config = runConfig({ classes, validCount: beyondFloats + 64, microBatch: 64 });
+  const place = {
+    ...{ rank: 0, worldSize: 1, evaluated: nothingEvaluated(), startStep: 3, onEvaluated: () => {} },
+    startEvaluation: [beyondFloats / 64],
+  };
+  const batches = openBatches(viewLoader([], []), evaluationRequests(config, 3, place), { held: 1, signal });
+  const { sampleIds } = await evaluateShare(config, 3, place, createFakeCompute(), batches);
+  expect([...sampleIds]).toEqual(Array.from({ length: 64 }, (_, index) => beyondFloats + index));
+});
