@@ -77,7 +77,7 @@ export function prepare(o: {
   readonly change: Change | null;
   readonly ended: EndedGeneration | null;
   readonly stopRequested: string | null;
-  /** Of the evaluation that is due, where it was begun before. */
+  /** Of the evaluation of the state that the generation begins with, where that was begun before. */
   readonly evaluationDivision: Division | null;
   readonly nowMs: number;
 }): Transition {

@@ -144,6 +144,6 @@ describe('a run that is interrupted', () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     coordinator.kill('SIGINT');
     expect((await coordinator.exited).code).toBe(130);
-    await expect.poll(() => processes.some(({ pid }) => isAlive(pid))).toBe(false);
+    await expect.poll(() => processes.some(({ pid }) => isAlive(pid)), { timeout: 5000 }).toBe(false);
   });
 });
