@@ -4,25 +4,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../runtime/images.js';
 import { readSafetensors } from '../../worker/model/weights/safetensors.js';
 import { type JsonEvent, runCoordinator } from '../support/coordinator-process.js';
-import { type PredictionLine, predictWith, probabilitiesIn } from '../support/predictions.js';
+import { classes, openTrainedRun, type PredictionLine, probabilitiesOf } from '../support/predictions.js';
 import { runPython, whyWithout } from '../support/python-with-torch.js';
 import { readSummaryFile } from '../support/run-files.js';
 import { loadTfjsNode } from '../support/tfjs-node.js';
-import { openTinyRuns } from '../support/tiny-runs.js';
 
 const presize = 36;
-const runs = await openTinyRuns(20, 48);
-const { data } = runs;
+const runs = await openTrainedRun();
+const { data, predict } = runs;
 const exportAs = (format: string) => path.join(runs.root, `export-${format}`);
-
-beforeAll(async () => {
-  const trained = await runCoordinator(runs.start('tiny', data, '--epochs', '2', '--seed', '3'));
-  expect(trained.code, trained.stderr).toBe(0);
-});
-
-const classes = ['blue', 'green', 'red'];
-const predict = (...inputs: string[]) => predictWith(runs, 'tiny', ...inputs);
-const probabilitiesOf = (line: PredictionLine) => probabilitiesIn(line, classes);
 
 /** Files of the validation set: those that show-batch, told to show all of the training set, does not. */
 async function validationFiles(): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { lighting, projectiveTransform } from '../../plan/augmentation.js';
 import { storedShape } from '../../plan/stored-image.js';
 import { testTimeViews } from '../../plan/test-time.js';
@@ -9,30 +9,16 @@ import { decodeImage } from '../../worker/data/decode.js';
 import { readNetworkState } from '../../worker/jobs/checkpoint-tensors.js';
 import { openProgram } from '../../worker/model/program.js';
 import { runCoordinator } from '../support/coordinator-process.js';
-import { predictWith, probabilitiesIn } from '../support/predictions.js';
+import { openTrainedRun, probabilitiesOf } from '../support/predictions.js';
 import { light, normalize, warp } from '../support/tensorflow/reference-augmentation.js';
-import { openTinyRuns } from '../support/tiny-runs.js';
 
 const [size, presize] = [32, 36];
-const classes = ['blue', 'green', 'red'];
-const runs = await openTinyRuns(20, 48);
-const { data } = runs;
-
-beforeAll(async () => {
-  const trained = await runCoordinator(runs.start('tiny', data, '--epochs', '2', '--seed', '3'));
-  expect(trained.code, trained.stderr).toBe(0);
-});
+const runs = await openTrainedRun();
+const { data, predict } = runs;
 
 it('predictions with --tta blend nine views, as a reference in float64 does', async () => {
   const file = path.join(data, 'green', '003.jpg');
-  const { code, told, stderr, byKind } = await predictWith(
-    runs,
-    'tiny',
-    '--checkpoint',
-    'epoch-0001',
-    '--tta',
-    file,
-  );
+  const { code, told, stderr, byKind } = await predict('--checkpoint', 'epoch-0001', '--tta', file);
   expect(code, stderr).toBe(0);
   expect(byKind('summary')).toMatchObject([{ predicted: 1, tta: true }]);
   const { pixels, width, height } = await decodeImage(readFileSync(file), presize, createDecodePool());
@@ -57,12 +43,12 @@ it('predictions with --tta blend nine views, as a reference in float64 does', as
     const [plain, ...others] = Array.from({ length: 9 }, (_, view) => rows[3 * view + label]!);
     return 0.4 * plain! + 0.6 * (others.reduce((sum, value) => sum + value, 0) / 8);
   });
-  probabilitiesIn(told[0]!, classes).forEach((probability, label) => {
+  probabilitiesOf(told[0]!).forEach((probability, label) => {
     expect(probability).toBeCloseTo(expected[label]!, 3);
   });
-  const once = await predictWith(runs, 'tiny', '--checkpoint', 'epoch-0001', file);
-  expect(probabilitiesIn(once.told[0]!, classes)[0]).toBeCloseTo(rows[0]!, 3);
-  expect(probabilitiesIn(once.told[0]!, classes)).not.toEqual(probabilitiesIn(told[0]!, classes));
+  const once = await predict('--checkpoint', 'epoch-0001', file);
+  expect(probabilitiesOf(once.told[0]!)[0]).toBeCloseTo(rows[0]!, 3);
+  expect(probabilitiesOf(once.told[0]!)).not.toEqual(probabilitiesOf(told[0]!));
 
   // Evaluation gives an image what prediction gives it.
   const interpreted = await runCoordinator([
@@ -76,7 +62,7 @@ it('predictions with --tta blend nine views, as a reference in float64 does', as
   const judged = lines.map(
     (line) => JSON.parse(line) as { path: string; actual: string; probability: number },
   );
-  const again = await predictWith(runs, 'tiny', '--tta', ...judged.map((each) => path.join(data, each.path)));
+  const again = await predict('--tta', ...judged.map((each) => path.join(data, each.path)));
   judged.forEach(({ actual, probability }, index) => {
     const own = again.told[index]!.top.find((entry) => entry.class === actual)!;
     expect(own.probability).toBeCloseTo(probability, 5);

@@ -1,8 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
-import { openAlikeRuns, type Trained } from '../support/alike-runs.js';
+import { expectAlike, openAlikeRuns, type Trained } from '../support/alike-runs.js';
 import { canMakeMachines, type Machines, makeMachines } from '../support/machines.js';
 
-const train = await openAlikeRuns();
+const { train, trainWorlds } = await openAlikeRuns();
 let machines: Machines | undefined;
 afterEach(() => {
   machines?.destroy();
@@ -10,14 +10,14 @@ afterEach(() => {
 });
 
 /** Two workers on each of two machines. */
-async function trainOnTwo(name: string, choice: readonly string[]): Promise<Trained> {
+async function trainOnTwo(wire: string): Promise<Trained> {
   const made = makeMachines(2);
   machines = made;
   const [first, second] = made.machines;
   const ended: Promise<unknown>[] = [];
   const trained = await train({
-    name,
-    inputs: ['--listen', `${first!.address}:7070`, '--workers', '4', '--local-workers', '2', ...choice],
+    name: `${wire}-machines`,
+    inputs: ['--listen', `${first!.address}:7070`, '--workers', '4', '--local-workers', '2', '--wire', wire],
     place: { within: first!.inside() },
     bring({ address, joining }) {
       const { token, hash } = joining as { readonly token: string; readonly hash: string };
@@ -32,12 +32,8 @@ async function trainOnTwo(name: string, choice: readonly string[]): Promise<Trai
 it.each(['float32', 'bfloat16'])(
   'one to four workers, and two on each of two machines, train to the same bits (%s)',
   async (wire) => {
-    const choice = ['--wire', wire];
-    const trained: Trained[] = [];
-    for (const world of [1, 2, 3, 4]) {
-      trained.push(await train({ name: `${wire}-${world}`, inputs: ['--workers', `${world}`, ...choice] }));
-    }
-    if (canMakeMachines()) trained.push(await trainOnTwo(`${wire}-machines`, choice));
-    for (const other of trained.slice(1)) expect(other).toEqual(trained[0]);
+    const trained = await trainWorlds(wire, [1, 2, 3, 4]);
+    if (canMakeMachines()) trained.push(await trainOnTwo(wire));
+    expectAlike(trained);
   },
 );

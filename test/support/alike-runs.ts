@@ -21,8 +21,14 @@ interface Choice {
   bring?(waiting: JsonEvent): void;
 }
 
+export interface AlikeRuns {
+  train(choice: Choice): Promise<Trained>;
+  /** One after the other, with so many workers of this machine each. */
+  trainWorlds(wire: string, worlds: readonly number[]): Promise<Trained[]>;
+}
+
 /** Runs of a test file that differ in who computes, and in nothing else. */
-export async function openAlikeRuns(): Promise<(choice: Choice) => Promise<Trained>> {
+export async function openAlikeRuns(): Promise<AlikeRuns> {
   const runs = await openTinyRuns(22); // 53 training images: 3 steps an epoch, the last one of 13
   beforeAll(async () => {
     const alone = ['--workers', '1', '--epochs', '1', '--threads', '1'];
@@ -41,7 +47,7 @@ export async function openAlikeRuns(): Promise<(choice: Choice) => Promise<Train
     ...['--mixup', '0.4', '--clip-norm', '1', '--ema', '0.9', '--threads', '1'],
   ];
 
-  return async ({ name, inputs, place = {}, bring }) => {
+  const train: AlikeRuns['train'] = async ({ name, inputs, place = {}, bring }) => {
     const coordinator = startCoordinator(runs.start(name, runs.data, ...recipe, ...inputs), {}, place);
     bring?.(await coordinator.event(({ kind }) => kind === 'waiting'));
     const { code, stderr } = await coordinator.exited;
@@ -60,4 +66,20 @@ export async function openAlikeRuns(): Promise<(choice: Choice) => Promise<Train
       ]),
     };
   };
+  return {
+    train,
+    async trainWorlds(wire, worlds) {
+      const trained: Trained[] = [];
+      for (const world of worlds) {
+        const inputs = ['--wire', wire, '--workers', `${world}`];
+        trained.push(await train({ name: `${wire}-${world}`, inputs }));
+      }
+      return trained;
+    },
+  };
+}
+
+/** To the bit, whoever computed. */
+export function expectAlike([first, ...others]: readonly Trained[]): void {
+  for (const other of others) expect(other).toEqual(first);
 }

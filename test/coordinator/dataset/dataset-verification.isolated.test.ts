@@ -5,6 +5,18 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { gradientImage, sha256, writeFiles } from '../../support/images.js';
 import { jpeg, makeImages, openImages, small } from '../../support/small-dataset.js';
 
+/** A folder that was verified once: what was recorded, line by line, and how to record something else. */
+async function recordPass() {
+  const root = await makeImages(10);
+  const cacheDir = path.join(root, '.cache');
+  await setTimeout(100);
+  await openImages(root);
+  const [record] = await readdir(cacheDir);
+  const text = await readFile(path.join(cacheDir, record!), 'utf8');
+  const write = (content: string) => writeFiles(cacheDir, { [record!]: content });
+  return { root, lines: text.trimEnd().split('\n'), write };
+}
+
 describe('the verification of a data set', () => {
   it('knows images by their bytes: another folder with the same names and sizes is another data set', async () => {
     const [one, other] = [await makeImages(20), await makeImages(20)];
@@ -91,13 +103,7 @@ describe('the verification of a data set', () => {
   });
 
   it('ignores a damaged record of an earlier pass', async () => {
-    const root = await makeImages(10);
-    const cacheDir = path.join(root, '.cache');
-    await setTimeout(100);
-    await openImages(root);
-    const [record] = await readdir(cacheDir);
-    const text = await readFile(path.join(cacheDir, record!), 'utf8');
-    const lines = text.trimEnd().split('\n');
+    const { root, lines, write } = await recordPass();
     const withFinding = (finding: unknown) =>
       lines
         .map((line) => `${JSON.stringify([...(JSON.parse(line) as unknown[]).slice(0, -1), finding])}\n`)
@@ -108,7 +114,7 @@ describe('the verification of a data set', () => {
       ...[null, { usable: true }, { usable: true, width: 8, height: 8 }, { usable: false }].map(withFinding),
     ];
     for (const content of contents) {
-      await writeFiles(cacheDir, { [record!]: content });
+      await write(content);
       const { dataset, progress } = await openImages(root);
       expect(dataset.train).toHaveLength(8);
       expect(progress.find(({ phase }) => phase === 'verifying')?.done).toBe(0);
@@ -116,16 +122,8 @@ describe('the verification of a data set', () => {
   });
 
   it('takes what is whole of a damaged record', async () => {
-    const root = await makeImages(10);
-    const cacheDir = path.join(root, '.cache');
-    await setTimeout(100);
-    await openImages(root);
-    const [record] = await readdir(cacheDir);
-    const text = await readFile(path.join(cacheDir, record!), 'utf8');
-    const lines = text.trimEnd().split('\n');
-    await writeFiles(cacheDir, {
-      [record!]: [...lines.with(3, '[').slice(0, 9), lines[9]!.slice(1)].join('\n'),
-    });
+    const { root, lines, write } = await recordPass();
+    await write([...lines.with(3, '[').slice(0, 9), lines[9]!.slice(1)].join('\n'));
     const { dataset, progress } = await openImages(root);
     expect(dataset.train).toHaveLength(8);
     expect(progress.find(({ phase }) => phase === 'verifying')?.done).toBe(8);
