@@ -27,14 +27,11 @@ reader.expect({ begun: [], now: [0], next: [] });
 await Promise.all(samples.map((sample) => reader.read(sample)));
 await reader.close();`;
 
-/**
- * At which calls a process is killed, and how many bytes have arrived by then; null: some, and not all. Images arrive
- * several at a time: before one has its name, none of those may.
- */
+/** At which calls a process is killed, and how many bytes have arrived by then; null: some, and not all. */
 const images = [
   ['rename before 1', 0],
-  ['rename after 9', null],
-  ['rename after 17', null],
+  ['rename after 9', 9 * 5_000],
+  ['rename after 17', 17 * 5_000],
   ['rename after 40', 40 * 5_000],
 ] as const;
 const whole = [
