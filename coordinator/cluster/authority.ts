@@ -127,13 +127,10 @@ export async function openAuthority(o: {
     timers.set(name, setTimeout(expire, Math.min(expiresAtMs + 1 - Date.now(), 2 ** 31 - 1)));
   };
   for (const { workerId, expiresAtMs } of issued.values()) watchExpiry(workerName(workerId), expiresAtMs);
-  const watchTokens = setInterval(() => {
+  /** Whoever reads them lets go of the workers of those that were revoked meanwhile: the next reader sees no change. */
+  const readTokensAnew = () => {
     const before = tokens;
-    try {
-      tokens = readAll();
-    } catch (error) {
-      return log('error', 'the tokens cannot be read', { reason: RondoError.from(error).message });
-    }
+    tokens = readAll();
     const revoked = tokens.filter(
       ({ id, revokedAtMs }) =>
         revokedAtMs !== null && before.find((each) => each.id === id)?.revokedAtMs == null,
@@ -145,6 +142,13 @@ export async function openAuthority(o: {
       );
       log('warn', 'token revoked', { token: id, workers: [...workers] });
       for (const workerId of workers) connections?.disconnect(workerName(workerId));
+    }
+  };
+  const watchTokens = setInterval(() => {
+    try {
+      readTokensAnew();
+    } catch (error) {
+      log('error', 'the tokens cannot be read', { reason: RondoError.from(error).message });
     }
   }, watchMs);
   for (const timer of [renewal, watchTokens]) timer.unref();
@@ -170,7 +174,7 @@ export async function openAuthority(o: {
     credentials,
     async enrol({ token, workerId, signingRequest }) {
       const reviewed = (await o.review?.(token, workerId)) ?? null;
-      tokens = readAll();
+      readTokensAnew();
       const record = reviewed === null ? requireToken(tokens, token, used) : { id: reviewed };
       requireId(workerId, record, launched, connections);
       // Counted before anything is waited for: two at once must not share one use.

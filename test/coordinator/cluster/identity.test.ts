@@ -153,24 +153,37 @@ describe('a run whose members have certificates', () => {
     });
   });
 
-  it('lets go of a revoked token’s workers within seconds, with a line in the log', async () => {
-    const token = await run.createToken();
-    const { credentials } = await enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5');
-    const guest = fixture.join('guest-5', { credentials });
-    await expect.poll(() => guest.heard.map(({ $case }) => $case)).toContain('welcome');
-    await revokeToken(join(run.folder, 'tokens'), token);
-    expect((await guest.done).error).not.toBeNull();
-    expect(refusals).toContainEqual(
-      expect.objectContaining({ event: 'token revoked', workers: ['guest-5'] }),
-    );
-    expect(await callAs(credentials)).not.toBe('answered');
-    await expect(
-      enrolAt(fixture.cluster.address, token, run.authority.hash, 'guest-5'),
-    ).rejects.toMatchObject({
-      code: 'unauthenticated',
-      message: 'the token was revoked',
-    });
-  });
+  it.each([
+    ['nobody', async () => {}],
+    // An enrolment reads the tokens too, and must not hide from those who watch them what has changed.
+    [
+      'another',
+      async (enrol: (token: string, id: string) => Promise<unknown>) => {
+        await enrol(await run.createToken(), 'guest-6');
+      },
+    ],
+  ] as const)(
+    'lets go of a revoked token’s workers within seconds, with a line in the log, while %s enrols',
+    async (_, meanwhile) => {
+      const enrol = (token: string, id: string) =>
+        enrolAt(fixture.cluster.address, token, run.authority.hash, id);
+      const token = await run.createToken();
+      const { credentials } = await enrol(token, 'guest-5');
+      const guest = fixture.join('guest-5', { credentials });
+      await expect.poll(() => guest.heard.map(({ $case }) => $case)).toContain('welcome');
+      await revokeToken(join(run.folder, 'tokens'), token);
+      await meanwhile(enrol);
+      expect((await guest.done).error).not.toBeNull();
+      expect(refusals).toContainEqual(
+        expect.objectContaining({ event: 'token revoked', workers: ['guest-5'] }),
+      );
+      expect(await callAs(credentials)).not.toBe('answered');
+      await expect(enrol(token, 'guest-5')).rejects.toMatchObject({
+        code: 'unauthenticated',
+        message: 'the token was revoked',
+      });
+    },
+  );
 });
 
 describe('guests that prove nothing', () => {
