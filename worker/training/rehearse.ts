@@ -1,29 +1,36 @@
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import { largestStep, planStep } from '../../plan/phases.js';
 import type { RunConfig, Trainable } from '../../plan/run-config.js';
-import { allocateShared } from '../../runtime/shared-buffer.js';
 import type { LoadedBatch } from './batches.js';
 import type { Compute, ComputeShape } from './compute.js';
 import type { StepRing } from './reduce-parts.js';
+import type { Snapshots } from './snapshots.js';
 import { takeStep } from './step.js';
 
+/** Of a state that is no state of the run: nobody asks for it, and it is the first to be replaced. */
+const noStep = -1;
+
 /**
- * Loads weights of zeros and takes a step of every kind with black images, so that the first step of a worker
- * that joins costs the others no more than any other: TensorFlow prepares what it runs for the first time. What
- * it holds afterwards is no state of the run.
+ * Loads weights of zeros, takes a step of every kind with black images and a snapshot, so that none of these costs
+ * the others more when a worker that joins does it, or gives its state, for the first time: TensorFlow prepares what
+ * it runs, and memory what is written to, at the first use. What it holds afterwards is no state of the run.
  */
 export async function rehearse(o: {
   readonly config: RunConfig;
   readonly compute: Compute;
   readonly shape: ComputeShape;
+  readonly snapshots: Snapshots;
   readonly vectors: Readonly<Partial<Record<Trainable, Float32Array>>>;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { config, compute, shape, signal } = o;
-  const { length, amax } = shape.state;
-  const state = new Float32Array(allocateShared(4 * length), 0, length);
-  // Larger than what comes: gradients that do not fit their grid would be computed twice.
-  state.fill(1, amax.offset, amax.offset + amax.shape[0]!);
+  const { config, compute, shape, snapshots, signal } = o;
+  const { amax } = shape.state;
+  const load = async (state: Float32Array) => {
+    state.fill(0);
+    // Larger than what comes: gradients that do not fit their grid would be computed twice.
+    state.fill(1, amax.offset, amax.offset + amax.shape[0]!);
+    await compute.load(state);
+  };
   const done = new Set<Trainable>();
   let step = 0;
   for (const { epochs } of config.phases) {
@@ -32,7 +39,7 @@ export async function rehearse(o: {
     const { trainable } = plan;
     if (done.has(trainable)) continue;
     done.add(trainable);
-    await compute.load(state);
+    await snapshots.put(noStep, load);
     const share = { microBatches: [0], computed: [] };
     await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], share, {
       ...{ config, compute, ring: ringOfOne, isAlone: false, layout: shape.reductions[trainable]! },
@@ -42,6 +49,7 @@ export async function rehearse(o: {
       ...{ signal, abandoned: signal },
     });
   }
+  await snapshots.take(noStep);
   await compute.checksum();
 }
 
