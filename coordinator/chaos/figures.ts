@@ -19,8 +19,10 @@ export interface Quantiles {
 export interface FaultFigures {
   /** From the fault until the coordinator says that the worker is lost: killed; stopped or cut off. */
   readonly detection: { readonly closed: Quantiles | null; readonly silent: Quantiles | null };
-  /** From there until the next step is committed, or the evaluation that was cut off is done. */
+  /** From there until the next step is committed. */
   readonly stepping: Quantiles | null;
+  /** The same where an evaluation came before that: until it is done, all of it that was left. */
+  readonly evaluating: Quantiles | null;
   /** How long training stood still when a worker joined or left. */
   readonly pause: Quantiles | null;
   /** From the coordinator's death until the next step is committed. */
@@ -39,7 +41,8 @@ type Event<Kind extends WatchedEvent['kind']> = Extract<WatchedEvent, { kind: Ki
 /** @param workers that the run began with. */
 export function measureFaults(moments: readonly Moment[], workers: number): FaultFigures {
   const detection = { closed: [] as number[], silent: [] as number[] };
-  const [stepping, pause, back]: [number[], number[], number[]] = [[], [], []];
+  const again = { step: [] as number[], epoch: [] as number[] };
+  const [pause, back]: [number[], number[]] = [[], []];
   let stepsRedone = 0;
   let losses = 0;
   let stepsRolledBack = 0;
@@ -59,8 +62,8 @@ export function measureFaults(moments: readonly Moment[], workers: number): Faul
     const { event, atMs } = moment;
     if (event.kind === 'step') steps = event.step + 1;
     if (event.kind === 'worker-lost') {
-      const workMs = firstWorkOfNext(after);
-      if (workMs !== null) stepping.push((workMs - atMs) / 1_000);
+      const work = firstWorkOfNext(after);
+      if (work !== null) again[work.kind].push((work.atMs - atMs) / 1_000);
     }
     if (event.kind === 'recovered') {
       stepsRedone += event.stepsRedone;
@@ -76,7 +79,8 @@ export function measureFaults(moments: readonly Moment[], workers: number): Faul
   }
   return {
     detection: { closed: quantiles(detection.closed), silent: quantiles(detection.silent) },
-    ...{ stepping: quantiles(stepping), pause: quantiles(pause), coordinatorBack: quantiles(back) },
+    ...{ stepping: quantiles(again.step), evaluating: quantiles(again.epoch) },
+    ...{ pause: quantiles(pause), coordinatorBack: quantiles(back) },
     ...{ stepsRedone, losses, stepsRolledBack },
     needlessRollbacks: countNeedlessRollbacks(moments, workers),
   };
@@ -114,14 +118,14 @@ function findLoss(after: readonly Moment[], worker: string): number | null {
  * When the generation that follows had done something: a step, or an evaluation that was cut off in the one before;
  * null when the coordinator died before.
  */
-function firstWorkOfNext(after: readonly Moment[]): number | null {
+function firstWorkOfNext(after: readonly Moment[]): { atMs: number; kind: 'step' | 'epoch' } | null {
   let isNext = false;
   for (const moment of after) {
     if (moment.what === 'fault' && moment.kind === 'coordinator') return null;
     if (moment.what !== 'event') continue;
     const { kind } = moment.event;
     if (kind === 'recovered' || kind === 'rolled-back') isNext = true;
-    if ((kind === 'step' || kind === 'epoch') && isNext) return moment.atMs;
+    if ((kind === 'step' || kind === 'epoch') && isNext) return { atMs: moment.atMs, kind };
   }
   return null;
 }

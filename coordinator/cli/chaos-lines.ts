@@ -78,13 +78,14 @@ function describeSaid(event: WatchedEvent): string[] {
 /** The result as a person reads it. `silenceSeconds` is the run's silence limit. */
 export function renderChaosResult(result: ChaosResult, silenceSeconds: number): string[] {
   const { figures, undisturbed, disturbed, goodput, equal } = result;
-  const { detection, stepping, pause, coordinatorBack, stepsRedone, losses } = figures;
+  const { detection, stepping, evaluating, pause, coordinatorBack, stepsRedone, losses } = figures;
   const stepSeconds = (undisturbed.seconds / Math.max(undisturbed.steps, 1)).toFixed(1);
   const rows = [
     ['', 'times', 'p50', 'p95', 'aim'],
     row('killed worker noticed', detection.closed, '0.5 s'),
     row('silent worker noticed', detection.silent, `${silenceSeconds} s, the silence limit`),
-    row('next step, or evaluation, after that', stepping, `3 s; an undisturbed step takes ${stepSeconds} s`),
+    row('next step after that', stepping, `3 s; an undisturbed step takes ${stepSeconds} s`),
+    row('rest of an evaluation after that', evaluating, noFigure),
     row('pause when a worker joins or leaves', pause, '2 s'),
     row('stepping again after the coordinator died', coordinatorBack, noFigure),
   ].filter(([, times], index) => index === 0 || times !== '0');

@@ -37,6 +37,7 @@ describe('what faults cost', () => {
         silent: { count: 1, p50: 5, p95: 5, largest: 5 },
       },
       stepping: { count: 2, p50: 1, p95: 1.15, largest: 1.15 },
+      evaluating: null,
       pause: { count: 1, p50: 0.7, p95: 0.7, largest: 0.7 },
       coordinatorBack: null,
       ...{ stepsRedone: 1, losses: 2, stepsRolledBack: 0, needlessRollbacks: 0 },
@@ -44,12 +45,14 @@ describe('what faults cost', () => {
     expect(trainingSeconds(moments)).toBe(10);
   });
 
-  it('counts an evaluation that was cut off as done when it is, before the next step', () => {
+  it('tells the rest of an evaluation that was cut off from a step', () => {
     const moments = [
       ...[step(500, 0), fault(800, 'kill', 'worker-1'), lost(900, 'worker-1')],
       ...[recovered(1_500, 'loss', 'worker-1'), said(2_900, { kind: 'epoch', epoch: 0 }), step(5_000, 1)],
     ];
-    expect(measureFaults(moments, 2)).toMatchObject({ stepping: { count: 1, p50: 2 }, stepsRedone: 0 });
+    expect(measureFaults(moments, 2)).toMatchObject({
+      ...{ stepping: null, evaluating: { count: 1, p50: 2 }, stepsRedone: 0 },
+    });
   });
 
   it('counts what the death of the coordinator has taken again', () => {
@@ -81,6 +84,7 @@ describe('what faults cost', () => {
     expect(measureFaults([step(0, 0), fault(1, 'stop', 'worker-0'), step(2, 1)], 2)).toMatchObject({
       detection: { closed: null, silent: null },
       stepping: null,
+      evaluating: null,
     });
   });
 });
