@@ -16,7 +16,7 @@ import { endOnSignals, mustRun, runCommand } from './setup/run-command.mjs';
  * @property {string[]} packages as `go build` takes them; `tool` is what go.mod lists as such
  * @property {string} [versioned] the module whose version the programs report, as Kubernetes' do
  * @property {boolean} [brief] they run for moments, and need not be fast
- * @property {string[]} [links] other names of the one program
+ * @property {Record<string, string[]>} [links] other names of a program
  */
 
 /** Whether this machine can build Go programs. */
@@ -55,10 +55,10 @@ export async function buildGoPrograms(folder, report, env = process.env) {
  */
 async function build(folder, built, report) {
   /** @type {Module} */
-  const { packages, versioned, brief = false, links = [] } = readJson(join(folder, 'programs.json'));
+  const { packages, versioned, brief = false, links = {} } = readJson(join(folder, 'programs.json'));
   const incoming = mkdtempSync(join(dirname(built), '.incoming-'));
   const began = Date.now();
-  report.say(`building the Go programs of ${folder}, once; Kubernetes takes about ten minutes, others two`);
+  report.say(`building the Go programs of ${folder}, once; a whole Kubernetes takes about ten minutes`);
   try {
     const flags = ['-s', '-w', ...(versioned ? await versionFlags(folder, versioned) : [])].join(' ');
     // What optimises programs is a quarter of the time in which they are built.
@@ -70,8 +70,9 @@ async function build(folder, built, report) {
       doing: `Building the Go programs of ${folder}`,
       remedy: 'They need Go, its module proxy and 4 GB of memory.',
     });
-    const [program] = readdirSync(incoming);
-    for (const other of links) link(join(incoming, other), String(program));
+    for (const [program, others] of Object.entries(links)) {
+      for (const other of others) link(join(incoming, other), program);
+    }
     replaceFolder(incoming, built);
   } finally {
     rmSync(incoming, { recursive: true, force: true });
@@ -104,7 +105,7 @@ async function versionFlags(folder, module) {
  */
 async function digest(folder) {
   const hash = createHash('sha256');
-  for (const name of readdirSync(folder).sort()) {
+  for (const name of readdirSync(folder, { encoding: 'utf8', recursive: true }).sort()) {
     if (/\.(go|json|mod|sum)$/.test(name)) hash.update(`${name}\n`).update(readFileSync(join(folder, name)));
   }
   const { code, stdout } = await runCommand('go', ['env', 'GOVERSION', 'GOOS', 'GOARCH']);

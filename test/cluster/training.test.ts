@@ -35,14 +35,12 @@ beforeAll(async () => {
   const missing = await missingRequirements();
   if (missing !== null) throw new Error(`npm run test:cluster: ${missing}`);
   folder = mkdtempSync(path.join(tmpdir(), 'rondo-reference-'));
-  const kubernetes = await buildGoPrograms(path.join(here, 'programs/kube'));
-  const coredns = await buildGoPrograms(path.join(here, 'programs/coredns'));
-  const helm = await buildGoPrograms(path.join(here, 'programs/helm'));
+  const programs = await buildGoPrograms(path.join(here, 'programs'));
   say('programs are there');
   const images = imagesGiven ?? path.join(tmpdir(), 'rondo-cluster-images');
-  if (imagesGiven === undefined) await buildImages(images, path.join(coredns, 'coredns'));
+  if (imagesGiven === undefined) await buildImages(images, path.join(programs, 'coredns'));
   say('images are built');
-  cluster = await startCluster({ kubernetes, helm: path.join(helm, 'helm'), images });
+  cluster = await startCluster({ programs, images });
   say('Kubernetes is up');
 });
 

@@ -27,23 +27,19 @@ export interface PortForward {
 /**
  * A whole Kubernetes on this machine: control plane, one node, DNS, one local volume.
  *
- * @param o.kubernetes folder of its programs. @param o.helm the program. @param o.images folder of archives that the node is given.
+ * @param o.programs folder of what test/cluster/programs builds. @param o.images folder of archives that the node is given.
  */
-export async function startCluster(o: {
-  kubernetes: string;
-  helm: string;
-  images: string;
-}): Promise<Cluster> {
-  const place = placeOf(o.kubernetes);
+export async function startCluster(o: { programs: string; images: string }): Promise<Cluster> {
+  const place = placeOf(o.programs);
   await stopCluster(place);
   mkdirSync(place.folder, { recursive: true });
   const kubectl = (args: readonly string[], input?: string) =>
-    run(path.join(o.kubernetes, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args], input);
+    run(path.join(o.programs, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args], input);
   const cluster: Cluster = {
     kubectl,
-    helm: (args) => run(o.helm, [`--kubeconfig=${place.kubeconfig}`, ...args]),
+    helm: (args) => run(path.join(o.programs, 'helm'), [`--kubeconfig=${place.kubeconfig}`, ...args]),
     forwardPort: (args) =>
-      forwardPort(path.join(o.kubernetes, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args]),
+      forwardPort(path.join(o.programs, 'kubectl'), [`--kubeconfig=${place.kubeconfig}`, ...args]),
     stop: () => stopCluster(place),
   };
   try {
