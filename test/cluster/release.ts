@@ -49,14 +49,15 @@ export function openRelease(cluster: Cluster, name: string, namespace: string) {
       return lines.map((line) => (JSON.parse(line) as { tokenId: string }).tokenId);
     },
 
-    /** Waits until `more` steps have been committed by so many workers after now. */
-    async trainsOn(worldSize: number, more = 2): Promise<void> {
+    /** Waits until `more` steps have been committed by so many workers after now; gives how many there are then. */
+    async trainsOn(worldSize: number, more = 2): Promise<number> {
       const before = (await waitFor('the ledger', committedSteps, { withinMs })).length;
-      await waitFor(
-        `${more} more steps of ${worldSize} workers`,
+      return waitFor(
+        `${more} more steps of ${worldSize} workers, before the run ends`,
         async () => {
-          const since = (await committedSteps()).slice(before);
-          return since.filter(({ shares }) => shares.length === worldSize).length >= more;
+          const steps = await committedSteps();
+          const those = steps.slice(before).filter(({ shares }) => shares.length === worldSize);
+          return those.length >= more && steps.length;
         },
         { withinMs },
       );
