@@ -5,31 +5,19 @@ import type { Effect, RunResult } from '../../coordinator/membership/membership-
 import type { Membership } from '../../coordinator/membership/membership-state.js';
 import { awaitReturn } from '../../coordinator/membership/reattach.js';
 import type { ChangeCause } from '../../coordinator/telemetry/run-events.js';
-import { samplesAt, shareOfStep } from '../../plan/phases.js';
-import type { Assignment, CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
-import { StateSource } from '../../proto/gen/coordinator.js';
+import type { CoordinatorMessage, Recorded } from '../../proto/gen/coordinator.js';
 import { isRecorded, isReport } from '../../worker/session/coordinator-link.js';
 import {
   type Driver,
   driveMembership,
-  epochMessage,
-  evaluationMessage,
   failedMessage,
-  finishedMessage,
   heartbeatMessage,
   idsOf,
   type Message,
   placeByWindows,
-  planOf,
-  readyMessage,
   registerMessage,
-  standbyMessage,
-  stepMessage,
 } from './membership-driver.js';
-
-/** As the driver's rules have it. */
-const stepsPerEpoch = 4;
-const validCount = 4;
+import { addressOf, copiesFrom, type ModelWorker, openModelWorkers, unassigned } from './model-worker.js';
 
 /** What may happen to a cluster; `worker` counts the processes' ids. */
 export type Happening =
@@ -49,43 +37,16 @@ export type Happening =
   | { readonly kind: 'crash' }
   | { readonly kind: 'wait'; readonly ms: number };
 
-/** What a worker is at. */
-type Occupation =
-  | { readonly kind: 'opening' }
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'loading'; readonly assignment: Assignment }
-  | { readonly kind: 'ready'; readonly assignment: Assignment }
-  | { readonly kind: 'training'; readonly assignment: Assignment; readonly todo: readonly Message[] }
-  | { readonly kind: 'summing'; readonly assignment: Assignment }
-  | { readonly kind: 'ended'; readonly assignment: Assignment };
-
-/** At a step's end: to take no more steps, and perhaps to keep the state then. */
-type StopVote = 'go on' | 'stop' | 'keep';
-
-interface Process {
+interface Process extends ModelWorker {
   readonly id: string;
-  readonly port: number;
   /** Null until it has found the coordinator again. */
   session: number | null;
-  hung: boolean;
   /** What it was told while it hung. */
   inbox: CoordinatorMessage[];
-  /** What it was assigned to last. */
-  assigned: bigint | null;
-  /** Reports that the coordinator may not have recorded. */
-  kept: Message[];
   /** What it has said, and was not heard yet. */
   outbox: Message[];
   /** It was told to end, and does so when it has waited long enough for Goodbye. */
   leaving: boolean;
-  occupation: Occupation;
-  /** After how many steps its state is. */
-  held: number | null;
-  /** Of the next step, which was cut off: the micro-batches that it has computed. */
-  computed: number[];
-  /** The batches of the validation set that it has evaluated in its state: a sample each. */
-  evaluated: number[];
-  vote: StopVote;
 }
 
 /**
@@ -129,9 +90,8 @@ export function openClusterModel(o: {
     ...{ worldSize: workers, minWorkers, maxWorkers: workers },
     ...(windows ? { placePartitions: placeByWindows } : {}),
   });
+  const { stepsPerEpoch } = driver.rules;
   const processes = new Map<string, Process>();
-  /** What ranks have put into the sum of a step, by generation and step: by rank, what it votes for. */
-  const sums = new Map<string, Map<number, StopVote>>();
   const committed: number[] = [];
   const [evaluated, digested] = [new Set<number>(), new Set<number>()];
   const closedEpochs: number[] = [];
@@ -149,6 +109,7 @@ export function openClusterModel(o: {
     if (process.outbox.length > 0) process.outbox.push(message);
     else perform(driver.say(process.session, message));
   };
+  const training = openModelWorkers({ rules: driver.rules, totalSteps, workers: processes, say });
   let begun: Decided['begun'] = null;
   const perform = (effects: readonly Effect[]) => {
     for (const effect of effects) {
@@ -215,55 +176,19 @@ export function openClusterModel(o: {
     else hear(process, message);
   };
   const hear = (process: Process, message: CoordinatorMessage['message']) => {
-    if (message === undefined) return;
-    const { occupation } = process;
-    if (message.$case === 'welcome') welcome(process, message.value.attached);
-    if (message.$case === 'assignment') {
-      expect(occupation.kind).toMatch(/idle|ended/);
-      process.occupation = { kind: 'loading', assignment: message.value };
-      process.assigned = message.value.generation;
-      process.vote = 'go on';
-    }
-    if (message.$case === 'begin' && occupation.kind === 'ready') {
-      expect(process.held).toBe(Number(occupation.assignment.startStep));
-      process.kept = [];
-      const { assignment } = occupation;
-      process.occupation = { kind: 'training', assignment, todo: beginWith(process, assignment) };
-    }
-    if (message.$case === 'stop' && process.vote !== 'keep') {
-      process.vote = message.value.keepsState ? 'keep' : 'stop';
-    }
-    if (message.$case === 'interrupt') interrupted.push({ process, generation: message.value.generation });
+    if (message?.$case === 'welcome') welcome(process, message.value.attached);
+    else training.hear(process, message);
   };
-  /** Those that have been told to end their generation and have not answered yet. */
-  const interrupted: { process: Process; generation: bigint }[] = [];
-
   const welcome = (process: Process, attached: Recorded | undefined) => {
-    if (attached !== undefined) {
-      process.outbox = process.kept.filter((message) => !isRecorded(message, attached));
-      return;
-    }
-    forget(process);
-    Object.assign(process, {
-      occupation: { kind: 'opening' },
-      kept: [],
-      held: null,
-      ...{ computed: [], evaluated: [] },
-      assigned: null,
-    });
-  };
-  /** It need not answer any more. */
-  const forget = (process: Process) => {
-    for (let at = interrupted.length - 1; at >= 0; at -= 1) {
-      if (interrupted[at]!.process === process) interrupted.splice(at, 1);
-    }
+    if (attached === undefined) Object.assign(process, unassigned());
+    else process.outbox = process.kept.filter((message) => !isRecorded(message, attached));
   };
   const register = (process: Process) => {
     process.session = nextSession;
     nextSession += 1;
     const { occupation, assigned } = process;
-    const training = occupation.kind === 'training' || occupation.kind === 'summing';
-    const attachment = assigned === null ? undefined : { generation: assigned, training };
+    const isTraining = occupation.kind === 'training' || occupation.kind === 'summing';
+    const attachment = assigned === null ? undefined : { generation: assigned, training: isTraining };
     // Each on a machine of its own.
     const message = registerMessage(process.id, process.port, undefined, attachment, process.id);
     perform(driver.say(process.session, message));
@@ -290,20 +215,6 @@ export function openClusterModel(o: {
     driver.state = awaitReturn(driver.rules, left, driver.nowMs);
   };
 
-  const answerInterrupt = (process: Process): boolean => {
-    const at = interrupted.findIndex((each) => each.process === process);
-    if (at < 0) return false;
-    const { generation } = interrupted[at]!;
-    interrupted.splice(at, 1);
-    // What it has put into the sum, it has computed.
-    if (process.occupation.kind === 'summing') {
-      process.computed = shareOf(process.occupation.assignment, process.held!);
-    }
-    process.occupation = { kind: 'idle' };
-    const { held, computed, evaluated } = process;
-    say(process, standbyMessage(generation, held ?? undefined, `state-${held}`, computed, evaluated));
-    return true;
-  };
   const act = (process: Process): boolean => {
     if (process.hung) return false;
     const [next] = process.session === null ? [] : process.outbox.splice(0, 1);
@@ -311,24 +222,7 @@ export function openClusterModel(o: {
       perform(driver.say(process.session!, next));
       return true;
     }
-    const { occupation } = process;
-    // It may hear of the interruption only after the next thing that it does.
-    const isLate = occupation.kind === 'summing' && canApply(process, occupation.assignment);
-    if (!isLate && answerInterrupt(process)) return true;
-    switch (occupation.kind) {
-      case 'opening':
-        process.occupation = { kind: 'idle' };
-        say(process, standbyMessage());
-        return true;
-      case 'loading':
-        return load(process, occupation.assignment);
-      case 'training':
-        return train(process, occupation);
-      case 'summing':
-        return apply(process, occupation.assignment);
-      default:
-        return false;
-    }
+    return training.act(process);
   };
   /** Sooner or later, beside what it does. */
   const reconnect = (process: Process): boolean => {
@@ -336,108 +230,14 @@ export function openClusterModel(o: {
     register(process);
     return true;
   };
-  const load = (process: Process, assignment: Assignment): boolean => {
-    const { stateSource, statePeerAddress, generation } = assignment;
-    const step = Number(assignment.startStep);
-    if (stateSource === StateSource.STATE_SOURCE_OWN) expect(process.held).toBe(step);
-    if (stateSource === StateSource.STATE_SOURCE_PEER) {
-      const source = [...processes.values()].find((each) => addressOf(each) === statePeerAddress);
-      if (source === undefined || source.held !== step) {
-        process.occupation = { kind: 'ended', assignment };
-        say(process, failedMessage('unavailable', 'nobody to copy from', generation));
-        return true;
-      }
-      // One that hangs sends nothing; the coordinator will notice.
-      if (source.hung) return false;
-    }
-    if (process.held !== step) Object.assign(process, { computed: [], evaluated: [] });
-    process.held = step;
-    // Nobody takes from it what it has.
-    if (assignment.startShare !== undefined) {
-      expect(assignment.startShare.microBatches).toEqual(expect.arrayContaining(process.computed));
-    }
-    expect(assignment.startShare === undefined && process.computed.length > 0).toBe(false);
-    expect(assignment.startEvaluation?.microBatches ?? []).toEqual(expect.arrayContaining(process.evaluated));
-    process.occupation = { kind: 'ready', assignment };
-    say(process, readyMessage(`state-${step}`, step, generation));
-    return true;
-  };
-  const train = (process: Process, { assignment, todo }: Extract<Occupation, { kind: 'training' }>) => {
-    const [message, ...rest] = todo;
-    if (message !== undefined) {
-      process.occupation =
-        message.$case === 'finished'
-          ? { kind: 'ended', assignment }
-          : { kind: 'training', assignment, todo: rest };
-      if (message.$case === 'evaluation') process.evaluated = message.value.sampleIds;
-      say(process, message);
-      return true;
-    }
-    const key = `${assignment.generation}/${process.held}`;
-    const sum = sums.get(key) ?? new Map<number, StopVote>();
-    sums.set(key, sum.set(assignment.rank, process.vote));
-    process.occupation = { kind: 'summing', assignment };
-    return true;
-  };
-  const canApply = ({ held }: Process, { generation, worldSize }: Assignment) =>
-    sums.get(`${generation}/${held}`)!.size === worldSize;
-  const apply = (process: Process, assignment: Assignment): boolean => {
-    const { generation, rank, worldSize } = assignment;
-    const step = process.held!;
-    if (!canApply(process, assignment)) return false;
-    const votes = [...sums.get(`${generation}/${step}`)!.values()];
-    const taken = step + 1;
-    process.held = taken;
-    Object.assign(process, { computed: [], evaluated: [] });
-    const stops = votes.some((vote) => vote !== 'go on') && taken < totalSteps;
-    const ends: Message[] = [];
-    if (taken % stepsPerEpoch === 0) ends.push(...epochEnd(process, assignment, taken));
-    else if (stops && votes.includes('keep'))
-      ends.push(epochMessage(rank, taken, { generation, whole: false, epoch: epochOf(taken) }));
-    if (stops || taken === totalSteps) ends.push(finishedMessage(taken, stops, generation));
-    process.occupation = { kind: 'training', assignment, todo: ends };
-    const sampleIds = [...samplesAt(planOf(step), shareOf(assignment, step))];
-    say(process, stepMessage(rank, step, worldSize, { generation, sampleIds }));
-    return true;
-  };
-  const shareOf = (assignment: Assignment, step: number): number[] => {
-    const { startShare, startStep, partitions } = assignment;
-    return step === Number(startStep) && startShare !== undefined
-      ? startShare.microBatches
-      : [...shareOfStep(planOf(step), { ...assignment, partitions: partitions?.microBatches ?? null })];
-  };
-  const epochEnd = (process: Process, assignment: Assignment, step: number): Message[] => {
-    const { generation, rank, worldSize, startStep, startEvaluation } = assignment;
-    const all = Array.from({ length: validCount }, (_, id) => id);
-    const ids =
-      step === Number(startStep) && startEvaluation !== undefined
-        ? startEvaluation.microBatches
-        : all.filter((id) => id % worldSize === rank);
-    // It is at its last one when it is cut off.
-    process.evaluated = [...new Set([...process.evaluated, ...ids.slice(0, -1)])];
-    const evaluation = evaluationMessage(rank, step, ids);
-    const epoch = epochOf(step);
-    return [
-      epochMessage(rank, step, { generation, epoch }),
-      { ...evaluation, value: { ...evaluation.value, generation, epoch } } as Message,
-    ];
-  };
-  const beginWith = (process: Process, assignment: Assignment): Message[] => {
-    const step = Number(assignment.startStep);
-    const due = assignment.epochEndDue ? epochEnd(process, assignment, step) : [];
-    return step === totalSteps ? [...due, finishedMessage(step, false, assignment.generation)] : due;
-  };
-
   /** Training goes on without a coordinator, until there is nothing else to do. */
   const actOrReconnect = (process: Process) => act(process) || reconnect(process);
   const start = (worker: number) => {
     const id = `worker-${worker}`;
     if (processes.has(id) || result !== null) return;
     const process: Process = {
-      ...{ id, port: 7000 + nextSession, session: null, hung: false, inbox: [], leaving: false, held: null },
-      ...{ computed: [], evaluated: [] },
-      ...{ vote: 'go on' as const, assigned: null, kept: [], outbox: [] },
-      occupation: { kind: 'opening' },
+      ...{ id, port: 7000 + nextSession, session: null, hung: false, inbox: [], outbox: [], leaving: false },
+      ...{ ...unassigned(), vote: 'go on' },
     };
     processes.set(id, process);
     register(process);
@@ -445,21 +245,15 @@ export function openClusterModel(o: {
   const kill = (process: Process) => {
     noteLoss(process);
     processes.delete(process.id);
-    forget(process);
     if (process.session === null || closed.has(process.session)) return;
     closed.add(process.session);
     perform(driver.dispatch({ kind: 'closed', session: process.session, reason: 'gone' }));
   };
   const noteLoss = (process: Process) => {
     if (driver.state.kind === 'regrouping') met.add('loss while another is heard of');
-    const isCopying = ({ occupation }: Process) =>
-      occupation.kind === 'loading' && occupation.assignment.stateSource === StateSource.STATE_SOURCE_PEER;
-    if (isCopying(process)) met.add('loss while copying');
-    for (const each of processes.values()) {
-      if (!isCopying(each) || each.occupation.kind !== 'loading') continue;
-      const { statePeerAddress } = each.occupation.assignment;
-      if (statePeerAddress === addressOf(process)) met.add('loss of who is copied from');
-    }
+    if (copiesFrom(process) !== null) met.add('loss while copying');
+    const isCopiedFrom = [...processes.values()].some((each) => copiesFrom(each) === addressOf(process));
+    if (isCopiedFrom) met.add('loss of who is copied from');
   };
   const wake = (process: Process) => {
     if (!process.hung) return;
@@ -468,10 +262,8 @@ export function openClusterModel(o: {
     const isOver = session !== null && closed.has(session);
     met.add(isOver ? 'waking after having been lost' : 'waking within the silence limit');
     for (const { message } of process.inbox.splice(0)) hear(process, message);
-    if (isOver && !mayReturn.has(session)) {
-      processes.delete(process.id);
-      forget(process);
-    } else if (isOver) Object.assign(process, { session: null, outbox: [] });
+    if (isOver && !mayReturn.has(session)) processes.delete(process.id);
+    else if (isOver) Object.assign(process, { session: null, outbox: [] });
     else if (process.leaving) say(process, { $case: 'leave', value: {} });
   };
   const beat = () => {
@@ -536,12 +328,4 @@ export function openClusterModel(o: {
 
 function causesOf(state: Membership): readonly ChangeCause[] {
   return 'change' in state && state.change !== null ? state.change.causes : [];
-}
-
-function epochOf(step: number): number {
-  return Math.ceil(step / stepsPerEpoch) - 1;
-}
-
-function addressOf(process: Process): string {
-  return `127.0.0.1:${process.port}`;
 }
