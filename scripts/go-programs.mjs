@@ -15,7 +15,7 @@ import { endOnSignals, mustRun, runCommand } from './setup/run-command.mjs';
  * @typedef {object} Module
  * @property {string[]} packages as `go build` takes them; `tool` is what go.mod lists as such
  * @property {string} [versioned] the module whose version the programs report, as Kubernetes' do
- * @property {boolean} [brief] they run for moments, and need not be fast
+ * @property {string[]} [unoptimised] what need not be fast, as patterns of packages
  * @property {Record<string, string[]>} [links] other names of a program
  */
 
@@ -55,15 +55,15 @@ export async function buildGoPrograms(folder, report, env = process.env) {
  */
 async function build(folder, built, report) {
   /** @type {Module} */
-  const { packages, versioned, brief = false, links = {} } = readJson(join(folder, 'programs.json'));
+  const { packages, versioned, unoptimised = [], links = {} } = readJson(join(folder, 'programs.json'));
   const incoming = mkdtempSync(join(dirname(built), '.incoming-'));
   const began = Date.now();
   report.say(`building the Go programs of ${folder}, once; a whole Kubernetes takes about ten minutes`);
   try {
     const flags = ['-s', '-w', ...(versioned ? await versionFlags(folder, versioned) : [])].join(' ');
-    // What optimises programs is a quarter of the time in which they are built.
-    const unoptimised = brief ? ['-gcflags=all=-N -l'] : [];
-    const choice = ['-trimpath', ...unoptimised, `-ldflags=${flags}`];
+    // What optimises a package is a quarter of the time in which it is built.
+    const plainly = unoptimised.map((pattern) => `-gcflags=${pattern}=-N -l`);
+    const choice = ['-trimpath', ...plainly, `-ldflags=${flags}`];
     await mustRun('go', ['build', ...choice, '-o', `${incoming}/`, ...packages], {
       cwd: folder,
       env: { CGO_ENABLED: '0' },

@@ -16,7 +16,7 @@ import { openRelease } from './release.js';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const chart = path.join(here, '../../deploy/chart');
 /** Long enough for all that happens meanwhile, much of which takes its time however fast steps are. */
-const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? (availableParallelism() > 2 ? 13 : 6));
+const epochs = Number(process.env.RONDO_CLUSTER_EPOCHS ?? (availableParallelism() > 2 ? 13 : 7));
 /** RONDO_CLUSTER_KEEP=1 leaves the cluster for a look; the next call removes it. */
 const keeps = process.env.RONDO_CLUSTER_KEEP !== undefined;
 /** RONDO_CLUSTER_IMAGES names a folder of images that are there already. */
@@ -156,7 +156,7 @@ it('trains to the bits of one machine while pods are killed, scaled, moved, drai
   // There is no other node: the budget keeps minWorkers, and the drain gives up.
   const drain = cluster.kubectl([
     ...['drain', nodeName, '--pod-selector=app.kubernetes.io/component=worker'],
-    ...['--delete-emptydir-data', '--timeout=20s'],
+    ...['--delete-emptydir-data', '--timeout=10s'],
   ]);
   await expect(drain).rejects.toThrow("as it would violate the pod's disruption budget");
   await release.trainsOn(1);
