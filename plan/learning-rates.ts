@@ -1,4 +1,5 @@
-import { layerGroupCount } from './run-config.js';
+/** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
+export const layerGroupCount = 3;
 
 /**
  * One number: the same for every group. `{min, max}`: fastai's slice(min, max). `{max}`: fastai's slice(max).

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { layerGroupCount } from './learning-rates.js';
 
 export const archs = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'] as const;
 export type Arch = (typeof archs)[number];
@@ -24,9 +25,6 @@ export type HeadKind = (typeof headKinds)[number];
 /** What is done to training images: see plan/augmentation.ts. */
 export const augmentKinds = ['none', 'flip', 'fastai'] as const;
 export type AugmentKind = (typeof augmentKinds)[number];
-
-/** Early to late: [stem, layer1, layer2], [layer3, layer4], [head]. */
-export const layerGroupCount = 3;
 
 const count = z.int().nonnegative();
 const share = z.number().min(0).max(1);

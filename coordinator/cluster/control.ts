@@ -8,6 +8,7 @@ import {
 } from '../../proto/gen/control.js';
 import { type RunStatus, runStatusSchema } from '../../proto/run-status.js';
 import { RondoError } from '../../runtime/errors.js';
+import { toGrpc } from '../../runtime/grpc/answer-error.js';
 import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import { bearToken, type RunCredentials, tokenCredentials } from '../../runtime/grpc/credentials.js';
@@ -78,7 +79,7 @@ export function controlService(current: () => RunControl): ControlServer {
       try {
         callback(null, { statusJson: JSON.stringify(current().status()) });
       } catch (thrown) {
-        callback(RondoError.from(thrown).toGrpc());
+        callback(toGrpc(thrown));
       }
     },
     async scale({ request }, callback) {
@@ -86,7 +87,7 @@ export function controlService(current: () => RunControl): ControlServer {
         const { starting, stopping } = await current().scale(request.workers);
         callback(null, { starting: [...starting], stopping: [...stopping] });
       } catch (thrown) {
-        callback(RondoError.from(thrown).toGrpc());
+        callback(toGrpc(thrown));
       }
     },
     readLog(call) {

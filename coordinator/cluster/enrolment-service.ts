@@ -8,6 +8,7 @@ import {
   EnrolmentService,
 } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
+import { toGrpc } from '../../runtime/grpc/answer-error.js';
 import { callerOf } from '../../runtime/grpc/caller.js';
 import { type AnonymousService, failCall } from '../../runtime/grpc/server.js';
 import type { Authority } from './authority.js';
@@ -40,7 +41,7 @@ function refuseAll(): UntypedServiceImplementation {
     remedy: 'join with a token and the hash that the coordinator prints: `worker join --token … --ca-hash …`',
   });
   const refuse: handleUnaryCall<unknown, unknown> = (call, callback?: Answer) =>
-    callback === undefined ? failCall(call, error) : callback(error.toGrpc());
+    callback === undefined ? failCall(call, error) : callback(toGrpc(error));
   return Object.fromEntries(Object.keys(CoordinatorService).map((method) => [method, refuse]));
 }
 
@@ -59,6 +60,6 @@ export function renewalHandler(authority: Authority | null): CoordinatorServer['
 function answer(certificate: Promise<Certificate>, callback: Answer): Promise<void> {
   return certificate.then(
     (value) => callback(null, value),
-    (thrown: unknown) => callback(RondoError.from(thrown).toGrpc()),
+    (thrown: unknown) => callback(toGrpc(thrown)),
   );
 }

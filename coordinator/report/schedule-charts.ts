@@ -1,6 +1,7 @@
+import { layerGroupCount } from '../../plan/learning-rates.js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import { planRates, totalSteps } from '../../plan/phases.js';
-import { layerGroupCount, type RunConfig } from '../../plan/run-config.js';
+import type { RunConfig } from '../../plan/run-config.js';
 import { largest, smallest } from '../../runtime/extremes.js';
 import type { Point } from './charts/lines.js';
 import { linearScale, logarithmicScale, niceDomain } from './charts/scales.js';

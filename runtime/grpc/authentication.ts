@@ -1,5 +1,5 @@
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
-import { RondoError } from '../errors.js';
+import { toGrpc } from './answer-error.js';
 import type { ConnectionGuard } from './connection-guard.js';
 import type { Remote } from './refusals.js';
 
@@ -29,7 +29,7 @@ export function authentication(
               if (prove({ path, metadata, remote })) guard.authenticated(remote);
             } catch (thrown) {
               // Nothing of the call was read yet, and nothing will be.
-              return call.sendStatus(RondoError.from(thrown).toGrpc());
+              return call.sendStatus(toGrpc(thrown));
             }
             proceed(metadata);
           },

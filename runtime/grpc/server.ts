@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { RondoError } from '../errors.js';
 import { formatHostPort, parseHostPort, requireLoopback } from '../host-port.js';
+import { toGrpc } from './answer-error.js';
 import { authentication } from './authentication.js';
 import { noteCaller } from './caller.js';
 import { type ConnectionGuard, defaultHandshakeMs, guardConnections, keyOf } from './connection-guard.js';
@@ -195,7 +196,7 @@ export function failCall(
   call: { emit(event: 'error', error: Partial<ServiceError>): unknown },
   thrown: unknown,
 ): void {
-  call.emit('error', RondoError.from(thrown).toGrpc());
+  call.emit('error', toGrpc(thrown));
 }
 
 function listen(listener: SocketServer, host: string, port: number): Promise<number> {

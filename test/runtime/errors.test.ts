@@ -1,6 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { type ErrorCode, RondoError } from '../../runtime/errors.js';
+import { type ErrorCode, grpcStatuses, RondoError } from '../../runtime/errors.js';
+import { toGrpc } from '../../runtime/grpc/answer-error.js';
 
 // A Record, so that a new code cannot be forgotten here.
 const exitCodes: Record<ErrorCode, number> = {
@@ -34,7 +35,8 @@ describe.each(codes)('an error of code %s', (code) => {
   });
 
   it('keeps them over gRPC', () => {
-    expect(parts(RondoError.from(Object.assign(new Error('x'), error.toGrpc())))).toEqual(parts(error));
+    expect(parts(RondoError.from(Object.assign(new Error('x'), toGrpc(error))))).toEqual(parts(error));
+    expect(status[grpcStatuses[code]]).toBe(code.toUpperCase().replaceAll('-', '_'));
   });
 
   it('ends a program with its exit code', () => {
@@ -66,7 +68,7 @@ describe('what is read as an error', () => {
 
 it('fits a status of gRPC whatever its length, and with half of a surrogate pair', () => {
   const long = new RondoError('internal', `\ud800${'ü'.repeat(100_000)}`, { remedy: 'é'.repeat(100_000) });
-  const { details, metadata } = long.toGrpc();
+  const { details, metadata } = toGrpc(long);
   expect(encodeURI(details).length).toBeLessThan(32_768);
   expect(metadata.get('rondo-remedy-bin')[0]!.length).toBeLessThan(16_384);
 });

@@ -6,7 +6,6 @@ import { allocateSumMemory, type SumMemory } from '../arithmetic/reduction-vecto
 import { beginAverage, initialState } from '../model/initialize.js';
 import { openProgram, type Program, type ReductionLayout } from '../model/program.js';
 import { overlayPretrained } from '../model/weights/load-pretrained.js';
-import { readWeights } from '../model/weights/read-weights.js';
 import type { ComputeOperations } from '../training/compute.js';
 
 /** The operations on a TensorFlow program, which `open` builds in the calling thread. */
@@ -32,10 +31,12 @@ export function createOperations(): ComputeOperations {
       }
       return { kernels: opened.kernels(), state: opened.state, reductions, vectors };
     },
-    initialize(into, seed, pretrained) {
+    async initialize(into, seed, pretrained) {
       const layout = program().state;
       initialState(layout, seed, into);
       if (pretrained) {
+        // What reads files of weights is not loaded by workers that copy their state from another.
+        const { readWeights } = await import('../model/weights/read-weights.js');
         overlayPretrained(into, layout, readWeights(pretrained));
         beginAverage(into, layout);
       }

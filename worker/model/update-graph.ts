@@ -1,5 +1,5 @@
+import { layerGroupCount } from '../../plan/learning-rates.js';
 import type { Trainable } from '../../plan/run-config.js';
-import { layerGroupCount } from '../../plan/run-config.js';
 import type { Graph, Node, Tensor } from '../tensorflow/graph.js';
 import { add, divide, multiply, subtract } from '../tensorflow/ops/arithmetic.js';
 import { reshape, split } from '../tensorflow/ops/arrays.js';

@@ -63,7 +63,7 @@ export interface ComputeOperations {
   /**
    * Fills `into` with the state that a run starts from (the seed's, then the pretrained file's) and loads it.
    */
-  initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): void;
+  initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Promise<void>;
   load(state: Float32Array): void;
   save(into: Float32Array): void;
   /**
@@ -100,5 +100,5 @@ export interface ComputeOperations {
 export type Compute = {
   [Name in keyof ComputeOperations]: (
     ...inputs: Parameters<ComputeOperations[Name]>
-  ) => Promise<ReturnType<ComputeOperations[Name]>>;
+  ) => Promise<Awaited<ReturnType<ComputeOperations[Name]>>>;
 };

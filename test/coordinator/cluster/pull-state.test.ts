@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { pullState } from '../../../coordinator/cluster/pull-state.js';
 import type { StateChunk } from '../../../proto/gen/coordinator.js';
 import { RondoError } from '../../../runtime/errors.js';
+import { toGrpc } from '../../../runtime/grpc/answer-error.js';
 import { testCredentials } from '../../support/credentials.js';
 import { type PeerStateServer, servePeerState } from '../../support/peer-state-server.js';
 
@@ -104,7 +105,7 @@ describe('pullState', () => {
 
   it('carries what the worker answers', async () => {
     const server = await servePeerState((call) => {
-      call.emit('error', new RondoError('aborted', 'that generation is over').toGrpc());
+      call.emit('error', toGrpc(new RondoError('aborted', 'that generation is over')));
     });
     servers.push(server);
     await expect(pullState(server.address, request())).rejects.toMatchObject({
