@@ -1,21 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { StateSource } from '../../../proto/gen/coordinator.js';
 import {
-  assigned,
   assignments,
   beat,
   driveMembership,
   driveRunning,
   epochMessage,
   evaluationMessage,
-  failedMessage,
   finishedMessage,
   heartbeatMessage,
   interruptedAtOnce,
   join,
   onlyLoss,
   onlyRejection,
-  placeByWindows,
   readyMessage,
   registerMessage,
   sent,
@@ -87,83 +84,6 @@ describe('a loss', () => {
       shares: [Uint32Array.of(0, 1, 2, 3), Uint32Array.of(4, 5, 6, 7)],
     });
     expect(driver.of('recovered')[0]!.value.stepsRedone).toBe(0);
-  });
-
-  it('leaves survivors what they computed of the step that was cut off, and divides what the dead had to do', () => {
-    const driver = driveRunning(3, 4);
-    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
-    driver.say(11, standbyMessage(1n, 4, 'state-4', [2]));
-    driver.say(12, standbyMessage(1n, 4, 'state-4', [3]));
-    const shares = assigned(driver, 2n).map(({ startShare }) => startShare?.microBatches);
-    expect(shares).toEqual([
-      [0, 2],
-      [1, 3],
-    ]);
-    for (const session of [11, 12]) driver.say(session, readyMessage('state-4', 4, 2n));
-    const begun = driver.of('decided').at(-1)!.value.begun;
-    expect(begun).toMatchObject({ number: 2n, startDivision: shares });
-    // Should one of them be lost before it says that it took the step, the other one's state says so.
-    const samples = [0, 1, 4, 5].map((place) => 32 + place);
-    driver.say(11, stepMessage(0, 4, 2, { generation: 2n, sampleIds: samples }));
-    driver.dispatch({ kind: 'closed', session: 12, reason: 'gone' });
-    driver.say(11, standbyMessage(2n, 5));
-    driver.say(11, readyMessage('state-5', 5, 3n));
-    expect(driver.of('stepCommitted').at(-1)!.value).toMatchObject({
-      ...{ step: 4, generation: 2n },
-      shares: [Uint32Array.from(samples), Uint32Array.of(34, 35, 38, 39)],
-    });
-    expect(assigned(driver, 3n)[0]!.startShare).toBeUndefined();
-  });
-
-  it('places the partitions of the shards anew, and tells each rank its own', () => {
-    const driver = driveRunning(3, 4, { placePartitions: placeByWindows });
-    const before = placeByWindows(['here', 'here', 'here'])!;
-    const told = (generation: bigint) =>
-      assigned(driver, generation).map(({ partitions }) => partitions?.microBatches);
-    expect(told(1n)).toEqual(before);
-    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
-    driver.say(20, registerMessage('worker-9', 7_009, undefined, undefined, 'elsewhere'));
-    driver.say(20, standbyMessage());
-    for (const session of [11, 12]) driver.say(session, standbyMessage(1n, 4, 'state-4'));
-    const after = placeByWindows(['here', 'here', 'elsewhere'])!;
-    expect(after).not.toEqual(before);
-    expect(told(2n)).toEqual(after);
-    for (const session of [11, 12, 20]) driver.say(session, readyMessage('state-4', 4, 2n));
-    expect(driver.of('decided').at(-1)!.value.begun).toMatchObject({ number: 2n, partitions: after });
-    // One that took the step is lost before it said so: its share follows from its partitions.
-    const samplesOf = (rank: number) => after[rank]!.flatMap((own) => [32 + 2 * own, 33 + 2 * own]);
-    for (const [rank, session] of [11, 12].entries()) {
-      driver.say(session, stepMessage(rank, 4, 3, { generation: 2n, sampleIds: samplesOf(rank) }));
-    }
-    driver.dispatch({ kind: 'closed', session: 20, reason: 'gone' });
-    for (const session of [11, 12]) driver.say(session, standbyMessage(2n, 5));
-    for (const session of [11, 12]) driver.say(session, readyMessage('state-5', 5, 3n));
-    expect(driver.of('stepCommitted').at(-1)!.value).toMatchObject({
-      ...{ step: 4, generation: 2n },
-      shares: [0, 1, 2].map((rank) => Uint32Array.from(samplesOf(rank))),
-    });
-  });
-
-  it('divides of an evaluation that was cut off what nobody has evaluated', () => {
-    const driver = driveRunning(3);
-    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
-    driver.say(11, standbyMessage(1n, 4, 'state-4', [], [1]));
-    driver.say(12, standbyMessage(1n, 4, 'state-4', [], [3]));
-    expect(assigned(driver, 2n).map(({ startEvaluation }) => startEvaluation?.microBatches)).toEqual([
-      [0, 1],
-      [2, 3],
-    ]);
-  });
-
-  it('counts nothing that was computed of an earlier step than the one that is adopted', () => {
-    const driver = driveRunning(3, 4);
-    driver.dispatch({ kind: 'closed', session: 10, reason: 'gone' });
-    driver.say(11, stepMessage(1, 4, 3));
-    driver.say(11, standbyMessage(1n, 5));
-    driver.say(12, standbyMessage(1n, 4, 'state-4', [3], [2]));
-    for (const { startShare, startEvaluation } of assigned(driver, 2n)) {
-      expect([startShare, startEvaluation]).toEqual([undefined, undefined]);
-    }
   });
 
   it('commits a step that a survivor reports after it was interrupted, too', () => {
@@ -282,68 +202,5 @@ describe('a loss', () => {
       code: 'data-loss',
       message: expect.stringMatching(/different states after step 0: worker-0 \(rank 0\) reported .*bent/),
     });
-  });
-});
-
-describe('failure', () => {
-  it.each(['resource-exhausted', 'internal', 'data-loss', 'cancelled'])(
-    'of a worker by %s is its own',
-    (code) => {
-      const driver = driveRunning();
-      driver.say(11, failedMessage(code, 'the disk is full'));
-      expect(onlyRejection(driver)).toMatchObject({
-        code,
-        message: 'worker worker-1 (rank 1) failed at step 0: the disk is full',
-      });
-    },
-  );
-
-  it('with a code that nobody knows is internal', () => {
-    const driver = driveRunning();
-    driver.say(11, failedMessage('no-such-code', 'oh'));
-    expect(onlyRejection(driver).code).toBe('internal');
-  });
-
-  it('before any generation ends the run too', () => {
-    const driver = driveMembership();
-    driver.say(10, registerMessage('worker-0', 7000));
-    driver.say(10, failedMessage('failed-precondition', 'no runtime', 0n));
-    expect(onlyRejection(driver).message).toMatch(/worker-0 failed at step 0: no runtime/);
-  });
-
-  it('that a peer caused interrupts all, whether or not that peer is lost', () => {
-    const driver = driveRunning(3);
-    driver.say(10, failedMessage('unavailable', 'rank 2 does not answer'));
-    expect(sent(driver, 'interrupt')).toEqual([10, 11, 12]);
-    for (const session of [10, 11]) driver.say(session, standbyMessage(1n, 0));
-    driver.dispatch({ kind: 'closed', session: 12, reason: 'its connection broke' });
-    expect(onlyLoss(driver)).toBe('worker-2 (rank 2) at step 0: its connection broke');
-    expect(assignments(driver, 2n).map(({ session }) => session)).toEqual([10, 11]);
-  });
-
-  it('of peers to reach each other, again and again, ends the run', () => {
-    const driver = driveRunning(2);
-    for (let generation = 1n; driver.of('rejected').length === 0; generation += 1n) {
-      expect(generation).toBeLessThan(20n);
-      driver.say(10, failedMessage('unavailable', 'rank 1 does not answer', generation));
-      for (const session of [10, 11]) driver.say(session, standbyMessage(generation, 0));
-      for (const session of [10, 11]) driver.say(session, readyMessage('state-0', 0, generation + 1n));
-    }
-    expect(onlyRejection(driver)).toMatchObject({
-      code: 'unavailable',
-      message: expect.stringMatching(/6 times in a row .* worker-0: rank 1 does not answer/),
-    });
-  });
-
-  it('to say what it holds is the loss of that worker', () => {
-    const driver = driveRunning(2);
-    driver.dispatch({ kind: 'closed', session: 99, reason: 'nobody' });
-    driver.say(10, failedMessage('aborted', 'the compute thread has ended'));
-    // Before it heard that its generation was interrupted.
-    driver.say(11, failedMessage('aborted', 'rank 0 ended its exchange'));
-    driver.say(10, failedMessage('aborted', 'the compute thread has ended', 0n));
-    expect(driver.of('refuse').map(({ session }) => session)).toEqual([10]);
-    driver.say(11, standbyMessage(1n, 0));
-    expect(assignments(driver, 2n).map(({ session }) => session)).toEqual([11]);
   });
 });
