@@ -1,7 +1,13 @@
+import { once } from 'node:events';
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { ServiceError } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
+import { CoordinatorClient } from '../../proto/gen/coordinator.js';
 import { createAuthority, issuePair } from '../../runtime/certificates.js';
+import { certificateCredentials } from '../../runtime/grpc/certificate-credentials.js';
+import { openChannel } from '../../runtime/grpc/channel.js';
+import { version } from '../../runtime/installation.js';
 import { coordinatorName } from '../../runtime/member-name.js';
 import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetrics, readStateDigest } from '../support/run-files.js';
@@ -15,11 +21,9 @@ const authority = await createAuthority('of the cluster');
 /** Of the first certificates: time for processes to start on a machine that has other work. */
 const firstMs = 75_000;
 const recipe = ['--threads', '1', '--epochs', '3', '--size', '64'];
-const [one, two, three] = ['one', 'two', 'three'].map((id) => `${id}.workers.rondo.internal`) as [
-  string,
-  string,
-  string,
-];
+const [one, two, three, four] = ['one', 'two', 'three', 'four'].map(
+  (id) => `${id}.workers.rondo.internal`,
+) as [string, string, string, string];
 
 /** Writes a certificate for `name` as cert-manager would, over the one before. Gives the options that name the files. */
 async function issue(name: string, lifetimeMs = 600_000, by = authority): Promise<string[]> {
@@ -33,10 +37,32 @@ async function issue(name: string, lifetimeMs = 600_000, by = authority): Promis
   });
 }
 
+/** Sooner than a worker that says nothing is lost. */
+const shortMs = 4_000;
+
+/** Takes part by a certificate that it does not renew: how its session ends, once it has been welcomed. */
+async function stayTooLong(address: string, name: string): Promise<ServiceError> {
+  const { certificate, key } = await issuePair(authority, { name, subject: 'any', lifetimeMs: shortMs });
+  const credentials = certificateCredentials({
+    ...{ kind: 'certificate', authority: authority.certificate, certificate, key },
+  });
+  const client = openChannel(CoordinatorClient, address, {
+    ...{ credentials, peer: coordinatorName, maxReceiveBytes: 1 << 20 },
+  });
+  const session = client.session();
+  const [welcomed, ended] = [once(session, 'data'), new Promise((resolve) => session.on('error', resolve))];
+  const value = { workerId: name, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version, zone: undefined };
+  session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
+  await welcomed;
+  const error = (await ended) as ServiceError;
+  client.close();
+  return error;
+}
+
 it('trains with certificates of an authority of its own, whose files are exchanged meanwhile', async () => {
   const environment = { RONDO_LOG: 'info' };
   const issuedAtMs = Date.now();
-  const inputs = ['--listen', '127.0.0.1:0', '--workers', '2', '--min-workers', '2', '--max-workers', '2'];
+  const inputs = ['--listen', '127.0.0.1:0', '--workers', '2', '--min-workers', '2', '--max-workers', '3'];
   const coordinator = startCoordinator(
     runs.start('own', data, ...inputs, ...recipe, ...(await issue(coordinatorName, firstMs))),
     environment,
@@ -54,15 +80,20 @@ it('trains with certificates of an authority of its own, whose files are exchang
   await coordinator.event(({ kind, step }) => kind === 'step' && step === 2);
   // Exchanged while gradients travel; with one worker left the run waits until the first ones have expired.
   await Promise.all([issue(coordinatorName), issue(one)]);
+  const exchangedAtMs = Date.now();
   leaving.kill('SIGKILL');
   await staying.printed('certificate renewed');
-  await new Promise((resolve) => setTimeout(resolve, issuedAtMs + firstMs + 2_000 - Date.now()));
+  // And until the coordinator has looked at its files.
+  const renewedAtMs = Math.max(issuedAtMs + firstMs, exchangedAtMs + 10_000) + 2_000;
+  await new Promise((resolve) => setTimeout(resolve, renewedAtMs - Date.now()));
+  expect(await stayTooLong(address as string, four)).toBeInstanceOf(Error);
   const joining = await join(issue(three));
 
   const { code, stderr, events } = await coordinator.exited;
   expect(code, stderr).toBe(0);
   expect(stderr).toContain('certificate renewed');
   expect(stderr).toMatch(/"connection refused".*certificate is refused: UNABLE_TO_VERIFY/);
+  expect(stderr.match(/"certificate expired".*four\.workers/g), stderr).toHaveLength(1);
   expect(events.at(-1)).toMatchObject({ kind: 'summary', status: 'completed' });
   expect(await staying.exited).toMatchObject({ code: 0 });
   expect(await joining.exited).toMatchObject({ code: 0 });
