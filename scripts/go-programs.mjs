@@ -61,7 +61,7 @@ async function build(folder, built, report) {
   report.say(`building the Go programs of ${folder}, once; a whole Kubernetes takes about ten minutes`);
   try {
     const flags = ['-s', '-w', ...(versioned ? await versionFlags(folder, versioned) : [])].join(' ');
-    // What optimises a package is a quarter of the time in which it is built.
+    // Optimising is an eighth to a quarter of the time in which a package is built (bench/LOG.md).
     const plainly = unoptimised.map((pattern) => `-gcflags=${pattern}=-N -l`);
     const choice = ['-trimpath', ...plainly, `-ldflags=${flags}`];
     await mustRun('go', ['build', ...choice, '-o', `${incoming}/`, ...packages], {

@@ -53,7 +53,7 @@ export function openRelease(cluster: Cluster, name: string, namespace: string) {
     async trainsOn(worldSize: number, more = 2): Promise<number> {
       const before = (await waitFor('the ledger', committedSteps, { withinMs })).length;
       return waitFor(
-        `${more} more steps of ${worldSize} workers, before the run ends`,
+        `${more} more steps of ${worldSize} workers`,
         async () => {
           const steps = await committedSteps();
           const those = steps.slice(before).filter(({ shares }) => shares.length === worldSize);

@@ -1,18 +1,18 @@
-import { once } from 'node:events';
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ServiceError } from '@grpc/grpc-js';
-import { expect, it } from 'vitest';
-import { CoordinatorClient } from '../../proto/gen/coordinator.js';
+import { afterEach, expect, it } from 'vitest';
 import { createAuthority, issuePair } from '../../runtime/certificates.js';
+import { createDeferred } from '../../runtime/deferred.js';
 import { certificateCredentials } from '../../runtime/grpc/certificate-credentials.js';
-import { openChannel } from '../../runtime/grpc/channel.js';
-import { version } from '../../runtime/installation.js';
 import { coordinatorName } from '../../runtime/member-name.js';
+import { closeAttacks, register } from '../support/attack-connections.js';
 import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetrics, readStateDigest } from '../support/run-files.js';
 import { openTinyRuns } from '../support/tiny-runs.js';
 import { joinWorker } from '../support/worker-process.js';
+
+afterEach(closeAttacks);
 
 const runs = await openTinyRuns(50);
 const { data } = runs;
@@ -41,22 +41,15 @@ async function issue(name: string, lifetimeMs = 600_000, by = authority): Promis
 const shortMs = 4_000;
 
 /** Takes part by a certificate that it does not renew: how its session ends, once it has been welcomed. */
-async function stayTooLong(address: string, name: string): Promise<ServiceError> {
+async function stayTooLong(address: string, name: string): Promise<ServiceError | null> {
   const { certificate, key } = await issuePair(authority, { name, subject: 'any', lifetimeMs: shortMs });
   const credentials = certificateCredentials({
     ...{ kind: 'certificate', authority: authority.certificate, certificate, key },
   });
-  const client = openChannel(CoordinatorClient, address, {
-    ...{ credentials, peer: coordinatorName, maxReceiveBytes: 1 << 20 },
-  });
-  const session = client.session();
-  const [welcomed, ended] = [once(session, 'data'), new Promise((resolve) => session.on('error', resolve))];
-  const value = { workerId: name, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version, zone: undefined };
-  session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
-  await welcomed;
-  const error = (await ended) as ServiceError;
-  client.close();
-  return error;
+  const welcomed = createDeferred<void>();
+  const ended = register({ address }, credentials, name, welcomed.resolve);
+  await Promise.race([welcomed.promise, ended.then(() => expect.fail('it was not welcomed'))]);
+  return ended;
 }
 
 it('trains with certificates of an authority of its own, whose files are exchanged meanwhile', async () => {

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { descendantsOf } from '../../bench/support/processes.js';
 import { type JsonEvent, runCoordinator, startCoordinator } from '../support/coordinator-process.js';
-import { startFileServer } from '../support/file-server.js';
 import { startHttpRelay } from '../support/http-relay.js';
 import { openPackedRuns, withServers } from '../support/packed-runs.js';
 import { digestFolder } from '../support/packing.js';
@@ -99,10 +98,7 @@ withServers.each(Object.keys(layouts) as (keyof typeof layouts)[])(
 );
 
 withServers('a run is the same from all sources, in any world, with faults on the way', async () => {
-  const files = readdirSync(packed)
-    .filter((name) => !name.startsWith('.'))
-    .map((name) => [`/packed/${name}`, readFileSync(path.join(packed, name))] as const);
-  const web = await startFileServer(Object.fromEntries(files));
+  const web = await on.serve();
   const faults = [
     { status: 503, headers: { 'retry-after': '0' } },
     { breakAfter: 100 },
@@ -122,7 +118,7 @@ withServers('a run is the same from all sources, in any world, with faults on th
   web.fault = disturb();
   await train('folder', on.data, 1);
   await train('shards', packed, 2);
-  await train('web', `${web.url}/packed`, 3);
+  await train('web', web.url, 3);
   const relay = await startHttpRelay(await startGoServer(runs.root));
   onTestFinished(relay.close);
   relay.fault = disturb();

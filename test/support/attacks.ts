@@ -1,6 +1,4 @@
-import { connect as connectPlainly } from 'node:net';
 import path from 'node:path';
-import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { BasicConstraintsExtension, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { expect } from 'vitest';
@@ -15,21 +13,14 @@ import { ControlClient } from '../../proto/gen/control.js';
 import { CoordinatorClient, EnrolmentClient } from '../../proto/gen/coordinator.js';
 import { PeerClient, RingKind } from '../../proto/gen/peer.js';
 import { createAuthority, issuePair, type KeyPair } from '../../runtime/certificates.js';
+import { createDeferred } from '../../runtime/deferred.js';
 import { anonymousProof } from '../../runtime/grpc/certificate-credentials.js';
 import { openChannel } from '../../runtime/grpc/channel.js';
 import type { RunCredentials } from '../../runtime/grpc/credentials.js';
-import { channelOptions } from '../../runtime/grpc/options.js';
-import { version } from '../../runtime/installation.js';
-import { coordinatorName, workerName } from '../../runtime/member-name.js';
+import { workerName } from '../../runtime/member-name.js';
+import { call, closeLater, handshake, type Proof, register } from './attack-connections.js';
 import { enrolAt } from './certified-run.js';
 import { runCoordinator } from './coordinator-process.js';
-
-const closing: (() => void)[] = [];
-
-/** Closes what attackers have open: for afterEach. */
-export function closeAttacks(): void {
-  for (const close of closing.splice(0)) close();
-}
 
 /** What an attacker tries, and the one line that the coordinator logs of it. */
 export interface Attack {
@@ -46,34 +37,6 @@ export interface Target {
   readonly authority: KeyPair;
   /** A certificate authority that the coordinator's machine trusts for other things. */
   readonly publicAuthority: KeyPair;
-}
-
-type Proof = Pick<RunCredentials, 'channel'>;
-
-/** How a call by `credentials` ends. */
-function call<C extends CoordinatorClient | EnrolmentClient | ControlClient>(
-  { address }: Target,
-  Class: new (...inputs: ConstructorParameters<typeof CoordinatorClient>) => C,
-  credentials: Proof,
-  ask: (client: C, done: (error: ServiceError | null) => void) => unknown,
-  more: object = {},
-): Promise<ServiceError | null> {
-  const proof = credentials.channel(coordinatorName);
-  const client = new Class(address, proof.credentials, {
-    ...{ ...channelOptions(1 << 20), 'grpc.ssl_target_name_override': proof.serverName!, ...more },
-  });
-  closing.push(() => client.close());
-  return new Promise((resolve) => ask(client, resolve));
-}
-
-/** A TLS connection that is tried, until it has ended. */
-function handshake({ address, authority }: Target, options: ConnectionOptions): Promise<unknown> {
-  const [host, port] = address.split(':');
-  const socket = connectSecurely({
-    ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
-    ...{ ca: authority.certificate, minVersion: 'TLSv1.2', ...options },
-  });
-  return new Promise((resolve) => socket.on('error', resolve).on('close', resolve).resume());
 }
 
 const tokensOf = ({ folder }: Target) => tokensFolder(path.join(folder, 'identity'));
@@ -246,30 +209,13 @@ export async function attacksOn(target: Target): Promise<Attack[]> {
   ];
 }
 
-/** A session under this id, until it has ended. */
-function register(
-  target: Target,
-  credentials: Proof,
-  workerId: string,
-  welcomed = () => {},
-): Promise<ServiceError | null> {
-  return call(target, CoordinatorClient, credentials, (client, done) => {
-    const session = client.session().on('error', done).on('data', welcomed);
-    const value = { workerId, peerAddress: '127.0.0.1:1', host: 'h', pid: 1, version, zone: undefined };
-    session.write({ message: { $case: 'register', value: { ...value, attachment: undefined } } });
-  });
-}
-
 /** Takes part, and goes on with it when a person has revoked the token. */
 async function stayRevoked(target: Target, id: string): Promise<void> {
   const token = await createToken(target, 1);
   const { credentials } = await enrolAt(target.address, token, target.hash, id);
-  let welcome = () => {};
-  const welcomed = new Promise<void>((resolve) => {
-    welcome = resolve;
-  });
-  const ended = register(target, credentials, id, welcome);
-  await Promise.race([welcomed, ended]);
+  const welcomed = createDeferred<void>();
+  const ended = register(target, credentials, id, welcomed.resolve);
+  await Promise.race([welcomed.promise, ended]);
   const { code, stderr } = await runCoordinator(['token', 'revoke', target.folder, token.split('.')[0]!]);
   expect(code, stderr).toBe(0);
   expect(await ended).not.toBeNull();
@@ -280,7 +226,7 @@ export async function attackPeer(address: string, id: string, member: Proof, gen
   const client = openChannel(PeerClient, address, {
     ...{ credentials: member, peer: workerName(id), maxReceiveBytes: 1 << 20 },
   });
-  closing.push(() => client.close());
+  closeLater(() => client.close());
   const pull = { rank: 0, slots: undefined, dataConnection: false, ring: RingKind.RING_KIND_ALL };
   const calls = [
     client.exchange({ generation, ...pull }),
@@ -296,37 +242,4 @@ export async function attackPeer(address: string, id: string, member: Proof, gen
   );
   const [rank, old, state] = await Promise.all(ends);
   return { rank, old, state };
-}
-
-/** A message that is announced, and comes a byte at a time: resolves when the connection is closed. */
-export function drip({ address, authority }: Target): Promise<void> {
-  const [host, port] = address.split(':');
-  const socket = connectSecurely({
-    ...{ host: host!, port: Number(port), servername: coordinatorName, ALPNProtocols: ['h2'] },
-    ca: authority.certificate,
-  });
-  socket.on('error', () => {}).resume();
-  let timer: NodeJS.Timeout | undefined;
-  socket.once('secureConnect', () => {
-    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x40, 0, 1, 4, 0, 0, 0, 1]));
-    timer = setInterval(() => socket.write(Buffer.from([0])), 100);
-  });
-  return new Promise((resolve) =>
-    socket.on('close', () => {
-      clearInterval(timer);
-      resolve();
-    }),
-  );
-}
-
-/** Half-open connections, as many as one may hold and some more. */
-export function knock(address: string, count: number): void {
-  const [host, port] = address.split(':');
-  for (let index = 0; index < count; index += 1) {
-    const socket = connectPlainly(Number(port), host)
-      .on('error', () => {})
-      .resume();
-    closing.push(() => socket.destroy());
-  }
 }

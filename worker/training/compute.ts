@@ -1,5 +1,6 @@
 import type { Trainable } from '../../plan/run-config.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
+import type { ThreadCalls } from '../../runtime/thread-calls.js';
 import type {
   ImageBatch,
   Placed,
@@ -97,8 +98,4 @@ export interface ComputeOperations {
 }
 
 /** The same operations, wherever they run. */
-export type Compute = {
-  [Name in keyof ComputeOperations]: (
-    ...inputs: Parameters<ComputeOperations[Name]>
-  ) => Promise<Awaited<ReturnType<ComputeOperations[Name]>>>;
-};
+export type Compute = ThreadCalls<ComputeOperations>;
