@@ -99,6 +99,26 @@ export function openLoader(o: LoaderOptions): Loader {
   const inHand = new Set<Promise<unknown>>();
   const closing = new AbortController();
 
+  const decode = async (split: Split, id: number, signal: AbortSignal): Promise<Uint8Array> => {
+    const sample = o.dataset[split].at(id)!;
+    let bytes: Uint8Array | undefined;
+    const decoded = retryAlone(decodes, (inTurn) =>
+      // Before it is read: a file's bytes are in proportion to its pixels.
+      inTurn(sample.width * sample.height, async () => {
+        bytes ??= await source.read(split, id, signal);
+        return decodePixels(bytes, sample, presize);
+      }),
+    );
+    return decoded.catch((error: unknown) => {
+      throw bytes === undefined || error instanceof RondoError
+        ? error
+        : undecodable(source.name(split, id), error);
+    });
+  };
+
+  // What is not cached yet. The load that follows an interrupted one mostly begins with the same images.
+  const decoding = new Map<string, Promise<Uint8Array>>();
+
   const usePixels = async (
     split: Split,
     id: number,
@@ -106,23 +126,19 @@ export function openLoader(o: LoaderOptions): Loader {
     use: (pixels: Uint8Array) => void,
   ): Promise<void> => {
     const cache = await opening;
+    const key = `${split} ${id}`;
+    // An interrupted load's may fail because of that.
+    const begun = await decoding.get(key)?.catch(() => undefined);
+    if (begun !== undefined) return use(begun);
     if (await cache.read(split, id, use)) return;
-    const sample = o.dataset[split].at(id)!;
-    let bytes: Uint8Array | undefined;
-    const decode = retryAlone(decodes, (inTurn) =>
-      // Before it is read: a file's bytes are in proportion to its pixels.
-      inTurn(sample.width * sample.height, async () => {
-        bytes ??= await source.read(split, id, signal);
-        return decodePixels(bytes, sample, presize);
-      }),
-    );
-    const pixels = await decode.catch((error: unknown) => {
-      throw bytes === undefined || error instanceof RondoError
-        ? error
-        : undecodable(source.name(split, id), error);
-    });
-    use(pixels);
-    await cache.keep(split, id, pixels);
+    const decoded = decode(split, id, signal);
+    decoding.set(key, decoded);
+    try {
+      use(await decoded);
+      await cache.keep(split, id, await decoded);
+    } finally {
+      decoding.delete(key);
+    }
   };
 
   const views = testTimeViews(augment, seed);

@@ -1,10 +1,13 @@
 import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { drawAugmentation, lighting, windowedTransforms } from '../../../plan/augmentation.js';
 import { testTimeViews } from '../../../plan/test-time.js';
+import { createDeferred } from '../../../runtime/deferred.js';
 import { decodePixels } from '../../../worker/data/decode.js';
 import { type FetchSamples, moveDataset, openFetchedSource } from '../../../worker/data/fetched-source.js';
+import { throwIfAborted } from '../../../worker/data/prefetch.js';
 import { collect, config, everything, imageBytes, makeLoader, request } from '../../support/loading.js';
 
 const rowBytes = config.presize * 3;
@@ -136,6 +139,37 @@ describe('openLoader', () => {
     await collect(loader, [request([9, 8, 7, 6, 3]), request([2, 0], null, 'valid'), request([4])]);
     expect(reads).toHaveLength(12);
     expect(new Set(reads).size).toBe(12);
+  });
+
+  it.each([
+    ['joins a read that is under way as a load is interrupted', 'go on', 4],
+    ['reads anew what the interruption broke off', 'break off', 8],
+  ] as const)('%s', async (_, then, expected) => {
+    const { folder, open } = await makeLoader();
+    const gate = createDeferred<void>();
+    let reads = 0;
+    const loader = open({
+      source: {
+        ...folder,
+        async read(split, id, signal) {
+          reads += 1;
+          if (reads <= 4) await gate.promise;
+          if (then === 'break off') throwIfAborted(signal!);
+          return folder.read(split, id);
+        },
+      },
+    });
+    const generation = new AbortController();
+    const first = loader.load([request([0, 1, 2, 3])], { depth: 1, signal: generation.signal });
+    const batch = first[Symbol.asyncIterator]().next();
+    await expect.poll(() => reads).toBe(4);
+    generation.abort();
+    await expect(batch).rejects.toMatchObject({ code: 'cancelled' });
+    const next = collect(loader, [request([3, 2, 1, 0])]);
+    await setImmediate();
+    gate.resolve();
+    expect(await next).toEqual(await collect(open(), [request([3, 2, 1, 0])]));
+    expect(reads).toBe(expected);
   });
 
   it('leaves a batch alone until it is released', async () => {
