@@ -19,7 +19,9 @@ export interface Quantiles {
 export interface FaultFigures {
   /** From the fault until the coordinator says that the worker is lost: killed; stopped or cut off. */
   readonly detection: { readonly closed: Quantiles | null; readonly silent: Quantiles | null };
-  /** From there until the next step is committed. */
+  /** From there until the next generation begins its first step. */
+  readonly recovery: Quantiles | null;
+  /** From there until the next generation has committed a step. */
   readonly stepping: Quantiles | null;
   /** The same where an evaluation came before that: until it is done, all of it that was left. */
   readonly evaluating: Quantiles | null;
@@ -42,7 +44,7 @@ type Event<Kind extends WatchedEvent['kind']> = Extract<WatchedEvent, { kind: Ki
 export function measureFaults(moments: readonly Moment[], workers: number): FaultFigures {
   const detection = { closed: [] as number[], silent: [] as number[] };
   const again = { step: [] as number[], epoch: [] as number[] };
-  const [pause, back]: [number[], number[]] = [[], []];
+  const [recovery, pause, back]: number[][] = [[], [], []];
   let stepsRedone = 0;
   let losses = 0;
   let stepsRolledBack = 0;
@@ -62,7 +64,8 @@ export function measureFaults(moments: readonly Moment[], workers: number): Faul
     const { event, atMs } = moment;
     if (event.kind === 'step') steps = event.step + 1;
     if (event.kind === 'worker-lost') {
-      const work = firstWorkOfNext(after);
+      const { begun, work } = findNext(after);
+      if (begun !== null) recovery.push((begun - atMs) / 1_000);
       if (work !== null) again[work.kind].push((work.atMs - atMs) / 1_000);
     }
     if (event.kind === 'recovered') {
@@ -79,7 +82,7 @@ export function measureFaults(moments: readonly Moment[], workers: number): Faul
   }
   return {
     detection: { closed: quantiles(detection.closed), silent: quantiles(detection.silent) },
-    ...{ stepping: quantiles(again.step), evaluating: quantiles(again.epoch) },
+    ...{ recovery: quantiles(recovery), stepping: quantiles(again.step), evaluating: quantiles(again.epoch) },
     ...{ pause: quantiles(pause), coordinatorBack: quantiles(back) },
     ...{ stepsRedone, losses, stepsRolledBack },
     needlessRollbacks: countNeedlessRollbacks(moments, workers),
@@ -115,19 +118,24 @@ function findLoss(after: readonly Moment[], worker: string): number | null {
 }
 
 /**
- * When the generation that follows had done something: a step, or an evaluation that was cut off in the one before;
- * null when the coordinator died before.
+ * When the generation that follows has begun, and had done something: a step, or an evaluation that was cut off in the
+ * one before; null what the coordinator's death came before.
  */
-function firstWorkOfNext(after: readonly Moment[]): { atMs: number; kind: 'step' | 'epoch' } | null {
-  let isNext = false;
+function findNext(after: readonly Moment[]): {
+  begun: number | null;
+  work: { atMs: number; kind: 'step' | 'epoch' } | null;
+} {
+  let begun: number | null = null;
   for (const moment of after) {
-    if (moment.what === 'fault' && moment.kind === 'coordinator') return null;
+    if (moment.what === 'fault' && moment.kind === 'coordinator') break;
     if (moment.what !== 'event') continue;
-    const { kind } = moment.event;
-    if (kind === 'recovered' || kind === 'rolled-back') isNext = true;
-    if ((kind === 'step' || kind === 'epoch') && isNext) return { atMs: moment.atMs, kind };
+    const { atMs, event } = moment;
+    if (event.kind === 'recovered') begun ??= atMs;
+    if ((event.kind === 'step' || event.kind === 'epoch') && begun !== null) {
+      return { begun, work: { atMs, kind: event.kind } };
+    }
   }
-  return null;
+  return { begun, work: null };
 }
 
 function firstEvent<Kind extends WatchedEvent['kind']>(

@@ -78,14 +78,15 @@ function describeSaid(event: WatchedEvent): string[] {
 /** The result as a person reads it. `silenceSeconds` is the run's silence limit. */
 export function renderChaosResult(result: ChaosResult, silenceSeconds: number): string[] {
   const { figures, undisturbed, disturbed, goodput, equal } = result;
-  const { detection, stepping, evaluating, pause, coordinatorBack, stepsRedone, losses } = figures;
+  const { detection, recovery, stepping, evaluating, pause, coordinatorBack, stepsRedone, losses } = figures;
   const stepSeconds = (undisturbed.seconds / Math.max(undisturbed.steps, 1)).toFixed(1);
   const rows = [
     ['', 'times', 'p50', 'p95', 'aim'],
     row('killed worker noticed', detection.closed, '0.5 s'),
     row('silent worker noticed', detection.silent, `${silenceSeconds} s, the silence limit`),
-    row('next step after that', stepping, `3 s; an undisturbed step takes ${stepSeconds} s`),
-    row('rest of an evaluation after that', evaluating, noFigure),
+    row('going on, since noticed', recovery, '3 s'),
+    row('next step done, since noticed', stepping, `an undisturbed step takes ${stepSeconds} s`),
+    row('rest of evaluation done, since noticed', evaluating, noFigure),
     row('pause when a worker joins or leaves', pause, '2 s'),
     row('stepping again after the coordinator died', coordinatorBack, noFigure),
   ].filter(([, times], index) => index === 0 || times !== '0');

@@ -22,7 +22,7 @@ const fault = (atMs: number, kind: 'kill' | 'stop' | 'coordinator', worker: stri
 });
 
 describe('what faults cost', () => {
-  it('is counted from the fault to its detection, and from there to the next step', () => {
+  it('is counted from the fault to its detection, from there to the next generation, and to its first step', () => {
     const moments = [
       ...[step(500, 0), fault(800, 'kill', 'worker-1'), lost(850, 'worker-1')],
       // Of the step that was committed late: the next generation has not begun.
@@ -36,6 +36,7 @@ describe('what faults cost', () => {
         closed: { count: 1, p50: 0.05, p95: 0.05, largest: 0.05 },
         silent: { count: 1, p50: 5, p95: 5, largest: 5 },
       },
+      recovery: { count: 2, p50: 0.5, p95: 0.65, largest: 0.65 },
       stepping: { count: 2, p50: 1, p95: 1.15, largest: 1.15 },
       evaluating: null,
       pause: { count: 1, p50: 0.7, p95: 0.7, largest: 0.7 },
@@ -51,7 +52,8 @@ describe('what faults cost', () => {
       ...[recovered(1_500, 'loss', 'worker-1'), said(2_900, { kind: 'epoch', epoch: 0 }), step(5_000, 1)],
     ];
     expect(measureFaults(moments, 2)).toMatchObject({
-      ...{ stepping: null, evaluating: { count: 1, p50: 2 }, stepsRedone: 0 },
+      ...{ recovery: { count: 1, p50: 0.6 }, stepping: null, evaluating: { count: 1, p50: 2 } },
+      stepsRedone: 0,
     });
   });
 
@@ -62,7 +64,7 @@ describe('what faults cost', () => {
       ...[said(5_000, prepared), step(6_200, 6)],
     ];
     expect(measureFaults(moments, 2)).toMatchObject({
-      detection: { closed: null },
+      ...{ detection: { closed: null }, recovery: null },
       coordinatorBack: { count: 1, p50: 5 },
       stepsRolledBack: 2,
     });

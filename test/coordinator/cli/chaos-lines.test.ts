@@ -11,6 +11,7 @@ const result: ChaosResult = {
   faults: { kill: 2 },
   figures: {
     detection: { closed: { count: 2, p50: 0.31, p95: 0.44, largest: 0.44 }, silent: null },
+    recovery: { count: 3, p50: 0.96, p95: 1.6, largest: 1.6 },
     stepping: { count: 2, p50: 1.96, p95: 4.01, largest: 4.01 },
     evaluating: { count: 1, p50: 3.5, p95: 3.5, largest: 3.5 },
     ...{ pause: null, coordinatorBack: null, stepsRedone: 1, losses: 2 },
@@ -22,10 +23,11 @@ const result: ChaosResult = {
 it('shows what faults cost beside what is aimed at, and leaves out what did not come', () => {
   expect(renderChaosResult(result, 5)).toEqual([
     '',
-    '                                  times     p50     p95  aim',
-    'killed worker noticed                 2  0.31 s  0.44 s  0.5 s',
-    'next step after that                  2  1.96 s  4.01 s  3 s; an undisturbed step takes 3.0 s',
-    'rest of an evaluation after that      1  3.50 s  3.50 s  –',
+    '                                        times     p50     p95  aim',
+    'killed worker noticed                       2  0.31 s  0.44 s  0.5 s',
+    'going on, since noticed                     3  0.96 s  1.60 s  3 s',
+    'next step done, since noticed               2  1.96 s  4.01 s  an undisturbed step takes 3.0 s',
+    'rest of evaluation done, since noticed      1  3.50 s  3.50 s  –',
     '',
     'steps cut off and taken again: 1, by 2 losses; from checkpoints: 0',
     'goodput: 90 % of the undisturbed run (20.5 → 18.5 images/s)',
