@@ -9,7 +9,7 @@ import { digestFolder, packFolder } from '../../support/packing.js';
 const photos = await Promise.all(Array.from({ length: 24 }, (_, i) => jpegBytes(i, 96 + i, 80)));
 
 function open(data: string, o: Partial<DatasetOptions> = {}) {
-  const rest = { validPct: 0.25, seed: 7, cacheDir: `${data}.cache`, onProgress() {} };
+  const rest = { validPct: 0.25, seed: 7, cacheDir: path.join(data, '.cache'), onProgress() {} };
   return openDataset({ data, ...rest, signal: new AbortController().signal, ...o });
 }
 

@@ -30,7 +30,7 @@ async function makeOut(): Promise<string> {
 
 function indexFolder(data: string): Promise<IndexedImages> {
   const { signal } = new AbortController();
-  return indexImages({ data, cacheDir: `${data}.cache`, onProgress() {}, signal });
+  return indexImages({ data, cacheDir: path.join(data, '.cache'), onProgress() {}, signal });
 }
 
 /** What Python's own reader finds: name, SHA-256 of the contents, and the fields that must say nothing. */
