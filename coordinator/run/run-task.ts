@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '../../runtime/errors.js';
 import { makeTemporaryFolder } from '../../runtime/make-folder.js';
@@ -55,6 +55,8 @@ export async function runTask(work: ClusterWork, context: TaskContext): Promise<
     const error = RondoError.from(thrown);
     await closeResources(resources, false, error.message, shortDeadlines);
     if (error.code === 'cancelled') await rm(logDir, { recursive: true, force: true });
+    // Empty where no worker was launched.
+    else await rmdir(logDir).catch(() => {});
     throw error;
   } finally {
     immediate.removeEventListener('abort', endAtOnce);

@@ -1,5 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openAccess } from '../../../coordinator/cluster/run-access.js';
 import type { CommittedStep } from '../../../coordinator/membership/cluster-events.js';
@@ -20,7 +20,10 @@ const result: ClusterResult = {
 type Opened = Parameters<RunServices['openCluster']>[0];
 
 /** A cluster whose run ends as `run` does, or as cancelled when it is closed first. */
-function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
+function openFixture(
+  run: (opened: Opened) => Promise<ClusterResult>,
+  other: Partial<Pick<RunServices, 'openAccess'>> = {},
+) {
   const calls: string[] = [];
   const logDirs: string[] = [];
   let outcome = createDeferred<ClusterResult>();
@@ -64,6 +67,7 @@ function openFixture(run: (opened: Opened) => Promise<ClusterResult>) {
         destroy: () => calls.push('destroy workers'),
       };
     },
+    ...other,
   };
   const [graceful, immediate] = [new AbortController(), new AbortController()];
   const operate = (
@@ -147,6 +151,20 @@ describe('runTask', () => {
     expect(whileRunning).toEqual([true]);
     expect(joinable()).toBe(false);
     rmSync(fixture.logs(), { recursive: true });
+  });
+
+  it('leaves no folder for logs where no worker was launched', async () => {
+    const taken = new RondoError('unavailable', 'the address is taken');
+    let folder = '';
+    const fixture = openFixture(async () => result, {
+      async openAccess(o) {
+        folder = dirname(o.folder);
+        throw taken;
+      },
+    });
+    await expect(fixture.operate()).rejects.toBe(taken);
+    expect(folder).not.toBe('');
+    expect(existsSync(folder)).toBe(false);
   });
 
   it('ends with the signal’s reason, at once, without logs', async () => {
