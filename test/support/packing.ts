@@ -20,7 +20,13 @@ export async function packFolder(
   o: Partial<PackRequest & Omit<IndexOptions, 'onProgress'>> = {},
 ): ReturnType<typeof packImages> {
   const signal = o.signal ?? never;
-  const images = await indexImages({ data, cacheDir: path.join(data, '.cache'), ...o, onProgress() {}, signal });
+  const images = await indexImages({
+    data,
+    cacheDir: path.join(data, '.cache'),
+    ...o,
+    onProgress() {},
+    signal,
+  });
   return packImages({ ...plainPack, images, out, onProgress() {}, ...o, signal });
 }
 
