@@ -128,8 +128,11 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
       // Joined values are a copy, so that no variable keeps the memory that was fed.
       assert(values.length > 1, `${block.name} has one tensor only`);
       loads.push(assign(held, reshape(concat(values, 0), [null, rowLength])));
-      sums.push(sum(bitcast(read(held), 'int32'), [0]));
       const found = splitTensors(read(held), block);
+      // What fills rows up is no part of the state: a decay of more than 1 turns its zeros into −0.
+      const isFilled = block.tensors.some(({ shape }) => volume(shape) % rowLength !== 0);
+      const rows = isFilled ? reshape(concat(found.flatMap(fillRows), 0), [null, rowLength]) : read(held);
+      sums.push(sum(bitcast(rows, 'int32'), [0]));
       for (const [index, { name }] of block.tensors.entries())
         saved.set(nameOf(name), release(found[index]!));
     }

@@ -62,33 +62,37 @@ describe('state', () => {
     expect(taken.every((value) => value === 1)).toBe(true);
   });
 
-  test('has checksums that tell one bit, and come back with it after an update', () => {
-    const before = program.checksums();
-    expect(program.checksums()).toEqual(before);
-    const vector = gradientsOf(pieces.slice(0, 1));
-    program.apply(vector, {
-      trainable: 'all',
-      learningRates: [0.1, 0.1, 0.1],
-      momentum: 0.9,
-      averageDecay: null,
-    });
-    const [after, taken] = [program.checksums(), program.save()];
-    expect(after).not.toEqual(before);
-    for (const offset of [
-      0,
-      program.state.statistics[0]!.offset,
-      program.state.first[3]!.offset,
-      taken.length - 1,
-    ]) {
-      const bent = taken.slice();
-      new Int32Array(bent.buffer)[offset]! ^= 1;
-      program.load(bent);
-      expect(program.checksums()).not.toEqual(after);
-    }
-    // What fills up rows of variables, and is not part of the state, counts for nothing.
-    program.load(taken);
-    expect(program.checksums()).toEqual(after);
-  });
+  // With the second rate, decay changes the signs of all parameters.
+  test.each([0.1, 1e3])(
+    'has checksums that tell one bit, and come back with it after an update (%f)',
+    (rate) => {
+      const before = program.checksums();
+      expect(program.checksums()).toEqual(before);
+      const vector = gradientsOf(pieces.slice(0, 1));
+      program.apply(vector, {
+        trainable: 'all',
+        learningRates: [rate, rate, rate],
+        momentum: 0.9,
+        averageDecay: null,
+      });
+      const [after, taken] = [program.checksums(), program.save()];
+      expect(after).not.toEqual(before);
+      for (const offset of [
+        0,
+        program.state.statistics[0]!.offset,
+        program.state.first[3]!.offset,
+        taken.length - 1,
+      ]) {
+        const bent = taken.slice();
+        new Int32Array(bent.buffer)[offset]! ^= 1;
+        program.load(bent);
+        expect(program.checksums()).not.toEqual(after);
+      }
+      // What fills up rows of variables, and is not part of the state, counts for nothing.
+      program.load(taken);
+      expect(program.checksums()).toEqual(after);
+    },
+  );
 
   test('moments can be set to zero, and nothing else changes', () => {
     const marked = state.slice().fill(2, program.state.first[0]!.offset);
