@@ -134,8 +134,9 @@ export function openLoader(o: LoaderOptions): Loader {
     const decoded = decode(split, id, signal);
     decoding.set(key, decoded);
     try {
-      use(await decoded);
-      await cache.keep(split, id, await decoded);
+      const pixels = await decoded;
+      use(pixels);
+      await cache.keep(split, id, pixels);
     } finally {
       decoding.delete(key);
     }

@@ -124,14 +124,12 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
     const sums: Tensor<'int32'>[] = [];
 
     for (const { block, held, nameOf } of heldBlocks(state)) {
-      const values = block.tensors.flatMap(({ name }) => fillRows(loaded.get(nameOf(name))!));
-      // Joined values are a copy, so that no variable keeps the memory that was fed.
-      assert(values.length > 1, `${block.name} has one tensor only`);
-      loads.push(assign(held, reshape(concat(values, 0), [null, rowLength])));
+      const given = block.tensors.map(({ name }) => loaded.get(nameOf(name))!);
+      loads.push(assign(held, joinTensors(given, block)));
       const found = splitTensors(read(held), block);
       // What fills rows up is no part of the state: a decay of more than 1 turns its zeros into −0.
       const isFilled = block.tensors.some(({ shape }) => volume(shape) % rowLength !== 0);
-      const rows = isFilled ? reshape(concat(found.flatMap(fillRows), 0), [null, rowLength]) : read(held);
+      const rows = isFilled ? joinTensors(found, block) : read(held);
       sums.push(sum(bitcast(rows, 'int32'), [0]));
       for (const [index, { name }] of block.tensors.entries())
         saved.set(nameOf(name), release(found[index]!));
@@ -165,6 +163,13 @@ export function buildStateGraph(graph: Graph, layout: StateLayout, state: HeldSt
       checksums: concat(sums, 0),
     };
   });
+}
+
+/** The rows [n, rowLength] of a block's tensors: a copy, so that no variable keeps the memory that was fed. */
+function joinTensors(tensors: readonly Tensor<'float32'>[], { name }: Block): Tensor<'float32'> {
+  const values = tensors.flatMap(fillRows);
+  assert(values.length > 1, `${name} has one tensor only`);
+  return reshape(concat(values, 0), [null, rowLength]);
 }
 
 /** Every variable of a block, and what its tensors are called in the flat state. */
