@@ -7,9 +7,10 @@ import { candidatesOf, replaceMember } from './members.js';
 import type { Transition } from './membership-events.js';
 import type { Alive, Membership, Preparing, Running, Stopping } from './membership-state.js';
 import { interrupt } from './regrouping.js';
-import { reportBy, reportFinished } from './reports.js';
+import { closedEpoch, reportBy, reportFinished } from './reports.js';
 import type { Rules } from './rules.js';
 import { noteProgress, paceAfter } from './stall.js';
+import { tell } from './stop.js';
 
 type Message = NonNullable<WorkerMessage['message']>;
 
@@ -71,9 +72,14 @@ function advance(
   const advanced = reportBy(rules, state, rank, message);
   if (advanced !== null) {
     const { effects, ...next } = advanced;
+    const epoch = closedEpoch(next.progress);
+    const closing =
+      epoch > closedEpoch(state.progress)
+        ? tell(state.members, { $case: 'epochClosed', value: { epoch } })
+        : [];
     return {
       state: { ...state, ...next, pace: paceAfter(rules.stall, state, effects) },
-      effects,
+      effects: [...effects, ...closing],
     };
   }
   // A repeated Ready changes nothing.

@@ -21,6 +21,7 @@ import type {
   Stopping,
 } from './membership-state.js';
 import { orderRanks } from './rank-order.js';
+import { closedEpoch } from './reports.js';
 import type { Rules } from './rules.js';
 import { interruption, tell } from './stop.js';
 
@@ -81,7 +82,7 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const step = largest(holders.map((member) => heldBy(member)!.step));
   const sources = holders.filter((member) => heldBy(member)!.step === step);
   requireSameState(rules, state, sources, step);
-  const closed = Math.min(state.progress.evaluatedEpoch, state.progress.digestedEpoch);
+  const closed = closedEpoch(state.progress);
   const [ended, isEpochEnd] = [Math.floor(step / rules.stepsPerEpoch) - 1, step % rules.stepsPerEpoch === 0];
   // An evaluation was lost, and nobody holds the state that it was of any more.
   if (closed < ended - (isEpochEnd ? 1 : 0)) return loseState(rules, state, nowMs);

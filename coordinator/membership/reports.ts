@@ -42,8 +42,13 @@ export function noReports(generation: Generation, startDigest: string): Reports 
 }
 
 /** What has been recorded when the disk has all of it. */
-export function recordedIn({ committed, evaluatedEpoch, digestedEpoch }: Progress): Recorded {
-  return { steps: BigInt(committed), epochs: Math.min(evaluatedEpoch, digestedEpoch) + 1 };
+export function recordedIn(progress: Progress): Recorded {
+  return { steps: BigInt(progress.committed), epochs: closedEpoch(progress) + 1 };
+}
+
+/** The last epoch that all ranks have evaluated and digested; -1 before the first. */
+export function closedEpoch({ evaluatedEpoch, digestedEpoch }: Progress): number {
+  return Math.min(evaluatedEpoch, digestedEpoch);
 }
 
 /**

@@ -29,7 +29,9 @@ export type Happening =
   | { readonly kind: 'kill'; readonly worker: number }
   /** It is neither heard nor hears; its process lives. */
   | { readonly kind: 'hang'; readonly worker: number }
-  /** One that hung goes on, and hears what it was told meanwhile. */
+  /** What it and the coordinator tell each other does not arrive; it trains on. */
+  | { readonly kind: 'cut'; readonly worker: number }
+  /** One that hung, or was cut off, is so no more: what it was told meanwhile arrives. */
   | { readonly kind: 'wake'; readonly worker: number }
   | { readonly kind: 'leave'; readonly worker: number }
   | { readonly kind: 'complain'; readonly worker: number }
@@ -39,9 +41,9 @@ export type Happening =
 
 interface Process extends ModelWorker {
   readonly id: string;
-  /** Null until it has found the coordinator again. */
-  session: number | null;
-  /** What it was told while it hung. */
+  /** Between it and the coordinator nothing arrives. */
+  cut: boolean;
+  /** What it was told while it hung, or was cut off. */
   inbox: CoordinatorMessage[];
   /** What it has said, and was not heard yet. */
   outbox: Message[];
@@ -75,6 +77,8 @@ export type Encounter =
   | 'loss of who is copied from'
   | 'below the minimum by a leave'
   | 'going on after a leave below the minimum'
+  | 'loss of who was cut off at the end of an epoch'
+  | 'going back from a state that is held'
   | 'waking within the silence limit'
   | 'waking after having been lost';
 
@@ -106,7 +110,7 @@ export function openClusterModel(o: {
     if (process.hung) return;
     if (isReport(message)) process.kept.push(message);
     if (process.session === null || closed.has(process.session)) return;
-    if (process.outbox.length > 0) process.outbox.push(message);
+    if (process.cut || process.outbox.length > 0) process.outbox.push(message);
     else perform(driver.say(process.session, message));
   };
   const training = openModelWorkers({ rules: driver.rules, totalSteps, workers: processes, say });
@@ -122,6 +126,11 @@ export function openClusterModel(o: {
       }
       if (effect.kind === 'recovered' && met.has('below the minimum by a leave')) {
         met.add('going on after a leave below the minimum');
+      }
+      if (effect.kind === 'workerLost') {
+        const outbox = processes.get(effect.value.workerId)?.outbox ?? [];
+        if (outbox.some(({ $case }) => $case === 'evaluation'))
+          met.add('loss of who was cut off at the end of an epoch');
       }
       if (effect.kind === 'decided') begun = effect.value.begun;
       if (effect.kind === 'assigned') {
@@ -141,7 +150,7 @@ export function openClusterModel(o: {
         close(digested, effect.value.epoch, effect.value.step);
       }
       if (effect.kind === 'resolved') {
-        if (effect.result.stateLost) goBack();
+        if (effect.result.stateLost) loseState();
         else result = effect.result;
       }
     }
@@ -152,6 +161,12 @@ export function openClusterModel(o: {
     if (!evaluated.has(epoch) || !digested.has(epoch) || closedEpochs.includes(epoch)) return;
     expect(epoch).toBe(closedEpochs.length);
     closedEpochs.push(epoch);
+  };
+  const loseState = () => {
+    const isConnected = ({ session }: Process) => session !== null && !closed.has(session);
+    const holders = [...processes.values()].filter((each) => isConnected(each) && each.held !== null);
+    if (holders.length > 0) met.add('going back from a state that is held');
+    goBack();
   };
   /** As a run does: to the newest checkpoint, which the model has after every epoch that was closed. */
   const goBack = () => {
@@ -165,14 +180,14 @@ export function openClusterModel(o: {
     expect(closed).not.toContain(session);
     closed.add(session);
     for (const process of processes.values()) {
-      if (process.session === session && !process.hung) processes.delete(process.id);
+      if (process.session === session && !process.hung && !process.cut) processes.delete(process.id);
     }
   };
   const deliver = (session: number, { message }: CoordinatorMessage) => {
     expect(closed).not.toContain(session);
     const process = [...processes.values()].find((each) => each.session === session);
     if (process === undefined) return;
-    if (process.hung) process.inbox.push({ message });
+    if (process.hung || process.cut) process.inbox.push({ message });
     else hear(process, message);
   };
   const hear = (process: Process, message: CoordinatorMessage['message']) => {
@@ -180,8 +195,12 @@ export function openClusterModel(o: {
     else training.hear(process, message);
   };
   const welcome = (process: Process, attached: Recorded | undefined) => {
-    if (attached === undefined) Object.assign(process, unassigned());
-    else process.outbox = process.kept.filter((message) => !isRecorded(message, attached));
+    if (attached === undefined) {
+      Object.assign(process, unassigned());
+      return;
+    }
+    process.closedEpochs = attached.epochs;
+    process.outbox = process.kept.filter((message) => !isRecorded(message, attached));
   };
   const register = (process: Process) => {
     process.session = nextSession;
@@ -217,7 +236,7 @@ export function openClusterModel(o: {
 
   const act = (process: Process): boolean => {
     if (process.hung) return false;
-    const [next] = process.session === null ? [] : process.outbox.splice(0, 1);
+    const [next] = process.session === null || process.cut ? [] : process.outbox.splice(0, 1);
     if (next !== undefined) {
       perform(driver.say(process.session!, next));
       return true;
@@ -226,7 +245,7 @@ export function openClusterModel(o: {
   };
   /** Sooner or later, beside what it does. */
   const reconnect = (process: Process): boolean => {
-    if (process.hung || process.session !== null) return false;
+    if (process.hung || process.cut || process.session !== null) return false;
     register(process);
     return true;
   };
@@ -236,7 +255,8 @@ export function openClusterModel(o: {
     const id = `worker-${worker}`;
     if (processes.has(id) || result !== null) return;
     const process: Process = {
-      ...{ id, port: 7000 + nextSession, session: null, hung: false, inbox: [], outbox: [], leaving: false },
+      ...{ id, port: 7000 + nextSession, session: null, hung: false, cut: false },
+      ...{ inbox: [], outbox: [], leaving: false },
       ...{ ...unassigned(), vote: 'go on' },
     };
     processes.set(id, process);
@@ -256,8 +276,8 @@ export function openClusterModel(o: {
     if (isCopiedFrom) met.add('loss of who is copied from');
   };
   const wake = (process: Process) => {
-    if (!process.hung) return;
-    process.hung = false;
+    if (!process.hung && !process.cut) return;
+    Object.assign(process, { hung: false, cut: false });
     const { session } = process;
     const isOver = session !== null && closed.has(session);
     met.add(isOver ? 'waking after having been lost' : 'waking within the silence limit');
@@ -297,6 +317,7 @@ export function openClusterModel(o: {
       if (happening.kind === 'reconnect') reconnect(process);
       if (happening.kind === 'kill') kill(process);
       if (happening.kind === 'hang') process.hung = true;
+      if (happening.kind === 'cut') process.cut = true;
       if (happening.kind === 'wake') wake(process);
       if (happening.kind === 'leave') {
         process.leaving = true;
@@ -319,7 +340,8 @@ export function openClusterModel(o: {
           beat();
           perform(driver.wait(1_000));
         }
-        for (const process of [...processes.values()]) if (process.hung || process.leaving) kill(process);
+        for (const process of [...processes.values()])
+          if (process.hung || process.cut || process.leaving) kill(process);
         for (let worker = 0; worker < workers; worker += 1) start(worker);
       }
     },

@@ -31,12 +31,16 @@ type StopVote = 'go on' | 'stop' | 'keep';
 export interface ModelWorker {
   /** The port that peers copy its state from. */
   readonly port: number;
+  /** Null until it has found the coordinator. */
+  session: number | null;
   /** It is neither heard nor hears. */
   hung: boolean;
   /** What it was assigned to last. */
   assigned: bigint | null;
   /** Reports that the coordinator may not have recorded. */
   kept: Message[];
+  /** Epochs whose end all ranks have reported, as it was told. */
+  closedEpochs: number;
   /** Generations that it was told to end, and has not answered for. */
   interrupts: bigint[];
   occupation: Occupation;
@@ -50,9 +54,9 @@ export interface ModelWorker {
 }
 
 /** What a worker is when its process starts, and again when the coordinator does not know it. */
-export function unassigned(): Omit<ModelWorker, 'port' | 'hung' | 'vote'> {
+export function unassigned(): Omit<ModelWorker, 'port' | 'session' | 'hung' | 'vote'> {
   return {
-    ...{ assigned: null, kept: [], interrupts: [], held: null, computed: [], evaluated: [] },
+    ...{ assigned: null, kept: [], closedEpochs: 0, interrupts: [], held: null, computed: [], evaluated: [] },
     occupation: { kind: 'opening' },
   };
 }
@@ -91,13 +95,14 @@ export function openModelWorkers<Worker extends ModelWorker>(o: {
     }
     if (message?.$case === 'begin' && occupation.kind === 'ready') {
       expect(worker.held).toBe(Number(occupation.assignment.startStep));
-      worker.kept = [];
+      Object.assign(worker, { kept: [], closedEpochs: 0 });
       const { assignment } = occupation;
       worker.occupation = { kind: 'training', assignment, todo: beginWith(worker, assignment) };
     }
     if (message?.$case === 'stop' && worker.vote !== 'keep') {
       worker.vote = message.value.keepsState ? 'keep' : 'stop';
     }
+    if (message?.$case === 'epochClosed') worker.closedEpochs = message.value.epoch + 1;
     if (message?.$case === 'interrupt') worker.interrupts.push(message.value.generation);
   };
 
@@ -172,11 +177,18 @@ export function openModelWorkers<Worker extends ModelWorker>(o: {
       say(worker, message);
       return true;
     }
+    if (awaitsEpochEnd(worker, assignment)) return false;
     const key = `${assignment.generation}/${worker.held}`;
     const sum = sums.get(key) ?? new Map<number, StopVote>();
     sums.set(key, sum.set(assignment.rank, worker.vote));
     worker.occupation = { kind: 'summing', assignment };
     return true;
+  };
+  /** It begins no epoch before all ranks have reported the end of the one before, unless the coordinator is away. */
+  const awaitsEpochEnd = (worker: Worker, { startStep, epochEndDue }: Assignment) => {
+    const [step, epochs] = [worker.held!, worker.held! / stepsPerEpoch];
+    const isEnd = Number.isInteger(epochs) && (step > Number(startStep) || epochEndDue);
+    return isEnd && worker.session !== null && worker.closedEpochs < epochs;
   };
   const canApply = ({ held }: Worker, { generation, worldSize }: Assignment) =>
     sums.get(`${generation}/${held}`)!.size === worldSize;

@@ -35,6 +35,9 @@ export interface WorldOptions {
   readonly poison?: number;
   /** The state that every rank begins with. */
   readonly state?: Float32Array;
+  onEvent?(rank: number, event: TaskEvent): void;
+  /** When a rank may begin the epoch after `epoch`; at once by default. */
+  epochClosed?(rank: number, epoch: number): Promise<void>;
   /** Each sample's loss in a step, instead of its label. */
   lossAt?(step: number): number;
 }
@@ -76,13 +79,17 @@ export function runWorld(
           startEvaluation: null,
           startShare: null,
           partitions: null,
+          epochClosed: async (epoch) => options.epochClosed?.(rank, epoch),
           onEvaluated: (images) => evaluated.push(images),
         },
         snapshots: createSnapshots(compute, fakeShape.state),
         context: () => stepContext({ config, compute, ring, vector, requests, signal }),
       });
       let next = await run.next();
-      for (; !next.done; next = await run.next()) events.push(next.value);
+      for (; !next.done; next = await run.next()) {
+        events.push(next.value);
+        options.onEvent?.(rank, next.value);
+      }
       const { calls, averageDecays, mixups } = fake;
       const aliveBatches = loader.alive();
       return {

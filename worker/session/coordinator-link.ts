@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import type { Recorded } from '../../proto/gen/coordinator.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { CoordinatorSession } from './coordinator-session.js';
@@ -15,11 +16,26 @@ export interface CoordinatorLink
   drop(recorded: Recorded): void;
   /** Drops everything. */
   clear(): void;
+  /** All ranks have reported the end of `epoch`. */
+  closeEpoch(epoch: number): void;
+  /**
+   * Resolves when all ranks have reported the end of `epoch`: until then some rank must hold the state, or what a
+   * lost worker did not report could not be done again. Resolves without a session too.
+   *
+   * @throws when `signal` aborts.
+   */
+  epochClosed(epoch: number, signal: AbortSignal): Promise<void>;
 }
 
 export function createCoordinatorLink(): CoordinatorLink {
   let session: CoordinatorSession | null = null;
   let kept: Upward[] = [];
+  let closedEpochs = 0;
+  const changes = new EventEmitter();
+  const close = (epochs: number) => {
+    closedEpochs = Math.max(closedEpochs, epochs);
+    changes.emit('change');
+  };
   const present = () => {
     if (session === null) throw new RondoError('unavailable', 'the coordinator is away');
     return session;
@@ -35,12 +51,19 @@ export function createCoordinatorLink(): CoordinatorLink {
     },
     close() {
       session = null;
+      changes.emit('change');
     },
     drop(recorded) {
       kept = kept.filter((message) => !isRecorded(message, recorded));
+      close(recorded.epochs);
     },
     clear() {
       kept = [];
+      closedEpochs = 0;
+    },
+    closeEpoch: (epoch) => close(epoch + 1),
+    async epochClosed(epoch, signal) {
+      while (session !== null && closedEpochs <= epoch) await once(changes, 'change', { signal });
     },
     fetchDataset: async () => present().fetchDataset(),
     fetchPretrained: async () => present().fetchPretrained(),

@@ -112,6 +112,9 @@ export function createFollower(o: {
       case 'recorded':
         link.drop(message.value);
         return null;
+      case 'epochClosed':
+        link.closeEpoch(message.value.epoch);
+        return null;
       case 'interrupt':
         hearInterrupt(message.value);
         return null;

@@ -72,7 +72,7 @@ export async function prepareGeneration(
   { signal, abandoned }: Pick<StepContext, 'signal' | 'abandoned'>,
 ): Promise<Generation> {
   const { generation, rank, worldSize, peerAddresses, workerIds } = assignment;
-  const { config, compute, exchange, lanes, shape, vectors, held } = resources;
+  const { config, session, compute, exchange, lanes, shape, vectors, held } = resources;
   const startStep = Number(assignment.startStep);
   const [{ stateDigest, copy }, ring] = await Promise.all([
     prepareState(assignment, resources, signal),
@@ -100,6 +100,7 @@ export async function prepareGeneration(
         evaluated: held.evaluated,
         startEvaluation: assignment.startEvaluation?.microBatches ?? null,
         epochEndDue: assignment.epochEndDue,
+        epochClosed: (epoch) => session.epochClosed(epoch, signal),
         loader: resources.loader,
         snapshots: resources.snapshots,
         context(trainable) {

@@ -73,6 +73,8 @@ function describeReceived({ $case, value }: Downward): Line {
       return ['info', {}];
     case 'recorded':
       return ['debug', { steps: Number(value.steps), epochs: value.epochs }];
+    case 'epochClosed':
+      return ['debug', { epoch: value.epoch }];
     case 'interrupt':
       return ['info', { generation: Number(value.generation) }];
     case 'stop':

@@ -27,6 +27,7 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
     const epoch = startStep / stepsPerEpoch(config) - 1;
     const held = digest(snapshots.hold(startStep), { epoch, whole: true, stopped: false });
     yield* endEpoch(held, evaluate(options, batches, epoch, startStep));
+    await options.epochClosed(epoch);
   }
   let taking: Promise<SnapshotEvent> | null = null;
   for await (const event of takeSteps(options, batches)) {
@@ -48,6 +49,7 @@ async function* trainOn(batches: Batches, options: TaskOptions): TaskRun {
       taking = null;
     }
     if (outcome.stop && !plan.lastOfRun) return { step, stopped: true, restoredDigest: null };
+    if (whole) await options.epochClosed(epoch);
   }
   return { step: totalSteps(config), stopped: false, restoredDigest: null };
 }

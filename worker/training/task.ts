@@ -16,6 +16,8 @@ export interface TaskOptions extends EvaluationPlace {
   readonly startShare: StepShare | null;
   /** Not all ranks have digested and evaluated the epoch that ends with `startStep`. */
   readonly epochEndDue: boolean;
+  /** Resolves when the next epoch may begin: all ranks have reported the end of this one. */
+  epochClosed(epoch: number): Promise<void>;
   readonly compute: Compute;
   readonly loader: BatchLoader;
   readonly snapshots: Snapshots;

@@ -140,6 +140,28 @@ describe('reports of the ranks', () => {
     ]);
   });
 
+  it('lets the next epoch begin when every rank has evaluated and digested the last, in whatever order', () => {
+    const ends = [
+      { session: 10, message: epochMessage(0, 1) },
+      { session: 11, message: epochMessage(1, 1) },
+      { session: 10, message: evaluationMessage(0, 1, [0, 1]) },
+      { session: 11, message: evaluationMessage(1, 1, [2, 3]) },
+    ];
+    for (const order of permutations(ends)) {
+      const driver = driveRunning();
+      for (const rank of [0, 1]) driver.say(sessionOf(rank), stepMessage(rank, 0));
+      for (const { session, message } of order) {
+        expect(sent(driver, 'epochClosed')).toEqual([]);
+        driver.say(session, message);
+      }
+      expect(sent(driver, 'epochClosed')).toEqual([10, 11]);
+      // The ledger is written first: a coordinator that dies then asks for nothing that is gone.
+      const kinds = driver.effects.slice(-3).map(({ kind }) => kind);
+      expect(kinds[0]).toMatch(/evaluated|epochCompleted/);
+      expect(kinds.slice(1)).toEqual(['send', 'send']);
+    }
+  });
+
   it('asks for a state inside the epoch while it runs, and only then', () => {
     const driver = driveRunning();
     driver.dispatch({ kind: 'snapshot' });

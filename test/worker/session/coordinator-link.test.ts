@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createCoordinatorLink } from '../../../worker/session/coordinator-link.js';
+import { type CoordinatorLink, createCoordinatorLink } from '../../../worker/session/coordinator-link.js';
 import type { CoordinatorSession } from '../../../worker/session/coordinator-session.js';
 import type { Upward } from '../../../worker/session/message-log.js';
 import {
@@ -68,5 +69,58 @@ describe('the link to a coordinator', () => {
     const again = openSession();
     link.open(again.session);
     expect(again.sent).toEqual([]);
+  });
+
+  describe('lets an epoch begin', () => {
+    const { signal } = new AbortController();
+    /** Whether the epoch after 1 may begin, once `happen` has. */
+    const mayBegin = async (link: CoordinatorLink, happen: () => void): Promise<boolean> => {
+      let may = false;
+      const waiting = link.epochClosed(1, signal).then(() => {
+        may = true;
+      });
+      await setImmediate();
+      expect(may).toBe(false);
+      happen();
+      await setImmediate();
+      if (may) await waiting;
+      return may;
+    };
+    const connected = () => {
+      const link = createCoordinatorLink();
+      link.open(openSession().session);
+      return link;
+    };
+
+    it.each<[string, boolean, (link: CoordinatorLink) => void]>([
+      ['the one before is closed', true, (link) => link.closeEpoch(1)],
+      ['an earlier one is closed', false, (link) => link.closeEpoch(0)],
+      ['it is recorded', true, (link) => link.drop({ steps: 8n, epochs: 2 })],
+      ['an earlier one is recorded', false, (link) => link.drop({ steps: 8n, epochs: 1 })],
+      ['the session ends', true, (link) => link.close()],
+    ])('when %s: %s', async (_, may, happen) => {
+      const link = connected();
+      expect(await mayBegin(link, () => happen(link))).toBe(may);
+    });
+
+    it('at once where that was heard before, or nobody is there to say it', async () => {
+      const link = createCoordinatorLink();
+      await link.epochClosed(1, signal);
+      link.open(openSession().session);
+      link.closeEpoch(1);
+      link.closeEpoch(0);
+      await link.epochClosed(1, signal);
+    });
+
+    it('not by what was heard in an earlier generation, and not when the generation ends', async () => {
+      const link = connected();
+      link.closeEpoch(1);
+      link.clear();
+      const ending = new AbortController();
+      const waiting = link.epochClosed(1, ending.signal);
+      ending.abort();
+      await expect(waiting).rejects.toThrow();
+      await expect(link.epochClosed(1, ending.signal)).rejects.toThrow();
+    });
   });
 });

@@ -36,6 +36,7 @@ it('ends as the evaluation does that is cut off while the state’s digests are 
       startShare: null,
       partitions: null,
       onEvaluated: () => {},
+      epochClosed: async () => {},
     },
     context: () => stepContext({ config, compute, ring: ring!, vector: compute.vector, signal }),
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { totalSteps } from '../../../plan/phases.js';
 import { runConfig } from '../../support/run-config.js';
-import { type RankOutcome, runWorld, stepsOf as steps } from '../../support/task-world.js';
+import { type RankOutcome, runWorld, stepsOf as steps, type WorldOptions } from '../../support/task-world.js';
 
 describe('train', () => {
   const config = runConfig();
@@ -76,6 +76,36 @@ describe('train', () => {
       const kinds = world[0].events.map((event) => event.kind).join(' ');
       expect(kinds).toBe('step step step snapshot evaluation step step step snapshot evaluation');
     }
+  });
+
+  it.each<[WorldOptions, number[]]>([
+    [{}, [0, 1]],
+    [{ startStep: 3, epochEndDue: true }, [0, 1]],
+    [{ startStep: 3 }, [1]],
+    [{ startStep: 4 }, [1]],
+    [{ stopAt: 2 }, []],
+  ])('takes the first step of an epoch when every rank may: %o', async (options, awaited) => {
+    const log: string[] = [];
+    const world = await runWorld(config, 3, {
+      ...options,
+      // Rank 1 hears of it last.
+      async epochClosed(rank, epoch) {
+        await new Promise((resolve) => setTimeout(resolve, rank === 1 ? 30 : 0));
+        log.push(`${rank} may go on after ${epoch}`);
+      },
+      onEvent: (rank, event) => {
+        if (event.kind === 'step') log.push(`${rank} took ${event.plan.step}`);
+      },
+    });
+    for (const rank of [0, 1, 2]) {
+      const heard = log.filter((line) => line.startsWith(`${rank} may`));
+      expect(heard).toEqual(awaited.map((epoch) => `${rank} may go on after ${epoch}`));
+    }
+    if (awaited.includes(0)) {
+      const first = log.findIndex((line) => line.endsWith('took 3'));
+      expect(first).toBeGreaterThan(log.indexOf('1 may go on after 0'));
+    }
+    for (const { state } of world) expect(state).toEqual(world[0].state);
   });
 
   it('stops every rank after the step in which one asks for it, with a snapshot of that step', async () => {

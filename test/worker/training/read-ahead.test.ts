@@ -62,6 +62,7 @@ async function follow(
     evaluated: nothingEvaluated(),
     startEvaluation: null,
     onEvaluated: () => {},
+    epochClosed: async () => {},
     snapshots: createSnapshots(compute, fakeShape.state),
     context: () => stepContext({ config, compute, ring: ring!, vector: fake.vector, signal }),
   });
