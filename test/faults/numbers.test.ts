@@ -21,12 +21,16 @@ function cellOf(fault: Fault, { recipe, after }: Course, requireFault: (run: str
     const workers = descendantsOf(run.coordinator.pid);
     process.kill(workers.find(({ command }) => command.includes('--id worker-1'))!.pid, 'SIGKILL');
     await run.expectUnharmed(undisturbed);
+    const copies = run.events.flatMap((event) =>
+      event.kind === 'recovered' ? (event.copies as object[]) : [],
+    );
+    expect(copies, 'copies of the state').not.toEqual([]);
     requireFault(disturbed.runs.run(run.name));
   });
 }
 
-/** Weights grow tenfold with each step, of either sign. */
-const diverging = ['--lr', '10', '--weight-decay', '0.99'];
+/** Weights grow tenfold with each step, of either sign. The run waits until the worker is back, which copies them. */
+const diverging = ['--lr', '10', '--weight-decay', '0.99', '--min-workers', '2'];
 
 // The first step of every phase overflows too, for nothing is known of its gradients.
 cellOf('gradients overflow their grid, and a worker is killed', { recipe: diverging, after: 5 }, (run) => {
