@@ -27,6 +27,8 @@ export interface Deadlines {
   readonly reconnectMs: number;
   /** Neighbours of a ring have come, which their states may keep from it. */
   readonly neighbourMs: number;
+  /** A rank that has reported an epoch's end waits for those that have not: it is longer than they are missed. */
+  readonly epochEndMs: number;
   /** A worker that leaves waits for the step under way; then that is cut off. */
   readonly leaveMs: number;
   /** A worker that leaves waits for Goodbye; then it hangs up. */
@@ -61,6 +63,7 @@ export function deadlinesOf(silenceMs: number): Deadlines {
     connectMs: 6 * silenceMs,
     reconnectMs: 0.4 * silenceMs,
     neighbourMs: 24 * silenceMs,
+    epochEndMs: 2 * silenceMs,
     leaveMs: 1.6 * silenceMs,
     hangUpMs: 2.4 * silenceMs,
     endMs: 3 * silenceMs,

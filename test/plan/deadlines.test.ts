@@ -23,6 +23,11 @@ describe('the silence limit', () => {
     expect(heartbeatMs + tickMs).toBeLessThan(silenceMs / 3);
   });
 
+  it('is over before the others begin another epoch without what a lost one did not report', () => {
+    const { silenceMs, heartbeatMs, tickMs, epochEndMs } = deadlinesOf(5_000);
+    expect(epochEndMs).toBeGreaterThan(silenceMs + heartbeatMs + tickMs);
+  });
+
   it('is told to workers, and is what a silent one is lost by', async () => {
     const fixture = await openFixture(2, {}, { silenceMs: 700 });
     fixture.join('worker-0');

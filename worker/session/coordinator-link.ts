@@ -20,14 +20,20 @@ export interface CoordinatorLink
   closeEpoch(epoch: number): void;
   /**
    * Resolves when all ranks have reported the end of `epoch`: until then some rank must hold the state, or what a
-   * lost worker did not report could not be done again. Resolves without a session too.
+   * lost worker did not report could not be done again. Resolves too when the coordinator is away: it would have
+   * missed that worker meanwhile.
    *
    * @throws when `signal` aborts.
    */
   epochClosed(epoch: number, signal: AbortSignal): Promise<void>;
 }
 
-export function createCoordinatorLink(): CoordinatorLink {
+/** @param epochEndMs how long a rank waits at most for the others at an epoch's end. */
+export function createCoordinatorLink({
+  epochEndMs,
+}: {
+  readonly epochEndMs: () => number;
+}): CoordinatorLink {
   let session: CoordinatorSession | null = null;
   let kept: Upward[] = [];
   let closedEpochs = 0;
@@ -63,7 +69,19 @@ export function createCoordinatorLink(): CoordinatorLink {
     },
     closeEpoch: (epoch) => close(epoch + 1),
     async epochClosed(epoch, signal) {
-      while (session !== null && closedEpochs <= epoch) await once(changes, 'change', { signal });
+      let isPatient = true;
+      const endPatience = () => {
+        isPatient = false;
+        changes.emit('change');
+      };
+      const timer = setTimeout(endPatience, epochEndMs());
+      try {
+        while (isPatient && session !== null && closedEpochs <= epoch) {
+          await once(changes, 'change', { signal });
+        }
+      } finally {
+        clearTimeout(timer);
+      }
     },
     fetchDataset: async () => present().fetchDataset(),
     fetchPretrained: async () => present().fetchPretrained(),

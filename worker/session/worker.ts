@@ -106,7 +106,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     if (resources?.held.step === step && follower.isPreparing()) await resources.snapshots.hold(step);
     return resources?.snapshots.lend(step);
   };
-  const link = createCoordinatorLink();
+  const link = createCoordinatorLink({ epochEndMs: () => deadlines.epochEndMs });
   const peerAddress = advertisedAddress(peers.address, reach.advertise);
   const position: Position = { generation: 0n, step: 0n, evaluated: 0 };
   const { host = hostname(), zone } = options;

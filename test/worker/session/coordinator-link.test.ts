@@ -19,6 +19,8 @@ function openSession(): { readonly session: CoordinatorSession; readonly sent: U
   return { sent, session: { send } as Partial<CoordinatorSession> as CoordinatorSession };
 }
 
+const createLink = (epochEndMs = 60_000) => createCoordinatorLink({ epochEndMs: () => epochEndMs });
+
 const inside = epochMessage(0, 3, { whole: false, stopped: false });
 const reports = [
   ...[stepMessage(0, 2), inside, stepMessage(0, 3), epochMessage(0, 4), evaluationMessage(0, 4, [0])],
@@ -27,7 +29,7 @@ const reports = [
 
 describe('the link to a coordinator', () => {
   it('repeats to another session, in order, what may not have been recorded, and goes on', () => {
-    const link = createCoordinatorLink();
+    const link = createLink();
     const [first, second] = [openSession(), openSession()];
     link.open(first.session);
     for (const report of reports.slice(0, 3)) link.send(report);
@@ -48,7 +50,7 @@ describe('the link to a coordinator', () => {
     [4, 1, reports.slice(5)],
     [5, 1, reports.slice(6)],
   ])('does not repeat %i steps and %i epochs that are recorded', (steps, epochs, expected) => {
-    const link = createCoordinatorLink();
+    const link = createLink();
     for (const report of reports) link.send(report);
     link.drop({ steps: BigInt(steps), epochs });
     const { session, sent } = openSession();
@@ -57,7 +59,7 @@ describe('the link to a coordinator', () => {
   });
 
   it('repeats that a generation failed, not that one could not be prepared for; nothing once cleared', async () => {
-    const link = createCoordinatorLink();
+    const link = createLink();
     link.send(failedMessage('unavailable', 'a peer', 3n));
     link.send(failedMessage('unavailable', 'the data', 0n));
     const { session, sent } = openSession();
@@ -87,7 +89,7 @@ describe('the link to a coordinator', () => {
       return may;
     };
     const connected = () => {
-      const link = createCoordinatorLink();
+      const link = createLink();
       link.open(openSession().session);
       return link;
     };
@@ -104,10 +106,17 @@ describe('the link to a coordinator', () => {
     });
 
     it('at once where that was heard before, or nobody is there to say it', async () => {
-      const link = createCoordinatorLink();
+      const link = createLink();
       await link.epochClosed(1, signal);
       link.open(openSession().session);
       link.closeEpoch(1);
+      link.closeEpoch(0);
+      await link.epochClosed(1, signal);
+    });
+
+    it('when the coordinator, which would have missed a worker meanwhile, says nothing', async () => {
+      const link = createLink(20);
+      link.open(openSession().session);
       link.closeEpoch(0);
       await link.epochClosed(1, signal);
     });
