@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import type { Decided } from '../../coordinator/membership/cluster-events.js';
 import { beginMembership } from '../../coordinator/membership/membership.js';
 import type { Effect, RunResult } from '../../coordinator/membership/membership-events.js';
 import type { Membership } from '../../coordinator/membership/membership-state.js';
@@ -12,11 +11,11 @@ import {
   driveMembership,
   failedMessage,
   heartbeatMessage,
-  idsOf,
   type Message,
   placeByWindows,
   registerMessage,
 } from './membership-driver.js';
+import { type ModelLedger, openModelLedger } from './model-ledger.js';
 import { addressOf, copiesFrom, type ModelWorker, openModelWorkers, unassigned } from './model-worker.js';
 
 /** What may happen to a cluster; `worker` counts the processes' ids. */
@@ -61,10 +60,7 @@ export interface ClusterModel {
   /** Everybody does all there is to do, and workers that are gone are started again, until the run has ended. */
   finish(): void;
   readonly result: RunResult | null;
-  /** Steps that count, in order. */
-  readonly committed: readonly number[];
-  /** Epochs whose evaluation and digests are there, in order. */
-  readonly closedEpochs: readonly number[];
+  readonly ledger: ModelLedger;
   /** What has come about of what a sequence is to try. */
   readonly met: ReadonlySet<Encounter>;
 }
@@ -94,16 +90,13 @@ export function openClusterModel(o: {
     ...{ worldSize: workers, minWorkers, maxWorkers: workers },
     ...(windows ? { placePartitions: placeByWindows } : {}),
   });
-  const { stepsPerEpoch } = driver.rules;
+  const ledger = openModelLedger(driver.rules.stepsPerEpoch);
   const processes = new Map<string, Process>();
-  const committed: number[] = [];
-  const [evaluated, digested] = [new Set<number>(), new Set<number>()];
-  const closedEpochs: number[] = [];
   const closed = new Set<number>();
   /** Sessions that ended in a way after which a worker may join anew. */
   const mayReturn = new Set<number>();
   const met = new Set<Encounter>();
-  let [nextSession, newestGeneration] = [1, 0n];
+  let nextSession = 1;
   let result: RunResult | null = null;
 
   const say = (process: Process, message: Message) => {
@@ -114,9 +107,9 @@ export function openClusterModel(o: {
     else perform(driver.say(process.session, message));
   };
   const training = openModelWorkers({ rules: driver.rules, totalSteps, workers: processes, say });
-  let begun: Decided['begun'] = null;
   const perform = (effects: readonly Effect[]) => {
     for (const effect of effects) {
+      ledger.record(effect);
       if (effect.kind === 'send') deliver(effect.session, effect.message);
       // As mayReconnect in worker/session/follow-coordinator.ts has it.
       if (effect.kind === 'refuse' && effect.error.code === 'aborted') mayReturn.add(effect.session);
@@ -132,35 +125,11 @@ export function openClusterModel(o: {
         if (outbox.some(({ $case }) => $case === 'evaluation'))
           met.add('loss of who was cut off at the end of an epoch');
       }
-      if (effect.kind === 'decided') begun = effect.value.begun;
-      if (effect.kind === 'assigned') {
-        expect(effect.generation.number).toBeGreaterThan(newestGeneration);
-        newestGeneration = effect.generation.number;
-      }
-      if (effect.kind === 'stepCommitted') {
-        const { step, shares, samples } = effect.value;
-        expect(step).toBe(committed.length);
-        const ids = shares.flatMap((share) => [...share]);
-        expect(ids.length).toBe(samples);
-        expect(ids.toSorted((a, b) => a - b)).toEqual(idsOf(step, 0, 1));
-        committed.push(step);
-      }
-      if (effect.kind === 'evaluated') close(evaluated, effect.value.epoch, effect.value.step);
-      if (effect.kind === 'epochCompleted' && effect.value.whole) {
-        close(digested, effect.value.epoch, effect.value.step);
-      }
       if (effect.kind === 'resolved') {
         if (effect.result.stateLost) loseState();
         else result = effect.result;
       }
     }
-  };
-  const close = (side: Set<number>, epoch: number, step: number) => {
-    expect(step).toBe((epoch + 1) * stepsPerEpoch);
-    side.add(epoch);
-    if (!evaluated.has(epoch) || !digested.has(epoch) || closedEpochs.includes(epoch)) return;
-    expect(epoch).toBe(closedEpochs.length);
-    closedEpochs.push(epoch);
   };
   const loseState = () => {
     const isConnected = ({ session }: Process) => session !== null && !closed.has(session);
@@ -168,11 +137,8 @@ export function openClusterModel(o: {
     if (holders.length > 0) met.add('going back from a state that is held');
     goBack();
   };
-  /** As a run does: to the newest checkpoint, which the model has after every epoch that was closed. */
   const goBack = () => {
-    const step = closedEpochs.length * stepsPerEpoch;
-    committed.length = step;
-    for (const side of [evaluated, digested]) side.delete(closedEpochs.length);
+    const step = ledger.goBack();
     perform(driver.dispatch({ kind: 'start', start: { step, source: step === 0 ? 'fresh' : 'checkpoint' } }));
   };
   /** The coordinator ended the session: the process ends, unless it does not hear it. */
@@ -220,17 +186,11 @@ export function openClusterModel(o: {
     }
     // The next one numbers those who are away anew (reattach.ts).
     for (const session of closed) if (session < 0) closed.delete(session);
-    // What had been heard and was not recorded yet is forgotten.
-    for (const side of [evaluated, digested]) {
-      side.clear();
-      for (const epoch of closedEpochs) side.add(epoch);
-    }
-    if (begun === null || committed.length < begun.startStep) {
-      driver.state = beginMembership(driver.nowMs, newestGeneration);
+    const left = ledger.adopt();
+    if (left === null) {
+      driver.state = beginMembership(driver.nowMs, ledger.newestGeneration);
       return goBack();
     }
-    const closedEpoch = closedEpochs.length - 1;
-    const left = { newest: newestGeneration, begun, committed: committed.length, closedEpoch };
     driver.state = awaitReturn(driver.rules, left, driver.nowMs);
   };
 
@@ -298,7 +258,7 @@ export function openClusterModel(o: {
     get result() {
       return result;
     },
-    ...{ committed, closedEpochs, met },
+    ...{ ledger, met },
     happen(happening) {
       if (result !== null) return;
       if (happening.kind === 'wait') {

@@ -46,8 +46,8 @@ function expectWhole(
   model.finish();
   expect(model.driver.of('rejected').map(({ error }) => error.message)).toEqual([]);
   expect(model.result).toMatchObject({ step: totalSteps, stopped: false, stateLost: false });
-  expect(model.committed).toEqual(Array.from({ length: totalSteps }, (_, step) => step));
-  expect(model.closedEpochs).toEqual([0, 1]);
+  expect(model.ledger.committed).toEqual(Array.from({ length: totalSteps }, (_, step) => step));
+  expect(model.ledger.closedEpochs).toEqual([0, 1]);
   return model.met;
 }
 
