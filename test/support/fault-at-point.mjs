@@ -141,13 +141,25 @@ function commit({ fault, seconds = stopSeconds }) {
   }
 }
 
-/** Of the machine that this process is on, which is its own (a network namespace). */
+/**
+ * Of the machine that this process is on (a network namespace of bench/support/network.ts): a queue that holds no
+ * packet drops whatever the link's end sends, and the switch's end sends what this machine would hear.
+ */
 function cutOff(fault) {
-  const ways = fault === 'one way' ? ['output'] : ['input', 'output'];
-  const chains = ways.map((way) => `chain ${way} { type filter hook ${way} priority 0; policy drop; }\n`);
-  const { status, stderr } = spawnSync('nft', ['-f', '-'], { input: `table ip cut { ${chains.join('')} }` });
-  if (status !== 0) throw new Error(`nft cuts nothing off: ${stderr}`);
-  inBackground(`sleep ${cutSeconds}; nft delete table ip cut`);
+  const namespace = run('ip netns identify').trim();
+  const [, network, rank] = /^(.+-)(\d+)$/.exec(namespace);
+  const here = { tc: 'tc', device: 'eth0' };
+  const there = { tc: `tc -n ${network}switch`, device: `port${rank}` };
+  const ends = fault === 'one way' ? [here] : [here, there];
+  for (const { tc, device } of ends) run(`${tc} qdisc replace dev ${device} root bfifo limit 1`);
+  const mend = ends.map(({ tc, device }) => `${tc} qdisc delete dev ${device} root`).join('; ');
+  inBackground(`sleep ${cutSeconds}; ${mend}`);
+}
+
+function run(line) {
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', line], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${line}: ${stderr}`);
+  return stdout;
 }
 
 /** The shell that starts it ends at once, so that it is nobody's child here. */
