@@ -32,7 +32,9 @@ describe.skipIf(!canMakeMachines())('two machines, of which one is cut off for a
         machines = makeMachines(2);
         const [first, second] = machines.machines;
         const place = { within: first!.inside() };
-        const more = ['--listen', `${first!.address}:${port}`, '--local-workers', '1'];
+        // The other machine could be through with the run before this one is back.
+        const waiting = ['--min-workers', '2'];
+        const more = [...waiting, '--listen', `${first!.address}:${port}`, '--local-workers', '1'];
         const run = disturbed.start({}, more, place);
         const { address, joining } = await run.coordinator.event(({ kind }) => kind === 'waiting');
         const { token, hash } = joining as { token: string; hash: string };
