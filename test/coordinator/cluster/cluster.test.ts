@@ -54,7 +54,9 @@ describe('a run over real connections', () => {
       await fixture.cluster.close(true, 'done');
       for (const worker of fixture.workers) {
         expect(await worker.done).toEqual({ goodbye: { ok: true, reason: 'done' }, error: null });
-        expect(worker.heard.map(({ $case }) => $case)).toEqual(['welcome', 'assignment', 'begin', 'goodbye']);
+        const epochs = ['epochClosed', 'epochClosed'];
+        const heard = ['welcome', 'assignment', 'begin', ...epochs, 'goodbye'];
+        expect(worker.heard.map(({ $case }) => $case)).toEqual(heard);
       }
       const [welcome] = fixture.workers[0]!.heard;
       expect(welcome?.$case === 'welcome' && JSON.parse(welcome.value.runConfigJson)).toEqual(config);
