@@ -35,7 +35,7 @@ export async function pullState(
     peer: workerName(holderId),
     maxReceiveBytes: maxStateChunkBytes,
   });
-  const call = client.copyState({ generation, step: BigInt(step), digests: true });
+  const call = client.copyState({ generation, step: BigInt(step), flat: true });
   let stalled = false;
   const watchdog = startWatchdog(stallMs, () => {
     stalled = true;

@@ -102,7 +102,7 @@ export function settle(rules: Rules, state: Regrouping, nowMs: number): Transiti
   const copying = ranks.filter((member) => !sources.includes(member));
   const origins = ranks.map((member): StateOrigin => {
     if (sources.includes(member)) return { kind: 'own' };
-    // The first ones are likelier to have copied their state aside before, and are quicker then.
+    // The first ones are likelier to have memory for a copy from before, and are quicker then.
     const source = sources[copying.indexOf(member) % sources.length]!;
     const { workerId, address } = source;
     return { kind: 'peer', workerId, address, digest: heldBy(source)!.digest };

@@ -231,7 +231,7 @@ export async function attackPeer(address: string, id: string, member: Proof, gen
   const calls = [
     client.exchange({ generation, ...pull }),
     client.exchange({ generation: generation - 1n, ...pull }),
-    client.copyState({ generation, step: 0n, digests: false }),
+    client.copyState({ generation, step: 0n, flat: false }),
   ];
   const ends = calls.map(
     (each) =>

@@ -21,6 +21,7 @@ export const fakeShape: ComputeShape = {
     parameterLength: width,
     evaluated: { start: 0, end: width },
   },
+  held: { length: 3 * width + 2, updates: 3 * width, amax: 3 * width + 1 },
   reductions: {
     all: {
       length: width + 4,
@@ -97,6 +98,13 @@ export function createFakeCompute(options: { poison?: number } = {}): FakeComput
     async save(into) {
       calls.push('save');
       into.set(state);
+    },
+    async saveHeld(into) {
+      calls.push('saveHeld');
+      into.set(state);
+    },
+    async loadHeld(from) {
+      state.set(from);
     },
     async checksum() {
       return [...state].join();

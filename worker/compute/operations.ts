@@ -29,7 +29,8 @@ export function createOperations(): ComputeOperations {
         reductions[trainable] = layout;
         vectors[trainable] = sum.memory;
       }
-      return { kernels: opened.kernels(), state: opened.state, reductions, vectors };
+      const { state, held } = opened;
+      return { kernels: opened.kernels(), state, held, reductions, vectors };
     },
     async initialize(into, seed, pretrained) {
       const layout = program().state;
@@ -46,6 +47,8 @@ export function createOperations(): ComputeOperations {
     save(into) {
       program().save(into);
     },
+    saveHeld: (into) => program().saveHeld(into),
+    loadHeld: (from) => program().loadHeld(from),
     checksum: () => createHash('sha256').update(program().checksums()).digest('hex'),
     resetMoments: () => program().resetMoments(),
     gradientPart(part, batches, { cancelled, ...request }) {

@@ -18,6 +18,8 @@ export function startComputeThread(): ThreadedCompute {
         initialize: true,
         load: true,
         save: true,
+        saveHeld: true,
+        loadHeld: true,
         checksum: true,
         resetMoments: true,
         gradientPart: true,

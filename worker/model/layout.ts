@@ -44,6 +44,15 @@ export function stateTensors(layout: StateLayout): readonly TensorSpec[] {
   return [...parameters, ...statistics, ...first, ...second, updates, amax, ...average];
 }
 
+/** The state as variables hold it, one behind the other in rows: where what the program itself follows is in it. */
+export interface HeldLayout {
+  /** Values, in whole rows. */
+  readonly length: number;
+  /** Of the first value. */
+  readonly updates: number;
+  readonly amax: number;
+}
+
 /**
  * Where everything is in a step's vector: sums over samples or over micro-batches. Each tensor, the tail and the
  * end are at multiples of `rowLength`, with zeros between.

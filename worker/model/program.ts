@@ -17,10 +17,11 @@ import {
 } from './batch.js';
 import { clipFactor } from './clip-norm.js';
 import { joinSummaries, judge, type Summary, scaleGradients, type Verdict } from './exact-sum.js';
+import { followState } from './followed-state.js';
 import { beginSum, type RunningSum, runAlone, runPart, type Summand, summarize } from './gradient-parts.js';
 import { runKept } from './kept-sum.js';
 import { rankLabels } from './label-ranks.js';
-import type { ReductionLayout, StateLayout } from './layout.js';
+import type { HeldLayout, ReductionLayout, StateLayout } from './layout.js';
 import { buildProgramGraph } from './program-graph.js';
 import type { ProgramOptions } from './program-options.js';
 import { type UpdateOptions, updateSettings } from './update-graph.js';
@@ -28,7 +29,7 @@ import { type UpdateOptions, updateSettings } from './update-graph.js';
 export type { ImageBatch, Keyed, NormalizedBatch, Placed } from './batch.js';
 export type { TensorSpec } from './blocks.js';
 export type { Summary } from './exact-sum.js';
-export type { ReductionLayout, StateLayout } from './layout.js';
+export type { HeldLayout, ReductionLayout, StateLayout } from './layout.js';
 export type { ProgramOptions } from './program-options.js';
 
 export interface Evaluation {
@@ -75,6 +76,10 @@ export interface Program<B extends Batch = ImageBatch> {
   load(state: Float32Array): void;
   /** The whole state, in `into` if given. */
   save(into?: Float32Array): Float32Array;
+  /** Of the whole state as variables hold it: quicker to save, for a program of the same options to load. */
+  readonly held: HeldLayout;
+  saveHeld(into: Float32Array): void;
+  loadHeld(from: Float32Array): void;
   /**
    * Tells the state from others: sums of its bits, a tenth of the work of copying it. Two states that differ in one value
    * have different ones.
@@ -143,14 +148,9 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     assert(found !== undefined, `the program was opened without the set '${trainable}'`);
     return found;
   };
-  // What the session's state says, so that an update and a sum need not ask for it.
-  let updates = 0;
-  const amax = new Float32Array(built.layout.amax.shape[0]!);
-  const amaxPlaces = new Map(built.layout.parameters.map(({ name }, index) => [name, index]));
-  const largestOf = ({ gradients }: ReductionLayout) =>
-    Float32Array.from(gradients, ({ name }) => amax[amaxPlaces.get(name)!]!);
+  const [followed, { copy }] = [followState(built.layout), built.state];
   const begin = (layout: ReductionLayout, request: SumRequest) =>
-    beginSum(layout, { ...request, largest: request.largest ?? largestOf(layout) });
+    beginSum(layout, { ...request, largest: request.largest ?? followed.largestOf(layout) });
   /** The last one begun; `kept` where its gradients are not in its vector, but in the session. */
   let sum: (RunningSum & { readonly kept?: boolean }) | undefined;
   const feedsOfTraining = ({ batch, key, mixup }: Keyed<Batch>): Feeds => ({
@@ -164,11 +164,15 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
   const program: Program<Batch> = {
     state: built.layout,
     reduction: (trainable) => entries(trainable).reduction,
+    held: copy.layout,
     load(state) {
       session.run({ [built.state.flat]: state }, { loaded: built.state.loaded });
-      updates = state[built.layout.updates.offset]!;
-      const { offset } = built.layout.amax;
-      amax.set(state.subarray(offset, offset + amax.length));
+      followed.load(state);
+    },
+    saveHeld: (into) => runHandOver(session, copy.save, {}, into),
+    loadHeld(from) {
+      session.run({ [copy.rows]: from }, { loaded: copy.loaded });
+      followed.load(from, copy.layout);
     },
     save(into = new Float32Array(allocateShared(4 * built.layout.length), 0, built.layout.length)) {
       runHandOver(session, built.state.save, {}, into);
@@ -177,8 +181,7 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
     checksums: () => session.run({}, { sums: built.state.checksums }).sums,
     resetMoments() {
       session.run({}, { reset: built.state.momentsReset });
-      updates = 0;
-      amax.fill(0);
+      followed.reset();
     },
     gradientPart(part, batches, request) {
       const { reduction: layout, gradient } = entries(request.trainable);
@@ -219,19 +222,17 @@ export function openProgram(options: ProgramOptions): Program | Program<Normaliz
       const entry = isKept ? kept.update : fed;
       const worth = units ?? new Float32Array(gradients.length).fill(1);
       const clip = clipNorm === null ? 1 : clipFactor(vector, reduction, worth, clipNorm);
-      for (const [index, { name }] of gradients.entries()) {
-        if (largest !== undefined && largest[index] !== 0) amax[amaxPlaces.get(name)!] = largest[index]!;
-      }
+      if (largest !== undefined) followed.setLargest(reduction, largest);
       const factors = worth.map((unit) => (unit * clip) / vector[tail.weight]!);
       if (entry.factors === null) scaleGradients(vector, reduction, factors);
       const feeds = {
         [entry.vector]: isKept ? vector.subarray(gradientLength) : vector,
-        [entry.settings]: updateSettings(update, { updates: updates + 1, weightDecay }),
+        [entry.settings]: updateSettings(update, { updates: followed.updates + 1, weightDecay }),
         ...(entry.factors === null ? {} : { [entry.factors]: factors }),
-        [entry.amax]: amax,
+        [entry.amax]: followed.amax,
       };
       session.run(feeds, { applied: entry.applied });
-      updates += 1;
+      followed.updates += 1;
     },
     evaluate(batch) {
       const { results, logits: scores } = built.evaluation;

@@ -7,14 +7,14 @@ import type { RunCredentials } from '../../runtime/grpc/credentials.js';
 import { parseHostPort } from '../../runtime/host-port.js';
 import { workerName } from '../../runtime/member-name.js';
 import { type MadeSlotFile, makeSlotFile } from '../collective/transport/shared-memory/slot-file.js';
-import type { StateLayout } from '../model/program.js';
+import type { StateForm } from '../training/snapshots.js';
 import { receiveState } from './state-transfer.js';
 
 interface CopyOptions {
   /** Names the peer, and the step whose state it holds. */
   readonly assignment: Assignment;
   readonly credentials: RunCredentials;
-  readonly layout: StateLayout;
+  readonly form: StateForm;
   /** A memory file system, through which a peer of this machine gives the state; null for none. */
   readonly sharedMemory: string | null;
   /** Filled. */
@@ -23,8 +23,8 @@ interface CopyOptions {
 }
 
 /**
- * Copies the state that an assignment's peer holds (Peer.CopyState). The caller proves that it is the one that was
- * sent. @throws RondoError data-loss for what is no state of `layout`; else what the peer answers.
+ * Copies the state that an assignment's peer holds, as it holds it (Peer.CopyState). The caller proves that it is the
+ * one that was sent. @throws RondoError data-loss for what is no state of `form`; else what the peer answers.
  */
 export async function copyFromPeer(o: CopyOptions): Promise<void> {
   const { assignment, values, signal } = o;
@@ -37,13 +37,13 @@ export async function copyFromPeer(o: CopyOptions): Promise<void> {
   const call = peer.copyState({
     generation: assignment.generation,
     step: assignment.startStep,
-    digests: false,
+    flat: false,
     memory: memory?.offer,
   });
   const cancel = () => call.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   try {
-    await receiveState(call, o.layout, values, memory);
+    await receiveState(call, o.form, values, memory);
   } finally {
     signal.removeEventListener('abort', cancel);
     cancel();

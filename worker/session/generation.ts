@@ -44,6 +44,8 @@ export interface WorkerResources {
   readonly compute: Compute;
   readonly shape: ComputeShape;
   readonly snapshots: Snapshots;
+  /** For workers that join: of the state as it is held. */
+  readonly heldSnapshots: Snapshots;
   readonly held: Held;
   /** A snapshot is taken after every so many steps; 0 for none but those of epochs. */
   readonly snapshotSteps: number;
@@ -154,24 +156,24 @@ async function obtainState(
   resources: WorkerResources,
   signal: AbortSignal,
 ): Promise<StateCopy | undefined> {
-  const { config, session, compute, snapshots, held, shape } = resources;
+  const { config, session, compute, held, snapshots, heldSnapshots } = resources;
   const step = Number(assignment.startStep);
-  const load = async (fill: (values: Float32Array) => Promise<void>) => {
+  const load = async (into: Snapshots, fill: (values: Float32Array) => Promise<void>) => {
     Object.assign(held, nothingHeld());
-    const snapshot = await snapshots.put(step, fill);
+    const snapshot = await into.put(step, fill);
     held.step = step;
     return snapshot;
   };
   switch (assignment.stateSource) {
     case StateSource.STATE_SOURCE_FRESH: {
       const pretrained = config.pretrainedDigest === null ? null : await session.fetchPretrained();
-      await load((values) => compute.initialize(values, config.seed, pretrained));
+      await load(snapshots, (values) => compute.initialize(values, config.seed, pretrained));
       return undefined;
     }
     case StateSource.STATE_SOURCE_CHECKPOINT: {
       let sent = '';
-      const snapshot = await load(async (values) => {
-        sent = (await receiveState(session.fetchCheckpoint(step), shape.state, values)).stateDigest;
+      const snapshot = await load(snapshots, async (values) => {
+        sent = (await receiveState(session.fetchCheckpoint(step), snapshots.form, values)).stateDigest;
         await compute.load(values);
       });
       if ((await snapshot.digests()).state !== sent) throw damagedState(step);
@@ -180,12 +182,13 @@ async function obtainState(
     case StateSource.STATE_SOURCE_PEER: {
       const startedMs = performance.now();
       const { credentials, exchange } = resources;
-      const request = { assignment, credentials, layout: shape.state, sharedMemory: exchange.sharedMemory };
-      await load(async (values) => {
+      const { form } = heldSnapshots;
+      const request = { assignment, credentials, form, sharedMemory: exchange.sharedMemory };
+      await load(heldSnapshots, async (values) => {
         await copyFromPeer({ ...request, values, signal });
-        await compute.load(values);
+        await compute.loadHeld(values);
       });
-      const bytes = BigInt(shape.state.length * Float32Array.BYTES_PER_ELEMENT);
+      const bytes = BigInt(form.length * Float32Array.BYTES_PER_ELEMENT);
       return { bytes, seconds: (performance.now() - startedMs) / 1_000 };
     }
     case StateSource.STATE_SOURCE_OWN:

@@ -12,7 +12,7 @@ import { type LaneThread, startLaneThread } from '../collective/lanes.js';
 import { type FetchSamples, moveDataset, openFetchedSource } from '../data/fetched-source.js';
 import { type Loader, openLoader } from '../data/loader.js';
 import { programOptions } from '../model/program-options.js';
-import { createSnapshots, type Snapshots } from '../training/snapshots.js';
+import { createHeldSnapshots, createSnapshots, type Snapshots } from '../training/snapshots.js';
 import { type WatchedLoader, watchLoader } from './activity.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import { nothingHeld, type WorkerResources } from './generation.js';
@@ -100,6 +100,7 @@ export async function openRunResources(
     vectors[set] = new Float32Array(memory, 0, shape.reductions[set]!.length);
   }
   const snapshots = createSnapshots(kept.compute, shape.state);
+  const heldSnapshots = createHeldSnapshots(kept.compute, shape.held);
   const { dataRoot } = options;
   const loader = openLoader({
     ...{ config, cacheBytes, cacheDir, diskCacheBytes },
@@ -115,7 +116,10 @@ export async function openRunResources(
   const held = nothingHeld();
   return {
     ...{ runId, publisher },
-    resources: { ...kept, config, lanes: opened.lanes, shape, snapshots, held, loader: watched, vectors },
+    resources: {
+      ...{ ...kept, config, lanes: opened.lanes, shape, snapshots, heldSnapshots, held, vectors },
+      loader: watched,
+    },
     async settleMetrics() {
       // Not closed: the coordinator may have the run go on with another phase.
       const left = await publisher.settle({ timeoutMs: metricsMs });

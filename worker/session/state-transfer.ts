@@ -14,9 +14,7 @@ import {
   headBytes,
   type MadeSlotFile,
 } from '../collective/transport/shared-memory/slot-file.js';
-import { stateTensors } from '../model/layout.js';
-import type { StateLayout } from '../model/program.js';
-import type { LentSnapshot, Snapshot } from '../training/snapshots.js';
+import type { LentSnapshot, Snapshot, StateForm } from '../training/snapshots.js';
 import type { Digests } from '../training/state-digests.js';
 
 /** Of what is written to memory that both have: the receiver reads one while the next is written. */
@@ -28,16 +26,17 @@ const [writeFile, readFile] = [promisify(write), promisify(read)];
 export type StateStream = AsyncIterable<StateChunk>;
 
 /**
- * Serves Peer.CopyState with what `lend` has of a step; NOT_FOUND for one that is no longer, or not yet, held. The
- * values go to the memory that the caller offers, where it is found in `sharedMemory`, else into the call.
+ * Serves Peer.CopyState with what `lend` has of a step, flat or as it is held; NOT_FOUND for one that is no longer, or
+ * not yet, held. The values go to the memory that the caller offers, where it is found in `sharedMemory`, else into the
+ * call.
  */
 export async function sendState(
   call: ServerWritableStream<CopyStateRequest, StateChunk>,
-  lend: (step: number) => Promise<LentSnapshot | undefined>,
+  lend: (request: CopyStateRequest) => Promise<LentSnapshot | undefined>,
   sharedMemory: string | null,
 ): Promise<void> {
-  const step = Number(call.request.step);
-  const lent = await lend(step);
+  const { step, flat } = call.request;
+  const lent = await lend(call.request);
   if (!lent) {
     failCall(call, new RondoError('not-found', `no snapshot of the state after step ${step} is held`));
     return;
@@ -48,7 +47,7 @@ export async function sendState(
   try {
     // grpc-js's type does not say that a call is a Writable, which it is.
     const sink = call as unknown as Writable;
-    const digests = call.request.digests ? await lent.snapshot.digests() : null;
+    const digests = flat ? await lent.snapshot.digests() : null;
     const isFitting = memory?.slotCount === 1 && memory.slotBytes === lent.snapshot.values.byteLength;
     const find = () => (isFitting && sharedMemory !== null ? findSlotFile(sharedMemory, memory) : null);
     const chunks = chunksOf(lent.snapshot, digests, find);
@@ -90,14 +89,14 @@ async function* chunksOf(
 }
 
 /**
- * Fills `values` from a stream of StateChunks and checks that the tensors are those of `layout`. The caller
+ * Fills `values` from a stream of StateChunks and checks that the tensors are those of `form`. The caller
  * proves that the values are those that were sent.
  *
  * @param memory what was offered to the sender.
  */
 export async function receiveState(
   stream: StateStream,
-  layout: StateLayout,
+  form: StateForm,
   values: Float32Array,
   memory: MadeSlotFile | null = null,
 ): Promise<StateHeader> {
@@ -107,44 +106,44 @@ export async function receiveState(
   for await (const { part } of stream) {
     if (part?.$case === 'header') {
       header = part.value;
-      checkTensors(header, layout);
+      checkTensors(header, form);
       // Its sender has found it, or will not look for it again.
       memory?.unlink();
     } else if (part?.$case === 'data') {
-      if (at + part.value.length > bytes.length) throw lengthError(layout.length);
+      if (at + part.value.length > bytes.length) throw lengthError(form.length);
       bytes.set(part.value, at);
       at += part.value.length;
     } else if (part?.$case === 'written') {
-      if (memory === null || at + part.value > bytes.length) throw lengthError(layout.length);
+      if (memory === null || at + part.value > bytes.length) throw lengthError(form.length);
       const { bytesRead } = await readFile(memory.fd, bytes, at, part.value, headBytes + at);
-      if (bytesRead !== part.value) throw lengthError(layout.length);
+      if (bytesRead !== part.value) throw lengthError(form.length);
       at += bytesRead;
     }
   }
-  if (!header || at !== bytes.length) throw lengthError(layout.length);
+  if (!header || at !== bytes.length) throw lengthError(form.length);
   return header;
 }
 
-function headerOf({ step, layout }: Snapshot, digests: Digests | null): StateHeader {
+function headerOf({ step, form }: Snapshot, digests: Digests | null): StateHeader {
   return {
     step: BigInt(step),
-    length: BigInt(layout.length),
+    length: BigInt(form.length),
     stateDigest: digests?.state ?? '',
     parameterDigest: digests?.parameters ?? '',
-    tensors: tensorsOf(layout),
+    tensors: tensorsOf(form),
   };
 }
 
-function tensorsOf(layout: StateLayout): TensorEntry[] {
-  return stateTensors(layout).map(({ name, shape, offset }) => ({
+function tensorsOf({ tensors }: StateForm): TensorEntry[] {
+  return tensors.map(({ name, shape, offset }) => ({
     name,
     shape: [...shape],
     offset: BigInt(offset),
   }));
 }
 
-function checkTensors(header: StateHeader, layout: StateLayout): void {
-  const expected = tensorsOf(layout);
+function checkTensors(header: StateHeader, form: StateForm): void {
+  const expected = tensorsOf(form);
   const describe = (tensor: TensorEntry | undefined) =>
     tensor ? `${tensor.name} [${tensor.shape.join(', ')}] at ${tensor.offset}` : 'nothing';
   for (let index = 0; index < Math.max(expected.length, header.tensors.length); index++) {
@@ -156,7 +155,7 @@ function checkTensors(header: StateHeader, layout: StateLayout): void {
       });
     }
   }
-  assert.equal(Number(header.length), layout.length);
+  assert.equal(Number(header.length), form.length);
 }
 
 function lengthError(expected: number): RondoError {

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { deadlinesOf, defaultSilenceMs } from '../../plan/deadlines.js';
 import { stepsPerEpoch } from '../../plan/micro-batches.js';
 import type { Assignment, Goodbye, Welcome } from '../../proto/gen/coordinator.js';
-import type { PeerServer } from '../../proto/gen/peer.js';
+import type { CopyStateRequest, PeerServer } from '../../proto/gen/peer.js';
 import { cpuQuota, readIfThere } from '../../runtime/cores.js';
 import { RondoError } from '../../runtime/errors.js';
 import type { CertificateIdentity } from '../../runtime/grpc/credentials.js';
@@ -101,10 +101,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   };
   const peers = await startPeerServer(listen, credentials, service, exchange.connect);
   /** Between generations the state is copied aside when it is first asked for. */
-  const lendState = async (step: number) => {
+  const lendState = async (request: CopyStateRequest) => {
     const { resources } = (await run) ?? {};
-    if (resources?.held.step === step && follower.isPreparing()) await resources.snapshots.hold(step);
-    return resources?.snapshots.lend(step);
+    const step = Number(request.step);
+    const snapshots = request.flat ? resources?.snapshots : resources?.heldSnapshots;
+    if (resources?.held.step === step && follower.isPreparing()) await snapshots!.hold(step);
+    return snapshots?.lend(step);
   };
   const link = createCoordinatorLink({ epochEndMs: () => deadlines.epochEndMs });
   const peerAddress = advertisedAddress(peers.address, reach.advertise);

@@ -2,6 +2,7 @@ import type { Trainable } from '../../plan/run-config.js';
 import type { Kernels } from '../../proto/gen/coordinator.js';
 import type { ThreadCalls } from '../../runtime/thread-calls.js';
 import type {
+  HeldLayout,
   ImageBatch,
   Placed,
   ProgramOptions,
@@ -50,6 +51,7 @@ export interface EvaluatedBatch {
 export interface ComputeShape {
   readonly kernels: Kernels;
   readonly state: StateLayout;
+  readonly held: HeldLayout;
   readonly reductions: Readonly<Partial<Record<Trainable, ReductionLayout>>>;
   /** Where the vectors of the reductions begin. */
   readonly vectors: Readonly<Partial<Record<Trainable, WebAssembly.Memory>>>;
@@ -67,6 +69,9 @@ export interface ComputeOperations {
   initialize(into: Float32Array, seed: number, pretrained: Uint8Array | null): Promise<void>;
   load(state: Float32Array): void;
   save(into: Float32Array): void;
+  /** The state as it is held, `held.length` values, for another worker of the run: quicker than the flat one. */
+  saveHeld(into: Float32Array): void;
+  loadHeld(from: Float32Array): void;
   /**
    * Tells the state from others that the same program may hold, in little time. It says nothing outside this run: for
    * that there are digests.

@@ -20,16 +20,17 @@ export async function rehearse(o: {
   readonly compute: Compute;
   readonly shape: ComputeShape;
   readonly snapshots: Snapshots;
+  readonly heldSnapshots: Snapshots;
   readonly vectors: Readonly<Partial<Record<Trainable, Float32Array>>>;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { config, compute, shape, snapshots, signal } = o;
-  const { amax } = shape.state;
+  const { config, compute, shape, snapshots, heldSnapshots, signal } = o;
+  const { parameters } = shape.state;
   const load = async (state: Float32Array) => {
     state.fill(0);
     // Larger than what comes: gradients that do not fit their grid would be computed twice.
-    state.fill(1, amax.offset, amax.offset + amax.shape[0]!);
-    await compute.load(state);
+    state.fill(1, shape.held.amax, shape.held.amax + parameters.length);
+    await compute.loadHeld(state);
   };
   const done = new Set<Trainable>();
   let step = 0;
@@ -39,7 +40,7 @@ export async function rehearse(o: {
     const { trainable } = plan;
     if (done.has(trainable)) continue;
     done.add(trainable);
-    await snapshots.put(noStep, load);
+    await heldSnapshots.put(noStep, load);
     const share = { microBatches: [0], computed: [] };
     await takeStep({ ...plan, microBatches: [plan.microBatches[0]!] }, [blackBatch(config)], share, {
       ...{ config, compute, ring: ringOfOne, isAlone: false, layout: shape.reductions[trainable]! },
@@ -49,6 +50,7 @@ export async function rehearse(o: {
       ...{ signal, abandoned: signal },
     });
   }
+  await heldSnapshots.take(noStep);
   await snapshots.take(noStep);
   await compute.checksum();
 }

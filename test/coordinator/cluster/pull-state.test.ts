@@ -71,7 +71,7 @@ describe('pullState', () => {
     });
     servers.push(server);
     await pullState(server.address, request());
-    expect(asked).toEqual([{ generation: 3n, step: 8n, digests: true }]);
+    expect(asked).toEqual([{ generation: 3n, step: 8n, flat: true }]);
   });
 
   const { header, bytes } = makeState(100);

@@ -48,7 +48,7 @@ function callAsMember(address: string) {
     maxReceiveBytes: 1 << 10,
   });
   closing.push(() => client.close());
-  return client.copyState({ generation: 1n, step: 1n, digests: true });
+  return client.copyState({ generation: 1n, step: 1n, flat: true });
 }
 
 describe('a server', () => {

@@ -1,9 +1,10 @@
 import { buildGradientGraph } from '../../../worker/model/gradient-parts.js';
-import { buildStateGraph, declareState } from '../../../worker/model/held-state.js';
+import { declareState } from '../../../worker/model/held-state.js';
 import { layOutState } from '../../../worker/model/layout.js';
 import { describeNetwork } from '../../../worker/model/parameters.js';
 import type { ImageBatch, Keyed, ProgramOptions, ReductionLayout } from '../../../worker/model/program.js';
 import { buildTrainingPass } from '../../../worker/model/program-graph.js';
+import { buildStateGraph } from '../../../worker/model/state-graph.js';
 import { Graph } from '../../../worker/tensorflow/graph.js';
 import { runHandOver } from '../../../worker/tensorflow/hand-over.js';
 import { openSession } from '../../../worker/tensorflow/session.js';

@@ -1,4 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { allocateShared } from '../../../runtime/shared-buffer.js';
+import { allocateSumMemory } from '../../../worker/arithmetic/reduction-vector.js';
 import { gradientOf } from '../../../worker/model/gradient-of.js';
 import { volume } from '../../../worker/model/parameters.js';
 import { type ImageBatch, openProgram, type ProgramOptions } from '../../../worker/model/program.js';
@@ -91,6 +93,39 @@ describe('state', () => {
       // What fills up rows of variables, and is not part of the state, counts for nothing.
       program.load(taken);
       expect(program.checksums()).toEqual(after);
+    },
+  );
+
+  // With the second rate, what fills up rows is not 0 any more.
+  test.each([0.1, 1e3])(
+    'comes back as variables hold it, and goes on from there as it would have (%f)',
+    (rate) => {
+      const takeStep = (magnitude: number) => {
+        const largest = new Float32Array(program.reduction('all').gradients.length).fill(magnitude);
+        const learningRates = [rate, rate, rate];
+        const update = { trainable: 'all', learningRates, momentum: 0.9, averageDecay: null } as const;
+        program.apply(gradientsOf(pieces.slice(0, 1)), { ...update, largest });
+        return program.save();
+      };
+      /** What the next sum's integers are multiples of. */
+      const nextUnits = () => {
+        const { vector, own } = allocateSumMemory(program.reduction('all').length);
+        const request = { trainable: 'all', microBatches: 1, largest: null, vector, own } as const;
+        return program.finishSum([program.sumAlone([{ ...pieces[0]!, microBatch: 0 }], request)]).units;
+      };
+      const first = takeStep(3);
+      const held = new Float32Array(allocateShared(4 * program.held.length), 0, program.held.length);
+      program.saveHeld(held);
+      const [checksums, units, second] = [program.checksums(), nextUnits(), takeStep(300)];
+      expect(nextUnits()).not.toEqual(units);
+      program.load(state);
+      program.loadHeld(held);
+      held.fill(Number.NaN);
+      expect(sameBits(program.save(), first)).toBe(true);
+      expect(program.checksums()).toEqual(checksums);
+      expect(nextUnits()).toEqual(units);
+      expect(sameBits(takeStep(300), second)).toBe(true);
+      expect(sameBits(second, first)).toBe(false);
     },
   );
 

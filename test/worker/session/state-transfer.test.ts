@@ -9,8 +9,14 @@ import { openChannel } from '../../../runtime/grpc/channel.js';
 import { allocateShared } from '../../../runtime/shared-buffer.js';
 import { startPeerServer } from '../../../worker/collective/transport/grpc/peer-server.js';
 import { makeSlotFile } from '../../../worker/collective/transport/shared-memory/slot-file.js';
+import type { StateLayout } from '../../../worker/model/program.js';
 import { receiveState, sendState } from '../../../worker/session/state-transfer.js';
-import { createSnapshots, type Snapshots } from '../../../worker/training/snapshots.js';
+import {
+  createHeldSnapshots,
+  createSnapshots,
+  type Snapshots,
+  type StateForm,
+} from '../../../worker/training/snapshots.js';
 import { digestState } from '../../../worker/training/state-digests.js';
 import { testCredentials } from '../../support/credentials.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
@@ -26,10 +32,16 @@ const layout = {
   parameterLength: length,
 };
 
+const form = formOf(layout);
+
 const closing: (() => void)[] = [];
 afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
+
+function formOf(of: StateLayout): StateForm {
+  return createSnapshots(createFakeCompute(), of).form;
+}
 
 /** @param sharedMemory where the server looks for what is offered to it. */
 async function serve(
@@ -38,7 +50,8 @@ async function serve(
 ): Promise<PeerClient> {
   const server = await startPeerServer('127.0.0.1:0', testCredentials, {
     exchange: (call) => call.end(),
-    copyState: (call) => void sendState(call, async (step) => snapshots?.lend(step), sharedMemory),
+    copyState: (call) =>
+      void sendState(call, async ({ step }) => snapshots?.lend(Number(step)), sharedMemory),
   });
   const client = openChannel(PeerClient, server.address, {
     credentials: testCredentials,
@@ -66,8 +79,8 @@ describe('copying state between workers', () => {
     const client = await serve(snapshots);
     const values = new Float32Array(length);
     const header = await receiveState(
-      client.copyState({ generation: 1n, step: 12n, digests: true }),
-      layout,
+      client.copyState({ generation: 1n, step: 12n, flat: true }),
+      form,
       values,
     );
     expect(header).toMatchObject({
@@ -76,8 +89,24 @@ describe('copying state between workers', () => {
       parameterDigest: (await digestState(values, layout)).parameters,
     });
     expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
-    const plain = client.copyState({ generation: 1n, step: 12n, digests: false });
-    expect(await receiveState(plain, layout, values)).toMatchObject({ stateDigest: '', parameterDigest: '' });
+    const plain = client.copyState({ generation: 1n, step: 12n, flat: false });
+    expect(await receiveState(plain, form, values)).toMatchObject({ stateDigest: '', parameterDigest: '' });
+  });
+
+  it('arrives as variables hold it, without tensors and digests', async () => {
+    const held = createHeldSnapshots(createFakeCompute(), { length, updates: length - 2, amax: length - 1 });
+    await held.put(12, async (values) => void values.fill(1.5));
+    const client = await serve(held);
+    const call = () => client.copyState({ generation: 1n, step: 12n, flat: false });
+    const values = new Float32Array(length);
+    const header = await receiveState(call(), held.form, values);
+    expect(header).toEqual({
+      ...{ step: 12n, length: BigInt(length), stateDigest: '', parameterDigest: '', tensors: [] },
+    });
+    expect(values.every((value) => value === 1.5)).toBe(true);
+    await expect(receiveState(call(), form, values)).rejects.toThrow('does not fit this network');
+    const flat = client.copyState({ generation: 1n, step: 12n, flat: true });
+    await expect(receiveState(flat, form, values)).rejects.toThrow('digests are those of the flat state');
   });
 
   describe('through memory that is offered', () => {
@@ -93,7 +122,7 @@ describe('copying state between workers', () => {
       const client = await serve(await snapshotsOf(12), looked);
       const memory = makeSlotFile(folder, { slotCount: 1, slotBytes })!;
       const stream = client.copyState({
-        ...{ generation: 1n, step: 12n, digests: false },
+        ...{ generation: 1n, step: 12n, flat: false },
         memory: memory.offer,
       });
       const ways = new Set<string>();
@@ -104,7 +133,7 @@ describe('copying state between workers', () => {
         }
       };
       const values = new Float32Array(allocateShared(4 * length), 0, length);
-      await receiveState(watched(), layout, values, memory);
+      await receiveState(watched(), form, values, memory);
       closeSync(memory.fd);
       expect([...ways]).toEqual(['header', way]);
       expect(values.every((value, index) => value === Math.fround(Math.sin(index)))).toBe(true);
@@ -116,7 +145,7 @@ describe('copying state between workers', () => {
         ...{ name: spec.name, shape: [...spec.shape], offset: BigInt(spec.offset) },
       }));
       const header = { step: 1n, length: 3n, stateDigest: '', parameterDigest: '', tensors };
-      const empty = { ...layout, parameters: [], length: 3 };
+      const empty = formOf({ ...layout, parameters: [], length: 3 });
       for (const [bytes, isOffered] of [
         [12, false],
         [16, true],
@@ -136,7 +165,7 @@ describe('copying state between workers', () => {
   it('gives the snapshot back when the receiver leaves in the middle', async () => {
     const snapshots = await snapshotsOf(12);
     const client = await serve(snapshots);
-    const stream = client.copyState({ generation: 1n, step: 12n, digests: true });
+    const stream = client.copyState({ generation: 1n, step: 12n, flat: true });
     stream.on('error', () => {});
     for await (const chunk of stream) if (chunk.part.$case === 'data') break;
     stream.cancel();
@@ -155,8 +184,8 @@ describe('copying state between workers', () => {
     for (const snapshots of [undefined, await snapshotsOf(12)]) {
       const client = await serve(snapshots);
       const receiving = receiveState(
-        client.copyState({ generation: 1n, step: 11n, digests: true }),
-        layout,
+        client.copyState({ generation: 1n, step: 11n, flat: true }),
+        form,
         new Float32Array(length),
       );
       const error = RondoError.from(await receiving.catch((thrown: unknown) => thrown));
@@ -167,9 +196,10 @@ describe('copying state between workers', () => {
 
   it('names the first tensor that does not fit', async () => {
     const client = await serve(await snapshotsOf(12));
-    const other = { ...layout, parameters: [{ name: 'fc.weight', shape: [length], offset: 0, group: 0 }] };
+    const parameters = [{ name: 'fc.weight', shape: [length], offset: 0, group: 0 }];
+    const other = formOf({ ...layout, parameters });
     const receiving = receiveState(
-      client.copyState({ generation: 1n, step: 12n, digests: true }),
+      client.copyState({ generation: 1n, step: 12n, flat: true }),
       other,
       new Float32Array(length),
     );
@@ -181,7 +211,7 @@ describe('copying state between workers', () => {
       ...{ name: spec.name, shape: [...spec.shape], offset: BigInt(spec.offset) },
     }));
     const header = { step: 1n, length: 3n, stateDigest: '', parameterDigest: '', tensors };
-    const empty = { ...layout, parameters: [], length: 3 };
+    const empty = formOf({ ...layout, parameters: [], length: 3 });
     for (const bytes of [8, 16]) {
       const stream = async function* () {
         yield { part: { $case: 'header' as const, value: header } };

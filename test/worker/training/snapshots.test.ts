@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSnapshots } from '../../../worker/training/snapshots.js';
+import { createHeldSnapshots, createSnapshots } from '../../../worker/training/snapshots.js';
 import { digestState } from '../../../worker/training/state-digests.js';
 import { createFakeCompute, fakeShape } from '../../support/fake-compute.js';
 
@@ -27,6 +27,20 @@ describe('snapshots', () => {
     expect(buffers.size).toBe(2);
     expect(snapshots.lend(18)).toBeUndefined();
     expect(snapshots.lend(19)).toBeDefined();
+  });
+
+  it('keeps one as variables hold it, and more only while they are read', async () => {
+    const compute = createFakeCompute();
+    const snapshots = createHeldSnapshots(compute, fakeShape.held);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let step = 1; step <= 5; step++) buffers.add((await snapshots.take(step)).values.buffer);
+    expect(buffers.size).toBe(1);
+    const lent = snapshots.lend(5)!;
+    compute.state.fill(6);
+    buffers.add((await snapshots.take(6)).values.buffer);
+    expect(buffers.size).toBe(2);
+    expect([...lent.snapshot.values]).toEqual(new Array(fakeShape.held.length).fill(0));
+    expect(compute.calls).toEqual(new Array(6).fill('saveHeld'));
   });
 
   it('takes the current state once, and forgets what it held for a step that comes anew', async () => {

@@ -225,7 +225,7 @@ it('lets a state be copied by the coordinator and by members of the newest gener
       ...{ credentials, peer: names[0]!, maxReceiveBytes: 1 << 20 },
     });
     closing.push(() => client.close());
-    const call = client.copyState({ generation, step: 1n, digests: true });
+    const call = client.copyState({ generation, step: 1n, flat: true });
     return new Promise<string>((resolve) => {
       call.on('error', (error) => resolve(error.message));
       call.on('end', () => resolve('copied'));
