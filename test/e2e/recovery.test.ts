@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { descendantsOf, isAlive } from '../../bench/support/processes.js';
+import { nameCheckpoint } from '../../coordinator/checkpoints/checkpoint-names.js';
 import { runCoordinator, startCoordinator } from '../support/coordinator-process.js';
 import { readMetricsText } from '../support/metrics-text.js';
 import { readSummaryFile } from '../support/run-files.js';
@@ -57,9 +58,15 @@ describe('a run that is interrupted', () => {
     for (const { pid } of others) expect(isAlive(pid)).toBe(false);
     const { status, steps } = readSummaryFile(runs.run('killed'));
     expect(status).toBe('stopped');
-    // The step under way is finished, and kept.
+    // The step under way is finished, and kept; it may be the last of an epoch.
     expect(steps).toBeGreaterThanOrEqual(8);
-    const checkpoint = `stopped-${String(steps).padStart(6, '0')}`;
+    const whole = steps % 5 === 0;
+    const checkpoint = nameCheckpoint({
+      epoch: Math.ceil(steps / 5) - 1,
+      step: steps,
+      whole,
+      stopped: !whole,
+    });
     expect(existsSync(path.join(runs.run('killed'), 'checkpoints', checkpoint))).toBe(true);
 
     await resumeToTheSameEnd('killed', '--workers', '1');
