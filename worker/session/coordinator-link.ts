@@ -38,7 +38,7 @@ export function createCoordinatorLink({
   let kept: Upward[] = [];
   let closedEpochs = 0;
   const changes = new EventEmitter();
-  const close = (epochs: number) => {
+  const noteClosed = (epochs: number) => {
     closedEpochs = Math.max(closedEpochs, epochs);
     changes.emit('change');
   };
@@ -61,13 +61,13 @@ export function createCoordinatorLink({
     },
     drop(recorded) {
       kept = kept.filter((message) => !isRecorded(message, recorded));
-      close(recorded.epochs);
+      noteClosed(recorded.epochs);
     },
     clear() {
       kept = [];
       closedEpochs = 0;
     },
-    closeEpoch: (epoch) => close(epoch + 1),
+    closeEpoch: (epoch) => noteClosed(epoch + 1),
     async epochClosed(epoch, signal) {
       let isPatient = true;
       const endPatience = () => {
